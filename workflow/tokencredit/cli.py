@@ -1,0 +1,29 @@
+"""What all command lines share: one app per stage, errors as sentences, a closing line that names the files made."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import typer
+
+from tokencredit.errors import UserError
+
+
+def new_app(help_text: str) -> typer.Typer:
+    return typer.Typer(help=help_text, add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+def run(app: typer.Typer) -> None:
+    """Run a stage's app; a ``UserError`` is printed as one sentence, with exit status 2."""
+    try:
+        app()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def made(paths: Iterable[str | Path]) -> None:
+    """The closing line of a stage."""
+    print("made " + ", ".join(str(path) for path in paths), flush=True)

@@ -1,0 +1,19 @@
+"""Uniform credit: every token of a response carries the group advantage."""
+
+from __future__ import annotations
+
+from tokencredit.credit.registry import method
+from tokencredit.credit.signals import TokenCredit, TokenSignals
+
+
+@method("grpo", source="arXiv 2402.03300")
+def grpo(signals: TokenSignals) -> TokenCredit:
+    """A_it = A_i."""
+    advantage = signals.token_advantage
+    return TokenCredit(advantage, keep=advantage == advantage)
+
+
+@method("dapo", source="arXiv 2503.14476")
+def dapo(signals: TokenSignals) -> TokenCredit:
+    """A_it = A_i: DAPO differs from GRPO by its base (clip-higher, token mean, dynamic sampling), not by its credit."""
+    return grpo(signals)

@@ -1,0 +1,61 @@
+"""Which code and which environment made a file: the code that a stage imports, hashed, so that only a change of it re-runs the stage."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import platform
+from importlib import metadata
+from pathlib import Path
+
+PACKAGE = Path(__file__).parent
+PEERS = ("torch", "transformers", "tokenizers", "accelerate", "math-verify", "numpy", "pandas", "pyarrow", "snakemake")
+
+
+def code_digest(*modules: str) -> str:
+    """sha256 over the sources of ``modules`` (dotted names below ``tokencredit``) and of everything of the package that they import."""
+    hasher = hashlib.sha256()
+    for path in sorted(imported_files(*modules)):
+        hasher.update(path.relative_to(PACKAGE).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return hasher.hexdigest()
+
+
+def imported_files(*modules: str) -> set[Path]:
+    """The package's source files that ``modules`` reach by import statements, wherever in the file these stand."""
+    pending = [f"{PACKAGE.name}.{module}" for module in modules]
+    found: dict[str, Path] = {}
+    while pending:
+        name = pending.pop()
+        path = _source_of(name)
+        if path is None or name in found:
+            continue
+        found[name] = path
+        pending += [".".join(name.split(".")[:depth]) for depth in range(1, name.count(".") + 1)]
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                pending += [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+                pending += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return set(found.values())
+
+
+def environment(device: str | None = None) -> dict[str, str]:
+    """Versions of everything that can change a number, for the metadata of a result."""
+    versions = {"python": platform.python_version(), "platform": platform.platform(terse=True), "device": device or "cpu"}
+    for name in PEERS:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            versions[name] = "not installed"
+    return versions
+
+
+def _source_of(name: str) -> Path | None:
+    parts = name.split(".")
+    if parts[0] != PACKAGE.name:
+        return None
+    base = PACKAGE.joinpath(*parts[1:])
+    for path in (base / "__init__.py", base.with_suffix(".py")):
+        if path.is_file():
+            return path
+    return None

@@ -1,0 +1,58 @@
+"""The nouns shared by all stages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One question with its gold answer."""
+
+    problem_id: str
+    problem: str
+    answer: str
+
+
+def problems_from(frame: pd.DataFrame) -> list[Problem]:
+    """The problems of a ``problems.parquet`` table, in its order."""
+    return [
+        Problem(row.problem_id, row.problem, row.answer)
+        for row in frame[["problem_id", "problem", "answer"]].itertuples(index=False)
+    ]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of a sampling engine for one response: the prompt's tokens and the seed of this very sample."""
+
+    prompt_tokens: tuple[int, ...]
+    seed: int
+
+
+@dataclass(frozen=True)
+class Response:
+    """What an engine gives back for one request.
+
+    ``token_ids`` end with the end-of-sequence token if the model ended the response itself (``finish_reason`` "stop"); a response that
+    reached the token limit has ``finish_reason`` "length". ``logprobs``: the sampler's own, nats, of each token; empty where an engine has none.
+    """
+
+    text: str
+    token_ids: tuple[int, ...]
+    finish_reason: str
+    logprobs: tuple[float, ...] = field(default=())
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """One graded response of training: the trainer's unit before tokens are laid out as rows."""
+
+    problem_id: str
+    sample: int
+    prompt_tokens: tuple[int, ...]
+    response: Response
+    outcome: str
+    reward: float
