@@ -21,7 +21,7 @@ def eapo(signals: TokenSignals, alpha: float = 0.2, phi: float = 2.0) -> TokenCr
     [1 - alpha / phi, 1 + alpha / phi], so the sign never changes while alpha < phi.
     """
     advantage = signals.token_advantage + alpha * _direction(signals, phi)
-    return TokenCredit(advantage, keep=advantage == advantage)
+    return TokenCredit(advantage, keep=signals.every_token)
 
 
 @method("eapo-without-phr", source=_ABLATION)
@@ -51,7 +51,7 @@ def eapo_without_nlr(signals: TokenSignals, alpha: float = 0.2, phi: float = 2.0
 def _without(quadrant: str, signals: TokenSignals, alpha: float, phi: float) -> TokenCredit:
     changed = quadrant_of(signals) != QUADRANTS.index(quadrant)
     advantage = signals.token_advantage + alpha * _direction(signals, phi) * changed
-    return TokenCredit(advantage, keep=advantage == advantage)
+    return TokenCredit(advantage, keep=signals.every_token)
 
 
 def _direction(signals: TokenSignals, phi: float) -> Tensor:

@@ -9,8 +9,7 @@ from tokencredit.credit.signals import TokenCredit, TokenSignals
 @method("grpo", source="arXiv 2402.03300")
 def grpo(signals: TokenSignals) -> TokenCredit:
     """A_it = A_i."""
-    advantage = signals.token_advantage
-    return TokenCredit(advantage, keep=advantage == advantage)
+    return TokenCredit(signals.token_advantage, keep=signals.every_token)
 
 
 @method("dapo", source="arXiv 2503.14476")

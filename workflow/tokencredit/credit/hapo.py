@@ -19,4 +19,4 @@ def hapo(signals: TokenSignals, alpha: float = 0.2, phi: float = 2.0) -> TokenCr
     weight = 1 + alpha * (z / size.masked_fill(zero, 1.0)).clamp(min=-1 / phi, max=1 / phi)
     share = weight.double() / signals.response_mean(weight)
     reallocated = (advantage * share).to(advantage.dtype)
-    return TokenCredit(reallocated, keep=reallocated == reallocated)
+    return TokenCredit(reallocated, keep=signals.every_token)

@@ -70,7 +70,9 @@ def assign(name: str, signals: TokenSignals, **params: Any) -> TokenCredit:
     chosen = METHODS[name]
     for key in params:
         if key not in chosen.defaults:
-            raise UserError(f"credit method {name!r} has no parameter {key!r}; allowed: {', '.join(chosen.defaults) or 'none'}.")
+            raise UserError(
+                f"credit method {name!r} has no parameter {key!r}; allowed: {', '.join(chosen.defaults) or 'none'}."
+            )
     for column in chosen.columns:
         if getattr(signals, column) is None:
             raise UserError(f"credit method {name!r} needs the column {column!r}, which these signals do not hold.")

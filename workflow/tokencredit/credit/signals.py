@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 QUADRANTS = ("phr", "plr", "nhr", "nlr")
+_PER_RESPONSE = ("reward", "advantage", "group")
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class TokenSignals:
         tokens, responses = len(self.response), len(self.reward)
         for column in fields(self):
             value = getattr(self, column.name)
-            rows = responses if column.name in ("reward", "advantage", "group") else tokens
+            rows = responses if column.name in _PER_RESPONSE else tokens
             if value is not None and tuple(value.shape) != (rows,):
                 raise ValueError(f"TokenSignals.{column.name} has shape {tuple(value.shape)}; it must be ({rows},).")
         if tokens and bool((self.response.diff() < 0).any()):
@@ -50,6 +51,11 @@ class TokenSignals:
     def token_advantage(self) -> Tensor:
         """[N]: A_i of each token's response."""
         return self.advantage[self.response]
+
+    @cached_property
+    def every_token(self) -> Tensor:
+        """[N] bool, all true: what a method keeps that leaves no token out."""
+        return self.position >= 0
 
     @cached_property
     def token_group(self) -> Tensor:
@@ -80,9 +86,8 @@ class TokenSignals:
         for column in fields(self):
             value = getattr(self, column.name)
             if value is not None:
-                chosen[column.name] = value[responses if len(value) == len(self.reward) != len(self.response) else rows]
-        chosen |= {name: getattr(self, name)[responses] for name in ("reward", "advantage", "group")}
-        chosen |= {"response": place[self.response[rows]]}
+                chosen[column.name] = value[responses if column.name in _PER_RESPONSE else rows]
+        chosen["response"] = place[chosen["response"]]
         return TokenSignals(**chosen), rows
 
 
@@ -105,7 +110,9 @@ class TokenCredit:
         if self.denominator not in ("all", "kept"):
             raise ValueError(f"TokenCredit.denominator is {self.denominator!r}; allowed: 'all', 'kept'.")
         if self.advantage.shape != self.keep.shape:
-            raise ValueError(f"TokenCredit.keep has shape {tuple(self.keep.shape)}; advantage has {tuple(self.advantage.shape)}.")
+            raise ValueError(
+                f"TokenCredit.keep has shape {tuple(self.keep.shape)}; advantage has {tuple(self.advantage.shape)}."
+            )
 
     def select(self, rows: Tensor) -> TokenCredit:
         """The credit of some tokens (int64 [N'])."""

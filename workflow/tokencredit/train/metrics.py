@@ -1,0 +1,79 @@
+"""What is recorded of a step: numbers for ``metrics.jsonl``, and token rows for the analyses. All of it is a function of the batch."""
+
+from __future__ import annotations
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from tokencredit.credit import QUADRANTS, TokenCredit, TokenSignals, quadrant_of
+from tokencredit.train.rollouts import Collected, RolloutBatch
+
+QUANTILES = (5, 25, 50, 75, 95)
+
+
+def collection_metrics(collected: Collected) -> dict[str, float | int]:
+    """What sampling gave, over every response sampled in the step, dropped groups included."""
+    return {
+        "solve_rate": collected.right / collected.sampled,
+        "ungraded": collected.ungraded,
+        "truncated": collected.truncated / collected.sampled,
+        "zero_variance_groups": collected.zero_variance / collected.groups_sampled,
+        "groups_sampled": collected.groups_sampled,
+        "groups_used": len(collected.groups),
+        "refills": collected.refills,
+    }
+
+
+def token_metrics(signals: TokenSignals, credit: TokenCredit) -> dict[str, float | int | None]:
+    """Entropy, credit and quadrants over the response tokens of the step's batch; entropies in nats."""
+    quadrant = quadrant_of(signals)
+    mass = credit.advantage.abs().double() * credit.keep
+    total = mass.sum()
+    metrics: dict[str, float | int | None] = {
+        "reward_mean": _number(signals.reward.mean()),
+        "response_tokens": len(signals.response) / len(signals.reward),
+        "entropy": _number(signals.entropy.mean()),
+        "above_mean": _number(((quadrant == 0) | (quadrant == 2)).double().mean()),
+        "tokens": len(signals.response),
+    }
+    for index, name in enumerate(QUADRANTS):
+        inside = quadrant == index
+        metrics[f"entropy_{name}"] = _number(signals.entropy[inside].mean()) if inside.any() else None
+        metrics[f"tokens_{name}"] = _number(inside.double().mean())
+        metrics[f"mass_{name}"] = _number(mass[inside].sum() / total) if total > 0 else None
+    effective = torch.sort(credit.advantage * credit.keep).values
+    for percent in QUANTILES:
+        metrics[f"advantage_q{percent:02d}"] = _number(effective[(len(effective) - 1) * percent // 100])
+    return metrics
+
+
+def token_table(
+    step: int, batch: RolloutBatch, signals: TokenSignals, credit: TokenCredit, tokens: list[str], groups: int
+) -> pd.DataFrame:
+    """One row per response token of the first ``groups`` groups: the columns of ``rollouts.parquet``."""
+    chosen = (signals.group < groups).nonzero().squeeze(1)
+    part, rows = signals.select(chosen)
+    rollouts = [batch.rollouts[index] for index in chosen.tolist()]
+    response = part.response.tolist()
+    return pd.DataFrame(
+        {
+            "step": step,
+            "problem_id": [rollouts[index].problem_id for index in response],
+            "sample": [rollouts[index].sample for index in response],
+            "position": part.position.numpy(),
+            "token_id": batch.token_id[rows].numpy(),
+            "token": [tokens[row] for row in rows.tolist()],
+            "entropy": part.entropy.numpy(),
+            "old_logprob": part.old_logprob.numpy(),
+            "reward": part.reward[part.response].numpy(),
+            "group_advantage": part.token_advantage.numpy(),
+            "advantage": credit.advantage[rows].numpy(),
+            "keep": credit.keep[rows].numpy(),
+            "quadrant": quadrant_of(signals)[rows].numpy(),
+        }
+    )
+
+
+def _number(value: Tensor) -> float:
+    return float(value)

@@ -1,0 +1,55 @@
+"""What a run leaves behind, kept so that a resumed run leaves the same."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from tokencredit import files
+
+TABLES = ("rollouts", "evaluations", "probe")
+
+
+class Recorder:
+    """JSON lines per step and table parts per step in a work folder; ``publish`` joins them beside ``run.json``."""
+
+    def __init__(self, work: Path) -> None:
+        self.work = work
+        work.mkdir(parents=True, exist_ok=True)
+
+    def resume_at(self, step: int) -> None:
+        """Forget the lines of steps after ``step``: they will be written again."""
+        for name in ("metrics", "timing"):
+            path = self.work / f"{name}.jsonl"
+            kept = []
+            for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+                # A line that a kill cut short is of a step after the checkpoint.
+                if line.endswith("}") and json.loads(line)["step"] <= step:
+                    kept.append(line + "\n")
+            files.write_text(path, "".join(kept))
+
+    def line(self, name: str, record: dict[str, Any]) -> None:
+        with (self.work / f"{name}.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(record, allow_nan=False) + "\n")
+
+    def part(self, name: str, step: int, table: pd.DataFrame) -> None:
+        files.write_parquet(self.work / name / f"{step:06d}.parquet", table)
+
+    def publish(self, out: Path) -> dict[str, Path]:
+        """Join the parts of each table and copy the lines to ``out``; the files made, by name."""
+        made = {}
+        for name in ("metrics", "timing"):
+            made[f"{name}.jsonl"] = out / f"{name}.jsonl"
+            files.write_text(out / f"{name}.jsonl", (self.work / f"{name}.jsonl").read_text(encoding="utf-8"))
+        for name in TABLES:
+            made[f"{name}.parquet"] = out / f"{name}.parquet"
+            parts = [files.read_parquet(path) for path in sorted((self.work / name).glob("*.parquet"))]
+            files.write_parquet(out / f"{name}.parquet", pd.concat(parts, ignore_index=True))
+        return made
+
+    def remove(self) -> None:
+        shutil.rmtree(self.work)
