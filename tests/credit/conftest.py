@@ -13,8 +13,8 @@ def make_signals(seed: int = 0, groups: int = 4, group_size: int = 8, longest: i
     lengths = torch.randint(1, longest + 1, (responses,), generator=random)
     group = torch.arange(groups).repeat_interleave(group_size)
     reward = torch.where(torch.rand(responses, generator=random) < 0.4, 1.0, -1.0).double()
-    reward[:: group_size] = 1.0
-    reward[1 :: group_size] = -1.0
+    reward[::group_size] = 1.0
+    reward[1::group_size] = -1.0
     tokens = int(lengths.sum())
     return TokenSignals(
         response=torch.arange(responses).repeat_interleave(lengths),

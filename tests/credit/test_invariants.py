@@ -65,7 +65,12 @@ def test_groups_without_advantage_stay_at_zero_and_signs_never_change(name: str,
 def test_credit_is_computed_in_the_dtype_of_the_advantage(name: str) -> None:
     signals = make_signals()
     single = dataclasses.replace(
-        signals, **{f.name: getattr(signals, f.name).float() for f in dataclasses.fields(signals) if getattr(signals, f.name).is_floating_point()}
+        signals,
+        **{
+            f.name: getattr(signals, f.name).float()
+            for f in dataclasses.fields(signals)
+            if getattr(signals, f.name).is_floating_point()
+        },
     )
     credit = assign(name, single)
     assert credit.advantage.dtype == torch.float32
@@ -87,7 +92,9 @@ def test_no_two_methods_are_secretly_one() -> None:
         return credit.advantage * credit.keep / (credit.keep.sum() if credit.denominator == "kept" else 1)
 
     prints = {name: fingerprint(assign(name, signals)) for name in METHODS}
-    same = {frozenset({a, b}) for a in prints for b in prints if a < b and torch.allclose(prints[a], prints[b], atol=1e-9)}
+    same = {
+        frozenset({a, b}) for a in prints for b in prints if a < b and torch.allclose(prints[a], prints[b], atol=1e-9)
+    }
     assert same == SAME_CREDIT
 
 
@@ -107,7 +114,9 @@ def test_hapo_keeps_each_responses_mass(seed: int, alpha: float) -> None:
     credit = assign("hapo", signals, alpha=alpha).advantage.abs()
     for response in range(len(signals.reward)):
         tokens = signals.response == response
-        assert float(credit[tokens].sum()) == pytest.approx(float(signals.advantage[response].abs() * tokens.sum()), abs=1e-10)
+        assert float(credit[tokens].sum()) == pytest.approx(
+            float(signals.advantage[response].abs() * tokens.sum()), abs=1e-10
+        )
 
 
 @pytest.mark.parametrize("name", [name for name, method in METHODS.items() if "alpha" in method.defaults])

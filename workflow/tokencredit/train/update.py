@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import torch
@@ -26,8 +27,7 @@ class Credit:
         return assign(self.name, signals, **self.params) if METHODS[self.name].stage == "rollout" else None
 
     def at_update(self, signals: TokenSignals, logprob: Tensor) -> TokenCredit:
-        columns = {name: value for name, value in vars(signals).items() if name in TokenSignals.__dataclass_fields__}
-        return assign(self.name, TokenSignals(**{**columns, "logprob": logprob}), **self.params)
+        return assign(self.name, dataclasses.replace(signals, logprob=logprob), **self.params)
 
 
 class Updater:
