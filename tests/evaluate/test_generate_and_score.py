@@ -1,0 +1,160 @@
+"""Generation is paired between rows, and scoring keeps the count contract."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from tokencredit import files
+from tokencredit.config import Study
+from tokencredit.errors import UserError
+from tokencredit.evaluate.generate import COLUMNS, generate_responses, generation_metadata, read_problems
+from tokencredit.evaluate.score import score_questions, score_row
+
+IDS = ["a", "b"]
+
+
+@pytest.fixture
+def generations() -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "problem_id": ["a", "a", "b", "b"],
+            "sample": [0, 1, 0, 1],
+            "response": ["\\boxed{2}", "\\boxed{3}", "?", "\\boxed{0}"],
+            "n_tokens": [4, 6, 10, 2],
+            "finish_reason": ["stop", "stop", "length", "stop"],
+            "sampling_seed": [1, 2, 3, 4],
+        }
+    )
+
+
+@pytest.fixture
+def grades() -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "problem_id": ["a", "a", "b", "b"],
+            "sample": [1, 0, 0, 1],
+            "outcome": ["wrong", "right", "ungraded", "right"],
+            "answer": ["3", "2", None, "0"],
+            "reason": [None, None, "no answer", None],
+        }
+    )
+
+
+def test_scores_of_a_question(generations: pd.DataFrame, grades: pd.DataFrame) -> None:
+    table = score_questions(IDS, 2, generations, grades, "here").set_index("problem_id")
+    assert table.loc["a"].to_dict() == {
+        "n": 2,
+        "right": 1,
+        "wrong": 1,
+        "ungraded": 0,
+        "truncated": 0,
+        "tokens": 5,
+        "majority": 0.5,
+    }
+    assert table.loc["b"].to_dict() == {
+        "n": 2,
+        "right": 1,
+        "wrong": 0,
+        "ungraded": 1,
+        "truncated": 1,
+        "tokens": 6,
+        "majority": 1,
+    }
+
+
+@pytest.mark.parametrize("which", ["generations", "grades"])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t.iloc[:-1], "'b' has 1 rows, 2 are expected"),
+        (lambda t: t[t.problem_id == "a"], "'b' has 0 rows"),
+        (lambda t: pd.concat([t, t.iloc[:1]]), "'a' has 3 rows"),
+        (lambda t: t.assign(problem_id=["a", "a", "b", "z"]), "'z' .* is not in the data set"),
+        (lambda t: t.assign(sample=0), "numbered 0 to 1"),
+        (lambda t: t.assign(sample=[0, 2, 0, 1]), "numbered 0 to 1"),
+    ],
+)
+def test_the_count_contract(
+    which: str, change: Any, message: str, generations: pd.DataFrame, grades: pd.DataFrame
+) -> None:
+    tables = {"generations": generations, "grades": grades}
+    tables[which] = change(tables[which])
+    with pytest.raises(UserError, match=f"here: {which}: .*{message}"):
+        score_questions(IDS, 2, tables["generations"], tables["grades"], "here")
+
+
+def test_unknown_words_are_refused(generations: pd.DataFrame, grades: pd.DataFrame) -> None:
+    with pytest.raises(UserError, match="finish_reason = 'abort' is not known; allowed: stop, length"):
+        score_questions(IDS, 2, generations.assign(finish_reason="abort"), grades, "here")
+    with pytest.raises(UserError, match="outcome = 'maybe' is not known"):
+        score_questions(IDS, 2, generations, grades.assign(outcome="maybe"), "here")
+
+
+def test_generation_is_paired_and_keeps_braces(study: Study, data_dir: Path, tokenizer: Any, engine: Any) -> None:
+    problems = read_problems(data_dir / "sums" / "problems.parquet", 3, "sums")
+    arguments = (tokenizer, "Q: {problem} \\boxed{}", problems, 2, study.evaluation.sampling, 5, "sums")
+    table = generate_responses(engine, *arguments)
+    assert list(table.columns) == COLUMNS
+    assert table["problem_id"].tolist() == ["a", "a", "b", "b", "c", "c"]
+    assert table["sampling_seed"].is_unique
+    assert generate_responses(engine, *arguments)["sampling_seed"].tolist() == table["sampling_seed"].tolist()
+    assert engine.requests[0].prompt_tokens == (2, 1, 1, 1, 8)
+    assert (table["finish_reason"] == "length").tolist() == (table["sampling_seed"] % 2 == 1).tolist()
+
+
+def test_a_long_prompt_names_the_problem(study: Study, data_dir: Path, tokenizer: Any, engine: Any) -> None:
+    problems = read_problems(data_dir / "sums" / "problems.parquet", 3, "sums")
+    with pytest.raises(UserError, match=r"problem a: its prompt has 42 tokens; sampling.max_prompt_tokens = 40"):
+        generate_responses(
+            engine, tokenizer, "word " * 39 + "{problem}", problems, 2, study.evaluation.sampling, 5, "sums"
+        )
+
+
+def test_wrong_number_of_problems(data_dir: Path) -> None:
+    with pytest.raises(UserError, match=r"has 3 problems; benchmarks.sums.problems = 4"):
+        read_problems(data_dir / "sums" / "problems.parquet", 4, "sums")
+
+
+@pytest.fixture
+def evaluated(study: Study, data_dir: Path, tokenizer: Any, engine: Any, tmp_path: Path) -> Path:
+    """The evaluation folder of the base, as ``generate`` and ``grade`` leave it."""
+    row = study.row("base", 0)
+    path = data_dir / "sums" / "problems.parquet"
+    problems = read_problems(path, 3, "sums")
+    prompt = study.config.models["small"].prompt
+    table = generate_responses(
+        engine, tokenizer, prompt, problems, 2, study.evaluation.sampling, study.evaluation.seed, "sums"
+    )
+    files.write_json(tmp_path / "model" / "model.json", {})
+    metadata = generation_metadata(study, row, "sums", tmp_path / "model", path, "cpu")
+    files.write_parquet(tmp_path / "eval" / "sums" / "generations.parquet", table, metadata)
+    grades = table[["problem_id", "sample"]].assign(outcome="right", answer="2", reason=None)
+    files.write_parquet(tmp_path / "eval" / "sums" / "grades.parquet", grades, metadata | {"grader": "test 1"})
+    return tmp_path / "eval"
+
+
+def test_a_row_is_scored_with_its_origin(study: Study, data_dir: Path, evaluated: Path) -> None:
+    table, metadata = score_row(study, study.row("base", 0), evaluated, data_dir)
+    assert table[["study", "row", "seed", "benchmark"]].drop_duplicates().to_numpy().tolist() == [
+        ["small", "base", 0, "sums"]
+    ]
+    assert table["right"].tolist() == [2, 2, 2]
+    assert metadata["benchmarks"]["sums"]["grader"] == "test 1"
+    assert metadata["benchmarks"]["sums"]["sampling"]["temperature"] == 0.6
+    assert len(metadata["benchmarks"]["sums"]["data_sha256"]) == 64
+
+
+def test_another_rows_generations_are_refused(study: Study, data_dir: Path, evaluated: Path) -> None:
+    with pytest.raises(UserError, match="row = 'base' in its metadata; 'grpo' is expected"):
+        score_row(study, study.row("grpo", 0), evaluated, data_dir)
+
+
+def test_changed_problems_are_refused(study: Study, data_dir: Path, evaluated: Path) -> None:
+    path = data_dir / "sums" / "problems.parquet"
+    files.write_parquet(path, files.read_parquet(path).assign(answer="1"))
+    with pytest.raises(UserError, match="made from other problems"):
+        score_row(study, study.row("base", 0), evaluated, data_dir)

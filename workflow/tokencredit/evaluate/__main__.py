@@ -1,0 +1,89 @@
+"""Command line of evaluation: ``generate`` responses, ``score`` graded ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tokencredit import cli, files
+from tokencredit.config import load_study
+from tokencredit.errors import UserError
+
+app = cli.new_app("Evaluate a row of a study: sample responses, and score them once they are graded.")
+
+ConfigOption = Annotated[Path, typer.Option(help="Folder of the configuration.")]
+StudyOption = Annotated[str, typer.Option(help="Name of the study.")]
+RowOption = Annotated[str, typer.Option(help="Row of the results table: a method, or an evaluation-only model.")]
+SeedOption = Annotated[int, typer.Option(help="Training seed; 0 for an evaluation-only model.")]
+OutOption = Annotated[Path, typer.Option(help="File to write.")]
+
+
+@app.command()
+def generate(
+    config: ConfigOption,
+    study: StudyOption,
+    row: RowOption,
+    seed: SeedOption,
+    benchmark: Annotated[str, typer.Option(help="Benchmark of the study.")],
+    model_dir: Annotated[Path, typer.Option(help="Folder of the model: weights, or a model.json that points to them.")],
+    problems: Annotated[Path, typer.Option(help="problems.parquet of the benchmark's data set.")],
+    out: OutOption,
+) -> None:
+    """Sample the study's number of responses to every problem of a benchmark."""
+    resolved = load_study(config, study)
+    line = resolved.row(row, seed)
+    if benchmark not in resolved.benchmarks:
+        raise UserError(f"{benchmark} is not a benchmark of study {study}; allowed: {', '.join(resolved.benchmarks)}.")
+    settings = resolved.benchmarks[benchmark]
+
+    # Heavy imports wait until the cheap checks are done.
+    from rich.progress import Progress
+
+    from tokencredit.base import load_policy, load_tokenizer
+    from tokencredit.engines import load_engine
+    from tokencredit.evaluate.generate import generate_responses, generation_metadata, read_problems
+
+    chosen = read_problems(problems, settings.problems, benchmark)
+    tokenizer, policy = load_tokenizer(model_dir), load_policy(model_dir)
+    engine = load_engine(resolved.evaluation.engine, policy, tokenizer)
+    with Progress() as bar:
+        task = bar.add_task(f"{row} seed {seed} on {benchmark}", total=len(chosen) * settings.samples)
+        table = generate_responses(
+            engine,
+            tokenizer,
+            resolved.config.models[line.model].prompt,
+            chosen,
+            settings.samples,
+            resolved.evaluation.sampling,
+            resolved.evaluation.seed,
+            benchmark,
+            progress=lambda done: bar.update(task, completed=done),
+        )
+    device = str(next(policy.parameters()).device)
+    files.write_parquet(out, table, generation_metadata(resolved, line, benchmark, model_dir, problems, device))
+    cli.made([out])
+
+
+@app.command()
+def score(
+    config: ConfigOption,
+    study: StudyOption,
+    row: RowOption,
+    seed: SeedOption,
+    eval_dir: Annotated[Path, typer.Option(help="Folder with <benchmark>/{generations,grades}.parquet.")],
+    data_dir: Annotated[Path, typer.Option(help="Folder with <data set>/problems.parquet.")],
+    out: OutOption,
+) -> None:
+    """Count right, wrong, ungraded and truncated responses per question; a wrong number of responses is an error."""
+    from tokencredit.evaluate.score import score_row
+
+    resolved = load_study(config, study)
+    table, metadata = score_row(resolved, resolved.row(row, seed), eval_dir, data_dir)
+    files.write_parquet(out, table, metadata)
+    cli.made([out])
+
+
+if __name__ == "__main__":
+    cli.run(app)

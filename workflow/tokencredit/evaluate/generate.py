@@ -1,0 +1,109 @@
+"""Responses of one model to one benchmark: prompts, seeds, sampling, and the table that grading reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from tokencredit import files, provenance
+from tokencredit.config import Row, Sampling, Study
+from tokencredit.errors import UserError
+from tokencredit.records import Problem, Request, problems_from
+from tokencredit.seeds import derive_seed
+
+if TYPE_CHECKING:
+    from tokencredit.engines import Engine
+
+COLUMNS = ["problem_id", "sample", "response", "n_tokens", "finish_reason", "sampling_seed"]
+
+
+def prompt_of(template: str, problem: str) -> str:
+    """The prompt: ``{problem}`` replaced; other braces, as in ``\\boxed{}``, stay what they are."""
+    return template.replace("{problem}", problem)
+
+
+def encode_prompts(
+    tokenizer: Any, template: str, problems: Sequence[Problem], max_tokens: int
+) -> list[tuple[int, ...]]:
+    """The tokens of each problem's prompt. Raises ``UserError`` for a prompt of more than ``max_tokens`` tokens."""
+    prompts = []
+    for problem in problems:
+        tokens = tuple(tokenizer.encode(prompt_of(template, problem.problem), add_special_tokens=False))
+        if len(tokens) > max_tokens:
+            raise UserError(
+                f"problem {problem.problem_id}: its prompt has {len(tokens)} tokens; "
+                f"sampling.max_prompt_tokens = {max_tokens} allows no more than that."
+            )
+        prompts.append(tokens)
+    return prompts
+
+
+def generate_responses(
+    engine: Engine,
+    tokenizer: Any,
+    template: str,
+    problems: Sequence[Problem],
+    samples: int,
+    sampling: Sampling,
+    seed: int,
+    benchmark: str,
+    progress: Callable[[int], None] | None = None,
+) -> pd.DataFrame:
+    """``samples`` responses to every problem, one row each (columns ``COLUMNS``), in the problems' order.
+
+    The seed of a response derives from (seed, benchmark, problem, sample) only, so that all models of a study meet the same sampling
+    noise: comparisons between them are paired. ``progress`` is handed to the engine.
+    """
+    prompts = encode_prompts(tokenizer, template, problems, sampling.max_prompt_tokens)
+    keys = [(problem.problem_id, sample) for problem in problems for sample in range(samples)]
+    seeds = [derive_seed(seed, "evaluation", benchmark, problem_id, sample) for problem_id, sample in keys]
+    requests = [Request(prompts[index // samples], sampling_seed) for index, sampling_seed in enumerate(seeds)]
+    responses = engine.sample(
+        requests,
+        temperature=sampling.temperature,
+        top_p=sampling.top_p,
+        max_tokens=sampling.max_response_tokens,
+        progress=progress,
+    )
+    rows = [
+        (problem_id, sample, response.text, len(response.token_ids), response.finish_reason, sampling_seed)
+        for (problem_id, sample), sampling_seed, response in zip(keys, seeds, responses, strict=True)
+    ]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def read_problems(path: str | Path, expected: int, benchmark: str) -> list[Problem]:
+    """The problems of a benchmark; another number of them than ``expected`` is a ``UserError``."""
+    problems = problems_from(files.read_parquet(path, ["problem_id", "problem", "answer"]))
+    if len(problems) != expected:
+        raise UserError(f"{path}: has {len(problems)} problems; benchmarks.{benchmark}.problems = {expected}.")
+    if len({problem.problem_id for problem in problems}) != len(problems):
+        raise UserError(f"{path}: a problem_id occurs twice; every problem needs its own.")
+    return problems
+
+
+def generation_metadata(
+    study: Study, row: Row, benchmark: str, model_dir: Path, problems: Path, device: str
+) -> dict[str, Any]:
+    """Where a table of generations came from: settings, and digests of everything that decided it."""
+    model = study.config.models[row.model]
+    return {
+        "study": study.name,
+        "row": row.name,
+        "seed": row.seed,
+        "benchmark": benchmark,
+        "samples": study.benchmarks[benchmark].samples,
+        "sampling": study.evaluation.sampling.model_dump(mode="json"),
+        "evaluation_seed": study.evaluation.seed,
+        "engine": study.evaluation.engine,
+        "prompt_sha256": files.digest_of(model.prompt),
+        "model": row.model,
+        "model_sha256": files.sha256(model_dir),
+        "data_sha256": files.sha256(problems),
+        "config_digest": files.digest_of(study.evaluation_config(row, benchmark)),
+        "code_digest": provenance.code_digest("evaluate.generate", "base"),
+        "environment": provenance.environment(device),
+    }

@@ -1,0 +1,132 @@
+"""Per-question scores from grades, under the count contract: n responses to every problem, no more, no fewer, nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from tokencredit import files, provenance
+from tokencredit.config import Row, Study
+from tokencredit.errors import UserError
+from tokencredit.evaluate.estimators import maj_at_k
+from tokencredit.evaluate.generate import COLUMNS, read_problems
+
+OUTCOMES = ("right", "wrong", "ungraded")
+FINISH_REASONS = ("stop", "length")
+# What must be the same in all generations of a row: they are one model's, and one line of a table.
+SAME_IN_A_ROW = ("study", "row", "seed", "model", "model_sha256", "prompt_sha256", "sampling")
+
+
+def score_questions(
+    problem_ids: list[str], samples: int, generations: pd.DataFrame, grades: pd.DataFrame, where: str
+) -> pd.DataFrame:
+    """One row per question: problem_id, n, right, wrong, ungraded, truncated (counts), tokens (mean per response), majority (Maj@n).
+
+    ``where`` names the table in errors. Raises ``UserError`` where the count contract is broken.
+    """
+    for name, table in (("generations", generations), ("grades", grades)):
+        _check_counts(f"{where}: {name}", table, problem_ids, samples)
+    _check_values(f"{where}: generations: finish_reason", generations["finish_reason"], FINISH_REASONS)
+    _check_values(f"{where}: grades: outcome", grades["outcome"], OUTCOMES)
+    joined = generations.merge(grades, on=["problem_id", "sample"], validate="one_to_one")
+    joined["truncated"] = joined["finish_reason"] == "length"
+    for outcome in OUTCOMES:
+        joined[outcome] = joined["outcome"] == outcome
+    answers = joined["answer"].astype(object)
+    joined["answer"] = answers.where(answers.notna(), None)
+    groups = joined.groupby("problem_id", sort=False)
+    table = groups[[*OUTCOMES, "truncated"]].sum().astype("int64")
+    table.insert(0, "n", groups.size().astype("int64"))
+    table["tokens"] = groups["n_tokens"].mean()
+    table["majority"] = groups[["answer", "outcome"]].apply(
+        lambda group: maj_at_k(group["answer"].tolist(), group["outcome"].tolist())
+    )
+    return table.loc[problem_ids].reset_index()
+
+
+def score_row(study: Study, row: Row, eval_dir: Path, data_dir: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """The scores of one row of a study on all its benchmarks, and their metadata (one entry per benchmark).
+
+    Reads ``<eval_dir>/<benchmark>/{generations,grades}.parquet`` and ``<data_dir>/<dataset>/problems.parquet``.
+    """
+    tables, metadata = [], {}
+    for name, benchmark in study.benchmarks.items():
+        folder = eval_dir / name
+        generations_path, grades_path = folder / "generations.parquet", folder / "grades.parquet"
+        problems_path = data_dir / benchmark.dataset / "problems.parquet"
+        problems = read_problems(problems_path, benchmark.problems, name)
+        stored = files.parquet_metadata(generations_path)
+        graded = files.parquet_metadata(grades_path)
+        _check_origin(study, row, name, stored, generations_path)
+        if stored["data_sha256"] != files.sha256(problems_path):
+            raise UserError(
+                f"{generations_path}: was made from other problems than {problems_path}; generate it again."
+            )
+        scores = score_questions(
+            [problem.problem_id for problem in problems],
+            benchmark.samples,
+            files.read_parquet(generations_path, COLUMNS),
+            files.read_parquet(grades_path, ["problem_id", "sample", "outcome", "answer", "reason"]),
+            str(folder),
+        )
+        for position, (column, value) in enumerate(
+            {"study": study.name, "row": row.name, "seed": row.seed, "benchmark": name}.items()
+        ):
+            scores.insert(position, column, value)
+        tables.append(scores)
+        metadata[name] = {
+            **graded,
+            **stored,
+            "generations_sha256": files.sha256(generations_path),
+            "grades_sha256": files.sha256(grades_path),
+        }
+    first = next(iter(metadata.values()))
+    for name, entry in metadata.items():
+        for key in SAME_IN_A_ROW:
+            if entry[key] != first[key]:
+                raise UserError(
+                    f"{eval_dir / name}: {key} = {entry[key]!r} differs from the row's other benchmarks ({first[key]!r})."
+                )
+    return pd.concat(tables, ignore_index=True), {
+        "study": study.name,
+        "row": row.name,
+        "seed": row.seed,
+        "benchmarks": metadata,
+        "code_digest": provenance.code_digest("evaluate.score"),
+    }
+
+
+def _check_origin(study: Study, row: Row, benchmark: str, stored: dict[str, Any], path: Path) -> None:
+    expected = {
+        "study": study.name,
+        "row": row.name,
+        "seed": row.seed,
+        "benchmark": benchmark,
+        "sampling": study.evaluation.sampling.model_dump(mode="json"),
+    }
+    for key, value in expected.items():
+        if stored.get(key) != value:
+            raise UserError(f"{path}: {key} = {stored.get(key)!r} in its metadata; {value!r} is expected.")
+
+
+def _check_counts(where: str, table: pd.DataFrame, problem_ids: list[str], samples: int) -> None:
+    unknown = sorted(set(table["problem_id"]) - set(problem_ids))
+    if unknown:
+        raise UserError(f"{where}: problem {unknown[0]!r} ({len(unknown)} in all) is not in the data set.")
+    counts = table.groupby("problem_id").size().reindex(problem_ids, fill_value=0)
+    off = counts[counts != samples]
+    if len(off):
+        raise UserError(
+            f"{where}: problem {off.index[0]!r} has {off.iloc[0]} rows, {samples} are expected; "
+            f"{len(off)} of {len(counts)} problems are off."
+        )
+    if table.duplicated(["problem_id", "sample"]).any() or not table["sample"].between(0, samples - 1).all():
+        raise UserError(f"{where}: the samples of a problem must be numbered 0 to {samples - 1}, each once.")
+
+
+def _check_values(where: str, column: pd.Series, allowed: tuple[str, ...]) -> None:
+    wrong = column[~column.isin(allowed)]
+    if len(wrong):
+        raise UserError(f"{where} = {wrong.iloc[0]!r} is not known; allowed: {', '.join(allowed)}.")
