@@ -95,7 +95,7 @@ def test_unknown_words_are_refused(generations: pd.DataFrame, grades: pd.DataFra
 
 
 def test_generation_is_paired_and_keeps_braces(study: Study, data_dir: Path, tokenizer: Any, engine: Any) -> None:
-    problems = read_problems(data_dir / "sums" / "problems.parquet", 3, "sums")
+    problems = read_problems(data_dir / "sums" / "problems.parquet", study, "sums")
     arguments = (tokenizer, "Q: {problem} \\boxed{}", problems, 2, study.evaluation.sampling, 5, "sums")
     table = generate_responses(engine, *arguments)
     assert list(table.columns) == COLUMNS
@@ -107,16 +107,18 @@ def test_generation_is_paired_and_keeps_braces(study: Study, data_dir: Path, tok
 
 
 def test_a_long_prompt_names_the_problem(study: Study, data_dir: Path, tokenizer: Any, engine: Any) -> None:
-    problems = read_problems(data_dir / "sums" / "problems.parquet", 3, "sums")
+    problems = read_problems(data_dir / "sums" / "problems.parquet", study, "sums")
     with pytest.raises(UserError, match=r"problem a: its prompt has 42 tokens; sampling.max_prompt_tokens = 40"):
         generate_responses(
             engine, tokenizer, "word " * 39 + "{problem}", problems, 2, study.evaluation.sampling, 5, "sums"
         )
 
 
-def test_wrong_number_of_problems(data_dir: Path) -> None:
-    with pytest.raises(UserError, match=r"has 3 problems; benchmarks.sums.problems = 4"):
-        read_problems(data_dir / "sums" / "problems.parquet", 4, "sums")
+def test_wrong_number_of_problems(study: Study, data_dir: Path) -> None:
+    path = data_dir / "sums" / "problems.parquet"
+    files.write_parquet(path, files.read_parquet(path).iloc[:2])
+    with pytest.raises(UserError, match=r"has 2 problems; benchmarks.sums.problems = 3"):
+        read_problems(path, study, "sums")
 
 
 @pytest.fixture
@@ -124,7 +126,7 @@ def evaluated(study: Study, data_dir: Path, tokenizer: Any, engine: Any, tmp_pat
     """The evaluation folder of the base, as ``generate`` and ``grade`` leave it."""
     row = study.row("base", 0)
     path = data_dir / "sums" / "problems.parquet"
-    problems = read_problems(path, 3, "sums")
+    problems = read_problems(path, study, "sums")
     prompt = study.config.models["small"].prompt
     table = generate_responses(
         engine, tokenizer, prompt, problems, 2, study.evaluation.sampling, study.evaluation.seed, "sums"

@@ -45,7 +45,7 @@ def generate(
     from tokencredit.engines import load_engine
     from tokencredit.evaluate.generate import generate_responses, generation_metadata, read_problems
 
-    chosen = read_problems(problems, settings.problems, benchmark)
+    chosen = read_problems(problems, resolved, benchmark)
     tokenizer, policy = load_tokenizer(model_dir), load_policy(model_dir)
     engine = load_engine(resolved.evaluation.engine, policy, tokenizer)
     with Progress() as bar:

@@ -75,14 +75,15 @@ def generate_responses(
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def read_problems(path: str | Path, expected: int, benchmark: str) -> list[Problem]:
-    """The problems of a benchmark; another number of them than ``expected`` is a ``UserError``."""
+def read_problems(path: str | Path, study: Study, benchmark: str) -> list[Problem]:
+    """The problems of a study's benchmark: the first so many as the study uses. A file of another length is a ``UserError``."""
     problems = problems_from(files.read_parquet(path, ["problem_id", "problem", "answer"]))
+    expected = study.config.benchmarks[benchmark].problems
     if len(problems) != expected:
         raise UserError(f"{path}: has {len(problems)} problems; benchmarks.{benchmark}.problems = {expected}.")
     if len({problem.problem_id for problem in problems}) != len(problems):
         raise UserError(f"{path}: a problem_id occurs twice; every problem needs its own.")
-    return problems
+    return problems[: study.benchmarks[benchmark].problems]
 
 
 def generation_metadata(

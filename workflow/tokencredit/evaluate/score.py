@@ -56,7 +56,7 @@ def score_row(study: Study, row: Row, eval_dir: Path, data_dir: Path) -> tuple[p
         folder = eval_dir / name
         generations_path, grades_path = folder / "generations.parquet", folder / "grades.parquet"
         problems_path = data_dir / benchmark.dataset / "problems.parquet"
-        problems = read_problems(problems_path, benchmark.problems, name)
+        problems = read_problems(problems_path, study, name)
         stored = files.parquet_metadata(generations_path)
         graded = files.parquet_metadata(grades_path)
         _check_origin(study, row, name, stored, generations_path)
