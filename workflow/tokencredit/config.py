@@ -66,6 +66,7 @@ class GeneratedDataset(Strict):
 
     kind: Literal["generated"]
     title: str
+    split: Literal["train", "test"] = Field(description="Which part of all problem texts they come from; pretraining has its own.")
     tiers: list[Annotated[int, Field(ge=1, le=3)]]
     rows: Positive
     seed: int
