@@ -66,7 +66,9 @@ class GeneratedDataset(Strict):
 
     kind: Literal["generated"]
     title: str
-    split: Literal["train", "test"] = Field(description="Which part of all problem texts they come from; pretraining has its own.")
+    split: Literal["train", "test"] = Field(
+        description="Which part of all problem texts they come from; pretraining has its own."
+    )
     tiers: list[Annotated[int, Field(ge=1, le=3)]]
     rows: Positive
     seed: int
@@ -111,9 +113,13 @@ class HubModel(Strict):
     kind: Literal["hub"]
     title: str
     id: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")]
-    revision: str
+    revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")] | None = Field(
+        None, description="Commit of the model. Without it the newest one is taken, and the run records which that was."
+    )
     parameters: Positive
-    prompt: str = Field(description="The whole prompt with {problem} in it; nothing is added, no chat template is applied.")
+    prompt: str = Field(
+        description="The whole prompt with {problem} in it; nothing is added, no chat template is applied."
+    )
 
     @model_validator(mode="after")
     def _has_placeholder(self) -> HubModel:
@@ -133,11 +139,17 @@ class Base(Strict):
 
     clip_low: Share
     clip_high: Annotated[float, Field(gt=0)]
-    kl_coef: NonNegative = Field(description="Coefficient of the k3 estimate of KL(policy, reference); 0 leaves the reference out.")
+    kl_coef: NonNegative = Field(
+        description="Coefficient of the k3 estimate of KL(policy, reference); 0 leaves the reference out."
+    )
     aggregation: Literal["token-mean", "sequence-mean"]
-    dynamic_sampling: bool = Field(description="Drop groups whose rewards are all equal and sample others in their place.")
+    dynamic_sampling: bool = Field(
+        description="Drop groups whose rewards are all equal and sample others in their place."
+    )
     max_refills: Count = Field(description="How many times a step may sample again to replace dropped groups.")
-    overlong_buffer: Count = Field(0, description="DAPO's soft overlong penalty over the last so many tokens; 0 is off.")
+    overlong_buffer: Count = Field(
+        0, description="DAPO's soft overlong penalty over the last so many tokens; 0 is off."
+    )
 
 
 class Method(Strict):
@@ -159,7 +171,9 @@ class Benchmark(Strict):
     title: str
     dataset: Name
     samples: Positive = Field(description="Responses per problem, n.")
-    problems: Positive = Field(description="Problems after dropping those without an answer: the count contract of every table.")
+    problems: Positive = Field(
+        description="Problems after dropping those without an answer: the count contract of every table."
+    )
 
 
 # ---------------------------------------------------------------- studies/*.yaml
@@ -237,6 +251,7 @@ class EvaluationRow(Strict):
 class BenchmarkUse(Strict):
     benchmark: Name
     samples: Positive | None = None
+    problems: Positive | None = Field(None, description="The first so many problems of the benchmark; all without it.")
 
 
 class Evaluation(Strict):
@@ -323,14 +338,16 @@ class Study:
         for row in self.rows:
             if (row.name, row.seed) == (name, seed):
                 return row
-        raise UserError(f"{name} with seed {seed} is not a row of study {self.name}; {_allowed(name, [r.path for r in self.rows])}.")
+        raise UserError(
+            f"{name} with seed {seed} is not a row of study {self.name}; {_allowed(name, [r.path for r in self.rows])}."
+        )
 
     @cached_property
     def benchmarks(self) -> dict[str, Benchmark]:
-        """The study's benchmarks with the study's own number of samples."""
+        """The study's benchmarks with the study's own numbers of samples and problems."""
         return {
             use.benchmark: self.config.benchmarks[use.benchmark].model_copy(
-                update={"samples": use.samples} if use.samples is not None else {}
+                update=use.model_dump(include={"samples", "problems"}, exclude_none=True)
             )
             for use in self.evaluation.benchmarks
         }
@@ -347,7 +364,9 @@ class Study:
         if cell not in self.methods:
             raise UserError(f"{cell} is not a trained cell of study {self.name}; {_allowed(cell, list(self.methods))}.")
         method = self.methods[cell]
-        training = self.training.model_dump(mode="json", exclude={"methods", "seeds", "micro_batch_tokens", "checkpoint_every"})
+        training = self.training.model_dump(
+            mode="json", exclude={"methods", "seeds", "micro_batch_tokens", "checkpoint_every"}
+        )
         return {
             "model": {self.model_name: self.config.models[self.model_name].model_dump(mode="json")},
             "datasets": {name: self.config.datasets[name].model_dump(mode="json") for name in self.training.datasets},
@@ -376,7 +395,9 @@ class Config:
         self.folder = Path(folder)
         self.datasets = _read_table(self.folder / "datasets.yaml", {"datasets": dict[str, Dataset]})["datasets"]
         self.models = _read_table(self.folder / "models.yaml", {"models": dict[str, Model]})["models"]
-        self.benchmarks = _read_table(self.folder / "benchmarks.yaml", {"benchmarks": dict[str, Benchmark]})["benchmarks"]
+        self.benchmarks = _read_table(self.folder / "benchmarks.yaml", {"benchmarks": dict[str, Benchmark]})[
+            "benchmarks"
+        ]
         tables = _read_table(
             self.folder / "methods.yaml", {"bases": dict[str, Base], "methods": dict[str, Method]}, extend="methods"
         )
@@ -394,7 +415,9 @@ class Config:
                 defaults = METHODS[method.credit].defaults
                 _known(path, f"methods.{name}.params", key, defaults)
                 if isinstance(defaults[key], str) != isinstance(value, str):
-                    raise UserError(f"{path}: methods.{name}.params.{key}: {value!r} must be of the kind of its default {defaults[key]!r}.")
+                    raise UserError(
+                        f"{path}: methods.{name}.params.{key}: {value!r} must be of the kind of its default {defaults[key]!r}."
+                    )
 
     @cached_property
     def study_names(self) -> list[str]:
@@ -416,24 +439,35 @@ class Config:
         _known(path, "training.curve.benchmark", training.curve.benchmark, self.benchmarks)
         available = self.benchmarks[training.curve.benchmark].problems
         if training.curve.problems > available:
-            raise UserError(f"{path}: training.curve.problems = {training.curve.problems}: {training.curve.benchmark} has only {available}.")
+            raise UserError(
+                f"{path}: training.curve.problems = {training.curve.problems}: {training.curve.benchmark} has only {available}."
+            )
         for index, use in enumerate(evaluation.benchmarks):
             _known(path, f"evaluation.benchmarks.{index}.benchmark", use.benchmark, self.benchmarks)
         names = [row.name for row in evaluation.rows] + training.methods
         for row in evaluation.rows:
             _known(path, f"evaluation.rows.{row.name}.model", row.model, self.models)
             if names.count(row.name) > 1:
-                raise UserError(f"{path}: evaluation.rows: the name {row.name!r} is used twice; every row needs its own.")
+                raise UserError(
+                    f"{path}: evaluation.rows: the name {row.name!r} is used twice; every row needs its own."
+                )
         for model in {file.model, *(row.model for row in evaluation.rows)}:
             if isinstance(self.models[model], EmbeddedModel):
                 longest = evaluation.sampling.max_prompt_tokens + evaluation.sampling.max_response_tokens
                 longest = max(longest, training.sampling.max_prompt_tokens + training.sampling.max_response_tokens)
                 if longest > self.models[model].max_tokens:
-                    raise UserError(f"{path}: prompts and responses of {longest} tokens exceed models.{model}.max_tokens = {self.models[model].max_tokens}.")
+                    raise UserError(
+                        f"{path}: prompts and responses of {longest} tokens exceed models.{model}.max_tokens = {self.models[model].max_tokens}."
+                    )
         if isinstance(self.models[file.model], EmbeddedModel):
-            for dataset in [*training.datasets, *(self.benchmarks[use.benchmark].dataset for use in evaluation.benchmarks)]:
+            for dataset in [
+                *training.datasets,
+                *(self.benchmarks[use.benchmark].dataset for use in evaluation.benchmarks),
+            ]:
                 if not isinstance(self.datasets[dataset], GeneratedDataset):
-                    raise UserError(f"{path}: data set {dataset!r} is not generated; the embedded model {file.model!r} reads only generated problems.")
+                    raise UserError(
+                        f"{path}: data set {dataset!r} is not generated; the embedded model {file.model!r} reads only generated problems."
+                    )
         return Study(name, file, self)
 
 
