@@ -11,6 +11,7 @@ import pandas as pd
 from tokencredit import files, provenance
 from tokencredit.config import Row, Sampling, Study
 from tokencredit.errors import UserError
+from tokencredit.prompts import encode_prompts
 from tokencredit.records import Problem, Request, problems_from
 from tokencredit.seeds import derive_seed
 
@@ -18,27 +19,6 @@ if TYPE_CHECKING:
     from tokencredit.engines import Engine
 
 COLUMNS = ["problem_id", "sample", "response", "n_tokens", "finish_reason", "sampling_seed"]
-
-
-def prompt_of(template: str, problem: str) -> str:
-    """The prompt: ``{problem}`` replaced; other braces, as in ``\\boxed{}``, stay what they are."""
-    return template.replace("{problem}", problem)
-
-
-def encode_prompts(
-    tokenizer: Any, template: str, problems: Sequence[Problem], max_tokens: int
-) -> list[tuple[int, ...]]:
-    """The tokens of each problem's prompt. Raises ``UserError`` for a prompt of more than ``max_tokens`` tokens."""
-    prompts = []
-    for problem in problems:
-        tokens = tuple(tokenizer.encode(prompt_of(template, problem.problem), add_special_tokens=False))
-        if len(tokens) > max_tokens:
-            raise UserError(
-                f"problem {problem.problem_id}: its prompt has {len(tokens)} tokens; "
-                f"sampling.max_prompt_tokens = {max_tokens} allows no more than that."
-            )
-        prompts.append(tokens)
-    return prompts
 
 
 def generate_responses(

@@ -31,6 +31,7 @@ from tokencredit.engines import load_engine
 from tokencredit.errors import UserError
 from tokencredit.grading import GradingPool
 from tokencredit.policy import Scorer, Sequence
+from tokencredit.prompts import encode_prompts
 from tokencredit.provenance import code_digest, environment
 from tokencredit.records import Problem, Request, problems_from
 from tokencredit.seeds import derive_seed
@@ -196,12 +197,10 @@ class Evaluator:
     ) -> None:
         self.engine, self.pool, self.recorder, self.problems = engine, pool, recorder, problems
         self.curve, self.limit = study.training.curve, study.training.sampling.max_response_tokens
+        prompts = encode_prompts(tokenizer, template, problems, study.training.sampling.max_prompt_tokens)
         self.requests = [
-            Request(
-                tuple(tokenizer.encode(template.format(problem=problem.problem), add_special_tokens=False)),
-                derive_seed("curve", self.curve.benchmark, problem.problem_id, sample),
-            )
-            for problem in problems
+            Request(tokens, derive_seed("curve", self.curve.benchmark, problem.problem_id, sample))
+            for problem, tokens in zip(problems, prompts, strict=True)
             for sample in range(self.curve.samples)
         ]
 

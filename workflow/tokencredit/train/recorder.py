@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from tokencredit import files
+from tokencredit.errors import UserError
 
 TABLES = ("rollouts", "evaluations", "probe")
 
@@ -33,8 +34,12 @@ class Recorder:
             files.write_text(path, "".join(kept))
 
     def line(self, name: str, record: dict[str, Any]) -> None:
-        with (self.work / f"{name}.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record, allow_nan=False) + "\n")
+        path = self.work / f"{name}.jsonl"
+        try:
+            with path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(record, allow_nan=False) + "\n")
+        except OSError as error:
+            raise UserError(f"{path}: cannot be written: {error.strerror or error}; the checkpoint stands.") from error
 
     def part(self, name: str, step: int, table: pd.DataFrame) -> None:
         files.write_parquet(self.work / name / f"{step:06d}.parquet", table)

@@ -15,6 +15,7 @@ from tokencredit.engines import Engine
 from tokencredit.errors import UserError
 from tokencredit.grading import GradingPool
 from tokencredit.policy import Sequence
+from tokencredit.prompts import encode_prompt
 from tokencredit.records import Problem, Request, Rollout
 from tokencredit.seeds import derive_seed, generator
 
@@ -23,9 +24,7 @@ class Prompts:
     """An endless, stateless order of problems: each epoch is a shuffle by (seed, epoch), and a draw is a number."""
 
     def __init__(self, problems: list[Problem], tokenizer: Any, template: str, max_tokens: int, seed: int) -> None:
-        encoded = [
-            (p, tuple(tokenizer.encode(template.format(problem=p.problem), add_special_tokens=False))) for p in problems
-        ]
+        encoded = [(problem, encode_prompt(tokenizer, template, problem)) for problem in problems]
         self._problems = [(problem, tokens) for problem, tokens in encoded if len(tokens) <= max_tokens]
         self.too_long = len(encoded) - len(self._problems)
         self._seed = seed
