@@ -1,0 +1,71 @@
+"""``python -m tokencredit.base``: make a study's base policy available as a folder with a manifest."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tokencredit import cli
+from tokencredit.base.store import MANIFEST
+from tokencredit.config import Config, EmbeddedModel
+from tokencredit.errors import UserError
+from tokencredit.files import digest_of, sha256, write_json
+from tokencredit.provenance import code_digest, environment
+
+app = cli.new_app("Pre-train an embedded base model, or resolve a released one.")
+
+
+@app.command()
+def main(
+    config: Annotated[Path, typer.Option(help="The configuration folder.")],
+    model: Annotated[str, typer.Option(help="A name in models.yaml.")],
+    out: Annotated[Path, typer.Option(help="The folder to make, e.g. results/models/NAME.")],
+) -> None:
+    """Write the folder OUT; its model.json comes last, so that a folder with a manifest is whole."""
+    models = Config(config).models
+    if model not in models:
+        raise UserError(f"{config / 'models.yaml'}: models.{model} is not known; allowed: {', '.join(models)}.")
+    settings = models[model]
+    out.mkdir(parents=True, exist_ok=True)
+    (out / MANIFEST).unlink(missing_ok=True)
+    if isinstance(settings, EmbeddedModel):
+        manifest = _embedded(model, settings, out)
+    else:
+        from tokencredit.base.hub import resolve
+
+        manifest = resolve(model, settings)
+    write_json(out / MANIFEST, manifest)
+    cli.made([out / MANIFEST])
+
+
+def _embedded(name: str, settings: EmbeddedModel, out: Path) -> dict[str, Any]:
+    from tokencredit.base.pretrain import new_tokenizer, pretrain
+
+    tokenizer = new_tokenizer(settings)
+    with tempfile.TemporaryDirectory(dir=out, prefix=".unfinished-") as folder:
+        unfinished = Path(folder)
+        model, summary = pretrain(settings, tokenizer, unfinished / "train.jsonl")
+        model.save_pretrained(unfinished)
+        tokenizer.save_pretrained(unfinished)
+        for file in sorted(unfinished.iterdir()):
+            file.replace(out / file.name)
+    return {
+        "model": name,
+        "kind": "embedded",
+        "path": ".",
+        "revision": None,
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "sha256": sha256(out / "model.safetensors"),
+        "config": settings.model_dump(mode="json"),
+        "config_digest": digest_of(settings.model_dump(mode="json")),
+        "code_digest": code_digest("base.pretrain"),
+        "environment": environment(),
+        **summary,
+    }
+
+
+if __name__ == "__main__":
+    cli.run(app)

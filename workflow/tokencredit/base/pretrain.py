@@ -1,0 +1,178 @@
+"""An embedded base: a Qwen3-architecture model trained from scratch on generated problems with worked solutions."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from tqdm import tqdm
+from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
+
+from tokencredit.config import EmbeddedModel, Pretraining
+from tokencredit.data.embedded import pretraining_texts
+from tokencredit.data.embedded_tokenizer import build_tokenizer, check_text
+from tokencredit.errors import UserError
+from tokencredit.seeds import derive_seed
+
+# Settings that no study varies.
+_INIT_STD = 0.05
+_BETAS = (0.9, 0.98)
+_GRAD_CLIP = 1.0
+_FINAL_LEARNING_RATE = 0.02  # of the peak
+# Batches are cut from pools of this many batches sorted by length: little padding, and still a mixture of tiers in each pool.
+_POOL_BATCHES = 16
+
+
+@dataclass(frozen=True)
+class Example:
+    """A prompt and a solution with its end-of-sequence token, as ids."""
+
+    prompt: list[int]
+    solution: list[int]
+
+    def __len__(self) -> int:
+        return len(self.prompt) + len(self.solution)
+
+
+def build_model(config: EmbeddedModel, tokenizer: PreTrainedTokenizerFast) -> Qwen3ForCausalLM:
+    """The untrained model, float32, tied head, initialised from the pretraining seed."""
+    shape = Qwen3Config(
+        vocab_size=len(tokenizer),
+        hidden_size=config.hidden_size,
+        num_hidden_layers=config.layers,
+        num_attention_heads=config.heads,
+        num_key_value_heads=config.heads,
+        head_dim=config.hidden_size // config.heads,
+        intermediate_size=config.intermediate_size,
+        max_position_embeddings=config.max_tokens,
+        initializer_range=_INIT_STD,
+        tie_word_embeddings=True,
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        bos_token_id=None,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed("embedded weights", config.pretraining.seed))
+        model = Qwen3ForCausalLM(shape)
+    model.generation_config.eos_token_id = tokenizer.eos_token_id
+    model.generation_config.pad_token_id = tokenizer.pad_token_id
+    return model
+
+
+def make_examples(config: EmbeddedModel, tokenizer: PreTrainedTokenizerFast) -> list[Example]:
+    """The pretraining corpus, tokenised; raises ``UserError`` where the prompt template has words that the tokenizer does not know."""
+    check_text(config.prompt.format(problem=""))
+    pairs = pretraining_texts(config.pretraining.tiers, config.pretraining.problems, config.pretraining.seed)
+    prompts = tokenizer([config.prompt.format(problem=problem) for problem, _ in pairs]).input_ids
+    solutions = tokenizer([solution for _, solution in pairs]).input_ids
+    examples = [
+        Example(prompt, [*solution, tokenizer.eos_token_id])
+        for prompt, solution in zip(prompts, solutions, strict=True)
+    ]
+    longest = max(map(len, examples))
+    if longest > config.max_tokens:
+        raise UserError(
+            f"config/models.yaml: max_tokens = {config.max_tokens} is less than the longest generated text, {longest}."
+        )
+    return examples
+
+
+def pretrain(
+    config: EmbeddedModel, tokenizer: PreTrainedTokenizerFast, log_path: Path
+) -> tuple[Qwen3ForCausalLM, dict[str, Any]]:
+    """Train the model of ``config`` from scratch; one line per step (nats per solution token) goes to ``log_path``.
+
+    Returns the model and {loss (mean of the last steps, nats per token), tokens, seconds}. The same seed, threads and machine give the
+    same weights.
+    """
+    settings = config.pretraining
+    examples = make_examples(config, tokenizer)
+    model = build_model(config, tokenizer)
+    model.train()
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=settings.learning_rate, betas=_BETAS, weight_decay=settings.weight_decay
+    )
+    started, tokens, losses = time.monotonic(), 0, []
+    with (
+        log_path.open("w", encoding="utf-8") as log,
+        tqdm(total=settings.steps, desc="pretraining", unit="step") as bar,
+    ):
+        for step, batch in enumerate(_batches(examples, settings), start=1):
+            rate = learning_rate(step, settings)
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            loss = solution_loss(model, batch, tokenizer.pad_token_id)
+            loss.backward()
+            norm = torch.nn.utils.clip_grad_norm_(model.parameters(), _GRAD_CLIP)
+            optimizer.step()
+            optimizer.zero_grad()
+            tokens += sum(map(len, batch))
+            losses.append(loss.item())
+            record = {
+                "step": step,
+                "loss": losses[-1],
+                "learning_rate": rate,
+                "grad_norm": norm.item(),
+                "tokens": tokens,
+            }
+            log.write(json.dumps(record) + "\n")
+            bar.set_postfix(loss=f"{losses[-1]:.3f}", refresh=False)
+            bar.update()
+    model.eval()
+    recent = losses[-50:]
+    return model, {"loss": sum(recent) / len(recent), "tokens": tokens, "seconds": round(time.monotonic() - started, 1)}
+
+
+def learning_rate(step: int, settings: Pretraining) -> float:
+    """Linear warm-up to the peak, then half a cosine down to a fiftieth of it; ``step`` counts from 1."""
+    if step <= settings.warmup_steps:
+        return settings.learning_rate * step / settings.warmup_steps
+    share = (step - settings.warmup_steps) / max(1, settings.steps - settings.warmup_steps)
+    return settings.learning_rate * (
+        _FINAL_LEARNING_RATE + (1 - _FINAL_LEARNING_RATE) * (1 + math.cos(math.pi * share)) / 2
+    )
+
+
+def solution_loss(model: Qwen3ForCausalLM, batch: list[Example], pad: int) -> Tensor:
+    """Mean cross-entropy (nats) of the batch's solution tokens; the head is applied to these alone.
+
+    Rows are padded on the right, where causal attention cannot see.
+    """
+    longest = max(map(len, batch))
+    ids = torch.tensor([[*example.prompt, *example.solution, *[pad] * (longest - len(example))] for example in batch])
+    row = torch.cat([torch.full((len(example.solution),), index) for index, example in enumerate(batch)])
+    column = torch.cat([torch.arange(len(example.prompt), len(example)) for example in batch])
+    hidden = model.get_decoder()(input_ids=ids, use_cache=False).last_hidden_state
+    return functional.cross_entropy(model.get_output_embeddings()(hidden[row, column - 1]), ids[row, column])
+
+
+def _batches(examples: list[Example], settings: Pretraining) -> Iterator[list[Example]]:
+    """``settings.steps`` batches of examples of similar length; every example comes once before any comes again."""
+    left, epoch = settings.steps, 0
+    while True:
+        rng = random.Random(derive_seed("embedded batches", settings.seed, epoch))
+        order = rng.sample(examples, len(examples))
+        for start in range(0, len(order), settings.batch * _POOL_BATCHES):
+            pool = sorted(order[start : start + settings.batch * _POOL_BATCHES], key=len)
+            batches = [pool[index : index + settings.batch] for index in range(0, len(pool), settings.batch)]
+            for batch in rng.sample(batches, len(batches)):
+                yield batch
+                left -= 1
+                if left == 0:
+                    return
+        epoch += 1
+
+
+def new_tokenizer(config: EmbeddedModel) -> PreTrainedTokenizerFast:
+    tokenizer = build_tokenizer()
+    tokenizer.model_max_length = config.max_tokens
+    return tokenizer

@@ -1,0 +1,142 @@
+"""Sampling with a transformers model: a decode loop with a key-value cache that wastes no token.
+
+Prompts are sorted by length and padded on the left; rows with the same prompt share its prefill; finished rows leave the batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from tokencredit.engines.cache import SamplingCache, left_padding
+from tokencredit.engines.sampling import sample_tokens
+from tokencredit.records import Request, Response
+from tokencredit.seeds import uniforms
+
+# The batch is thinned out once this share of its rows has finished: copying the cache costs about as much as one decoding step.
+_FINISHED_SHARE = 0.2
+
+
+class TransformersEngine:
+    """Samples from ``model``, which may be trained between calls; runs on the model's device in the model's dtype.
+
+    ``batch_size``: rows decoded together. More rows are faster until the cache no longer fits. ``logprobs`` of a response are at the
+    sampling temperature, before the top-p restriction.
+    """
+
+    name = "transformers"
+
+    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, batch_size: int = 256) -> None:
+        if batch_size < 1:
+            raise ValueError(f"batch_size = {batch_size}: at least one row is needed.")
+        self.model = model
+        self.tokenizer = tokenizer
+        self.batch_size = batch_size
+        self.end_tokens = _end_tokens(model, tokenizer)
+
+    def sample(
+        self, requests: list[Request], *, temperature: float, top_p: float, max_tokens: int, progress: bool = False
+    ) -> list[Response]:
+        """One response for each request, in order. Gradients are off; the model's training mode is restored afterwards."""
+        responses: list[Response | None] = [None] * len(requests)
+        was_training = self.model.training
+        self.model.eval()
+        try:
+            with (
+                torch.inference_mode(),
+                tqdm(total=len(requests), desc="sampling", unit="response", disable=not progress) as bar,
+            ):
+                for batch in _batches(requests, self.batch_size):
+                    rows = self._decode([requests[index] for index in batch], temperature, top_p, max_tokens)
+                    for index, response in zip(batch, rows, strict=True):
+                        responses[index] = response
+                    bar.update(len(batch))
+        finally:
+            self.model.train(was_training)
+        return [response for response in responses if response is not None]
+
+    def _decode(self, requests: list[Request], temperature: float, top_p: float, max_tokens: int) -> list[Response]:
+        device = self.model.device
+        seeds = np.array([request.seed for request in requests], dtype=np.uint64)
+        logits, cache, mask, position = self._prefill(requests, max_tokens)
+        end_tokens = torch.tensor(sorted(self.end_tokens), device=device)
+        tokens = torch.full((len(requests), max_tokens), -1, dtype=torch.long)
+        logprobs = torch.zeros(len(requests), max_tokens)
+        rows = torch.arange(len(requests))  # the request of each row of the batch
+        alive = torch.ones(len(requests), dtype=torch.bool)  # rows of the batch that still go on
+        for step in range(max_tokens):
+            noise = torch.from_numpy(uniforms(seeds[rows.numpy()], step)).to(device)
+            token, logprob = sample_tokens(logits, noise, temperature, top_p)
+            tokens[rows[alive], step] = token.cpu()[alive]
+            logprobs[rows[alive], step] = logprob.cpu()[alive]
+            alive &= ~torch.isin(token, end_tokens).cpu()
+            if step == max_tokens - 1 or not alive.any():
+                break
+            if (~alive).sum() >= _FINISHED_SHARE * len(alive):
+                keep = alive.nonzero().squeeze(-1)
+                rows, alive = rows[keep], alive[keep]
+                on_device = keep.to(device)
+                token, mask, position = token[on_device], mask[on_device], position[on_device]
+                cache.select(on_device)
+            width = cache.get_seq_length() + 1
+            logits = self._forward(token[:, None], mask[:, None, None, :width], position[:, None], cache)
+            position = position + 1
+        return [self._response(row, values) for row, values in zip(tokens.tolist(), logprobs.tolist(), strict=True)]
+
+    def _prefill(self, requests: list[Request], max_tokens: int) -> tuple[Tensor, SamplingCache, Tensor, Tensor]:
+        """Logits [R, V] after each prompt, the filled cache, the mask over its columns [R, capacity], and the next position [R]."""
+        device = self.model.device
+        prompts = list(dict.fromkeys(request.prompt_tokens for request in requests))
+        lengths = torch.tensor([len(prompt) for prompt in prompts], device=device)
+        width = int(lengths.max())
+        ids = torch.tensor([[0] * (width - len(prompt)) + list(prompt) for prompt in prompts], device=device)
+        filled = left_padding(lengths, width)
+        position = (filled.cumsum(-1) - 1).clamp(min=0)
+        causal = torch.ones(width, width, dtype=torch.bool, device=device).tril()
+        # Padding looks at itself, or its softmax would be empty.
+        mask = (causal & filled[:, None, :]) | torch.eye(width, dtype=torch.bool, device=device)
+        cache = SamplingCache(self.model.config.num_hidden_layers, width + max_tokens)
+        logits = self._forward(ids, mask[:, None], position, cache)
+        row_of = {prompt: row for row, prompt in enumerate(prompts)}
+        rows = torch.tensor([row_of[request.prompt_tokens] for request in requests], device=device)
+        cache.select(rows)
+        columns = torch.cat([filled, filled.new_ones(len(prompts), max_tokens)], dim=-1)
+        return logits[rows], cache, columns[rows], lengths[rows]
+
+    def _forward(self, ids: Tensor, mask: Tensor, position: Tensor, cache: SamplingCache) -> Tensor:
+        """Logits [R, V] of the token after the last of ``ids`` [R, T]; ``mask`` [R, 1, T, columns] says which columns each token sees."""
+        return self.model(
+            input_ids=ids,
+            attention_mask=mask,
+            position_ids=position,
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+        ).logits[:, -1]
+
+    def _response(self, tokens: list[int], logprobs: list[float]) -> Response:
+        ids = tuple(tokens[: tokens.index(-1)] if -1 in tokens else tokens)
+        finished = ids[-1] in self.end_tokens
+        text = self.tokenizer.decode(ids[:-1] if finished else ids, skip_special_tokens=True)
+        return Response(text, ids, "stop" if finished else "length", tuple(logprobs[: len(ids)]))
+
+
+def _batches(requests: list[Request], size: int) -> Iterator[list[int]]:
+    """Indices of requests in batches of ``size``, prompts of similar length together and equal prompts side by side."""
+    order = sorted(
+        range(len(requests)), key=lambda index: (len(requests[index].prompt_tokens), requests[index].prompt_tokens)
+    )
+    for start in range(0, len(order), size):
+        yield order[start : start + size]
+
+
+def _end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
+    """The tokens that end a response: the tokenizer's, and those of the model's generation settings (some models have several)."""
+    own = model.generation_config.eos_token_id
+    listed = own if isinstance(own, list) else [own]
+    return frozenset(token for token in [tokenizer.eos_token_id, *listed] if token is not None)
