@@ -1,0 +1,60 @@
+"""The typed configuration: what is run. Every file of ``config/`` is read here, checked whole, and resolved before the first job.
+
+Unknown keys, unknown names and impossible combinations are ``UserError`` sentences that name the file, the key, the value and what is
+allowed. Nothing heavy is imported: the graph reads the configuration at every start.
+"""
+
+from tokencredit.config.keys import (
+    Base,
+    Benchmark,
+    BenchmarkUse,
+    Curve,
+    Dataset,
+    EmbeddedModel,
+    Evaluation,
+    EvaluationRow,
+    FileDataset,
+    GeneratedDataset,
+    HubModel,
+    HubSource,
+    JobResources,
+    Method,
+    Model,
+    Pretraining,
+    Resources,
+    RolloutRecord,
+    Sampling,
+    StudyFile,
+    Training,
+)
+from tokencredit.config.reading import read_yaml
+from tokencredit.config.resolved import Config, Row, Study, load_study
+
+__all__ = [
+    "Base",
+    "Benchmark",
+    "BenchmarkUse",
+    "Config",
+    "Curve",
+    "Dataset",
+    "EmbeddedModel",
+    "Evaluation",
+    "EvaluationRow",
+    "FileDataset",
+    "GeneratedDataset",
+    "HubModel",
+    "HubSource",
+    "JobResources",
+    "Method",
+    "Model",
+    "Pretraining",
+    "Resources",
+    "RolloutRecord",
+    "Row",
+    "Sampling",
+    "Study",
+    "StudyFile",
+    "Training",
+    "load_study",
+    "read_yaml",
+]

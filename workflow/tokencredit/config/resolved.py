@@ -1,0 +1,251 @@
+"""A study resolved: everything it names found in the other files, and checked whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from tokencredit.config.keys import (
+    Base,
+    Benchmark,
+    BenchmarksFile,
+    DatasetsFile,
+    EmbeddedModel,
+    GeneratedDataset,
+    Method,
+    MethodsFile,
+    ModelsFile,
+    StudyFile,
+)
+from tokencredit.config.reading import allowed, extended, known, parse, read_yaml
+from tokencredit.credit import METHODS
+from tokencredit.errors import UserError
+
+# What only names or describes something: it decides no number.
+_LABELS = {"title", "licence"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the results table: a trained cell with its seed, or a model that is evaluated only (``cell`` None, seed 0)."""
+
+    name: str
+    seed: int
+    title: str
+    model: str
+    cell: str | None
+
+    @property
+    def path(self) -> str:
+        return f"{self.name}/seed{self.seed}"
+
+
+class Study:
+    """A study with everything it names: the only object that other modules take their settings from."""
+
+    def __init__(self, name: str, file: StudyFile, config: Config) -> None:
+        self.name = name
+        self.file = file
+        self.config = config
+        self.title = file.title
+        self.training = file.training
+        self.evaluation = file.evaluation
+        self.resources = file.resources
+        self.reference = file.reference
+        self.model_name = file.model
+
+    @cached_property
+    def methods(self) -> dict[str, Method]:
+        return {name: self.config.methods[name] for name in self.training.methods}
+
+    @cached_property
+    def rows(self) -> list[Row]:
+        only = [Row(name=row.name, seed=0, title=row.title, model=row.model, cell=None) for row in self.evaluation.rows]
+        trained = [
+            Row(name=name, seed=seed, title=method.title, model=self.model_name, cell=name)
+            for name, method in self.methods.items()
+            for seed in self.training.seeds
+        ]
+        return only + trained
+
+    def row(self, name: str, seed: int) -> Row:
+        """The row ``name`` with ``seed``; another one is a ``UserError``."""
+        for row in self.rows:
+            if (row.name, row.seed) == (name, seed):
+                return row
+        paths = [row.path for row in self.rows]
+        raise UserError(f"{name}/seed{seed} is not a row of study {self.name}; {allowed(f'{name}/seed{seed}', paths)}.")
+
+    @cached_property
+    def benchmarks(self) -> dict[str, Benchmark]:
+        """The study's benchmarks with the study's own numbers of samples and of problems (the first ones of the data set)."""
+        return {
+            use.benchmark: self.config.benchmarks[use.benchmark].model_copy(
+                update=use.model_dump(include={"samples", "problems"}, exclude_none=True)
+            )
+            for use in self.evaluation.benchmarks
+        }
+
+    @cached_property
+    def model_names(self) -> list[str]:
+        return list(dict.fromkeys([self.model_name, *(row.model for row in self.evaluation.rows)]))
+
+    def base_of(self, method: str) -> Base:
+        return self.config.bases[self.methods[method].base]
+
+    def training_config(self, cell: str) -> dict[str, Any]:
+        """Everything in the configuration that decides what one cell's training computes, as plain JSON."""
+        if cell not in self.methods:
+            raise UserError(f"{cell} is not a trained cell of study {self.name}; {allowed(cell, list(self.methods))}.")
+        method, training, config = self.methods[cell], self.training, self.config
+        decided_elsewhere = {"methods", "seeds", "datasets", "micro_batch_tokens", "checkpoint_every"}
+        return {
+            "model": {self.model_name: _facts(config.models[self.model_name])},
+            "datasets": {name: _facts(config.datasets[name]) for name in training.datasets},
+            "curve_dataset": _facts(config.datasets[config.benchmarks[training.curve.benchmark].dataset]),
+            "base": _facts(self.base_of(cell)),
+            "credit": method.credit,
+            "params": METHODS[method.credit].defaults | method.params,
+            "training": training.model_dump(mode="json", exclude=decided_elsewhere),
+        }
+
+    def evaluation_config(self, row: Row, benchmark: str) -> dict[str, Any]:
+        """Everything in the configuration that decides one set of generations, as plain JSON."""
+        return {
+            "model": _facts(self.config.models[row.model]),
+            "benchmark": _facts(self.benchmarks[benchmark]),
+            "dataset": _facts(self.config.datasets[self.benchmarks[benchmark].dataset]),
+            "engine": self.evaluation.engine,
+            "seed": self.evaluation.seed,
+            "sampling": _facts(self.evaluation.sampling),
+        }
+
+
+class Config:
+    """All of ``config/``: the tables, checked against each other, and the studies by name."""
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self.datasets = self._read("datasets.yaml", DatasetsFile).datasets
+        self.models = self._read("models.yaml", ModelsFile).models
+        self.benchmarks = self._read("benchmarks.yaml", BenchmarksFile).benchmarks
+        path = self.folder / "methods.yaml"
+        methods = parse(path, MethodsFile, extended(path, read_yaml(path), "methods"))
+        self.bases, self.methods = methods.bases, methods.methods
+        for name, benchmark in self.benchmarks.items():
+            known(self.folder / "benchmarks.yaml", f"benchmarks.{name}.dataset", benchmark.dataset, self.datasets)
+        for name, method in self.methods.items():
+            self._check_method(path, f"methods.{name}", method)
+
+    def _read(self, name: str, model: Any) -> Any:
+        path = self.folder / name
+        return parse(path, model, read_yaml(path))
+
+    def _check_method(self, path: Path, key: str, method: Method) -> None:
+        known(path, f"{key}.base", method.base, self.bases)
+        known(path, f"{key}.credit", method.credit, METHODS)
+        defaults = METHODS[method.credit].defaults
+        for name, value in method.params.items():
+            if name not in defaults:
+                rule = allowed(name, list(defaults)) if defaults else f"credit {method.credit!r} takes no parameter"
+                raise UserError(f"{path}: {key}.params.{name}: unknown parameter; {rule}.")
+            if (wanted := _kind(defaults[name])) != (given := _kind(value)):
+                raise UserError(
+                    f"{path}: {key}.params.{name} = {value!r}: is {given}; "
+                    f"it must be {wanted}, as its default {defaults[name]!r}."
+                )
+
+    @cached_property
+    def study_names(self) -> list[str]:
+        return sorted(path.stem for path in (self.folder / "studies").glob("*.yaml"))
+
+    def study(self, name: str) -> Study:
+        """The study ``config/studies/<name>.yaml``, with every name in it checked against the other files."""
+        path = self.folder / "studies" / f"{name}.yaml"
+        if name not in self.study_names:
+            raise UserError(f"{path}: no such study; {allowed(name, self.study_names)}.")
+        file = parse(path, StudyFile, read_yaml(path))
+        self._check_names(path, file)
+        self._check_counts(path, file)
+        self._check_embedded(path, file)
+        return Study(name, file, self)
+
+    def _check_names(self, path: Path, file: StudyFile) -> None:
+        training, evaluation = file.training, file.evaluation
+        known(path, "model", file.model, self.models)
+        for method in training.methods:
+            known(path, "training.methods", method, self.methods)
+        known(path, "reference", file.reference, training.methods)
+        for dataset in training.datasets:
+            known(path, "training.datasets", dataset, self.datasets)
+        known(path, "training.curve.benchmark", training.curve.benchmark, self.benchmarks)
+        for index, use in enumerate(evaluation.benchmarks):
+            known(path, f"evaluation.benchmarks.{index}.benchmark", use.benchmark, self.benchmarks)
+        for index, row in enumerate(evaluation.rows):
+            known(path, f"evaluation.rows.{index}.model", row.model, self.models)
+            if row.name in training.methods:
+                raise UserError(
+                    f"{path}: evaluation.rows.{index}.name = {row.name!r}: is the name of a trained method; "
+                    "every row needs a name of its own."
+                )
+
+    def _check_counts(self, path: Path, file: StudyFile) -> None:
+        curve = file.training.curve
+        limits = [("training.curve.problems", curve.benchmark, curve.problems)]
+        for index, use in enumerate(file.evaluation.benchmarks):
+            limits.append((f"evaluation.benchmarks.{index}.problems", use.benchmark, use.problems))
+        for key, benchmark, wanted in limits:
+            available = self.benchmarks[benchmark].problems
+            if wanted is not None and wanted > available:
+                raise UserError(f"{path}: {key} = {wanted}: {benchmark} has {available} problems, no more are allowed.")
+        for method in file.training.methods:
+            buffer = self.bases[self.methods[method].base].overlong_buffer
+            limit = file.training.sampling.max_response_tokens
+            if buffer > limit:
+                raise UserError(
+                    f"{path}: training.sampling.max_response_tokens = {limit}: "
+                    f"{method} has an overlong_buffer of {buffer} tokens, at least as many are needed."
+                )
+
+    def _check_embedded(self, path: Path, file: StudyFile) -> None:
+        """Embedded models know the words of generated problems only, and prompts and responses up to their length."""
+        training, evaluation = file.training, file.evaluation
+        uses = [(f"evaluation.benchmarks.{i}.benchmark", use.benchmark) for i, use in enumerate(evaluation.benchmarks)]
+        tested = [(key, self.benchmarks[name].dataset) for key, name in uses]
+        trained = [("training.datasets", name) for name in training.datasets]
+        trained.append(("training.curve.benchmark", self.benchmarks[training.curve.benchmark].dataset))
+        models = [(file.model, [*trained, *tested], [training.sampling, evaluation.sampling])]
+        models += [(row.model, tested, [evaluation.sampling]) for row in evaluation.rows]
+        for name, datasets, samplings in models:
+            model = self.models[name]
+            if not isinstance(model, EmbeddedModel):
+                continue
+            for key, dataset in datasets:
+                if not isinstance(self.datasets[dataset], GeneratedDataset):
+                    raise UserError(
+                        f"{path}: {key}: the data set {dataset!r} is not generated; "
+                        f"the embedded model {name!r} reads generated problems only."
+                    )
+            longest = max(sampling.max_prompt_tokens + sampling.max_response_tokens for sampling in samplings)
+            if longest > model.max_tokens:
+                raise UserError(
+                    f"{path}: max_prompt_tokens + max_response_tokens = {longest}: "
+                    f"models.{name}.max_tokens allows at most {model.max_tokens}."
+                )
+
+
+def load_study(folder: str | Path, name: str) -> Study:
+    """The study ``name`` of the configuration folder, resolved and checked. Raises ``UserError`` for anything wrong in it."""
+    return Config(folder).study(name)
+
+
+def _facts(entry: Any) -> dict[str, Any]:
+    return entry.model_dump(mode="json", exclude=_LABELS)
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true or false"
+    return "a text" if isinstance(value, str) else "a number"
