@@ -52,14 +52,19 @@ class HubSource(Strict):
     """A data set of the Hugging Face Hub, pinned: the revision is the digest of its content."""
 
     id: Annotated[str, Field(pattern=HUB_ID)] = Field(description="Identifier on the Hub, owner/name.")
-    config: str | None = Field(None, description="Configuration of the data set, where it has several.")
+    configs: list[str] = Field([], description="Configurations, read one after the other, where there are several.")
     split: str = Field(description="Split of the data set.")
     revision: Annotated[str, Field(pattern=COMMIT)] | None = Field(
         None, description="Commit of the data set. Without it the Hub is refused: only the data root can be used."
     )
     rows: Positive | None = Field(None, description="Rows on the Hub, where they differ from the file's.")
-    problem: str = Field("problem", description="Column of the problem text.")
-    answer: str = Field("answer", description="Column of the answer.")
+    problem: str = Field(
+        "problem", description="Column of the problem text; dots lead into nested columns, as in `prompt.0.content`."
+    )
+    answer: str = Field("answer", description="Column of the answer; dots as above.")
+    wrapper: Annotated[str, Field(pattern=r"\{problem\}")] = Field(
+        "{problem}", description="The text around every problem there, which is taken off."
+    )
     answer_from: Literal["column", "last-boxed", "after-hashes"] = Field(
         "column",
         description=r"How the answer is found in its column: as it is, in the last `\boxed{}`, or after `####`.",
@@ -147,7 +152,7 @@ class HubModel(Strict):
         description="Commit of the model. Without it the newest one is taken when the model is fetched: "
         "the result is then not pinned, and `model.json` records which commit it was.",
     )
-    parameters: Positive = Field(description="Number of parameters; checked after loading.")
+    parameters: Positive = Field(description="Number of parameters, recorded with the model.")
     prompt: str = Field(
         description="The whole prompt, special tokens included, with `{problem}` in it; nothing is added, "
         "no chat template is applied."

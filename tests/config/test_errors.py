@@ -1,0 +1,256 @@
+"""Whatever is wrong in the configuration is one sentence that names the file, the key, the value and what is allowed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tokencredit.config import Config, load_study
+from tokencredit.errors import UserError
+
+from .conftest import ABSENT, Spoil
+
+STUDY = "studies/one.yaml"
+
+# file, dotted path, value, and what the sentence must say
+WRONG: dict[str, tuple[str, str, Any, list[str]]] = {
+    "unknown key at the top": (STUDY, "titel", "x", ["titel", "unknown key", "did you mean 'title'"]),
+    "unknown key in training": (STUDY, "training.learning_rat", 1, ["training.learning_rat", "mean 'learning_rate'"]),
+    "unknown key in sampling": (STUDY, "training.sampling.top_k", 5, ["training.sampling.top_k", "top_p"]),
+    "unknown key in a list": (STUDY, "evaluation.rows.0.models", "x", ["evaluation.rows.0.models", "mean 'model'"]),
+    "unknown key of a method": ("methods.yaml", "methods.grpo.credits", "x", ["methods.grpo.credits", "'credit'"]),
+    "unknown key of a base": ("methods.yaml", "bases.plain.clip", 0.2, ["bases.plain.clip", "clip_low"]),
+    "unknown key of a model": ("models.yaml", "models.released.revison", "x", ["released.revison", "'revision'"]),
+    "unknown key of pretraining": ("models.yaml", "models.small.pretraining.lr", 1, ["small.pretraining.lr", "steps"]),
+    "unknown key of a data set": ("datasets.yaml", "datasets.real.hub.rev", "x", ["datasets.real.hub.rev", "split"]),
+    "missing key": (STUDY, "training.steps", ABSENT, ["training.steps", "this key is missing"]),
+    "missing section": (STUDY, "evaluation", ABSENT, ["evaluation", "this key is missing"]),
+    "missing kind": ("models.yaml", "models.small.kind", ABSENT, ["models.small.kind", "this key is missing"]),
+    "unknown kind": ("models.yaml", "models.small.kind", "hubb", ["models.small.kind = 'hubb'", "'embedded', 'hub'"]),
+    "unknown method": (STUDY, "training.methods.1", "eapoo", ["training.methods = 'eapoo'", "did you mean 'eapo'"]),
+    "unknown reference": (STUDY, "reference", "eapo-strong", ["reference = 'eapo-strong'", "allowed: grpo, eapo"]),
+    "unknown base": ("methods.yaml", "methods.grpo.base", "plane", ["methods.grpo.base = 'plane'", "'plain'"]),
+    "unknown credit": ("methods.yaml", "methods.grpo.credit", "grop", ["methods.grpo.credit = 'grop'", "'grpo'"]),
+    "unknown data set": (STUDY, "training.datasets.0", "toy", ["training.datasets = 'toy'", "toy-train"]),
+    "unknown data set of a benchmark": (
+        "benchmarks.yaml",
+        "benchmarks.easy.dataset",
+        "toy",
+        ["benchmarks.easy.dataset = 'toy'", "toy-test"],
+    ),
+    "unknown model": (STUDY, "model", "smal", ["model = 'smal'", "did you mean 'small'"]),
+    "unknown model of a row": (STUDY, "evaluation.rows.0.model", "x", ["evaluation.rows.0.model = 'x'", "released"]),
+    "unknown benchmark": (
+        STUDY,
+        "evaluation.benchmarks.0.benchmark",
+        "eas",
+        ["benchmarks.0.benchmark = 'eas'", "'easy'"],
+    ),
+    "unknown curve": (STUDY, "training.curve.benchmark", "eas", ["training.curve.benchmark = 'eas'", "'easy'"]),
+    "no samples": (STUDY, "evaluation.benchmarks.0.samples", 0, ["benchmarks.0.samples = 0", "greater than 0"]),
+    "no samples by default": ("benchmarks.yaml", "benchmarks.easy.samples", 0, ["easy.samples = 0", "greater than 0"]),
+    "too many problems": (STUDY, "evaluation.benchmarks.0.problems", 101, ["problems = 101", "100 problems"]),
+    "too many curve problems": (STUDY, "training.curve.problems", 101, ["curve.problems = 101", "100 problems"]),
+    "one response per prompt": (STUDY, "training.group_size", 1, ["group_size = 1", "greater than or equal to 2"]),
+    "no steps": (STUDY, "training.steps", 0, ["training.steps = 0", "greater than 0"]),
+    "updates do not divide": (STUDY, "training.prompts_per_update", 3, ["prompts_per_update = 3", "must divide", "8"]),
+    "warm-up beyond the end": (STUDY, "training.warmup_steps", 11, ["warmup_steps = 11", "steps = 10"]),
+    "repeated seed": (STUDY, "training.seeds", [0, 1, 0], ["training: seeds: 0 is listed 2 times"]),
+    "repeated method": (STUDY, "training.methods", ["grpo", "grpo"], ["training: methods: 'grpo' is listed 2 times"]),
+    "repeated benchmark": (
+        STUDY,
+        "evaluation.benchmarks",
+        [{"benchmark": "easy"}, {"benchmark": "easy"}],
+        ["evaluation: benchmarks: 'easy' is listed 2 times"],
+    ),
+    "repeated row": (
+        STUDY,
+        "evaluation.rows",
+        [{"name": "base", "model": "small", "title": "A"}, {"name": "base", "model": "small", "title": "B"}],
+        ["evaluation: rows: 'base' is listed 2 times"],
+    ),
+    "row named as a method": (STUDY, "evaluation.rows.0.name", "grpo", ["rows.0.name = 'grpo'", "trained method"]),
+    "no methods": (STUDY, "training.methods", [], ["training.methods", "at least 1 item"]),
+    "bad name": (STUDY, "evaluation.rows.0.name", "My Base", ["rows.0.name = 'My Base'", "lower-case letters"]),
+    "bad name of an entry": ("methods.yaml", "methods.EAPO", {}, ["methods.EAPO", "lower-case letters"]),
+    "text for a number": (STUDY, "training.steps", "ten", ["training.steps = 'ten'", "integer"]),
+    "true for a number": (STUDY, "training.steps", True, ["training.steps = True", "integer"]),
+    "list for a mapping": (STUDY, "training", [1], ["training", "mapping of keys"]),
+    "number for a list": (STUDY, "training.seeds", 3, ["training.seeds = 3", "list"]),
+    "unknown choice": (STUDY, "training.mixed_precision", "fp16", ["mixed_precision = 'fp16'", "'no' or 'bf16'"]),
+    "unknown engine": (STUDY, "evaluation.engine", "vllm", ["evaluation.engine = 'vllm'", "'transformers'"]),
+    "negative seed": (STUDY, "training.seeds", [-1], ["training.seeds.0 = -1", "greater than or equal to 0"]),
+    "temperature zero": (STUDY, "evaluation.sampling.temperature", 0, ["temperature = 0", "greater than 0"]),
+    "embedded model, real benchmark": (
+        STUDY,
+        "evaluation.benchmarks.0.benchmark",
+        "real",
+        ["evaluation.benchmarks.0.benchmark", "'real'", "generated problems only"],
+    ),
+    "embedded model, real training": (STUDY, "training.datasets", ["real"], ["training.datasets", "generated"]),
+    "embedded model, real curve": (
+        STUDY,
+        "training.curve.benchmark",
+        "real",
+        ["training.curve.benchmark", "generated"],
+    ),
+    "longer than the model": (
+        STUDY,
+        "training.sampling.max_response_tokens",
+        64,
+        ["max_response_tokens = 96", "models.small.max_tokens", "64"],
+    ),
+    "unknown parameter": (
+        "methods.yaml",
+        "methods.eapo.params",
+        {"alpah": 0.2},
+        ["methods.eapo.params.alpah", "unknown parameter", "did you mean 'alpha'"],
+    ),
+    "parameter of a credit without any": (
+        "methods.yaml",
+        "methods.grpo.params",
+        {"alpha": 0.2},
+        ["methods.grpo.params.alpha", "'grpo' takes no parameter"],
+    ),
+    "text for a parameter": (
+        "methods.yaml",
+        "methods.eapo.params.alpha",
+        "high",
+        ["methods.eapo.params.alpha = 'high'", "is a text", "must be a number", "0.2"],
+    ),
+    "true for a parameter": (
+        "methods.yaml",
+        "methods.eapo.params.alpha",
+        True,
+        ["methods.eapo.params.alpha = True", "must be a number"],
+    ),
+    "list for a parameter": (
+        "methods.yaml",
+        "methods.eapo.params.alpha",
+        [0.1],
+        ["methods.eapo.params.alpha", "must be a number, a text, true or false"],
+    ),
+    "circle": ("methods.yaml", "methods.eapo.extends", "eapo-strong", ["extends", "closes a circle"]),
+    "circle of one": ("methods.yaml", "methods.grpo.extends", "grpo", ["methods.grpo.extends = 'grpo'", "circle"]),
+    "extends nothing": (
+        "methods.yaml",
+        "methods.eapo-strong.extends",
+        "eap",
+        ["extends = 'eap'", "did you mean 'eapo'"],
+    ),
+    "extends a list": ("methods.yaml", "methods.eapo-strong.extends", ["eapo"], ["extends = ['eapo']", "not known"]),
+    "refills without dynamic sampling": (
+        "methods.yaml",
+        "bases.plain.max_refills",
+        3,
+        ["bases.plain", "max_refills = 3"],
+    ),
+    "overlong buffer": ("methods.yaml", "bases.plain.overlong_buffer", 64, ["max_response_tokens = 32", "64 tokens"]),
+    "branch for a commit": (
+        "models.yaml",
+        "models.released.revision",
+        "main",
+        ["models.released.revision = 'main'", "40 hexadecimal digits"],
+    ),
+    "bad digest": ("datasets.yaml", "datasets.real.sha256", "abc", ["datasets.real.sha256 = 'abc'", "64 hexadecimal"]),
+    "bad id": ("models.yaml", "models.released.id", "released", ["models.released.id = 'released'", "owner/name"]),
+    "prompt without the problem": ("models.yaml", "models.released.prompt", "Hi", ["models.released", "{problem}"]),
+    "heads do not divide": ("models.yaml", "models.small.heads", 3, ["models.small", "heads = 3", "hidden_size = 32"]),
+    "no such tier": ("datasets.yaml", "datasets.toy-test.tiers", [4], ["toy-test.tiers.0 = 4", "equal to 3"]),
+}
+
+
+def message_of(config: Path, name: str = "one") -> str:
+    with pytest.raises(UserError) as caught:
+        load_study(config, name)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(("file", "path", "value", "parts"), WRONG.values(), ids=WRONG.keys())
+def test_a_wrong_value_is_one_sentence(spoil: Spoil, file: str, path: str, value: Any, parts: list[str]) -> None:
+    config = spoil(file, path, value)
+    message = message_of(config)
+    if "overlong" not in path:  # the base is right by itself: the study is where the combination is wrong
+        assert message.startswith(f"{config / file}: ")
+    assert all(part in message for part in parts), message
+    assert "\n" not in message
+    assert message.endswith(".")
+    assert "pydantic" not in message
+    assert "Input should" not in message
+
+
+def test_a_key_that_stands_twice_is_refused(spoil: Spoil) -> None:
+    path = spoil() / STUDY
+    path.write_text("title: A\n" + path.read_text())
+    assert "'title' of line 1 stands again in line 2" in message_of(path.parents[1])
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("title: [1, 2", "line 1, column"),
+        ("a: b: c", "line 1, column"),
+        ("\ttitle: x", "line 1, column"),
+        ("- 1\n- 2", "mapping of keys"),
+        ("just text", "mapping of keys"),
+        ("", "title: this key is missing (5 more wrong in this file)"),
+    ],
+)
+def test_bad_yaml_names_the_place(spoil: Spoil, content: str, said: str) -> None:
+    config = spoil()
+    (config / STUDY).write_text(content)
+    message = message_of(config)
+    assert message.startswith(f"{config / STUDY}: ")
+    assert said in message
+    assert "\n" not in message
+
+
+def test_text_that_is_not_utf8(spoil: Spoil) -> None:
+    config = spoil()
+    (config / STUDY).write_bytes(b"title: caf\xe9\n")
+    assert message_of(config) == f"{config / STUDY}: is not UTF-8 text (byte 10)."
+
+
+def test_a_directory_in_place_of_a_file(spoil: Spoil) -> None:
+    config = spoil()
+    (config / "methods.yaml").unlink()
+    (config / "methods.yaml").mkdir()
+    assert message_of(config) == f"{config / 'methods.yaml'}: cannot be read: Is a directory."
+
+
+def test_a_missing_file(spoil: Spoil) -> None:
+    config = spoil()
+    (config / "models.yaml").unlink()
+    assert message_of(config) == f"{config / 'models.yaml'}: no such file."
+
+
+def test_a_file_that_may_not_be_read(spoil: Spoil, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = spoil()
+    secret = config / "methods.yaml"
+    secret.chmod(0)
+    if os.access(secret, os.R_OK):  # root reads everything: refuse in its place
+        real = Path.read_text
+
+        def read_text(self: Path, *args: Any, **kwargs: Any) -> str:
+            if self == secret:
+                raise PermissionError(13, "Permission denied")
+            return real(self, *args, **kwargs)
+
+        monkeypatch.setattr(Path, "read_text", read_text)
+    assert message_of(config) == f"{secret}: cannot be read: Permission denied."
+
+
+def test_an_unknown_study_names_those_that_exist(spoil: Spoil) -> None:
+    message = message_of(spoil(), "won")
+    assert "won.yaml: no such study; allowed: one" in message
+
+
+def test_an_unknown_row_and_an_unknown_cell(spoil: Spoil) -> None:
+    study = Config(spoil()).study("one")
+    with pytest.raises(UserError, match="base/seed0"):
+        study.row("base", 3)
+    with pytest.raises(UserError, match="base is not a trained cell of study one"):
+        study.training_config("base")
