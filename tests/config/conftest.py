@@ -97,7 +97,7 @@ FILES: dict[str, Any] = {
             "prompts_per_step": 8,
             "prompts_per_update": 4,
             "group_size": 4,
-            "sampling": SAMPLING,
+            "sampling": dict(SAMPLING),
             "learning_rate": 1.0e-4,
             "warmup_steps": 1,
             "weight_decay": 0.0,
@@ -118,7 +118,7 @@ FILES: dict[str, Any] = {
         "evaluation": {
             "engine": "transformers",
             "seed": 0,
-            "sampling": SAMPLING,
+            "sampling": dict(SAMPLING),
             "rows": [{"name": "base", "model": "small", "title": "Base"}],
             "benchmarks": [{"benchmark": "easy", "samples": 4, "problems": 20}],
         },

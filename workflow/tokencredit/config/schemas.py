@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from tokencredit.config.keys import BenchmarksFile, DatasetsFile, MethodsFile, ModelsFile, StudyFile
+from tokencredit.config.keys import NAME, BenchmarksFile, DatasetsFile, MethodsFile, ModelsFile, StudyFile
 from tokencredit.config.reading import models_of
 
 FILES: dict[str, type[BaseModel]] = {
@@ -23,20 +23,24 @@ FILES: dict[str, type[BaseModel]] = {
 def schema_of(file: str) -> dict[str, Any]:
     """The JSON schema (2020-12) of one of ``FILES``. A method may leave out what it takes over by ``extends``."""
     schema = FILES[file].model_json_schema()
+    for node in [schema, *schema.get("$defs", {}).values()]:
+        for table in node["properties"].values():
+            if "patternProperties" in table:  # names of entries that do not match are refused, not ignored
+                table["additionalProperties"] = False
     if file == "methods":
         whole = schema["$defs"]["Method"]
         keys = {"extends": {"type": "string", "description": "The method that is taken over."}, **whole["properties"]}
-        variant = {**whole, "title": "Variant", "description": "A method that extends another.", "properties": keys}
-        schema["$defs"]["Variant"] = {**variant, "required": ["extends"]}
-        either = {"anyOf": [{"$ref": "#/$defs/Method"}, {"$ref": "#/$defs/Variant"}]}
-        schema["properties"]["methods"]["additionalProperties"] = either
+        words = {"title": "Variant", "description": "A method that extends another."}
+        schema["$defs"]["Variant"] = {**whole, **words, "properties": keys, "required": ["extends"]}
+        entries = schema["properties"]["methods"]["patternProperties"]
+        entries[NAME] = {"anyOf": [{"$ref": "#/$defs/Method"}, {"$ref": "#/$defs/Variant"}]}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
 def key_tables(file: str) -> str:
     """Markdown tables of every key of a file, one table per class, in the order in which a reader meets them."""
     parts = []
-    for model in _reachable(FILES[file]):
+    for model in classes_of(FILES[file]):
         lines = [f"**{model.__name__}.** {' '.join((model.__doc__ or '').split())}", ""]
         lines += ["| key | kind | default | meaning |", "|---|---|---|---|"]
         for name, field in model.model_fields.items():
@@ -55,11 +59,12 @@ def fill_tables(text: str) -> str:
     return re.sub(r"<!-- keys: (\w+) -->.*?<!-- end -->", table, text, flags=re.DOTALL)
 
 
-def _reachable(model: type[BaseModel]) -> list[type[BaseModel]]:
+def classes_of(model: type[BaseModel]) -> list[type[BaseModel]]:
+    """The class of a file and those of everything in it, each once."""
     found = [model]
     for field in model.model_fields.values():
         for inner in models_of(field.annotation):
-            found += [other for other in _reachable(inner) if other not in found]
+            found += [other for other in classes_of(inner) if other not in found]
     return found
 
 
@@ -88,8 +93,5 @@ def _words(node: dict[str, Any]) -> str:
 
 
 def _yaml(value: Any) -> str:
-    return (
-        {None: "null", True: "true", False: "false"}.get(value, str(value))
-        if not isinstance(value, dict | list)
-        else str(value)
-    )
+    words = {None: "null", True: "true", False: "false"}
+    return words[value] if value is None or isinstance(value, bool) else str(value)

@@ -1,0 +1,171 @@
+"""The project's own configuration: it loads, it is complete, and it says what the paper says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import jsonschema
+import pytest
+from typer.testing import CliRunner
+
+from tokencredit.config import Config, FileDataset, read_yaml
+from tokencredit.config.__main__ import app
+from tokencredit.config.schemas import FILES, classes_of, fill_tables, schema_of
+from tokencredit.credit import METHODS
+from tokencredit.files import read_json
+
+ROOT = Path(__file__).parents[2]
+CONFIG = Config(ROOT / "config")
+PAPER = ["paper-7b", "paper-1.5b", "paper-quadrants"]
+
+
+def files_of(kind: str) -> list[Path]:
+    return sorted((ROOT / "config/studies").glob("*.yaml")) if kind == "study" else [ROOT / f"config/{kind}.yaml"]
+
+
+@pytest.mark.parametrize("name", CONFIG.study_names)
+def test_every_study_loads_and_resolves(name: str) -> None:
+    study = CONFIG.study(name)
+    for cell in study.methods:
+        assert set(study.training_config(cell)["params"]) == set(METHODS[study.methods[cell].credit].defaults)
+    for row in study.rows:
+        for benchmark in study.benchmarks:
+            assert study.evaluation_config(row, benchmark)["benchmark"]["problems"] > 0
+
+
+def test_the_five_studies_are_there() -> None:
+    assert {"smoke", "toy", *PAPER} <= set(CONFIG.study_names)
+
+
+def test_every_credit_function_can_be_trained_with() -> None:
+    assert {method.credit for method in CONFIG.methods.values()} == set(METHODS)
+
+
+def test_reconstructions_are_marked() -> None:
+    for name, method in CONFIG.methods.items():
+        assert method.reconstruction == (METHODS[method.credit].status == "reconstruction"), name
+
+
+def test_the_alpha_sweep_is_table_9() -> None:
+    sweep = {name: method.params for name, method in CONFIG.methods.items() if name.startswith("eapo-alpha-")}
+    assert sorted(params["alpha"] for params in sweep.values()) == [0.1, 0.3, 0.4, 0.5, 1.0]
+    assert all(params["phi"] == 2.0 for params in sweep.values())
+    assert CONFIG.methods["eapo"].params == {"alpha": 0.2, "phi": 2.0}
+
+
+# Section 6 of the paper: prompts per step and per update, G, steps, prompt and response limits, updates per step.
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("paper-quadrants", (256, 32, 8, 120, 1024, 3072, 8)),
+        ("paper-7b", (512, 32, 8, 220, 1024, 3072, 16)),
+        ("paper-1.5b", (64, 32, 16, 900, 2048, 24576, 2)),
+    ],
+)
+def test_the_hyperparameters_are_the_papers(name: str, expected: tuple[int, ...]) -> None:
+    study = CONFIG.study(name)
+    training, sampling = study.training, study.training.sampling
+    assert expected == (
+        training.prompts_per_step,
+        training.prompts_per_update,
+        training.group_size,
+        training.steps,
+        sampling.max_prompt_tokens,
+        sampling.max_response_tokens,
+        training.updates_per_step,
+    )
+    assert (training.learning_rate, sampling.temperature, sampling.top_p) == (1e-6, 1.0, 0.95)
+    assert training.datasets == ["deepscaler"]
+    for cell in study.methods:
+        base = study.base_of(cell)
+        assert base.aggregation == "token-mean"
+        clip_high, kl_coef, dynamic = (0.2, 0.001, False) if cell == "grpo" else (0.28, 0.0, True)
+        assert (base.clip_low, base.clip_high, base.kl_coef) == (0.2, clip_high, kl_coef)
+        assert base.dynamic_sampling == dynamic
+
+
+@pytest.mark.parametrize("name", PAPER)
+def test_the_evaluation_is_the_papers(name: str) -> None:
+    study = CONFIG.study(name)
+    assert (study.evaluation.sampling.temperature, study.evaluation.sampling.top_p) == (0.6, 0.95)
+    problems = {benchmark: use.problems for benchmark, use in study.benchmarks.items()}
+    assert problems == {
+        "aime24": 30,
+        "aime25": 30,
+        "amc": 83,
+        "math-500": 500,
+        "minerva": 272,
+        "olympiadbench": 675,
+    }
+    if name != "paper-quadrants":  # Figure 5 needs more
+        samples = [use.samples for use in study.benchmarks.values()]
+        assert samples == [32, 32, 32, 4, 4, 4]
+
+
+def test_prompts_end_where_the_model_is_to_answer() -> None:
+    prompts = {name: model.prompt for name, model in CONFIG.models.items()}
+    assert prompts["qwen2.5-math-7b"].endswith("<|im_end|>\n<|im_start|>assistant\n")
+    assert (
+        "{problem}\nPlease reason step by step, and put your final answer within \\boxed{}."
+        in prompts["deepscaler-1.5b-8k"]
+    )
+    assert prompts["eurus-2-7b-prime"].startswith("<|im_start|>system\n\nWhen tackling")
+
+
+def test_every_hub_data_set_of_a_paper_study_is_pinned_or_refused() -> None:
+    for dataset in CONFIG.datasets.values():
+        if isinstance(dataset, FileDataset):
+            assert len(dataset.sha256) == 64
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_the_tracked_schema_is_current(kind: str) -> None:
+    tracked = read_json(ROOT / f"workflow/schemas/{kind}.schema.json")
+    assert tracked == schema_of(kind), "run: python -m tokencredit.config schemas"
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_the_schema_is_valid_and_accepts_the_projects_files(kind: str) -> None:
+    schema = schema_of(kind)
+    jsonschema.Draft202012Validator.check_schema(schema)
+    for path in files_of(kind):
+        jsonschema.validate(read_yaml(path), schema, cls=jsonschema.Draft202012Validator)
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_the_schema_refuses_an_unknown_key(kind: str) -> None:
+    raw = read_yaml(files_of(kind)[0])
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({**raw, "unknown": 1}, schema_of(kind), cls=jsonschema.Draft202012Validator)
+
+
+def test_the_schema_refuses_a_method_with_an_unknown_key_or_without_a_base() -> None:
+    raw = read_yaml(ROOT / "config/methods.yaml")
+    for entry in ({"title": "X", "base": "dapo", "credit": "eapo", "parms": {}}, {"title": "X", "credit": "eapo"}):
+        spoiled = {**raw, "methods": {**raw["methods"], "x": entry}}
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(spoiled, schema_of("methods"), cls=jsonschema.Draft202012Validator)
+
+
+def test_the_readme_names_every_key() -> None:
+    text = (ROOT / "config/README.md").read_text(encoding="utf-8")
+    assert fill_tables(text) == text, "run: python -m tokencredit.config keys"
+    for file in FILES.values():
+        for model in classes_of(file):
+            for key, field in model.model_fields.items():
+                assert f"`{key}`" in text
+                assert field.description, key
+
+
+def test_the_readme_names_every_study() -> None:
+    text = (ROOT / "config/README.md").read_text(encoding="utf-8")
+    assert all(f"`{name}`" in text for name in CONFIG.study_names)
+
+
+def test_check_prints_a_line_for_each_study_and_what_is_not_pinned() -> None:
+    done = CliRunner().invoke(app, ["check", "--config", str(ROOT / "config")])
+    assert done.exit_code == 0, done.output
+    lines = {line.split()[0]: line.split() for line in done.output.splitlines()}
+    # 13 methods x 3 seeds + 2 models; (30 + 30 + 83) x 32 + (500 + 272 + 675) x 4 responses a row; 220 steps x 16 updates a run
+    assert lines["paper-7b"][2:] == ["13", "39", "41", "6", f"{41 * 10364:,}", f"{39 * 220 * 16:,}"]
+    assert "not pinned: models.eurus-2-7b-prime.revision = null" in done.output
