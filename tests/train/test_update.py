@@ -22,7 +22,7 @@ def training(**changes: object) -> Training:
         "datasets": ["d"],
         "methods": ["grpo"],
         "seeds": [0],
-        "steps": 1,
+        "steps": 10,
         "prompts_per_step": 4,
         "prompts_per_update": 2,
         "group_size": 4,

@@ -57,4 +57,7 @@ class Recorder:
         return made
 
     def remove(self) -> None:
+        """Let the work folder go, and its parent unless it holds the work of another configuration."""
         shutil.rmtree(self.work)
+        if not any(self.work.parent.iterdir()):
+            self.work.parent.rmdir()

@@ -48,7 +48,7 @@ class Updater:
 
     def step(
         self, step: int, sequences: list[Sequence], signals: TokenSignals, credit: Credit
-    ) -> tuple[dict[str, float], TokenCredit]:
+    ) -> tuple[dict[str, float | None], TokenCredit]:
         """All updates of one step; the mean of their metrics (``ratio_max``: the largest), and the credit of the step's tokens."""
         rate = self.learning_rate(step)
         for group in self.optimizer.param_groups:
@@ -66,7 +66,11 @@ class Updater:
             else:
                 parts.append(whole.select(rows))
             history.append(self.update(members, part, parts[-1]))
-        means = {name: sum(entry[name] for entry in history) / len(history) for name in history[0]}
+        means: dict[str, float | None] = {
+            name: sum(entry[name] for entry in history) / len(history) for name in history[0]
+        }
+        if signals.ref_logprob is None:
+            means["kl_ref"] = None
         means |= {
             "ratio_max": max(entry["ratio_max"] for entry in history),
             "learning_rate": rate,

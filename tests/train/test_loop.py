@@ -1,0 +1,200 @@
+"""A whole run on a model of a few thousand parameters: records, resume, stop, refusal."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from tokencredit import files
+from tokencredit.base.pretrain import build_model, new_tokenizer
+from tokencredit.config import load_study
+from tokencredit.credit import QUADRANTS
+from tokencredit.data.embedded import generate_problems
+from tokencredit.errors import UserError
+from tokencredit.train import loop
+from tokencredit.train.loop import Cell, train
+from tokencredit.train.update import Updater
+
+RESULTS = ("metrics.jsonl", "rollouts.parquet", "evaluations.parquet", "probe.parquet")
+
+
+class CoinPool:
+    """A grader for a model that solves nothing: a verdict by the hash of the response, so that groups differ within."""
+
+    def __init__(self, workers: int) -> None:
+        assert workers == 1
+
+    def __enter__(self) -> CoinPool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def grade_many(self, pairs: list[tuple[str, str]]) -> list[object]:
+        right = (hashlib.sha256(response.encode()).digest()[0] % 2 for _, response in pairs)
+        return [type("Grade", (), {"outcome": "right" if coin else "wrong"}) for coin in right]
+
+
+@pytest.fixture
+def cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cell:
+    """The smoke study's EAPO on an untrained model of 16 channels, 5 steps, a checkpoint every second."""
+    monkeypatch.setattr(loop, "GradingPool", CoinPool)
+    config = tmp_path / "config"
+    shutil.copytree("config", config)
+    models = yaml.safe_load((config / "models.yaml").read_text())
+    models["models"]["embedded-smoke"] |= {"hidden_size": 16, "layers": 1, "heads": 2, "intermediate_size": 16}
+    (config / "models.yaml").write_text(yaml.safe_dump(models))
+    study = yaml.safe_load((config / "studies/smoke.yaml").read_text())
+    study["training"] |= {"steps": 5, "checkpoint_every": 2, "prompts_per_step": 4, "prompts_per_update": 2}
+    study["training"]["sampling"] |= {"max_response_tokens": 6}
+    (config / "studies/smoke.yaml").write_text(yaml.safe_dump(study))
+
+    settings = load_study(config, "smoke").config.models["embedded-smoke"]
+    model_dir = tmp_path / "model"
+    tokenizer = new_tokenizer(settings)
+    build_model(settings, tokenizer).save_pretrained(model_dir)
+    tokenizer.save_pretrained(model_dir)
+    files.write_json(
+        model_dir / "model.json", {"model": "embedded-smoke", "kind": "embedded", "path": ".", "sha256": "0" * 64}
+    )
+    for split in ("train", "test"):
+        files.write_parquet(tmp_path / split / "problems.parquet", generate_problems([1], 20, 1, split))
+    data = [tmp_path / "train" / "problems.parquet"]
+    return Cell(
+        load_study(config, "smoke"),
+        "eapo",
+        0,
+        model_dir,
+        data,
+        tmp_path / "test" / "problems.parquet",
+        tmp_path / "run",
+    )
+
+
+def digests(out: Path) -> dict[str, str]:
+    weights = {"weights": files.sha256(out / "model" / "model.safetensors")}
+    return {name: files.sha256(out / name) for name in RESULTS} | weights
+
+
+def test_a_run_leaves_its_records_and_no_work_behind(cell: Cell) -> None:
+    assert train(cell)
+    run = files.read_json(cell.out / "run.json")
+    assert (run["cell"], run["seed"], run["steps"], run["invalid"]) == ("eapo", 0, 5, None)
+    assert run["files"] == {name: files.sha256(cell.out / name) for name in RESULTS}
+    assert not (cell.out / "work").exists()
+
+    lines = files.read_jsonl(cell.out / "metrics.jsonl")
+    assert [line["step"] for line in lines] == [1, 2, 3, 4, 5]
+    for line in lines:
+        assert sum(line[f"tokens_{quadrant}"] for quadrant in QUADRANTS) == pytest.approx(1)
+        assert sum(line[f"mass_{quadrant}"] for quadrant in QUADRANTS) == pytest.approx(1)
+        assert line["kl_ref"] is None
+        assert line["updates"] == 2
+
+    rollouts = files.read_parquet(cell.out / "rollouts.parquet")
+    assert sorted(rollouts["step"].unique()) == [1, 2, 4, 5]
+    ratio = rollouts["advantage"] / rollouts["group_advantage"]
+    assert ratio.between(0.9 - 1e-6, 1.1 + 1e-6).all()
+    assert ratio.std() > 0
+    evaluations = files.read_parquet(cell.out / "evaluations.parquet")
+    assert evaluations.groupby("step").size().to_dict() == {0: 8, 2: 8, 4: 8, 5: 8}
+    probe = files.read_parquet(cell.out / "probe.parquet")
+    start = probe[probe["step"] == 0]
+    assert (start["entropy"] - start["base_entropy"]).abs().max() < 1e-5
+    assert (probe[probe["step"] == 5]["entropy"] - probe[probe["step"] == 5]["base_entropy"]).abs().max() > 1e-4
+
+
+def test_a_killed_run_that_goes_on_equals_an_unkilled_one(cell: Cell, monkeypatch: pytest.MonkeyPatch) -> None:
+    train(cell)
+    killed = replace(cell, out=cell.out.parent / "killed")
+    whole_step = Updater.step
+
+    def dying(self: Updater, step: int, *arguments: object) -> object:
+        if step == 4:
+            raise KeyboardInterrupt
+        return whole_step(self, step, *arguments)
+
+    monkeypatch.setattr(Updater, "step", dying)
+    with pytest.raises(KeyboardInterrupt):
+        train(killed)
+    # Step 3 lies after the checkpoint of step 2; a kill may also cut a line short.
+    (metrics,) = killed.out.glob("work/*/metrics.jsonl")
+    assert [json.loads(line)["step"] for line in metrics.read_text().splitlines()] == [1, 2, 3]
+    with metrics.open("a") as file:
+        file.write('{"step": 4, "solve_ra')
+    monkeypatch.setattr(Updater, "step", whole_step)
+    assert train(killed)
+    assert digests(killed.out) == digests(cell.out)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_signal_saves_and_stops_and_the_run_goes_on(cell: Cell, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    train(cell)
+    stopped = replace(cell, out=cell.out.parent / "stopped")
+    whole_step = Updater.step
+
+    def signalled(self: Updater, step: int, *arguments: object) -> object:
+        if step == 3:
+            os.kill(os.getpid(), number)
+        return whole_step(self, step, *arguments)
+
+    monkeypatch.setattr(Updater, "step", signalled)
+    assert not train(stopped)
+    assert not (stopped.out / "run.json").exists()
+    assert sorted(path.name for path in stopped.out.glob("work/*/checkpoints/*")) == ["step-000002", "step-000003"]
+    monkeypatch.setattr(Updater, "step", whole_step)
+    assert train(stopped)
+    assert digests(stopped.out) == digests(cell.out)
+
+
+def test_a_checkpoint_of_another_configuration_is_refused(cell: Cell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Updater, "step", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        train(cell)
+    (work,) = cell.out.glob("work/*")
+    monkeypatch.undo()
+    monkeypatch.setattr(loop, "GradingPool", CoinPool)
+    other = replace(cell, seed=1)
+    own = files.digest_of({**other.digests(), "seed": 1})[:12]
+    train(replace(cell, out=cell.out.parent / "first", study=cell.study))
+    (work / "checkpoints" / "step-000002").mkdir(parents=True)
+    files.write_json(work / "checkpoints/step-000002/state.json", {"step": 2, "drawn": 8, "run_digest": "f" * 64})
+    shutil.move(work, work.parent / own)
+    before = files.sha256(work.parent / own / "checkpoints")
+    with pytest.raises(UserError, match="belongs to another configuration, seed or code"):
+        train(other)
+    assert files.sha256(work.parent / own / "checkpoints") == before
+
+
+def test_another_seed_is_another_run_and_the_same_seed_the_same(cell: Cell) -> None:
+    train(cell)
+    for name, seed in (("again", 0), ("other", 1)):
+        train(replace(cell, out=cell.out.parent / name, seed=seed))
+    assert digests(cell.out.parent / "again") == digests(cell.out)
+    assert digests(cell.out.parent / "other")["metrics.jsonl"] != digests(cell.out)["metrics.jsonl"]
+
+
+def test_grpo_with_kl_records_the_divergence_from_the_reference(cell: Cell) -> None:
+    train(replace(cell, name="grpo"))
+    lines = files.read_jsonl(cell.out / "metrics.jsonl")
+    assert lines[-1]["kl_ref"] > lines[0]["kl_ref"] >= 0
+
+
+def test_rollout_tokens_carry_their_own_text_and_entropy(cell: Cell) -> None:
+    """The stored tokens of a response, joined, are the response; positions count from 0."""
+    train(cell)
+    rollouts = files.read_parquet(cell.out / "rollouts.parquet")
+    tokenizer = new_tokenizer(cell.study.config.models["embedded-smoke"])
+    for _, response in rollouts.groupby(["step", "problem_id", "sample"]):
+        assert response["position"].tolist() == list(range(len(response)))
+        assert tokenizer.convert_ids_to_tokens(response["token_id"].tolist()) == response["token"].tolist()
+    assert pd.api.types.is_float_dtype(rollouts["entropy"])
