@@ -1,0 +1,147 @@
+"""The overlap report: its rule at its edges, and the known near-duplicates of the real sets."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import defaultdict
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.data.conftest import House
+from tokencredit import files
+from tokencredit.config import Config
+from tokencredit.data.overlap import overlap_report, overlapping_pairs
+from tokencredit.data.prepare import prepare
+from tokencredit.data.sources import open_source
+
+
+def table(*rows: tuple[str, str], prefix: str) -> pd.DataFrame:
+    return pd.DataFrame(
+        [(f"{prefix}{number}", *item) for number, item in enumerate(rows)], columns=["problem_id", "problem", "answer"]
+    )
+
+
+def counting(count: int, start: int = 0) -> str:
+    return " ".join(f"w{chr(97 + (start + index) % 26)}{'x' * ((start + index) // 26)}" for index in range(count))
+
+
+def pairs(train: list[tuple[str, str]], benchmark: list[tuple[str, str]]) -> list[tuple[str, str, float, bool]]:
+    found = overlapping_pairs(table(*train, prefix="t"), table(*benchmark, prefix="b"))
+    return [(pair["benchmark_id"], pair["train_id"], pair["share"], pair["same_answer"]) for pair in found]
+
+
+def test_share_of_the_benchmark_shingles() -> None:
+    # 24 words are 15 shingles; the first 18 words hold 9 of them, 60 %; the first 17 only 8.
+    problem = counting(24)
+    at, below = " ".join(problem.split()[:18]), " ".join(problem.split()[:17])
+    assert pairs([(at, "1")], [(problem, "1")]) == [("b0", "t0", 0.6, True)]
+    assert pairs([(below, "1")], [(problem, "1")]) == []
+
+
+def test_both_halves_must_be_in_one_training_problem() -> None:
+    problem = counting(40)
+    split = problem.split()
+    assert pairs([(" ".join(split[:25]), "1"), (" ".join(split[15:]), "1")], [(problem, "1")]) == []
+
+
+def test_a_longer_training_problem_still_holds_the_test_problem() -> None:
+    problem = counting(20)
+    assert pairs([(f"Look: {problem} {counting(30, 50)}", "2")], [(problem, "1")]) == [("b0", "t0", 1.0, False)]
+
+
+def test_case_punctuation_and_spacing_do_not_matter() -> None:
+    assert pairs(
+        [("Let $ f(x)=x^{2}+3x+1 $ for ALL real x; what is f(10)?", r"\dfrac{1}{2}")],
+        [("let $f(x) = x^2 + 3x + 1$ for all real $x$. What is $f(10)$?", r"$\frac{1}{2}$")],
+    ) == [("b0", "t0", 1.0, True)]
+
+
+def test_short_problems_need_the_same_words() -> None:
+    train = [
+        ("Evaluate $ \\log_8 2 $", "1/3"),
+        ("Evaluate $\\log_8 2$ and tell me why it is so small a number", "1/3"),
+        ("求和", "1"),
+    ]
+    assert pairs(train, [("Evaluate $\\log_8 2$.", "1/3")]) == [("b0", "t0", 1.0, True)]
+    assert pairs(train, [("求積", "1")]) == []  # a problem without words is not compared
+
+
+def test_most_similar_first() -> None:
+    problem = counting(24)
+    near = " ".join(problem.split()[:20])
+    assert pairs([(near, "1"), (problem, "2")], [(problem, "1")]) == [
+        ("b0", "t1", 1.0, False),
+        ("b0", "t0", 0.7333, True),
+    ]
+
+
+def test_report_of_two_prepared_sets(house: House) -> None:
+    for name in ("practice", "exam"):
+        prepare(house.config, name, house.out / name, house.root)
+    report = overlap_report(house.out / "practice", house.out / "exam")
+    assert (report["train"], report["benchmark"], report["benchmark_problems"]) == ("practice", "exam", 4)
+    assert (report["overlapping"], report["share"], report["same_answer"], report["not_compared"]) == (4, 1.0, 4, 0)
+    assert report["pairs"][0] == {"benchmark_id": "p/0", "train_id": "p/0", "share": 1.0, "same_answer": True}
+
+
+# ---------------------------------------------------------------- the real sets
+
+# The files name the sets as the data root does.
+NAMES = {
+    "amc23": "amc23",
+    "amc83": "amc83",
+    "math500": "math-500",
+    "olympiadbench": "olympiadbench",
+    "aime24": "aime24",
+    "aime25": "aime25",
+}
+COUNTS = {
+    "dapo-17k": {"amc23": 21, "amc83": 40, "math500": 19, "olympiadbench": 51},
+    "deepscaler": {"math500": 21, "olympiadbench": 8},
+}
+KNOWN = {"dapo-17k": "dapo_eval_near_duplicates.json", "deepscaler": "deepscaler_eval_near_duplicates.json"}
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("train", KNOWN)
+def test_known_near_duplicates(train: str, real_config: Config, data_root: Path) -> None:
+    def rows(name: str) -> pd.DataFrame:
+        return pd.DataFrame([vars(row) for row in open_source(name, real_config.datasets[name], data_root).rows])
+
+    known: dict[str, dict[str, dict[str, object]]] = defaultdict(dict)
+    for pair in json.loads((data_root / KNOWN[train]).read_text()):
+        known[pair["eval"]][pair["eval_id"]] = pair
+    training = rows(train)
+    seconds = 0.0
+    for file_name, name in NAMES.items():
+        benchmark = rows(name)
+        start = time.perf_counter()
+        found = overlapping_pairs(training, benchmark)
+        seconds += time.perf_counter() - start
+        touched = {pair["benchmark_id"] for pair in found}
+        assert len(touched) == COUNTS[train].get(file_name, 0)
+        assert touched == set(known[file_name])
+        for identity, pair in known[file_name].items():
+            of_this = [item for item in found if item["benchmark_id"] == identity]
+            (same,) = [item for item in of_this if item["train_id"] == pair["train_id"]]
+            assert same["share"] == pytest.approx(pair["shingle_share"], abs=0.0051)
+            if pair["eval_answer"] == pair["train_answer"]:
+                assert same["same_answer"]
+    assert seconds < 60
+
+
+@pytest.mark.real_data
+def test_training_sets_as_they_are_used(real_config: Config, data_root: Path, tmp_path: Path) -> None:
+    """Dropping repeats and conflicts hides no overlap."""
+    found = {}
+    for train, benchmarks in COUNTS.items():
+        prepare(real_config, train, tmp_path / train, data_root)
+        for name in benchmarks:
+            prepare(real_config, NAMES[name], tmp_path / name, data_root)
+            report = overlap_report(tmp_path / train, tmp_path / name)
+            files.write_json(tmp_path / f"{train}--{name}.json", report)
+            found.setdefault(train, {})[name] = report["overlapping"]
+    assert found == COUNTS

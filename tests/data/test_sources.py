@@ -1,0 +1,409 @@
+"""Sources, cleaning and preparation: pins hold, counts are told, and every bad source is one sentence."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from tests.data.conftest import CONFIG, House, packed, record
+from tokencredit import files
+from tokencredit.config import Config, HubSource
+from tokencredit.data.prepare import clean, prepare
+from tokencredit.data.sources import Row, hub_rows, open_source
+from tokencredit.data.text import ANSWERS
+from tokencredit.errors import UserError
+
+
+def prepared(house: House, name: str) -> tuple[pd.DataFrame, dict[str, Any]]:
+    prepare(house.config, name, house.out / name, house.root)
+    folder = house.out / name
+    return files.read_parquet(folder / "problems.parquet"), files.read_json(folder / "manifest.json")
+
+
+def row(number: int, problem: str, answer: str) -> Row:
+    return Row(f"p/{number}", problem, answer, "test")
+
+
+# ---------------------------------------------------------------- what is made
+
+
+def test_table_and_manifest(house: House) -> None:
+    house.pack("practice", [record(0, level=3, solution="0+1=1"), record(1, meta={"year": 2020})])
+    table, manifest = prepared(house, "practice")
+    assert table.columns.tolist() == ["problem_id", "problem", "answer", "source", "level", "solution"]
+    assert table.iloc[0].tolist() == ["p/0", "What is 0 plus one?", "1", "practice", "3", "0+1=1"]
+    assert table.iloc[1][["level", "solution"]].isna().all()
+    assert manifest["sha256"] == files.sha256(house.out / "practice" / "problems.parquet")
+    assert manifest["file_sha256"] == files.sha256(house.root / "practice.jsonl.gz")
+    assert (manifest["dataset"], manifest["origin"], manifest["source"]) == (
+        "practice",
+        "data root",
+        "practice.jsonl.gz",
+    )
+    assert (manifest["rows_read"], manifest["rows"], manifest["dropped"], manifest["revision"]) == (2, 2, {}, None)
+    assert files.parquet_metadata(house.out / "practice" / "problems.parquet")["dataset"] == "practice"
+
+
+def test_the_same_source_gives_the_same_file(house: House) -> None:
+    _, first = prepared(house, "practice")
+    _, second = prepared(house, "practice")
+    assert first == second
+
+
+def test_columns_are_text_even_when_empty(house: House) -> None:
+    prepared(house, "exam")
+    schema = pq.read_schema(house.out / "exam" / "problems.parquet")
+    assert {str(kind) for kind in schema.types} <= {"string", "large_string"}
+
+
+def test_generated_sets(tmp_path: Path, real_config: Config) -> None:
+    prepare(real_config, "toy-tier2", tmp_path, None)
+    manifest = files.read_json(tmp_path / "manifest.json")
+    assert (manifest["origin"], manifest["rows"], manifest["duplicates"]) == ("generated", 200, 0)
+    assert set(files.read_parquet(tmp_path / "problems.parquet")["level"]) == {"2"}
+
+
+# ---------------------------------------------------------------- what is dropped
+
+
+ROWS = [
+    row(0, "A?", "1"),
+    row(1, "B?", ""),
+    row(2, "a ?", "1"),
+    row(3, "C?", "2"),
+    row(4, "C?", "3"),
+    row(5, "c?", "2"),
+    row(6, "D?", r"\frac12"),
+    row(7, "D?", r"\dfrac{1}{2}"),
+]
+
+
+def test_training_sets_keep_one_copy_and_no_conflict() -> None:
+    cleaned = clean(ROWS, is_benchmark=False)
+    assert [item.problem_id for item in cleaned.rows] == ["p/0", "p/6"]
+    assert cleaned.dropped == {"no answer": 1, "conflicting answers": 3, "duplicate": 2}
+    assert (cleaned.read, cleaned.duplicates, cleaned.conflicting) == (8, 4, 1)
+
+
+def test_benchmarks_are_only_reported() -> None:
+    cleaned = clean(ROWS, is_benchmark=True)
+    assert [item.problem_id for item in cleaned.rows] == ["p/0", "p/2", "p/3", "p/4", "p/5", "p/6", "p/7"]
+    assert cleaned.dropped == {"no answer": 1}
+    assert (cleaned.duplicates, cleaned.conflicting) == (4, 1)
+
+
+@pytest.mark.parametrize("is_benchmark", [True, False])
+def test_every_row_is_accounted_for(is_benchmark: bool) -> None:
+    cleaned = clean(iter(ROWS), is_benchmark)
+    assert len(cleaned.rows) + sum(cleaned.dropped.values()) == cleaned.read == len(ROWS)
+
+
+def test_flagged_golds_are_dropped(house: House) -> None:
+    house.pack("practice", [record(0), record(1, meta={"no_gold": True}), record(2, answer="  ")])
+    table, manifest = prepared(house, "practice")
+    assert table["problem_id"].tolist() == ["p/0"]
+    assert manifest["dropped"] == {"no answer": 2}
+
+
+# ---------------------------------------------------------------- what is refused
+
+
+def refusal(house: House, name: str) -> str:
+    with pytest.raises(UserError) as caught:
+        prepare(house.config, name, house.out / name, house.root)
+    assert not (house.out / name / "manifest.json").exists()
+    return str(caught.value)
+
+
+def test_unknown_data_set(house: House) -> None:
+    message = refusal(house, "practise")
+    assert message == f"practise is not a data set of {house.configuration / 'datasets.yaml'}; allowed: exam, practice."
+
+
+def test_missing_file_names_file_and_digest(house: House) -> None:
+    path = house.root / "practice.jsonl.gz"
+    digest = files.sha256(path)
+    path.unlink()
+    message = refusal(house, "practice")
+    assert message == (
+        f"{path}: no such file; data set practice needs it under the data root $TOKENCREDIT_DATA, expected sha256 {digest}."
+    )
+
+
+def test_changed_file_names_both_digests(house: House) -> None:
+    path = house.root / "practice.jsonl.gz"
+    expected = files.sha256(path)
+    path.write_bytes(packed([record(number) for number in range(1, 7)]))
+    message = refusal(house, "practice")
+    assert message.startswith(
+        f"{path}: damaged or another version: expected sha256 {expected}, found {files.sha256(path)} ("
+    )
+    assert message.endswith("data set practice.")
+
+
+@pytest.mark.parametrize("pinned", [True, False])
+def test_truncated_gzip(house: House, pinned: bool) -> None:
+    path = house.root / "practice.jsonl.gz"
+    content = path.read_bytes()[:-12]
+    if pinned:  # even a file whose digest is as pinned is refused when it is cut
+        house.write("practice", content, 6)
+        assert f"{path}: cannot be read as JSON lines, it may be truncated: " in refusal(house, "practice")
+    else:
+        path.write_bytes(content)
+        assert f"{path}: damaged or another version: expected sha256 " in refusal(house, "practice")
+
+
+def test_wrong_number_of_rows(house: House) -> None:
+    house.write("practice", packed([record(number) for number in range(6)]), rows=7)
+    assert refusal(house, "practice") == (
+        f"{house.root / 'practice.jsonl.gz'}: has 6 rows; data set practice expects 7 (datasets.practice in datasets.yaml)."
+    )
+
+
+def test_row_without_a_field(house: House) -> None:
+    house.pack("practice", [{"id": "p/0", "question": "?"}])
+    assert refusal(house, "practice") == (
+        f"{house.root / 'practice.jsonl.gz'}: a row has no problem, answer; it has id, question; data set practice."
+    )
+
+
+def test_repeated_id(house: House) -> None:
+    house.pack("practice", [record(0), record(0, problem="Another?")])
+    assert refusal(house, "practice") == "practice.jsonl.gz: data set practice uses the id p/0 twice."
+
+
+def test_benchmark_count_is_a_contract(house: House) -> None:
+    house.pack("exam", [record(0), record(1), record(2), record(3, answer="")])
+    assert refusal(house, "exam") == (
+        f"{house.configuration / 'benchmarks.yaml'}: benchmarks.exam.problems = 4: "
+        "data set exam from exam.jsonl.gz has 3 problems with an answer."
+    )
+
+
+def test_a_bad_source_leaves_earlier_results(house: House) -> None:
+    prepared(house, "practice")
+    before = {path: path.read_bytes() for path in (house.out / "practice").iterdir()}
+    (house.root / "practice.jsonl.gz").write_bytes(b"rubbish")
+    with pytest.raises(UserError):
+        prepare(house.config, "practice", house.out / "practice", house.root)
+    assert {path: path.read_bytes() for path in (house.out / "practice").iterdir()} == before
+
+
+def test_no_space_left_leaves_earlier_results(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    prepared(house, "practice")
+    folder = house.out / "practice"
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    house.pack("practice", [record(number) for number in range(9)])
+
+    def full(table: object, where: Path, **_: object) -> None:
+        where.write_bytes(b"the first half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pq, "write_table", full)
+    with pytest.raises(UserError) as caught:
+        prepare(house.config, "practice", folder, house.root)
+    assert str(caught.value) == (
+        f"{folder / 'problems.parquet'}: cannot be written: No space left on device; earlier results are untouched."
+    )
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_command_line_says_one_sentence(house: House) -> None:
+    command = [sys.executable, "-m", "tokencredit.data", "prepare", "--config", str(house.configuration)]
+    ran = subprocess.run(
+        [*command, "--dataset", "nothing", "--out", str(house.out), "--data-root", str(house.root)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 2
+    assert (
+        ran.stderr
+        == f"error: nothing is not a data set of {house.configuration / 'datasets.yaml'}; allowed: exam, practice.\n"
+    )
+
+
+# ---------------------------------------------------------------- the Hub
+
+
+REVISION = "0123456789abcdef0123456789abcdef01234567"
+
+
+def hub_source(**more: Any) -> HubSource:
+    return HubSource(**{"id": "someone/problems", "split": "train", "revision": REVISION, **more})
+
+
+@pytest.mark.parametrize(
+    ("settings", "rows", "expected"),
+    [
+        ({}, [{"problem": "P?", "answer": "033"}], ("P?", "33")),
+        ({"problem": "question"}, [{"question": "Q?", "answer": 27.0}], ("Q?", "27")),
+        (
+            {"answer": "solution", "answer_from": "last-boxed"},
+            [{"problem": "P?", "solution": r"$\boxed{1}$ or $\boxed{\frac{1}{2}}$"}],
+            ("P?", r"\frac{1}{2}"),
+        ),
+        (
+            {"problem": "question", "answer_from": "after-hashes"},
+            [{"question": "Q?", "answer": "1000*2=2000\n#### 2,000"}],
+            ("Q?", "2000"),
+        ),
+        (
+            {
+                "problem": "prompt.0.content",
+                "answer": "reward_model.ground_truth",
+                "wrapper": "Solve.\n\n{problem}\n\nNow.",
+            },
+            [{"prompt": [{"content": "Solve.\n\nP?\n\nNow.", "role": "user"}], "reward_model": {"ground_truth": "34"}}],
+            ("P?", "34"),
+        ),
+        ({"answer": "final_answer"}, [{"problem": "P?", "final_answer": ["$69$", "$84$"]}], ("P?", "69, 84")),
+    ],
+)
+def test_hub_rows(settings: dict[str, Any], rows: list[dict[str, Any]], expected: tuple[str, str]) -> None:
+    (made,) = hub_rows("set", hub_source(**settings), rows)
+    assert (made.problem, made.answer) == expected
+    assert (made.problem_id, made.source) == ("set/0", "set")
+
+
+def test_hub_row_without_its_wrapper() -> None:
+    with pytest.raises(
+        UserError, match=r"row 0 of data set set is not wrapped as datasets\.set\.hub\.wrapper says: 'P\?'"
+    ):
+        list(hub_rows("set", hub_source(wrapper="Solve: {problem}"), [{"problem": "P?", "answer": "1"}]))
+
+
+def test_hub_row_without_its_column() -> None:
+    with pytest.raises(UserError, match=r"data set set has no column question; its columns are problem, answer\."):
+        list(hub_rows("set", hub_source(problem="question"), [{"problem": "P?", "answer": "1"}]))
+
+
+def with_hub(house: House, hub: dict[str, Any] | None) -> Config:
+    house.pack("practice", [record(number) for number in range(6)], **({} if hub is None else {"hub": hub}))
+    return house.config
+
+
+def test_no_data_root_and_no_hub(house: House) -> None:
+    with pytest.raises(UserError) as caught:
+        prepare(with_hub(house, None), "practice", house.out, None)
+    assert str(caught.value) == (
+        "data set practice: TOKENCREDIT_DATA is not set and the data set has no Hub id: "
+        "set TOKENCREDIT_DATA to the folder that holds practice.jsonl.gz."
+    )
+
+
+def test_no_data_root_and_no_pinned_revision(house: House) -> None:
+    with pytest.raises(UserError) as caught:
+        prepare(with_hub(house, {"id": "someone/problems", "split": "train"}), "practice", house.out, None)
+    assert str(caught.value) == (
+        "data set practice: TOKENCREDIT_DATA is not set and no revision of someone/problems is pinned: set TOKENCREDIT_DATA to the "
+        "folder that holds practice.jsonl.gz, or pin datasets.practice.hub.revision in datasets.yaml."
+    )
+
+
+def test_offline_hub_is_one_sentence(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A process of its own: the libraries read the flag when they are imported.
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_HOME", str(house.root / "cache"))
+    monkeypatch.delenv("TOKENCREDIT_DATA", raising=False)
+    with_hub(house, {"id": "someone/problems", "split": "train", "revision": REVISION})
+    command = [sys.executable, "-m", "tokencredit.data", "prepare", "--config", str(house.configuration)]
+    ran = subprocess.run(
+        [*command, "--dataset", "practice", "--out", str(house.out)], capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 2
+    assert ran.stderr.splitlines()[-1] == (
+        f"error: data set practice: someone/problems@{REVISION} cannot be had from the Hub (HF_HUB_OFFLINE is set and it is not in "
+        "the cache): set TOKENCREDIT_DATA to the folder that holds practice.jsonl.gz."
+    )
+    assert not house.out.exists()
+
+
+def test_hub_tables_are_read_one_after_the_other(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    import datasets
+    from huggingface_hub import constants
+
+    asked = []
+
+    def load(path: str, config: str, *, split: str, revision: str) -> list[dict[str, Any]]:
+        asked.append((path, config, split, revision))
+        return [record(10 * len(asked) + number) for number in range(3)]
+
+    monkeypatch.setattr(datasets, "load_dataset", load)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    config = with_hub(house, {"id": "someone/problems", "split": "train", "revision": REVISION, "configs": ["a", "b"]})
+    prepare(config, "practice", house.out, None)
+    assert asked == [("someone/problems", name, "train", REVISION) for name in ("a", "b")]
+    manifest = files.read_json(house.out / "manifest.json")
+    assert (manifest["origin"], manifest["revision"], manifest["rows"]) == ("hub", REVISION, 6)
+    assert (manifest["source"], manifest["file_sha256"]) == (f"someone/problems@{REVISION}", None)
+
+    config = with_hub(house, {"id": "someone/problems", "split": "train", "revision": REVISION, "rows": 4})
+    with pytest.raises(UserError, match=f"someone/problems@{REVISION}: has 3 rows; data set practice expects 4 "):
+        prepare(config, "practice", house.out, None)
+
+
+# ---------------------------------------------------------------- the real sets
+
+# name: rows of the file, rows after dropping, {reason: count}, repeats, problems with conflicting answers
+REAL = {
+    "gsm8k-train": (7473, 7473, {}, 0, 0),
+    "gsm8k-test": (1319, 1319, {}, 0, 0),
+    "math-train": (7500, 7496, {"no answer": 2, "duplicate": 2}, 2, 0),
+    "math-test": (5000, 5000, {}, 0, 0),
+    "math-500": (500, 500, {}, 0, 0),
+    "aime24": (30, 30, {}, 0, 0),
+    "aime25": (30, 30, {}, 0, 0),
+    "amc83": (83, 83, {}, 0, 0),
+    "amc23": (40, 40, {}, 0, 0),
+    "minerva": (272, 272, {}, 0, 0),
+    "olympiadbench": (675, 675, {}, 0, 0),
+    "deepscaler": (39808, 38370, {"conflicting answers": 575, "duplicate": 863}, 1266, 172),
+    "dapo-17k": (17917, 16904, {"conflicting answers": 30, "duplicate": 983}, 998, 15),
+}
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("name", REAL)
+def test_real_set(name: str, real_config: Config, data_root: Path, tmp_path: Path) -> None:
+    prepare(real_config, name, tmp_path, data_root)
+    manifest = files.read_json(tmp_path / "manifest.json")
+    keys = ("rows_read", "rows", "dropped", "duplicates", "conflicting")
+    assert tuple(manifest[key] for key in keys) == REAL[name]
+    table = files.read_parquet(tmp_path / "problems.parquet")
+    assert len(table) == manifest["rows"]
+    assert table["answer"].str.strip().ne("").all()
+    assert table["problem"].str.strip().ne("").all()
+
+
+def test_every_file_set_is_expected() -> None:
+    listed = yaml.safe_load((CONFIG / "datasets.yaml").read_text())["datasets"]
+    assert {name for name, entry in listed.items() if entry["kind"] == "file"} == set(REAL)
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("name", ["math-train", "math-test", "gsm8k-train", "gsm8k-test"])
+def test_conversions_find_the_golds_of_the_files(name: str, real_config: Config, data_root: Path) -> None:
+    dataset = real_config.datasets[name]
+    find = ANSWERS[dataset.hub.answer_from]
+    assert [
+        item.problem_id for item in open_source(name, dataset, data_root).rows if find(item.solution) != item.answer
+    ] == []
+
+
+@pytest.mark.real_data
+def test_a_real_file_that_is_cut(real_config: Config, data_root: Path, tmp_path: Path) -> None:
+    content = (data_root / "math_train.jsonl.gz").read_bytes()
+    (tmp_path / "math_train.jsonl.gz").write_bytes(content[:-1000])
+    with pytest.raises(UserError, match=r"math_train\.jsonl\.gz: damaged or another version: expected sha256 ff6def43"):
+        prepare(real_config, "math-train", tmp_path / "out", tmp_path)
+    assert json.loads(gzip.decompress(content).split(b"\n")[0])["id"] == "math/train/0"

@@ -1,0 +1,91 @@
+"""Which problems of a benchmark stand in a training set: near-duplicates by shared runs of words.
+
+A benchmark problem overlaps with a training problem when at least 60 % of its different runs of ten words occur there. A problem of
+fewer than ten words overlaps only with a training problem of exactly the same words. Words are runs of Latin letters or of digits, in
+lower case, so LaTeX commands are words and other scripts are not seen; a problem without any word is not compared.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from tokencredit import files
+from tokencredit.data.text import folded_answer, words
+
+LENGTH = 10
+THRESHOLD = 0.6
+RULE = (
+    f"at least {THRESHOLD:.0%} of the benchmark problem's {LENGTH}-word shingles inside one training problem; "
+    f"problems of fewer than {LENGTH} words: the same words"
+)
+COLUMNS = ["problem_id", "problem", "answer"]
+
+
+def overlapping_pairs(train: pd.DataFrame, benchmark: pd.DataFrame) -> list[dict[str, Any]]:
+    """Pairs ``{benchmark_id, train_id, share, same_answer}`` in the benchmark's order, the most similar training problem first.
+
+    Both tables have the columns ``problem_id``, ``problem`` and ``answer``. ``same_answer`` compares the answers as texts. Time grows with
+    the words of both tables: the benchmark's shingles are indexed, each training problem is looked up once.
+    """
+    index: dict[tuple[str, ...], list[int]] = defaultdict(list)
+    totals: list[int] = []
+    for number, text in enumerate(benchmark["problem"]):
+        shingles = _shingles(words(text))
+        totals.append(len(shingles))
+        for shingle in shingles:
+            index[shingle].append(number)
+
+    found: list[tuple[int, float, int]] = []
+    for row, text in enumerate(train["problem"]):
+        shared = Counter(number for shingle in _shingles(words(text)) for number in index.get(shingle, ()))
+        # Sets of one size: a long problem shares only long shingles, and a short one only its whole self.
+        found += [
+            (number, count / totals[number], row)
+            for number, count in shared.items()
+            if count >= THRESHOLD * totals[number]
+        ]
+
+    found.sort(key=lambda pair: (pair[0], -pair[1], pair[2]))
+    columns = [table[column].tolist() for table in (benchmark, train) for column in ("problem_id", "answer")]
+    benchmark_ids, golds, train_ids, answers = columns
+    return [
+        {
+            "benchmark_id": benchmark_ids[number],
+            "train_id": train_ids[row],
+            "share": round(share, 4),
+            "same_answer": folded_answer(golds[number]) == folded_answer(answers[row]),
+        }
+        for number, share, row in found
+    ]
+
+
+def overlap_report(train_dir: Path, benchmark_dir: Path) -> dict[str, Any]:
+    """The overlap of two prepared data sets, each a folder with ``problems.parquet`` and ``manifest.json``."""
+    train, benchmark = (
+        files.read_parquet(folder / "problems.parquet", COLUMNS) for folder in (train_dir, benchmark_dir)
+    )
+    names = [files.read_json(folder / "manifest.json")["dataset"] for folder in (train_dir, benchmark_dir)]
+    pairs = overlapping_pairs(train, benchmark)
+    touched = {pair["benchmark_id"] for pair in pairs}
+    return {
+        "train": names[0],
+        "benchmark": names[1],
+        "rule": RULE,
+        "benchmark_problems": len(benchmark),
+        "not_compared": sum(not words(text) for text in benchmark["problem"]),
+        "overlapping": len(touched),
+        "same_answer": len({pair["benchmark_id"] for pair in pairs if pair["same_answer"]}),
+        "share": len(touched) / len(benchmark),
+        "pairs": pairs,
+    }
+
+
+def _shingles(sequence: tuple[str, ...]) -> set[tuple[str, ...]]:
+    """The different runs of ten words; of a shorter text the whole, which equals no run of a longer one."""
+    if 0 < len(sequence) < LENGTH:
+        return {sequence}
+    return {sequence[start : start + LENGTH] for start in range(len(sequence) - LENGTH + 1)}
