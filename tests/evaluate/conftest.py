@@ -13,14 +13,18 @@ from tokencredit.config import Study, load_study
 from tokencredit.records import Request, Response
 
 CONFIG = {
-    "datasets": {"datasets": {"sums": {"kind": "generated", "title": "Sums", "tiers": [1], "rows": 3, "seed": 1}}},
+    "datasets": {
+        "datasets": {
+            "sums": {"kind": "generated", "title": "Sums", "tiers": [1], "rows": 3, "seed": 1, "split": "test"}
+        }
+    },
     "models": {
         "models": {
             "small": {
                 "kind": "hub",
                 "title": "Small",
                 "id": "a/b",
-                "revision": "main",
+                "revision": None,
                 "parameters": 10,
                 "prompt": "Q: {problem} \\boxed{}",
             }

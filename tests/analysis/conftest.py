@@ -1,0 +1,15 @@
+"""A synthetic study, complete and deterministic: what the analyses read, without a model."""
+
+from __future__ import annotations
+
+import pytest
+from synthetic_study import make_study
+
+from tokencredit.analysis.store import Store
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """All methods of the toy study, two seeds, two of three benchmarks overlapping the training set, one invalid run."""
+    folder = tmp_path_factory.mktemp("synthetic")
+    return Store(make_study(folder), folder / "results")

@@ -1,0 +1,335 @@
+"""Writes a small study's configuration and results: exactly the files and columns that the stages write, from seeded noise."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from tokencredit import files
+from tokencredit.config import Row, Study, load_study
+
+METHODS = ["grpo", "dapo", "eapo", "hapo", "phr", "plr", "nhr", "nlr", "eapo-without-nhr"]
+GAIN = {"base": 0, "grpo": 1.6, "dapo": 1.7, "eapo": 2.0, "hapo": 1.8, "phr": 1.2, "plr": 0.3, "nhr": 1.4, "nlr": 0.5}
+END_ENTROPY = {"grpo": 0.12, "dapo": 0.2, "eapo": 0.5, "hapo": 0.4, "phr": 0.1, "plr": 0.08, "nhr": 0.33, "nlr": 0.36}
+TIERS = {"toy-tier1": 0.0, "toy-tier2": -1.0, "toy-tier3": -2.2}
+STEPS, SAMPLES, PROBLEMS, CURVE = 30, 8, 40, 10
+WORDS = [
+    "Tom",
+    " has",
+    " 3",
+    " apples",
+    ".",
+    "\n",
+    "He",
+    " buys",
+    " 4",
+    " <b>",
+    "&",
+    " so",
+    " 3",
+    " +",
+    " 4",
+    " =",
+    " $7$",
+    "\\boxed{7}",
+]
+
+
+def make_study(folder: Path, methods: list[str] = METHODS, seeds: tuple[int, ...] = (0, 1)) -> Study:
+    """The study ``synthetic`` under ``folder/config``, its results under ``folder/results``."""
+    _write_config(folder / "config", methods, seeds)
+    study = load_study(folder / "config", "synthetic")
+    results = folder / "results"
+    for benchmark in study.benchmarks:
+        files.write_json(results / "synthetic" / "audit" / f"{benchmark}.json", _audit(benchmark))
+        overlap = 0 if benchmark == "toy-tier3" else 2
+        report = {
+            "train": "toy-train",
+            "benchmark": benchmark,
+            "rule": "60 % of the 10-word shingles",
+            "benchmark_problems": PROBLEMS,
+        }
+        report |= {"overlapping": overlap, "share": overlap / PROBLEMS, "pairs": []}
+        files.write_json(results / "data" / "overlap" / f"toy-train--{benchmark}.json", report)
+    for row in study.rows:
+        files.write_parquet(results / "synthetic" / "eval" / row.path / "scores.parquet", *_scores(study, row))
+        if row.cell:
+            _write_run(results / "synthetic" / "runs" / row.path, row)
+    return study
+
+
+def rng(*parts: Any) -> np.random.Generator:
+    return np.random.default_rng([*"/".join(map(str, parts)).encode()])
+
+
+def gain(method: str) -> float:
+    return GAIN.get(method, 1.5)
+
+
+def _audit(benchmark: str) -> dict[str, Any]:
+    counts = {"gold_right": PROBLEMS, "gold_total": PROBLEMS, "junk_right": 0, "junk_total": PROBLEMS}
+    return {"benchmark": benchmark, "grader": "math-verify 0.9.0", **counts, "failures": [], "passed": True}
+
+
+def _scores(study: Study, row: Row) -> tuple[pd.DataFrame, dict[str, Any]]:
+    tables = []
+    for benchmark, level in TIERS.items():
+        ability = rng(benchmark).normal(level, 1.2, PROBLEMS) + gain(row.name)
+        noise = rng(benchmark, row.name, row.seed)
+        right = noise.binomial(SAMPLES, 1 / (1 + np.exp(-ability)))
+        ungraded = noise.binomial(SAMPLES - right, 0.02)
+        tables.append(
+            pd.DataFrame(
+                {
+                    "study": "synthetic",
+                    "row": row.name,
+                    "seed": row.seed,
+                    "benchmark": benchmark,
+                    "problem_id": [f"{benchmark}-{index}" for index in range(PROBLEMS)],
+                    "n": SAMPLES,
+                    "right": right,
+                    "wrong": SAMPLES - right - ungraded,
+                    "ungraded": ungraded,
+                    "truncated": noise.binomial(SAMPLES, 0.03, PROBLEMS),
+                    "tokens": noise.uniform(20, 50, PROBLEMS),
+                    "majority": (right > SAMPLES / 2).astype(float),
+                }
+            )
+        )
+    entry = {
+        "grader": "math-verify 0.9.0",
+        "engine": "transformers",
+        "sampling": study.evaluation.sampling.model_dump(mode="json"),
+        "data_sha256": "d" * 64,
+        "model_sha256": files.digest_of(row.path),
+        "code_digest": "c" * 64,
+        "environment": {"python": "3.11", "torch": "2.13.0"},
+    }
+    metadata = {
+        "study": "synthetic",
+        "row": row.name,
+        "seed": row.seed,
+        "benchmarks": dict.fromkeys(TIERS, entry),
+        "code_digest": "c" * 64,
+    }
+    return pd.concat(tables, ignore_index=True), metadata
+
+
+def _write_run(folder: Path, row: Row) -> None:
+    noise = rng("run", row.path)
+    time = np.arange(1, STEPS + 1)
+    end = END_ENTROPY.get(row.name, 0.3)
+    rise = 1 - np.exp(-time / 10)
+    entropy = 0.34 + (end - 0.34) * rise + noise.normal(0, 0.006, STEPS)
+    solve = 0.35 + 0.2 * gain(row.name) * rise + noise.normal(0, 0.02, STEPS)
+    lines = [
+        {
+            "step": int(step),
+            "solve_rate": float(solve[i]),
+            "entropy": float(entropy[i]),
+            "above_mean": float(0.24 + noise.normal(0, 0.01)),
+            "response_tokens": 30.0,
+            "truncated": 0.01,
+        }
+        for i, step in enumerate(time)
+    ]
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    files.write_parquet(folder / "rollouts.parquet", pd.concat([_rollouts(row, step) for step in (1, 10, 20, 30)]))
+    files.write_parquet(folder / "evaluations.parquet", pd.concat([_evaluation(row, step) for step in (0, 10, 20, 30)]))
+    files.write_parquet(folder / "probe.parquet", pd.concat([_probe(row, step, end) for step in (0, 10, 20, 30)]))
+    run = {
+        "study": "synthetic",
+        "cell": row.name,
+        "seed": row.seed,
+        "steps": STEPS,
+        "environment": {"python": "3.11", "torch": "2.13.0", "device": "cpu"},
+        "code_digest": "e" * 64,
+        "config_digest": "f" * 64,
+        "model_sha256": files.digest_of(row.path),
+        "final": lines[-1],
+        "invalid": "the loss was not finite at step 29" if row.name == "nlr" and row.seed == 1 else None,
+        "seconds": 100.0,
+    }
+    files.write_json(folder / "run.json", run)
+
+
+def _rollouts(row: Row, step: int, prompts: int = 6, group: int = 8) -> pd.DataFrame:
+    """Token tables as in training; at step 1 every method of a seed has the same rollouts but its own credit."""
+    noise = rng("rollouts", row.seed, step, "" if step == 1 else row.name)
+    tables = []
+    for prompt in range(prompts):
+        right = int(noise.integers(1, group))
+        reward = noise.permutation([1.0] * right + [-1.0] * (group - right))
+        advantage = (reward - reward.mean()) / reward.std(ddof=1)
+        for sample in range(group):
+            words = (WORDS * 3)[: int(noise.integers(18, 45))]
+            high = noise.uniform(size=len(words)) < 0.25
+            spread = 0.55 if reward[sample] > 0 else 0.75
+            entropy = np.where(high, noise.gamma(3, spread / 2, len(words)), noise.exponential(0.02, len(words)))
+            tables.append(
+                pd.DataFrame(
+                    {
+                        "step": step,
+                        "problem_id": f"toy-train-{prompt}",
+                        "sample": sample,
+                        "position": range(len(words)),
+                        "token_id": 7,
+                        "token": words,
+                        "entropy": entropy.astype("float32"),
+                        "old_logprob": -entropy,
+                        "reward": reward[sample],
+                        "group_advantage": advantage[sample],
+                    }
+                )
+            )
+    table = pd.concat(tables, ignore_index=True)
+    mean, std = (
+        table.groupby("problem_id")["entropy"].transform("mean"),
+        table.groupby("problem_id")["entropy"].transform("std"),
+    )
+    weight = (0.2 * (table["entropy"] - mean) / std / table["group_advantage"].abs()).clip(-0.1, 0.1)
+    table["quadrant"] = 2 * (table["reward"] < 0) + (table["entropy"] < mean)
+    own = {"phr": 0, "plr": 1, "nhr": 2, "nlr": 3}
+    table["keep"] = table["quadrant"] == own[row.name] if row.name in own else True
+    table["advantage"] = table["group_advantage"] * (1 + weight if row.name.startswith(("eapo", "hapo")) else 1)
+    return table
+
+
+def _evaluation(row: Row, step: int) -> pd.DataFrame:
+    ability = rng("toy-tier2").normal(-1, 1.2, PROBLEMS)[:CURVE] + gain(row.name) * (1 - np.exp(-step / 10))
+    noise = rng("curve", row.path if step else "base", step)
+    right = noise.uniform(size=(CURVE, SAMPLES)) < (1 / (1 + np.exp(-ability)))[:, None]
+    return pd.DataFrame(
+        {
+            "step": step,
+            "benchmark": "toy-tier2",
+            "problem_id": np.repeat([f"toy-tier2-{index}" for index in range(CURVE)], SAMPLES),
+            "sample": np.tile(np.arange(SAMPLES), CURVE),
+            "outcome": np.where(right.ravel(), "right", "wrong"),
+            "n_tokens": 30,
+        }
+    )
+
+
+def _probe(row: Row, step: int, end: float, responses: int = 10, length: int = 30) -> pd.DataFrame:
+    noise, moved = rng("probe", row.seed), rng("probe", row.path, step)
+    quadrant = noise.choice(4, size=responses * length, p=[0.12, 0.38, 0.13, 0.37])
+    base = np.where(quadrant % 2 == 0, noise.gamma(4, 0.25, quadrant.size), noise.exponential(0.03, quadrant.size))
+    shift = step / STEPS * moved.normal(1, 0.5, quadrant.size)
+    entropy = np.maximum(0, base * (1 + (end / 0.34 - 1) * shift))
+    return pd.DataFrame(
+        {
+            "step": step,
+            "response": np.repeat(np.arange(responses), length),
+            "position": np.tile(np.arange(length), responses),
+            "quadrant": quadrant,
+            "entropy": entropy,
+            "base_entropy": base,
+        }
+    )
+
+
+def _write_config(folder: Path, methods: list[str], seeds: tuple[int, ...]) -> None:
+    root = Path(__file__).parents[2] / "config"
+    sampling = {"temperature": 1.0, "top_p": 1.0, "max_prompt_tokens": 64, "max_response_tokens": 96}
+    training = {
+        "datasets": ["toy-train"],
+        "methods": methods,
+        "seeds": list(seeds),
+        "steps": STEPS,
+        "prompts_per_step": 8,
+        "prompts_per_update": 4,
+        "group_size": 8,
+        "sampling": sampling,
+        "learning_rate": 1e-4,
+        "warmup_steps": 0,
+        "weight_decay": 0,
+        "grad_clip": 1.0,
+        "micro_batch_tokens": 4096,
+        "mixed_precision": "no",
+        "checkpoint_every": 10,
+        "curve": {
+            "benchmark": "toy-tier2",
+            "every": 10,
+            "samples": SAMPLES,
+            "problems": CURVE,
+            "temperature": 1.0,
+            "top_p": 1.0,
+        },
+        "rollouts": {"every": 10, "prompts": 6},
+    }
+    model = {
+        "kind": "embedded",
+        "title": "Embedded model",
+        "hidden_size": 8,
+        "layers": 1,
+        "heads": 1,
+        "intermediate_size": 8,
+        "max_tokens": 256,
+        "pretraining": {
+            "seed": 0,
+            "steps": 1,
+            "batch": 1,
+            "learning_rate": 1e-3,
+            "warmup_steps": 0,
+            "weight_decay": 0,
+            "tiers": [1, 2, 3],
+            "problems": 10,
+        },
+        "prompt": "{problem}",
+    }
+    datasets = {"toy-train": [1, 2, 3], "toy-tier1": [1], "toy-tier2": [2], "toy-tier3": [3]}
+    content = {
+        "datasets": {
+            "datasets": {
+                name: {
+                    "kind": "generated",
+                    "title": name,
+                    "tiers": tiers,
+                    "rows": PROBLEMS,
+                    "seed": 0,
+                    "split": "train" if name == "toy-train" else "test",
+                }
+                for name, tiers in datasets.items()
+            }
+        },
+        "models": {"models": {"embedded-1m": model}},
+        "methods": yaml.safe_load((root / "methods.yaml").read_text()),
+        "benchmarks": {
+            "benchmarks": {
+                name: {
+                    "title": name.replace("toy-t", "T").replace("r", "r "),
+                    "dataset": name,
+                    "samples": SAMPLES,
+                    "problems": PROBLEMS,
+                }
+                for name in TIERS
+            }
+        },
+        "studies/synthetic": {
+            "title": "Synthetic study",
+            "model": "embedded-1m",
+            "reference": "grpo",
+            "training": training,
+            "evaluation": {
+                "engine": "transformers",
+                "seed": 0,
+                "sampling": sampling,
+                "rows": [{"name": "base", "model": "embedded-1m", "title": "Base model"}],
+                "benchmarks": [{"benchmark": name} for name in TIERS],
+            },
+            "resources": {name: {"mem_mb": 1, "runtime": 1} for name in ("pretrain", "train", "generate", "light")},
+        },
+    }
+    for name, tables in content.items():
+        path = folder / f"{name}.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(yaml.safe_dump(tables))
+    for source in (root / "targets").glob("*.csv"):
+        files.write_text(folder / "targets" / source.name, source.read_text())

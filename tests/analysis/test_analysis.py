@@ -1,0 +1,276 @@
+"""Tables, figures and the report of a synthetic study: complete, marked, escaped, and the same when made again."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import shutil
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from synthetic_study import METHODS, PROBLEMS, make_study
+from typer.testing import CliRunner
+
+from tokencredit import files
+from tokencredit.analysis import inputs, planned, report, results, style, summary, tables
+from tokencredit.analysis.__main__ import app
+from tokencredit.analysis.figures.figure4 import mutual_information
+from tokencredit.analysis.figures.figure11 import choose, place, shown
+from tokencredit.analysis.store import Store
+from tokencredit.config import load_study
+from tokencredit.errors import UserError
+
+REAL_CONFIG = Path(__file__).parents[2] / "config"
+
+
+@pytest.fixture(scope="module")
+def table1(store: Store) -> pd.DataFrame:
+    return results.table1(store)
+
+
+@pytest.fixture(scope="module")
+def made(store: Store) -> Path:
+    """The study's folder with all tables and figures."""
+    for name in planned(store.study)["tables"]:
+        tables.make(store, name, store.path("tables"))
+    for name in planned(store.study)["figures"]:
+        drawn = importlib.import_module(f"tokencredit.analysis.figures.{name}").draw(store)
+        style.save(drawn, name, store, store.path("figures"))
+    return store.path()
+
+
+def test_planning_imports_nothing_heavy() -> None:
+    code = "import sys, tokencredit.analysis as a; print([m for m in ('torch', 'pandas', 'matplotlib', 'scipy') if m in sys.modules])"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    )
+
+
+def test_plan_follows_the_study(store: Store, tmp_path: Path) -> None:
+    assert planned(store.study) == {
+        "tables": ["table1", "table3"],
+        "figures": ["figure2", "figure4", "figure5", "figure6", "figure8", "figure11"],
+    }
+    small = make_study(tmp_path, ["grpo", "eapo"], (0,))
+    assert planned(small) == {"tables": ["table1"], "figures": ["figure4", "figure6", "figure8", "figure11"]}
+    assert inputs(small, "figure4") == [
+        "synthetic/runs/grpo/seed0/run.json",
+        "synthetic/runs/grpo/seed0/rollouts.parquet",
+    ]
+
+
+@pytest.mark.parametrize("name", [path.stem for path in sorted((REAL_CONFIG / "studies").glob("*.yaml"))])
+def test_every_study_of_the_repository_can_be_planned(name: str) -> None:
+    study = load_study(REAL_CONFIG, name)
+    for names in planned(study).values():
+        for item in names:
+            assert inputs(study, item)
+            assert report.caption(item)
+
+
+def test_every_input_exists(store: Store) -> None:
+    for names in planned(store.study).values():
+        for name in names:
+            assert all((store.results / path).is_file() for path in inputs(store.study, name))
+
+
+def test_table1_has_every_line_with_its_n(table1: pd.DataFrame) -> None:
+    assert len(table1) == (1 + len(METHODS)) * 4
+    measured = table1[table1["benchmark"] != "mean"]
+    assert (measured["questions"] == PROBLEMS).all()
+    assert (measured["samples"] == 8).all()
+    assert ((table1["avg_low"] < table1["avg"]) & (table1["avg"] < table1["avg_high"])).all()
+    for column in ("temperature", "grader", "data_sha256", "code_digest", "model_sha256"):
+        assert (table1[column] != "").all()
+
+
+def test_the_mean_is_the_mean_of_the_benchmarks(table1: pd.DataFrame) -> None:
+    for _, records in table1.groupby("method"):
+        parts, mean = records.iloc[:-1], records.iloc[-1]
+        assert mean["avg"] == pytest.approx(parts["avg"].mean())
+        if not np.isnan(mean["difference"]):
+            assert mean["difference"] == pytest.approx(parts["difference"].mean())
+
+
+def test_seeds_are_averaged_and_not_pooled(store: Store, table1: pd.DataFrame) -> None:
+    record = table1.set_index(["method", "benchmark"]).loc[("grpo", "toy-tier2")]
+    by_seed = [
+        store.scores(row).query("benchmark == 'toy-tier2'")["right"].mean() / 8 * 100
+        for row in store.study.rows
+        if row.name == "grpo"
+    ]
+    assert record["avg"] == pytest.approx(np.mean(by_seed))
+    assert record["seed_spread"] == pytest.approx(np.std(by_seed, ddof=1))
+    assert record["questions"] == PROBLEMS
+
+
+def test_marks(table1: pd.DataFrame) -> None:
+    by = table1.set_index(["method", "benchmark"])
+    assert by.loc[("eapo", "toy-tier1"), "overlapping"] == 2
+    assert by.loc[("eapo", "toy-tier3"), "overlapping"] == 0
+    assert by.loc[("base", "toy-tier1"), "overlapping"] == 0
+    assert by.loc[("hapo", "mean"), "reconstruction"]
+    assert "not finite" in by.loc[("nlr", "mean"), "invalid"]
+    assert np.isnan(by.loc[("nlr", "mean"), "difference"])
+    assert np.isnan(by.loc[("grpo", "mean"), "difference"])
+    assert (table1["p_holm"].dropna() >= table1["p"].dropna()).all()
+
+
+def test_table3_compares_variants_with_eapo(store: Store) -> None:
+    table = results.table3(store).drop_duplicates("method").set_index("method")["reference"]
+    assert table["eapo-without-nhr"] == "eapo"
+    assert table["phr"] == table["eapo"] == "grpo"
+
+
+def test_printed_numbers_stand_beside_the_same_model() -> None:
+    """Config of the paper's study, no results: the numbers of Table 1 and 2 are found by this project's names."""
+    found = Store(load_study(REAL_CONFIG, "paper-7b"), Path("none")).targets("tables")
+    study = load_study(REAL_CONFIG, "paper-7b")
+    here = found[(found["model"] == study.model_name) & (found["table"] == "table1") & (found["method"] == "eapo")]
+    assert set(study.benchmarks) <= set(here["benchmark"])
+
+
+def test_a_short_score_table_is_refused(tmp_path: Path) -> None:
+    study = make_study(tmp_path, ["grpo"], (0,))
+    path = tmp_path / "results" / "synthetic" / "eval" / "base" / "seed0" / "scores.parquet"
+    files.write_parquet(path, files.read_parquet(path).iloc[1:], files.parquet_metadata(path))
+    with pytest.raises(UserError, match=r"scores.parquet: toy-tier1: 39 questions .* asks for 40"):
+        results.table1(Store(study, tmp_path / "results"))
+
+
+def test_every_figure_and_table_is_made(store: Store, made: Path) -> None:
+    for name in planned(store.study)["figures"]:
+        assert all((made / "figures" / f"{name}.{suffix}").stat().st_size > 200 for suffix in ("pdf", "png", "csv"))
+        sidecar = files.read_json(made / "figures" / f"{name}.json")
+        assert re.search(r"\d", sidecar["note"])
+        assert sidecar["files"].keys() == set(inputs(store.study, name))
+
+
+def test_figures_are_reproducible(store: Store, made: Path, tmp_path: Path) -> None:
+    drawn = importlib.import_module("tokencredit.analysis.figures.figure6").draw(store)
+    style.save(drawn, "figure6", store, tmp_path)
+    for suffix in ("pdf", "png", "csv", "json"):
+        assert (tmp_path / f"figure6.{suffix}").read_bytes() == (made / "figures" / f"figure6.{suffix}").read_bytes()
+
+
+def test_latex_is_escaped_and_regular(store: Store, made: Path) -> None:
+    text = (made / "tables" / "table1.tex").read_text()
+    assert tables.escape_latex("50 % of $x_1 & \\input{a}") == r"50 \% of \$x\_1 \& \textbackslash{}input\{a\}"
+    body = text.split(r"\midrule")[1].split(r"\bottomrule")[0].strip().splitlines()
+    assert {len(re.findall(r"(?<!\\)&", line)) for line in body} == {7}
+    assert r"\textdagger{}" in text
+    assert r"\textdaggerdbl{}2" in text
+
+
+class Balance(HTMLParser):
+    """Counts elements that must close, and collects what is loaded from elsewhere."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.sources: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in ("meta", "img", "!doctype"):
+            self.open.append(tag)
+        self.sources += [value or "" for name, value in attrs if name in ("src", "href")]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_the_report_is_one_page(store: Store, made: Path, tmp_path: Path) -> None:
+    report.write(store, tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text()
+    page = Balance()
+    page.feed(text)
+    assert page.open == []
+    assert len(page.sources) == 6
+    assert all(source.startswith("data:image/png;base64,") for source in page.sources)
+    for words in ("Grader audit", "Reconstructions", "HAPO", "INVALID: the loss was not finite", "Provenance", "met:"):
+        assert words in text
+
+
+def test_the_report_escapes(store: Store, made: Path, tmp_path: Path) -> None:
+    shutil.copytree(store.results, tmp_path / "results")
+    path = tmp_path / "results" / "synthetic" / "audit" / "toy-tier1.json"
+    bad = "<script>alert(1)</script>"
+    files.write_json(path, files.read_json(path) | {"junk_right": bad})
+    report.write(Store(store.study, tmp_path / "results"), tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text()
+    assert bad not in text
+    assert "&lt;script&gt;" in text
+
+
+def test_a_missing_figure_is_named(store: Store, tmp_path: Path) -> None:
+    shutil.copytree(store.results, tmp_path / "results", ignore=shutil.ignore_patterns("figures", "tables"))
+    with pytest.raises(UserError, match=r"tables/table1.csv: no such file"):
+        report.write(Store(store.study, tmp_path / "results"), tmp_path / "report.html")
+
+
+def test_summary_lists_aims_and_files(store: Store, made: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    summary.print_summary(store)
+    text = capsys.readouterr().out
+    assert "the base solves 30-60 % of tier 1" in text
+    assert "figure2.{pdf,png,csv}" in text
+    assert len(summary.aims(store)) == 6
+
+
+def test_command_line_refuses_unknown_figures(store: Store, tmp_path: Path) -> None:
+    arguments = ["--config", str(store.study.config.folder), "--study", "synthetic", "--results", str(store.results)]
+    result = CliRunner().invoke(app, ["figures", *arguments, "--out", str(tmp_path), "--only", "figure3"])
+    assert isinstance(result.exception, UserError)
+    assert "it has figure2, figure4" in str(result.exception)
+
+
+def test_methods_keep_their_colour_in_every_study(store: Store, tmp_path: Path) -> None:
+    small = style.lines(make_study(tmp_path, ["grpo", "nhr"], (0,)))
+    full = style.lines(store.study)
+    assert list(small) == ["base", "grpo", "nhr"]
+    assert all(full[name].colour == line.colour for name, line in small.items())
+    assert len({(line.colour, str(line.dash)) for line in full.values()}) == len(full)
+
+
+def test_mutual_information_sees_what_is_there() -> None:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {"seed": 0, "problem_id": "a", "sample": np.repeat(np.arange(400), 10), "entropy": rng.uniform(0, 1, 4000)}
+    )
+    frame["reward"] = np.where(frame["sample"] % 2, 1.0, -1.0)
+    edges = np.linspace(0, 1, 51)
+    measured, chance = mutual_information(frame, edges, shuffles=20)
+    assert measured == pytest.approx(chance, abs=0.003)
+    assert chance == pytest.approx(49 / (2 * 4000), rel=0.3)
+    frame["entropy"] = np.where(frame["reward"] > 0, 0.2, 0.8)
+    assert mutual_information(frame, edges, shuffles=5)[0] == pytest.approx(np.log(2))
+
+
+def test_heat_map_text_is_plain() -> None:
+    assert [shown(letter) for letter in "a \n\x00$"] == ["a", "␣", "⏎", "\N{REPLACEMENT CHARACTER}", "$"]
+    tokens = pd.DataFrame({"position": range(4), "token": ["ab\n", "x" * 200, " c", ""]})
+    laid = place(tokens)
+    assert laid["line"].tolist() == [0, 1, 2, 2]
+    assert laid["text"].str.len().max() == 58
+
+
+def test_heat_map_takes_both_polarities_of_one_problem(store: Store) -> None:
+    columns = [
+        "step",
+        "problem_id",
+        "sample",
+        "position",
+        "token",
+        "entropy",
+        "reward",
+        "group_advantage",
+        "advantage",
+        "keep",
+    ]
+    chosen = choose(store.tokens("rollouts", "eapo", columns))
+    assert chosen["problem_id"].nunique() == 1
+    assert chosen.groupby("reward")["sample"].nunique().to_dict() == {-1.0: 1, 1.0: 1}

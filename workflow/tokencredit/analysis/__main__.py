@@ -1,0 +1,92 @@
+"""Command line of the analysis: tables, figures, the report, and the closing table on the terminal."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tokencredit import cli
+from tokencredit.analysis.plan import planned
+from tokencredit.config import load_study
+from tokencredit.errors import UserError
+
+app = cli.new_app("Tables, figures and the report of a study, from its stored records.")
+
+ConfigOption = Annotated[Path, typer.Option(help="Folder of the configuration.")]
+StudyOption = Annotated[str, typer.Option(help="Name of the study.")]
+ResultsOption = Annotated[Path, typer.Option(help="Folder of the results.")]
+OnlyOption = Annotated[list[str] | None, typer.Option(help="Make only this one; may be given again.")]
+
+
+@app.command()
+def tables(
+    config: ConfigOption,
+    study: StudyOption,
+    results: ResultsOption,
+    out: Annotated[Path, typer.Option(help="Folder to write to.")],
+    only: OnlyOption = None,
+) -> None:
+    """Write the study's tables as CSV and LaTeX, with their provenance."""
+    from tokencredit.analysis.store import Store
+    from tokencredit.analysis.tables import make
+
+    store = Store(load_study(config, study), results)
+    cli.made(path for name in _chosen(only, planned(store.study)["tables"]) for path in make(store, name, out))
+
+
+@app.command()
+def figures(
+    config: ConfigOption,
+    study: StudyOption,
+    results: ResultsOption,
+    out: Annotated[Path, typer.Option(help="Folder to write to.")],
+    only: OnlyOption = None,
+) -> None:
+    """Draw the study's figures as PDF and PNG, with the numbers in them as CSV and their provenance."""
+    from tokencredit.analysis import style
+    from tokencredit.analysis.store import Store
+
+    store = Store(load_study(config, study), results)
+    made: list[Path] = []
+    for name in _chosen(only, planned(store.study)["figures"]):
+        drawn = importlib.import_module(f"tokencredit.analysis.figures.{name}").draw(store)
+        made += style.save(drawn, name, store, out)
+    cli.made(made)
+
+
+@app.command()
+def report(
+    config: ConfigOption,
+    study: StudyOption,
+    results: ResultsOption,
+    out: Annotated[Path, typer.Option(help="The page to write.")],
+) -> None:
+    """Write one self-contained page from the study's tables and figures."""
+    from tokencredit.analysis.report import write
+    from tokencredit.analysis.store import Store
+
+    write(Store(load_study(config, study), results), out)
+    cli.made([out])
+
+
+@app.command()
+def summary(config: ConfigOption, study: StudyOption, results: ResultsOption) -> None:
+    """Print the study's closing table, its aims and the files made."""
+    from tokencredit.analysis.store import Store
+    from tokencredit.analysis.summary import print_summary
+
+    print_summary(Store(load_study(config, study), results))
+
+
+def _chosen(only: list[str] | None, names: list[str]) -> list[str]:
+    for name in only or []:
+        if name not in names:
+            raise UserError(f"--only {name}: this study has no such table or figure; it has {', '.join(names)}.")
+    return only or names
+
+
+if __name__ == "__main__":
+    cli.run(app)

@@ -1,0 +1,141 @@
+"""Figure 11: a right and a wrong response to the same problem, token by token."""
+
+from __future__ import annotations
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import Normalize, TwoSlopeNorm
+from matplotlib.patches import Rectangle
+
+from tokencredit.analysis import style
+from tokencredit.analysis.plan import heat_map_method
+from tokencredit.analysis.store import Store
+
+WIDTH = 58  # characters of a line
+TOKENS = 160  # drawn of a response at most
+
+
+def draw(store: Store) -> style.Drawn:
+    """Tokens coloured by entropy (left) and by credit, the token's advantage over its response's (right).
+
+    Text is drawn letter by letter and never interpreted.
+    """
+    study = store.study
+    method = heat_map_method(study)
+    columns = [
+        "step",
+        "problem_id",
+        "sample",
+        "position",
+        "token",
+        "entropy",
+        "reward",
+        "group_advantage",
+        "advantage",
+        "keep",
+    ]
+    tokens = choose(store.tokens("rollouts", method, columns))
+    tokens["credit"] = tokens["advantage"].where(tokens["keep"], 0.0) / tokens["group_advantage"]
+    laid = [place(tokens[tokens["reward"] == reward]) for reward in (1, -1)]
+    heights = [table["line"].max() + 1 for table in laid]
+    fig, _ = style.figure(1, 1, width=9.5, height=0.5)
+    fig.clear()
+    fig.set_size_inches(9.5, 0.16 * sum(heights) + 1.5)
+    axes = fig.subplots(2, 2, gridspec_kw={"height_ratios": heights}, squeeze=False)
+    spread = max(0.01, float((tokens["credit"] - 1).abs().max()))
+    scales = (
+        ("entropy", mpl.colormaps["YlOrRd"], Normalize(0, float(tokens["entropy"].quantile(0.98)))),
+        ("credit", mpl.colormaps["PuOr_r"], TwoSlopeNorm(1, 1 - spread, 1 + spread)),
+    )
+    for row, table in enumerate(laid):
+        answer = "right" if row == 0 else "wrong"
+        advantage = table["group_advantage"].iloc[0]
+        for column, (name, colours, norm) in enumerate(scales):
+            axis = axes[row, column]
+            _paint(axis, table, colours(norm(table[name].to_numpy())))
+            style.letter(axis, 2 * row + column, f"{answer.capitalize()} response ($A$ = {advantage:+.2f}), {name}")
+    labels = ("token entropy (nats)", "credit: token advantage / response advantage")
+    for column, (_, colours, norm) in enumerate(scales):
+        bar = fig.colorbar(
+            mpl.cm.ScalarMappable(norm, colours),
+            ax=axes[:, column],
+            orientation="horizontal",
+            aspect=50,
+            pad=0.02,
+            fraction=0.06,
+        )
+        bar.set_label(labels[column])
+        bar.outline.set_visible(False)
+    first = tokens.iloc[0]
+    note = (
+        f"{style.lines(study)[method].title}, seed {first['seed']}, step {first['step']}, problem {first['problem_id']}: "
+        f"{len(laid[0])} and {len(laid[1])} tokens (at most {TOKENS} of a response are drawn). ␣ is a space, ⏎ a line break."
+    )
+    return style.Drawn(fig, pd.concat(laid, ignore_index=True), note)
+
+
+def choose(tokens: pd.DataFrame) -> pd.DataFrame:
+    """The first right and the first wrong response to one problem: the last stored step that has both, first seed, first problem."""
+    responses = tokens.drop_duplicates(["seed", "step", "problem_id", "sample"])
+    polarity = responses.assign(reward=np.sign(responses["reward"]))
+    both = polarity.groupby(["seed", "step", "problem_id"])["reward"].nunique()
+    both = both[both == 2].reset_index().sort_values(["step", "seed", "problem_id"], ascending=[False, True, True])
+    place_of = both.iloc[0]
+    part = tokens[
+        (tokens["seed"] == place_of["seed"])
+        & (tokens["step"] == place_of["step"])
+        & (tokens["problem_id"] == place_of["problem_id"])
+    ].copy()
+    part["reward"] = np.sign(part["reward"])
+    first = part.groupby("reward")["sample"].transform("min")
+    return part[part["sample"] == first]
+
+
+def place(tokens: pd.DataFrame) -> pd.DataFrame:
+    """Where each token stands: its line and column in a page of ``WIDTH`` characters, and the text that is shown for it."""
+    line = column = 0
+    records = []
+    for token in tokens.sort_values("position").head(TOKENS)["token"]:
+        text = "".join(shown(letter) for letter in token)[:WIDTH] or "∅"
+        if column + len(text) > WIDTH:
+            line, column = line + 1, 0
+        records.append((line, column, text))
+        column += len(text)
+        if "⏎" in text:
+            line, column = line + 1, 0
+    laid = tokens.sort_values("position").head(TOKENS).copy()
+    laid[["line", "column", "text"]] = pd.DataFrame(records, index=laid.index)
+    return laid
+
+
+def shown(letter: str) -> str:
+    """A letter as it is drawn: white space visible, anything unprintable as a replacement character."""
+    if letter in "\n\r":
+        return "⏎"
+    if letter.isspace():
+        return "␣"
+    return letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}"
+
+
+def _paint(axis: Axes, table: pd.DataFrame, colours: np.ndarray) -> None:
+    for (line, column, text), colour in zip(
+        table[["line", "column", "text"]].itertuples(index=False), colours, strict=True
+    ):
+        axis.add_patch(Rectangle((column, line), len(text), 0.94, color=colour, linewidth=0))
+        dark = colour[:3] @ [0.299, 0.587, 0.114] < 0.5
+        for offset, letter in enumerate(text):
+            axis.text(
+                column + offset + 0.5,
+                line + 0.5,
+                letter,
+                color="white" if dark else "#999999" if letter in "␣⏎" else "black",
+                fontsize=6.5,
+                family="DejaVu Sans Mono",
+                ha="center",
+                va="center",
+                parse_math=False,
+            )
+    axis.set(xlim=(0, WIDTH), ylim=(table["line"].max() + 1, 0))
+    axis.axis("off")

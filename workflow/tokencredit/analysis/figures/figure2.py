@@ -1,0 +1,102 @@
+"""Figure 2: what training on one quadrant does, against training steps."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from tokencredit.analysis import style
+from tokencredit.analysis.plan import figure2_methods
+from tokencredit.analysis.store import Store
+from tokencredit.evaluate.estimators import pass_at_k
+from tokencredit.evaluate.statistics import mean_interval
+
+
+def draw(store: Store) -> style.Drawn:
+    """Four panels: training solve rate, training entropy, and Pass@n and Avg@n on the curve benchmark; quadrant runs and the reference."""
+    study = store.study
+    curve = study.training.curve
+    chosen = figure2_methods(study)
+    lines = {name: line for name, line in style.lines(study).items() if name in chosen}
+    fig, axes = style.figure(2, 2, height=2.3)
+    panels = list(axes.flat)
+    tables = []
+    last = study.training.steps
+    for index, (name, line) in enumerate(lines.items()):
+        for axis, column, scale in ((panels[0], "solve_rate", 100), (panels[1], "entropy", 1)):
+            table = training_curve(store.metrics(name), column, scale)
+            style.curve(axis, table["step"], table["value"], line, (table["low"], table["high"]))
+            tables.append(table.assign(panel=column, method=name))
+        for axis, metric in ((panels[2], "pass"), (panels[3], "avg")):
+            table = evaluation_curve(store, name, metric)
+            style.points(axis, table, line, shift=0.006 * last * (index - (len(lines) - 1) / 2))
+            tables.append(table.assign(panel=metric, method=name))
+    benchmark = study.config.benchmarks[curve.benchmark].title
+    titles = [
+        "Training solve rate",
+        "Training entropy",
+        f"{benchmark}: Pass@{curve.samples}",
+        f"{benchmark}: Avg@{curve.samples}",
+    ]
+    labels = [
+        "right responses (%)",
+        "mean token entropy (nats)",
+        f"Pass@{curve.samples} (%)",
+        f"Avg@{curve.samples} (%)",
+    ]
+    for index, axis in enumerate(panels):
+        style.letter(axis, index, titles[index])
+        axis.set(xlabel="training step", ylabel=labels[index])
+    panels[1].set_ylim(bottom=0)
+    _printed(store, panels)
+    style.legend_below(fig, panels[0], columns=len(lines))
+    note = (
+        f"{benchmark}: n = {curve.problems} questions with {curve.samples} responses each, bars are 95 % intervals over questions. "
+        f"(a), (b): {style.seeds_note(study)}, mean over 5 steps"
+        + ("; bands are the range over seeds." if len(study.training.seeds) > 1 else ".")
+    )
+    return style.Drawn(
+        fig, pd.concat(tables, ignore_index=True)[["panel", "method", "step", "value", "low", "high"]], note
+    )
+
+
+def training_curve(metrics: pd.DataFrame, column: str, scale: float) -> pd.DataFrame:
+    """A metric against steps: the mean over seeds of each seed's running mean over 5 steps, and the range over seeds."""
+    smooth = metrics.sort_values(["seed", "step"]).assign(
+        value=lambda table: (
+            scale
+            * table.groupby("seed")[column].transform(lambda part: part.rolling(5, center=True, min_periods=1).mean())
+        )
+    )
+    return smooth.groupby("step")["value"].agg(value="mean", low="min", high="max").reset_index()
+
+
+def evaluation_curve(store: Store, method: str, metric: str) -> pd.DataFrame:
+    """Avg@n or Pass@n on the curve benchmark against steps, in percent, with intervals over questions; seeds are averaged per question."""
+    table = store.tokens("evaluations", method, ["step", "problem_id", "outcome"])
+    table["right"] = table["outcome"] == "right"
+    counts = table.groupby(["step", "problem_id", "seed"])["right"].agg(n="size", c="sum").reset_index()
+    counts["score"] = (
+        pass_at_k(counts["n"], counts["c"], counts["n"]) if metric == "pass" else counts["c"] / counts["n"]
+    )
+    records = []
+    for step, part in counts.groupby("step"):
+        scores = part.groupby("problem_id")["score"].mean()
+        low, high = mean_interval(scores)
+        records.append({"step": step, "value": 100 * scores.mean(), "low": 100 * low, "high": 100 * high})
+    return pd.DataFrame(records)
+
+
+def _printed(store: Store, panels: list) -> None:
+    """The paper's curves, read off its plot, as hollow markers, where model and benchmark are the same."""
+    if (store.study.model_name, store.study.training.curve.benchmark) != ("qwen2.5-math-7b", "aime24"):
+        return
+    table = store.targets("figure2")
+    lines = style.lines(store.study)
+    for axis, panel in zip(panels, ("solve_rate_percent", "entropy_nats", "pass_percent", "avg_percent"), strict=True):
+        for method, part in table[table["panel"] == panel].groupby("method"):
+            if method in lines:
+                axis.plot(
+                    part["step"], part["value"], "o", mfc="none", mew=0.6, ms=3, color=lines[method].colour, alpha=0.6
+                )
+    panels[0].plot(np.nan, np.nan, "o", mfc="none", mew=0.6, ms=3, color="#555555", label="paper (digitised)")

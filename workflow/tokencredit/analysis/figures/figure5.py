@@ -1,0 +1,72 @@
+"""Figure 5: Pass@k against k of the quadrant checkpoints and the base, per benchmark."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, NullLocator
+
+from tokencredit.analysis import style
+from tokencredit.analysis.plan import figure5_rows
+from tokencredit.analysis.store import Store
+from tokencredit.config import Row
+from tokencredit.evaluate.estimators import pass_at_k
+from tokencredit.evaluate.statistics import mean_interval
+
+
+def draw(store: Store) -> style.Drawn:
+    """Unbiased Pass@k for k = 1 … n, one panel per benchmark with more than one response, bands are 95 % intervals over questions."""
+    study = store.study
+    benchmarks = {name: benchmark for name, benchmark in study.benchmarks.items() if benchmark.samples > 1}
+    rows = figure5_rows(study)
+    lines = {name: line for name, line in style.lines(study).items() if name in {row.name for row in rows}}
+    columns = min(3, len(benchmarks))
+    fig, axes = style.figure(-(-len(benchmarks) // columns), columns, height=2.4)
+    tables = []
+    for index, (benchmark, settings) in enumerate(benchmarks.items()):
+        axis = axes.flat[index]
+        for name, line in lines.items():
+            table = pass_curve(store, [row for row in rows if row.name == name], benchmark)
+            style.curve(
+                axis, table["k"], table["value"], line, (table["low"], table["high"]), markers=settings.samples <= 16
+            )
+            tables.append(table.assign(benchmark=benchmark, method=name))
+        _printed(store, axis, benchmark, lines)
+        axis.set_xscale("log", base=2)
+        axis.xaxis.set_major_formatter(FuncFormatter(lambda k, _: f"{k:g}"))
+        axis.xaxis.set_minor_locator(NullLocator())
+        axis.set(xlabel="k (responses)", ylabel="Pass@k (%)" if index % columns == 0 else "")
+        style.letter(axis, index, f"{settings.title}, n = {settings.problems}")
+    for axis in axes.flat[len(benchmarks) :]:
+        axis.set_visible(False)
+    style.legend_below(fig, axes.flat[0], columns=len(lines))
+    samples = ", ".join(f"{benchmark.title} {benchmark.samples}" for benchmark in benchmarks.values())
+    note = f"n questions per panel; responses per question: {samples}; {style.seeds_note(study)}; bands are 95 % intervals over questions."
+    return style.Drawn(
+        fig, pd.concat(tables, ignore_index=True)[["benchmark", "method", "k", "value", "low", "high"]], note
+    )
+
+
+def pass_curve(store: Store, rows: list[Row], benchmark: str) -> pd.DataFrame:
+    """Pass@k in percent for k = 1 … n (every k up to 32, then 16 per doubling), seeds averaged per question."""
+    parts = [table[table["benchmark"] == benchmark].sort_values("problem_id") for table in map(store.scores, rows)]
+    n = int(parts[0]["n"].iloc[0])
+    k = np.unique(np.concatenate([np.arange(1, min(n, 32) + 1), np.geomspace(1, n, 128).round().astype(int)]))
+    scores = np.mean(
+        [pass_at_k(part["n"].to_numpy()[:, None], part["right"].to_numpy()[:, None], k) for part in parts], axis=0
+    )
+    ends = 100 * np.array([mean_interval(column) for column in scores.T])
+    return pd.DataFrame({"k": k, "value": 100 * scores.mean(0), "low": ends[:, 0], "high": ends[:, 1]})
+
+
+def _printed(store: Store, axis: Axes, benchmark: str, lines: dict[str, style.Line]) -> None:
+    """The paper's points, read off its plot, where the model is the same."""
+    if store.study.model_name != "qwen2.5-math-7b":
+        return
+    table = store.targets("figure5")
+    for method, part in table[table["benchmark"] == benchmark].groupby("method"):
+        if method in lines:
+            axis.plot(
+                part["k"], part["pass_percent"], "o", mfc="none", mew=0.6, ms=3, color=lines[method].colour, alpha=0.6
+            )

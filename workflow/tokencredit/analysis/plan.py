@@ -1,0 +1,85 @@
+"""What the analysis of a study makes and what it reads, decided from the configuration alone. Imported by the graph: keep it light."""
+
+from __future__ import annotations
+
+from tokencredit.config import Row, Study
+
+QUADRANTS = ("phr", "plr", "nhr", "nlr")
+
+
+def planned(study: Study) -> dict[str, list[str]]:
+    """The names of the tables and figures of a study, numbered as in the paper: {"tables": [...], "figures": [...]}."""
+    tables, figures = ["table1"], ["figure4", "figure6", "figure8", "figure11"]
+    if quadrant_runs(study):
+        figures += ["figure2", "figure5"]
+    if quadrant_runs(study) or ablations(study):
+        tables += ["table3"]
+    return {"tables": tables, "figures": sorted(figures, key=lambda name: int(name.removeprefix("figure")))}
+
+
+def inputs(study: Study, name: str) -> list[str]:
+    """The files that a table or figure is made from, relative to the results folder."""
+    runs = {
+        "table1": list(study.methods),
+        "table3": [row.name for row in table3_rows(study) if row.cell],
+        "figure2": figure2_methods(study),
+        "figure4": [study.reference],
+        "figure6": list(study.methods),
+        "figure8": list(study.methods),
+        "figure11": [heat_map_method(study)],
+    }
+    cells = [row for row in study.rows if row.cell in runs.get(name, [])]
+    made = {
+        "figure2": ["metrics.jsonl", "evaluations.parquet"],
+        "figure4": ["rollouts.parquet"],
+        "figure6": ["metrics.jsonl", "probe.parquet"],
+        "figure8": ["rollouts.parquet"],
+        "figure11": ["rollouts.parquet"],
+    }.get(name, [])
+    files = [f"{study.name}/runs/{row.path}/{file}" for row in cells for file in ["run.json", *made]]
+    scored = {"table1": study.rows, "table3": table3_rows(study), "figure5": figure5_rows(study)}.get(name, [])
+    files += [f"{study.name}/eval/{row.path}/scores.parquet" for row in scored]
+    return files + (overlap_files(study) if name.startswith("table") else [])
+
+
+def overlap_files(study: Study) -> list[str]:
+    """The overlap reports of the training sets against the benchmarks' data sets, relative to the results folder."""
+    datasets = dict.fromkeys(benchmark.dataset for benchmark in study.benchmarks.values())
+    return [f"data/overlap/{train}--{dataset}.json" for train in study.training.datasets for dataset in datasets]
+
+
+def audit_files(study: Study) -> list[str]:
+    """The grader audits, relative to the results folder."""
+    return [f"{study.name}/audit/{benchmark}.json" for benchmark in study.benchmarks]
+
+
+def quadrant_runs(study: Study) -> list[str]:
+    return [name for name in QUADRANTS if name in study.methods]
+
+
+def ablations(study: Study) -> list[str]:
+    return [name for name in study.methods if name.startswith("eapo-without-")]
+
+
+def base_row(study: Study) -> Row | None:
+    """The evaluation-only row of the model that training starts from; None if the study does not evaluate it."""
+    return next((row for row in study.rows if row.cell is None and row.model == study.model_name), None)
+
+
+def figure2_methods(study: Study) -> list[str]:
+    return [study.reference, *(name for name in quadrant_runs(study) if name != study.reference)]
+
+
+def heat_map_method(study: Study) -> str:
+    """EAPO where it is trained, for its credit differs from token to token; else the reference."""
+    return "eapo" if "eapo" in study.methods else study.reference
+
+
+def table3_rows(study: Study) -> list[Row]:
+    names = {study.reference, "eapo", *ablations(study), *quadrant_runs(study)}
+    return [row for row in study.rows if row.cell in names or row == base_row(study)]
+
+
+def figure5_rows(study: Study) -> list[Row]:
+    names = {study.reference, *quadrant_runs(study)}
+    return [row for row in study.rows if row.cell in names or row == base_row(study)]

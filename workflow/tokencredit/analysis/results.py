@@ -1,0 +1,241 @@
+"""The numbers of the results tables: one record per line and benchmark, each with everything needed to judge it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tokencredit.analysis.plan import base_row, table3_rows
+from tokencredit.analysis.store import Store
+from tokencredit.config import Row
+from tokencredit.evaluate import statistics
+from tokencredit.evaluate.estimators import avg_at_k, pass_at_k
+
+MEAN = "mean"
+NONE = float("nan")
+
+
+def results(store: Store, rows: list[Row], references: dict[str, str], targets: str | None) -> pd.DataFrame:
+    """One record per line (all seeds of a method together) and benchmark, and one for the mean over benchmarks. All values in percent.
+
+    Intervals are over questions, 95 %. ``difference…``: paired, on the same questions, against the line that ``references``
+    names for the line. ``p_holm`` is adjusted over all lines compared, one family per column of the table (a benchmark's Avg@k, or the
+    mean). ``over_base``: points above the model that training starts from. ``targets``: the paper's
+    table whose printed numbers are put beside.
+    """
+    lines: dict[str, list[Row]] = {}
+    for row in rows:
+        lines.setdefault(row.name, []).append(row)
+    columns = [*store.study.benchmarks, MEAN]
+    averages = {name: _averages(store, seeds) for name, seeds in lines.items()}
+    records = [
+        _record(store, lines[name], column, averages[name], averages[references[name]], targets)
+        | {"reference": references[name]}
+        for name in lines
+        for column in columns
+    ]
+    table = pd.DataFrame(records)
+    table["p_holm"] = NONE
+    for _, family in table[table["p"].notna()].groupby("benchmark"):
+        table.loc[family.index, "p_holm"] = statistics.holm(family["p"])
+    base = base_row(store.study)
+    table["over_base"] = NONE
+    if base is not None and base.name in lines:
+        of_base = table[table["method"] == base.name].set_index("benchmark")["avg"]
+        table["over_base"] = (table["avg"] - table["benchmark"].map(of_base)).where(table["trained"])
+    return table
+
+
+def _averages(store: Store, seeds: list[Row]) -> dict[str, np.ndarray]:
+    """Avg@n of every question per seed, [seeds, questions], by benchmark, questions in the data set's order."""
+    return {
+        name: np.array([avg_at_k(part["n"], part["right"]) for part in (_part(store, row, name) for row in seeds)])
+        for name in store.study.benchmarks
+    }
+
+
+def _part(store: Store, row: Row, benchmark: str) -> pd.DataFrame:
+    table = store.scores(row)
+    return table[table["benchmark"] == benchmark].sort_values("problem_id")
+
+
+def _record(
+    store: Store,
+    seeds: list[Row],
+    benchmark: str,
+    averages: dict[str, np.ndarray],
+    reference: dict[str, np.ndarray],
+    targets: str | None,
+) -> dict[str, Any]:
+    row = seeds[0]
+    invalid = [reason for seed in seeds if seed.cell and (reason := store.run(seed.cell, seed.seed)["invalid"])]
+    origin = _origin(store, seeds, benchmark)
+    start = {"method": row.name, "title": row.title, "benchmark": benchmark, "trained": row.cell is not None}
+    measured = _mean(store, averages) if benchmark == MEAN else _benchmark(store, seeds, benchmark, averages, targets)
+    compared = _difference(averages, reference, benchmark) if averages is not reference and not invalid else {}
+    printed = {f"printed_{metric}": _printed(store, targets, row.name, benchmark, metric) for metric in ("avg", "pass")}
+    if benchmark != MEAN and row.cell:
+        reports = [report for report in store.overlaps[benchmark] if report["overlapping"]]
+        overlap = sum(report["overlapping"] for report in reports)
+    else:
+        overlap = 0
+    method = store.study.methods.get(row.cell or "")
+    return {
+        **start,
+        "seeds": " ".join(str(seed.seed) for seed in seeds) if row.cell else "",
+        **measured,
+        **{f"difference{key}": NONE for key in ("", "_low", "_high", "_detectable", "_seed_spread")},
+        "p": NONE,
+        **compared,
+        **printed,
+        "overlapping": overlap,
+        "reconstruction": method is not None and method.reconstruction,
+        "invalid": "; ".join(invalid),
+        **origin,
+    }
+
+
+def _benchmark(
+    store: Store, seeds: list[Row], benchmark: str, averages: dict[str, np.ndarray], targets: str | None
+) -> dict[str, Any]:
+    parts = [_part(store, row, benchmark) for row in seeds]
+    samples = int(parts[0]["n"].iloc[0])
+    k = _pass_k(store, benchmark, samples, targets)
+    average = averages[benchmark]
+    passed = np.array([pass_at_k(part["n"], part["right"], k) for part in parts])
+    low, high = statistics.mean_interval(average.mean(0))
+    pass_low, pass_high = statistics.mean_interval(passed.mean(0))
+    every = pd.concat(parts)
+    responses = every["n"].sum()
+    return {
+        "questions": average.shape[1],
+        "samples": samples,
+        "avg": 100 * average.mean(),
+        "avg_low": 100 * low,
+        "avg_high": 100 * high,
+        "question_se": 100 * statistics.question_se(average.mean(0)),
+        "sampling_se": 100
+        * np.sqrt(np.mean([statistics.sampling_se(part["n"], part["right"]) ** 2 for part in parts])),
+        "seed_spread": 100 * statistics.seed_spread(average.mean(1)),
+        "pass_k": k,
+        "pass": 100 * passed.mean(),
+        "pass_low": 100 * pass_low,
+        "pass_high": 100 * pass_high,
+        "majority": 100 * every["majority"].mean(),
+        "ungraded": 100 * every["ungraded"].sum() / responses,
+        "truncated": 100 * every["truncated"].sum() / responses,
+        "tokens": every["tokens"].mean(),
+    }
+
+
+def _mean(store: Store, averages: dict[str, np.ndarray]) -> dict[str, Any]:
+    """The unweighted mean over benchmarks; its standard errors add up in squares, for the benchmarks share no question."""
+    count = len(averages)
+    value = np.mean([average.mean() for average in averages.values()])
+    error = np.sqrt(np.sum([statistics.question_se(average.mean(0)) ** 2 for average in averages.values()])) / count
+    by_seed = np.mean([average.mean(1) for average in averages.values()], axis=0)
+    return {
+        "questions": sum(average.shape[1] for average in averages.values()),
+        "samples": NONE,
+        "avg": 100 * value,
+        "avg_low": 100 * max(0.0, value - 1.96 * error),
+        "avg_high": 100 * min(1.0, value + 1.96 * error),
+        "question_se": 100 * error,
+        "seed_spread": 100 * statistics.seed_spread(by_seed),
+    }
+
+
+def _difference(own: dict[str, np.ndarray], other: dict[str, np.ndarray], benchmark: str) -> dict[str, float]:
+    names = list(own) if benchmark == MEAN else [benchmark]
+    # Each question weighs so that the sum of differences is the difference of the column: 1/(benchmarks x questions of its benchmark).
+    scores, reference = (
+        np.concatenate([of[name].mean(0) / (len(names) * of[name].shape[1]) for name in names]) for of in (own, other)
+    )
+    # The standard error of these weighted values also holds the benchmarks' different means: it errs on the wide side.
+    scale = len(scores)
+    found = statistics.paired_difference(scores * scale, reference * scale)
+    if own[names[0]].shape[0] == other[names[0]].shape[0]:
+        by_seed = np.mean([own[name].mean(1) - other[name].mean(1) for name in names], axis=0)
+        spread = statistics.seed_spread(by_seed)
+    else:
+        spread = NONE
+    return {
+        "difference": 100 * found.mean,
+        "difference_low": 100 * found.low,
+        "difference_high": 100 * found.high,
+        "difference_detectable": 100 * found.detectable,
+        "difference_seed_spread": 100 * spread,
+        "p": found.p,
+    }
+
+
+def _pass_k(store: Store, benchmark: str, samples: int, targets: str | None) -> int:
+    """The k of Pass@k: the paper's where it prints one that n allows, else n."""
+    if targets is None:
+        return samples
+    table = store.targets("tables")
+    chosen = table[
+        (table["table"] == targets)
+        & (table["model"] == store.study.model_name)
+        & (table["benchmark"] == benchmark)
+        & (table["metric"] == "pass")
+    ]
+    k = int(chosen["k"].iloc[0]) if len(chosen) else samples
+    return k if k <= samples else samples
+
+
+def _printed(store: Store, targets: str | None, method: str, benchmark: str, metric: str) -> float:
+    if targets is None:
+        return NONE
+    table = store.targets("tables")
+    chosen = table[
+        (table["table"] == targets)
+        & (table["model"] == store.study.model_name)
+        & (table["method"] == method)
+        & (table["benchmark"] == benchmark)
+        & (table["metric"] == metric)
+    ]
+    return float(chosen["value"].iloc[0]) if len(chosen) else NONE
+
+
+def _origin(store: Store, seeds: list[Row], benchmark: str) -> dict[str, Any]:
+    """Sampling, grader and digests of the record: what makes two numbers comparable."""
+    metadata = [store.scores_metadata(row) for row in seeds]
+    names = list(store.study.benchmarks) if benchmark == MEAN else [benchmark]
+    entries = [entry["benchmarks"][name] for entry in metadata for name in names]
+    sampling = store.study.evaluation.sampling
+    return {
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "max_response_tokens": sampling.max_response_tokens,
+        "grader": _joined(entry["grader"] for entry in entries),
+        "engine": _joined(entry["engine"] for entry in entries),
+        "data_sha256": _joined(entry["data_sha256"][:12] for entry in entries),
+        "model_sha256": _joined(entry["model_sha256"][:12] for entry in entries),
+        "code_digest": _joined(entry["code_digest"][:12] for entry in entries),
+    }
+
+
+def _joined(values: Any) -> str:
+    return " ".join(dict.fromkeys(str(value) for value in values))
+
+
+def table1(store: Store) -> pd.DataFrame:
+    """Tables 1 and 2: all lines on all benchmarks, compared with the study's reference method."""
+    tables = store.targets("tables")
+    printed = tables[(tables["model"] == store.study.model_name) & tables["table"].isin(["table1", "table2"])]
+    references = {row.name: store.study.reference for row in store.study.rows}
+    return results(store, store.study.rows, references, printed["table"].iloc[0] if len(printed) else None)
+
+
+def table3(store: Store) -> pd.DataFrame:
+    """Table 3 and the quadrant runs: what EAPO's parts and the quadrants contribute.
+
+    EAPO's variants are compared with EAPO where the study trains it, as in the paper; everything else with the reference method.
+    """
+    rows = table3_rows(store.study)
+    full = "eapo" if "eapo" in store.study.methods else store.study.reference
+    references = {row.name: full if row.name.startswith("eapo-") else store.study.reference for row in rows}
+    return results(store, rows, references, "table3")

@@ -1,0 +1,95 @@
+"""The stored records of one study, read once: the only door through which tables and figures see results."""
+
+from __future__ import annotations
+
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from tokencredit import files
+from tokencredit.analysis import plan
+from tokencredit.config import Row, Study
+from tokencredit.errors import UserError
+
+
+class Store:
+    """Reads below ``results``; a missing or foreign file is a ``UserError`` that names it. ``config``: folder of the paper's numbers."""
+
+    def __init__(self, study: Study, results: Path) -> None:
+        self.study = study
+        self.results = results
+
+    def path(self, *parts: str) -> Path:
+        return self.results.joinpath(self.study.name, *parts)
+
+    @cache  # noqa: B019  one store lives as long as its process
+    def scores(self, row: Row) -> pd.DataFrame:
+        """The question scores of a row: one line per question of every benchmark, complete by the count contract."""
+        path = self.path("eval", row.path, "scores.parquet")
+        columns = ["benchmark", "problem_id", "n", "right", "wrong", "ungraded", "truncated", "tokens", "majority"]
+        table = files.read_parquet(path, columns)
+        for name, benchmark in self.study.benchmarks.items():
+            part = table[table["benchmark"] == name]
+            if len(part) != benchmark.problems or not (part["n"] == benchmark.samples).all():
+                raise UserError(
+                    f"{path}: {name}: {len(part)} questions with {sorted(set(part['n']))} responses; "
+                    f"the study asks for {benchmark.problems} with {benchmark.samples}."
+                )
+        return table
+
+    def scores_metadata(self, row: Row) -> dict[str, Any]:
+        return files.parquet_metadata(self.path("eval", row.path, "scores.parquet"))
+
+    @cache  # noqa: B019
+    def run(self, method: str, seed: int) -> dict[str, Any]:
+        return files.read_json(self.path("runs", method, f"seed{seed}", "run.json"))
+
+    def metrics(self, method: str) -> pd.DataFrame:
+        """``metrics.jsonl`` of all seeds of a method, one line per seed and step."""
+        return pd.concat(
+            [
+                pd.DataFrame(files.read_jsonl(self.path("runs", method, f"seed{seed}", "metrics.jsonl"))).assign(
+                    seed=seed
+                )
+                for seed in self.study.training.seeds
+            ],
+            ignore_index=True,
+        )
+
+    def tokens(self, table: str, method: str, columns: list[str]) -> pd.DataFrame:
+        """A Parquet table of training (rollouts, evaluations, probe) over all seeds of a method, with a column ``seed``."""
+        return pd.concat(
+            [
+                files.read_parquet(self.path("runs", method, f"seed{seed}", f"{table}.parquet"), columns).assign(
+                    seed=seed
+                )
+                for seed in self.study.training.seeds
+            ],
+            ignore_index=True,
+        )
+
+    @cached_property
+    def overlaps(self) -> dict[str, list[dict[str, Any]]]:
+        """The overlap reports that touch each benchmark, by benchmark."""
+        return {
+            name: [
+                files.read_json(self.results / "data" / "overlap" / f"{train}--{benchmark.dataset}.json")
+                for train in self.study.training.datasets
+            ]
+            for name, benchmark in self.study.benchmarks.items()
+        }
+
+    @cached_property
+    def audits(self) -> dict[str, dict[str, Any]]:
+        return {name: files.read_json(self.path("audit", f"{name}.json")) for name in self.study.benchmarks}
+
+    @cache  # noqa: B019
+    def targets(self, name: str) -> pd.DataFrame:
+        """The paper's printed numbers: ``tables``, ``figure2`` or ``figure5`` of ``config/targets``."""
+        return pd.read_csv(self.study.config.folder / "targets" / f"{name}.csv")
+
+    def provenance(self, name: str) -> dict[str, Any]:
+        """Which files a table or figure was made from, with their digests."""
+        return {path: files.sha256(self.results / path) for path in plan.inputs(self.study, name)}

@@ -1,0 +1,163 @@
+"""One look for all figures: a fixed order, colour and line of every method, and how a figure is saved."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from tokencredit import files, provenance
+from tokencredit.analysis.plan import base_row
+from tokencredit.analysis.store import Store
+from tokencredit.config import Study
+
+
+@dataclass(frozen=True)
+class Line:
+    """How a method is drawn: colours are of the Okabe-Ito and Tol sets, told apart with any kind of colour vision."""
+
+    colour: str
+    dash: str | tuple[int, tuple[float, ...]]
+    marker: str
+    title: str
+
+
+SOLID, DASHED, DOTTED = "-", (0, (4, 1.5)), (0, (1, 1.2))
+# Quadrants: the colour is the polarity (blue right, red wrong), the line is the entropy (solid high, dashed low).
+KNOWN: dict[str, tuple[str, Any, str]] = {
+    "base": ("#7f7f7f", DOTTED, "x"),
+    "grpo": ("#000000", SOLID, "o"),
+    "dapo": ("#8c6d31", SOLID, "v"),
+    "eapo": ("#009e73", SOLID, "D"),
+    "hapo": ("#aa4499", SOLID, "P"),
+    "phr": ("#0072b2", SOLID, "^"),
+    "plr": ("#56b4e9", DASHED, "^"),
+    "nhr": ("#d55e00", SOLID, "s"),
+    "nlr": ("#e69f00", DASHED, "s"),
+}
+OTHERS = ("#332288", "#882255", "#44aa99", "#ddcc77", "#117733", "#999933", "#cc6677", "#6699cc", "#661100", "#888888")
+QUADRANT_TITLES = {
+    "phr": "PHR: right, high entropy",
+    "plr": "PLR: right, low entropy",
+    "nhr": "NHR: wrong, high entropy",
+    "nlr": "NLR: wrong, low entropy",
+}
+RIGHT, WRONG = KNOWN["phr"][0], KNOWN["nhr"][0]
+
+
+def lines(study: Study) -> dict[str, Line]:
+    """The line of every row of a study, in the order in which rows are drawn and listed everywhere."""
+    titles = {row.name: row.title for row in study.rows}
+    base = base_row(study)
+    known = [name for name in KNOWN if name in titles]
+    if base is not None and base.name not in known:
+        known = [base.name, *known]
+    others = [name for name in titles if name not in known]
+    found = {
+        name: Line(*KNOWN["base" if base is not None and name == base.name else name], titles[name]) for name in known
+    }
+    for index, name in enumerate(others):
+        found[name] = Line(OTHERS[index % len(OTHERS)], (DASHED, DOTTED)[index // len(OTHERS) % 2], "o", titles[name])
+    return found
+
+
+def figure(rows: int, columns: int, width: float = 7.2, height: float = 2.6) -> tuple[Figure, np.ndarray]:
+    """An empty grid of panels, lettered (a), (b), … from left to right; sizes in inches, ``height`` of one row."""
+    import seaborn as sns
+
+    sns.set_theme(context="paper", style="ticks", font="DejaVu Sans", rc=RC)
+    fig = Figure(figsize=(width, height * rows + 0.45), layout="constrained")
+    axes = np.atleast_2d(fig.subplots(rows, columns, squeeze=False))
+    for axis in axes.flat:
+        sns.despine(ax=axis)
+    return fig, axes
+
+
+RC = {
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.labelsize": 8,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "legend.fontsize": 7,
+    "legend.frameon": False,
+    "lines.linewidth": 1.3,
+    "lines.markersize": 3.5,
+    "axes.linewidth": 0.7,
+    "axes.grid": True,
+    "grid.color": "#e6e6e6",
+    "grid.linewidth": 0.5,
+    "pdf.fonttype": 42,
+    "savefig.dpi": 200,
+    "axes.unicode_minus": True,
+}
+
+
+def letter(axis: Axes, index: int, title: str) -> None:
+    axis.set_title(f"({'abcdefghijklmnop'[index]}) {title}", loc="left", fontweight="bold")
+
+
+def curve(
+    axis: Axes, x: Any, y: Any, line: Line, band: tuple[Any, Any] | None = None, markers: bool = False, **more: Any
+) -> None:
+    """A method's line; ``band``: the ends of an interval, shaded."""
+    marker = line.marker if markers else None
+    axis.plot(
+        x, y, color=line.colour, linestyle=line.dash, marker=marker, label=line.title, markeredgewidth=0.7, **more
+    )
+    if band is not None:
+        axis.fill_between(x, *band, color=line.colour, alpha=0.12, linewidth=0)
+
+
+def points(axis: Axes, table: pd.DataFrame, line: Line, shift: float) -> None:
+    """A method's line with an error bar at each point, moved sideways by ``shift`` so that the bars of methods stand side by side."""
+    x, y = table["step"] + shift, table["value"]
+    reach = np.maximum(0, np.array([y - table["low"], table["high"] - y]))
+    axis.plot(x, y, color=line.colour, linestyle=line.dash, marker=line.marker, label=line.title)
+    axis.errorbar(x, y, reach, fmt="none", ecolor=line.colour, elinewidth=0.7, alpha=0.55)
+
+
+def legend_below(fig: Figure, axis: Axes, columns: int) -> None:
+    """One legend for all panels, under them."""
+    handles, labels = axis.get_legend_handles_labels()
+    fig.legend(handles, labels, loc="outside lower center", ncols=columns, handlelength=2.6, columnspacing=1.4)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A finished figure: the picture, the numbers in it, and what its caption must say about n and intervals."""
+
+    figure: Figure
+    table: pd.DataFrame
+    note: str
+
+
+def save(drawn: Drawn, name: str, store: Store, out: Path) -> list[Path]:
+    """Write ``<name>.pdf``, ``.png``, ``.csv`` and ``.json`` (note and provenance); the same input gives the same bytes."""
+    paths = [out / f"{name}.{suffix}" for suffix in ("pdf", "png", "csv", "json")]
+    mpl.rcParams.update(RC)
+    for path, metadata in ((paths[0], {"CreationDate": None}), (paths[1], {"Software": None})):
+        with files.atomic_path(path) as temporary:
+            drawn.figure.savefig(temporary, metadata=metadata, format=path.suffix[1:])
+    files.write_text(paths[2], drawn.table.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
+    origin = {
+        "name": name,
+        "study": store.study.name,
+        "note": drawn.note,
+        "training_seeds": list(store.study.training.seeds),
+        "code_digest": provenance.code_digest(f"analysis.figures.{name}"),
+        "files": store.provenance(name),
+    }
+    files.write_json(paths[3], origin)
+    return paths
+
+
+def seeds_note(study: Study) -> str:
+    count = len(study.training.seeds)
+    return "one training seed" if count == 1 else f"mean of {count} training seeds"
