@@ -12,25 +12,36 @@ PACKAGE = Path(__file__).parent
 PEERS = ("torch", "transformers", "tokenizers", "accelerate", "math-verify", "numpy", "pandas", "pyarrow", "snakemake")
 
 
-def code_digest(*modules: str) -> str:
-    """sha256 over the sources of ``modules`` (dotted names below ``tokencredit``) and of everything of the package that they import."""
+# Code that counts by its result: what the configuration resolves to is compared itself, wherever a code digest is.
+_BY_RESULT = ("config",)
+
+
+def code_digest(*modules: str, without: tuple[str, ...] = ()) -> str:
+    """sha256 over the sources of ``modules`` (dotted names below ``tokencredit``) and of everything of the package that they import.
+
+    ``without``: modules that are imported on a path which the caller does not take.
+    """
     hasher = hashlib.sha256()
-    for path in sorted(imported_files(*modules)):
+    for path in sorted(imported_files(*modules, without=without)):
         hasher.update(path.relative_to(PACKAGE).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return hasher.hexdigest()
 
 
-def imported_files(*modules: str) -> set[Path]:
-    """The package's source files that ``modules`` reach by import statements, wherever in the file these stand."""
+def imported_files(*modules: str, without: tuple[str, ...] = ()) -> set[Path]:
+    """The package's source files that ``modules`` reach by import statements, wherever in the file these stand.
+
+    A package's ``__init__`` counts where something is imported from it, not where it only stands above a module. The configuration's code
+    never counts, for its values do.
+    """
+    left_out = tuple(f"{PACKAGE.name}.{module}." for module in (*_BY_RESULT, *without))
     pending = [f"{PACKAGE.name}.{module}" for module in modules]
     found: dict[str, Path] = {}
     while pending:
         name = pending.pop()
         path = _source_of(name)
-        if path is None or name in found:
+        if path is None or name in found or f"{name}.".startswith(left_out):
             continue
         found[name] = path
-        pending += [".".join(name.split(".")[:depth]) for depth in range(1, name.count(".") + 1)]
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
                 pending += [alias.name for alias in node.names]
@@ -41,7 +52,11 @@ def imported_files(*modules: str) -> set[Path]:
 
 def environment(device: str | None = None) -> dict[str, str]:
     """Versions of everything that can change a number, for the metadata of a result."""
-    versions = {"python": platform.python_version(), "platform": platform.platform(terse=True), "device": device or "cpu"}
+    versions = {
+        "python": platform.python_version(),
+        "platform": platform.platform(terse=True),
+        "device": device or "cpu",
+    }
     for name in PEERS:
         try:
             versions[name] = metadata.version(name)

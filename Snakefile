@@ -1,0 +1,37 @@
+# The whole study as a graph of files. `snakemake` builds the tables, figures and report of the study `toy`; name another by
+# `--config study=paper-7b`, or name any file of any study: `snakemake results/toy/runs/eapo/seed0/run.json`.
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+
+include: "workflow/rules/common.smk"
+
+
+rule all:
+    input:
+        GRAPH.targets(STUDY),
+
+
+rule runs:
+    input:
+        GRAPH.runs(STUDY),
+
+
+rule scores:
+    input:
+        GRAPH.scores(STUDY),
+
+
+localrules:
+    all,
+    runs,
+    scores,
+
+
+include: "workflow/rules/data.smk"
+include: "workflow/rules/base.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/analyse.smk"
+include: "workflow/rules/report.smk"

@@ -1,0 +1,52 @@
+# Tables and figures, each from the stored records that it shows and from nothing else.
+
+
+rule table:
+    input:
+        ask(GRAPH.shown),
+    output:
+        csv="results/{study}/tables/{shown}.csv",
+        tex="results/{study}/tables/{shown}.tex",
+        origin="results/{study}/tables/{shown}.json",
+    log:
+        "results/logs/table/{study}/{shown}.log",
+    benchmark:
+        "results/logs/table/{study}/{shown}.usage.jsonl"
+    conda:
+        "../../envs/analysis.yaml"
+    threads: threads_of("light")
+    resources:
+        **resources_of("light"),
+    params:
+        folder=folder_of("csv"),
+        config=ask(GRAPH.analysis_config),
+        code=digest("analysis.tables"),
+    shell:
+        "python -m tokencredit.analysis tables --config config --study {wildcards.study} --results results"
+        " --only {wildcards.shown} --out {params.folder} > {log} 2>&1"
+
+
+rule figure:
+    input:
+        ask(GRAPH.shown),
+    output:
+        pdf="results/{study}/figures/{shown}.pdf",
+        png="results/{study}/figures/{shown}.png",
+        csv="results/{study}/figures/{shown}.csv",
+        origin="results/{study}/figures/{shown}.json",
+    log:
+        "results/logs/figure/{study}/{shown}.log",
+    benchmark:
+        "results/logs/figure/{study}/{shown}.usage.jsonl"
+    conda:
+        "../../envs/analysis.yaml"
+    threads: threads_of("light")
+    resources:
+        **resources_of("light"),
+    params:
+        folder=folder_of("csv"),
+        config=ask(GRAPH.analysis_config),
+        code=ask(GRAPH.figure_code),
+    shell:
+        "python -m tokencredit.analysis figures --config config --study {wildcards.study} --results results"
+        " --only {wildcards.shown} --out {params.folder} > {log} 2>&1"

@@ -1,0 +1,50 @@
+# The models that studies start from or evaluate: trained here from scratch, or released ones, resolved to a commit.
+
+
+rule pretrain:
+    output:
+        manifest="results/models/{model}/model.json",
+    log:
+        "results/logs/pretrain/{model}.log",
+    benchmark:
+        "results/logs/pretrain/{model}.usage.jsonl"
+    wildcard_constraints:
+        model="|".join(map(re.escape, GRAPH.embedded_models())),
+    conda:
+        "../../envs/train.yaml"
+    threads: threads_of("pretrain")
+    resources:
+        **resources_of("pretrain"),
+    params:
+        folder=folder_of("manifest"),
+        config=ask(GRAPH.model_config),
+        code=digest("base.pretrain"),
+    shell:
+        "python -m tokencredit.base --config config --model {wildcards.model} --out {params.folder} > {log} 2>&1"
+
+
+rule fetch:
+    output:
+        manifest="results/models/{model}/model.json",
+    log:
+        "results/logs/fetch/{model}.log",
+    benchmark:
+        "results/logs/fetch/{model}.usage.jsonl"
+    wildcard_constraints:
+        model="|".join(map(re.escape, GRAPH.released_models())),
+    conda:
+        "../../envs/train.yaml"
+    threads: threads_of("light")
+    resources:
+        **resources_of("light"),
+    params:
+        folder=folder_of("manifest"),
+        config=ask(GRAPH.model_config),
+        code=digest("base.hub"),
+    shell:
+        "python -m tokencredit.base --config config --model {wildcards.model} --out {params.folder} > {log} 2>&1"
+
+
+# Compute nodes often have no way to the Hub.
+localrules:
+    fetch,

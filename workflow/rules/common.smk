@@ -1,0 +1,90 @@
+# What all rules share: the package on the path, the checked configuration, and the functions that rules ask it with.
+import functools
+import os
+import re
+import sys
+from pathlib import Path
+
+import yaml
+from snakemake.utils import validate
+
+# Jobs run `python -m tokencredit.<stage>`: with the Python that runs snakemake (unless the job has a conda environment) and this package.
+WORKFLOW = str(Path(workflow.basedir, "workflow"))
+sys.path.insert(0, WORKFLOW)
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [WORKFLOW, os.environ.get("PYTHONPATH")]))
+os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+
+from tokencredit.errors import UserError
+from tokencredit.graph import Graph, digest
+
+FOLDER = "config"
+STUDY = config.setdefault("study", "toy")
+NAME = r"[a-z0-9]+(?:[.-][a-z0-9]+)*"
+
+
+def sentence(function):
+    """``function``, but an error in the configuration ends snakemake with one sentence, before any job."""
+
+    @functools.wraps(function)
+    def asked(*args, **kwargs):
+        try:
+            return function(*args, **kwargs)
+        except UserError as error:
+            sys.exit(f"error: {error}")
+
+    return asked
+
+
+@sentence
+def checked_graph():
+    """The configuration, read and checked by its types, and held against the JSON schemas that editors use."""
+    graph = Graph(FOLDER, asked=STUDY)
+    graph.study(STUDY)
+    tables = {name: f"{FOLDER}/{name}.yaml" for name in ("datasets", "models", "benchmarks", "methods")}
+    for name, path in {**tables, "study": f"{FOLDER}/studies/{STUDY}.yaml"}.items():
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        validate(content, f"{WORKFLOW}/schemas/{name}.schema.json", set_default=False)
+    return graph
+
+
+GRAPH = checked_graph()
+
+
+def ask(method):
+    """A method of ``Graph`` as the function of an input, a parameter or a resource."""
+    return sentence(lambda wildcards: method(wildcards))
+
+
+def threads_of(kind):
+    return ask(lambda wildcards: GRAPH.needs(kind, wildcards).threads)
+
+
+def resources_of(kind):
+    """gpu, mem_mb and runtime (minutes) of a kind of job; a job that failed asks for more memory when a profile retries it."""
+
+    @sentence
+    def mem_mb(wildcards, attempt):
+        return attempt * GRAPH.needs(kind, wildcards).mem_mb
+
+    return {
+        "gpu": ask(lambda wildcards: GRAPH.needs(kind, wildcards).gpu),
+        "mem_mb": mem_mb,
+        "runtime": ask(lambda wildcards: GRAPH.needs(kind, wildcards).runtime),
+    }
+
+
+def folder_of(output_name):
+    """The folder of an output, for stages that write more beside the file that they declare."""
+    return lambda wildcards, output: str(Path(output[output_name]).parent)
+
+
+wildcard_constraints:
+    study=NAME,
+    dataset=NAME,
+    train=NAME,
+    model=NAME,
+    benchmark=NAME,
+    cell=NAME,
+    row=NAME,
+    seed=r"\d+",
+    shown=NAME,

@@ -1,0 +1,31 @@
+# One run is one cell (a method) under one seed. Only run.json is declared, and it is written last: Snakemake deletes declared outputs
+# before a job and after a failure, and the checkpoints beside it must outlive both, so that a killed run goes on where it stood.
+
+
+rule train:
+    input:
+        audits=ancient(ask(GRAPH.audits)),
+        model=ask(GRAPH.base_model),
+        data=ask(GRAPH.training_data),
+        curve_data=ask(GRAPH.curve_data),
+    output:
+        run="results/{study}/runs/{cell}/seed{seed}/run.json",
+    log:
+        "results/logs/train/{study}/{cell}/seed{seed}.log",
+    benchmark:
+        "results/logs/train/{study}/{cell}/seed{seed}.usage.jsonl"
+    conda:
+        "../../envs/train.yaml"
+    threads: threads_of("train")
+    resources:
+        **resources_of("train"),
+    params:
+        folder=folder_of("run"),
+        model=lambda wildcards, input: str(Path(input.model).parent),
+        data=lambda wildcards, input: [f"--data {path}" for path in input.data],
+        config=ask(GRAPH.training_config),
+        code=ask(GRAPH.training_code),
+    shell:
+        "python -m tokencredit.train --config config --study {wildcards.study} --cell {wildcards.cell}"
+        " --seed {wildcards.seed} --model {params.model} {params.data} --curve-data {input.curve_data}"
+        " --out {params.folder} > {log} 2>&1"

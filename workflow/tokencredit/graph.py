@@ -1,0 +1,220 @@
+"""What the graph asks of the configuration: the targets of a study, and the inputs, parameters and resources of its jobs.
+
+The rules of ``workflow/rules`` call the methods of ``Graph`` with their wildcards. Snakemake reads this at every start and again in every
+job of a cluster: nothing heavy is imported.
+
+A job runs again when what decides its result has changed: the configuration it reads (its ``config`` parameter), the code behind its stage
+(its ``code`` parameter) or the content of its input files; and not when anything else has.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from functools import cache
+from pathlib import Path
+from typing import Any, Protocol
+
+from tokencredit.analysis import plan
+from tokencredit.config import Config, EmbeddedModel, FileDataset, JobResources, Row
+from tokencredit.credit import METHODS
+from tokencredit.errors import UserError
+from tokencredit.provenance import code_digest
+
+
+class Wildcards(Protocol):
+    """The names in a rule's file patterns, as Snakemake hands them over."""
+
+    study: str
+    cell: str
+    row: str
+    seed: str
+    benchmark: str
+    dataset: str
+    model: str
+    shown: str
+
+
+class Graph:
+    """One configuration folder, seen from the rules. Raises ``UserError`` for names that the configuration does not hold."""
+
+    def __init__(self, folder: str | Path, asked: str, results: str = "results") -> None:
+        """``asked``: the study whose targets are built when none are named; shared stages take its resources where they can."""
+        self.config = Config(folder)
+        self.asked = asked
+        self.results = results
+        self.study = cache(self.config.study)
+
+    # ---------------------------------------------------------------- targets
+
+    def targets(self, study: str) -> list[str]:
+        """Everything that is made of a study: its tables, its figures and its report."""
+        planned = plan.planned(self.study(study))
+        tables = [f"tables/{name}.{kind}" for name in planned["tables"] for kind in ("csv", "tex")]
+        figures = [f"figures/{name}.{kind}" for name in planned["figures"] for kind in ("pdf", "png", "csv")]
+        return [f"{self.results}/{study}/{name}" for name in [*tables, *figures, "report.html"]]
+
+    def runs(self, study: str) -> list[str]:
+        """Every training run of a study."""
+        return [f"{self.results}/{study}/runs/{row.path}/run.json" for row in self.study(study).rows if row.cell]
+
+    def scores(self, study: str) -> list[str]:
+        """The scores of every row of a study."""
+        return [f"{self.results}/{study}/eval/{row.path}/scores.parquet" for row in self.study(study).rows]
+
+    # ---------------------------------------------------------------- shared stages: data and base models
+
+    def dataset_config(self, w: Wildcards) -> dict[str, Any]:
+        """The pins of a data set, and whether it is a benchmark's: benchmarks keep their repeats."""
+        chosen = self._one_of("data set", w.dataset, self.config.datasets)
+        benchmarks = [name for name, benchmark in self.config.benchmarks.items() if benchmark.dataset == w.dataset]
+        return {**chosen.model_dump(mode="json", exclude={"title", "licence"}), "benchmark": bool(benchmarks)}
+
+    def dataset_code(self, w: Wildcards) -> str:
+        is_file = isinstance(self._one_of("data set", w.dataset, self.config.datasets), FileDataset)
+        return digest("data.prepare", without=("data.embedded",) if is_file else ())
+
+    def model_config(self, w: Wildcards) -> dict[str, Any]:
+        return self._one_of("model", w.model, self.config.models).model_dump(mode="json", exclude={"title"})
+
+    def embedded_models(self) -> list[str]:
+        return [name for name, model in self.config.models.items() if isinstance(model, EmbeddedModel)]
+
+    def released_models(self) -> list[str]:
+        return [name for name in self.config.models if name not in self.embedded_models()]
+
+    # ---------------------------------------------------------------- training
+
+    def base_model(self, w: Wildcards) -> str:
+        return self._model(self.study(w.study).model_name)
+
+    def training_data(self, w: Wildcards) -> list[str]:
+        return [self._problems(name) for name in self.study(w.study).training.datasets]
+
+    def curve_data(self, w: Wildcards) -> str:
+        return self._benchmark_problems(self.study(w.study).training.curve.benchmark)
+
+    def audits(self, w: Wildcards) -> list[str]:
+        """The grader audits of all benchmarks of a study: none of its jobs on a model starts before they have passed."""
+        return [f"{self.results}/{name}" for name in plan.audit_files(self.study(w.study))]
+
+    def training_config(self, w: Wildcards) -> dict[str, Any]:
+        self._run(w)
+        return self.study(w.study).training_config(w.cell)
+
+    def training_code(self, w: Wildcards) -> str:
+        """The trainer and the file of the cell's own credit function, not of the others."""
+        credit = self.study(w.study).methods[self._run(w).name].credit
+        return digest("train.__main__", METHODS[credit].module)
+
+    # ---------------------------------------------------------------- evaluation
+
+    def evaluated_model(self, w: Wildcards) -> str:
+        """The file that says that a row's model is there: ``run.json`` of a trained cell, else the manifest of a base model."""
+        row = self._row(w)
+        return f"{self.results}/{w.study}/runs/{row.path}/run.json" if row.cell else self._model(row.model)
+
+    def evaluated_folder(self, w: Wildcards) -> str:
+        folder = Path(self.evaluated_model(w)).parent
+        return str(folder / "model" if self._row(w).cell else folder)
+
+    def benchmark_problems(self, w: Wildcards) -> str:
+        if w.benchmark not in self.study(w.study).benchmarks:
+            allowed = ", ".join(self.study(w.study).benchmarks)
+            raise UserError(f"{w.benchmark} is not a benchmark of study {w.study}; allowed: {allowed}.")
+        return self._benchmark_problems(w.benchmark)
+
+    def generation_config(self, w: Wildcards) -> dict[str, Any]:
+        return self.study(w.study).evaluation_config(self._row(w), w.benchmark)
+
+    def score_inputs(self, w: Wildcards) -> dict[str, list[str]]:
+        """Problems, generations and grades of a row on every benchmark of its study."""
+        folder = f"{self.results}/{w.study}/eval/{self._row(w).path}"
+        benchmarks = self.study(w.study).benchmarks
+        return {
+            "problems": [self._benchmark_problems(name) for name in benchmarks],
+            "generations": [f"{folder}/{name}/generations.parquet" for name in benchmarks],
+            "grades": [f"{folder}/{name}/grades.parquet" for name in benchmarks],
+        }
+
+    def score_config(self, w: Wildcards) -> dict[str, Any]:
+        study = self.study(w.study)
+        return {name: study.evaluation_config(self._row(w), name) for name in study.benchmarks}
+
+    # ---------------------------------------------------------------- analysis
+
+    def shown(self, w: Wildcards) -> list[str]:
+        """The files that a table or figure is made from. Of a training run, ``run.json`` stands for the files beside it."""
+        planned = plan.planned(self.study(w.study))
+        names = [name for kind in planned.values() for name in kind]
+        if w.shown not in names:
+            raise UserError(f"{w.shown} is not a table or figure of study {w.study}; allowed: {', '.join(names)}.")
+        return [f"{self.results}/{name}" for name in plan.inputs(self.study(w.study), w.shown) if _declared(name)]
+
+    def figure_code(self, w: Wildcards) -> str:
+        return digest("analysis.style", f"analysis.figures.{w.shown}")
+
+    def report_inputs(self, w: Wildcards) -> list[str]:
+        study = self.study(w.study)
+        shown = [name for name in self.targets(w.study) if not name.endswith("report.html")]
+        figures = [f"{self.results}/{w.study}/figures/{name}.json" for name in plan.planned(study)["figures"]]
+        overlaps = [f"{self.results}/{name}" for name in plan.overlap_files(study)]
+        return [*shown, *figures, *self.runs(w.study), *self.scores(w.study), *self.audits(w), *overlaps]
+
+    def analysis_config(self, w: Wildcards) -> dict[str, Any]:
+        """Everything in the configuration that the analysis may show."""
+        study = self.study(w.study)
+        return {
+            "study": study.file.model_dump(mode="json", exclude={"resources"}),
+            "methods": {name: method.model_dump(mode="json") for name, method in study.methods.items()},
+            "rows": [asdict(row) for row in study.rows],
+            "benchmarks": {name: benchmark.model_dump(mode="json") for name, benchmark in study.benchmarks.items()},
+        }
+
+    # ---------------------------------------------------------------- resources
+
+    def needs(self, kind: str, w: Wildcards) -> JobResources:
+        """What a job of ``kind`` asks of the scheduler. For what studies share the asked one decides, or the first that names the model."""
+        return getattr(self.study(self._responsible(w)).resources, kind)
+
+    def _responsible(self, w: Wildcards) -> str:
+        if hasattr(w, "study"):
+            return w.study
+        if not hasattr(w, "model"):
+            return self.asked
+        names = [self.asked, *self.config.study_names]
+        return next((name for name in names if w.model in self.study(name).model_names), self.asked)
+
+    # ---------------------------------------------------------------- names
+
+    def _run(self, w: Wildcards) -> Row:
+        row = self.study(w.study).row(w.cell, int(w.seed))
+        if row.cell is None:
+            raise UserError(f"{w.cell} is evaluated only in study {w.study}; it has no training run.")
+        return row
+
+    def _row(self, w: Wildcards) -> Row:
+        return self.study(w.study).row(w.row, int(w.seed))
+
+    def _benchmark_problems(self, benchmark: str) -> str:
+        return self._problems(self.config.benchmarks[benchmark].dataset)
+
+    def _problems(self, dataset: str) -> str:
+        return f"{self.results}/data/{dataset}/problems.parquet"
+
+    def _model(self, model: str) -> str:
+        return f"{self.results}/models/{model}/model.json"
+
+    def _one_of(self, kind: str, name: str, known: dict[str, Any]) -> Any:
+        if name not in known:
+            raise UserError(f"{name} is not a {kind} of {self.config.folder}; allowed: {', '.join(known)}.")
+        return known[name]
+
+
+def _declared(name: str) -> bool:
+    return "/runs/" not in name or name.endswith("/run.json")
+
+
+@cache
+def digest(*modules: str, without: tuple[str, ...] = ()) -> str:
+    """``provenance.code_digest``, computed once for all jobs of a graph."""
+    return code_digest(*modules, without=without)
