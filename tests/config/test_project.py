@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import jsonschema
@@ -169,3 +170,16 @@ def test_check_prints_a_line_for_each_study_and_what_is_not_pinned() -> None:
     # 13 methods x 3 seeds + 2 models; (30 + 30 + 83) x 32 + (500 + 272 + 675) x 4 responses a row; 220 steps x 16 updates a run
     assert lines["paper-7b"][2:] == ["13", "39", "41", "6", f"{41 * 10364:,}", f"{39 * 220 * 16:,}"]
     assert "not pinned: models.eurus-2-7b-prime.revision = null" in done.output
+
+
+def test_the_deviations_quote_the_configuration() -> None:
+    text = (ROOT / "docs/deviations.md").read_text(encoding="utf-8")
+    quoted = re.findall(r"`((?:training|evaluation)\.[\w.]+) = ([^`]+)`", text)
+    assert len(quoted) > 8
+    for name in PAPER:
+        study = CONFIG.study(name).file.model_dump()
+        for path, value in quoted:
+            found = study
+            for key in path.split("."):
+                found = found[key]
+            assert str(found) == value, f"{name}: {path}"
