@@ -94,7 +94,7 @@ class EchoEngine:
         self.requests: list[Request] = []
 
     def sample(
-        self, requests: list[Request], *, temperature: float, top_p: float, max_tokens: int, progress: object
+        self, requests: list[Request], *, temperature: float, top_p: float, max_tokens: int, progress: bool
     ) -> list[Response]:
         self.requests += requests
         return [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -36,33 +37,31 @@ def generate(
     line = resolved.row(row, seed)
     if benchmark not in resolved.benchmarks:
         raise UserError(f"{benchmark} is not a benchmark of study {study}; allowed: {', '.join(resolved.benchmarks)}.")
-    settings = resolved.benchmarks[benchmark]
 
     # Heavy imports wait until the cheap checks are done.
-    from rich.progress import Progress
+    import torch
 
     from tokencredit.base import load_policy, load_tokenizer
     from tokencredit.engines import load_engine
     from tokencredit.evaluate.generate import generate_responses, generation_metadata, read_problems
 
     chosen = read_problems(problems, resolved, benchmark)
-    tokenizer, policy = load_tokenizer(model_dir), load_policy(model_dir)
-    engine = load_engine(resolved.evaluation.engine, policy, tokenizer)
-    with Progress() as bar:
-        task = bar.add_task(f"{row} seed {seed} on {benchmark}", total=len(chosen) * settings.samples)
-        table = generate_responses(
-            engine,
-            tokenizer,
-            resolved.config.models[line.model].prompt,
-            chosen,
-            settings.samples,
-            resolved.evaluation.sampling,
-            resolved.evaluation.seed,
-            benchmark,
-            progress=lambda done: bar.update(task, completed=done),
-        )
-    device = str(next(policy.parameters()).device)
-    files.write_parquet(out, table, generation_metadata(resolved, line, benchmark, model_dir, problems, device))
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    dtype = torch.bfloat16 if resolved.training.mixed_precision == "bf16" else torch.float32
+    tokenizer, policy = load_tokenizer(model_dir), load_policy(model_dir, dtype, device)
+    table = generate_responses(
+        load_engine(resolved.evaluation.engine, policy, tokenizer),
+        tokenizer,
+        resolved.config.models[line.model].prompt,
+        chosen,
+        resolved.benchmarks[benchmark].samples,
+        resolved.evaluation.sampling,
+        resolved.evaluation.seed,
+        benchmark,
+        progress=sys.stderr.isatty(),
+    )
+    metadata = generation_metadata(resolved, line, benchmark, model_dir, problems, device)
+    files.write_parquet(out, table, metadata | {"dtype": str(dtype).removeprefix("torch.")})
     cli.made([out])
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,12 +30,12 @@ def generate_responses(
     sampling: Sampling,
     seed: int,
     benchmark: str,
-    progress: Callable[[int], None] | None = None,
+    progress: bool = False,
 ) -> pd.DataFrame:
     """``samples`` responses to every problem, one row each (columns ``COLUMNS``), in the problems' order.
 
     The seed of a response derives from (seed, benchmark, problem, sample) only, so that all models of a study meet the same sampling
-    noise: comparisons between them are paired. ``progress`` is handed to the engine.
+    noise: comparisons between them are paired. ``progress`` shows a bar.
     """
     prompts = encode_prompts(tokenizer, template, problems, sampling.max_prompt_tokens)
     keys = [(problem.problem_id, sample) for problem in problems for sample in range(samples)]
