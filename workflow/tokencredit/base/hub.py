@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import httpx
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import (
     GatedRepoError,
-    HfHubHTTPError,
     HFValidationError,
+    HTTPError,
     LocalEntryNotFoundError,
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
@@ -40,7 +39,7 @@ def resolve(name: str, model: HubModel) -> dict[str, Any]:
         raise UserError(
             f"{where}: not in the local cache, and the Hugging Face Hub cannot be reached (offline?)."
         ) from error
-    except (HfHubHTTPError, httpx.HTTPError, OSError) as error:
+    except (HTTPError, OSError) as error:
         raise UserError(f"{where}: cannot be downloaded: {' '.join(str(error).split())}.") from error
     if not any(folder.glob("*.safetensors")):
         raise UserError(f"{where}: holds no .safetensors file; only that format is read.")

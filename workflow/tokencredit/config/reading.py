@@ -63,7 +63,8 @@ def parse(path: Path, model: type[T], raw: Any) -> T:
     try:
         return model.model_validate(raw if raw is not None else {})
     except ValidationError as error:
-        first, *others = error.errors()
+        # A misspelt key is both unknown and missing: its unknown name says more.
+        first, *others = sorted(error.errors(), key=lambda item: item["type"] != "extra_forbidden")
         more = f" ({len(others)} more wrong in this file)" if others else ""
         raise UserError(f"{_sentence(path, model, first)}{more}.") from error
 
