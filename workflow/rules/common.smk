@@ -5,7 +5,6 @@ import re
 import sys
 from pathlib import Path
 
-import yaml
 from snakemake.utils import validate
 
 # Jobs run `python -m tokencredit.<stage>`: with the Python that runs snakemake (unless the job has a conda environment) and this package.
@@ -14,6 +13,7 @@ sys.path.insert(0, WORKFLOW)
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [WORKFLOW, os.environ.get("PYTHONPATH")]))
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 
+from tokencredit.config import read_yaml
 from tokencredit.errors import UserError
 from tokencredit.graph import Graph, digest
 
@@ -42,8 +42,7 @@ def checked_graph():
     graph.study(STUDY)
     tables = {name: f"{FOLDER}/{name}.yaml" for name in ("datasets", "models", "benchmarks", "methods")}
     for name, path in {**tables, "study": f"{FOLDER}/studies/{STUDY}.yaml"}.items():
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-        validate(content, f"{WORKFLOW}/schemas/{name}.schema.json", set_default=False)
+        validate(read_yaml(path), f"{WORKFLOW}/schemas/{name}.schema.json", set_default=False)
     return graph
 
 

@@ -9,13 +9,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
 
-NAME = r"^[a-z0-9][a-z0-9.-]*$"
+NAME = r"^[a-z0-9]+([.-][a-z0-9]+)*$"
 COMMIT = r"^[0-9a-f]{40}$"
 SHA256 = r"^[0-9a-f]{64}$"
 HUB_ID = r"^[\w.-]+/[\w.-]+$"
 # What a person is told where a text does not match.
 PATTERNS = {
-    NAME: "must be made of lower-case letters, digits, dots and hyphens",
+    NAME: "must be made of lower-case letters and digits, with single dots or hyphens between them",
     COMMIT: "must be a full commit, 40 hexadecimal digits",
     SHA256: "must be a sha256, 64 hexadecimal digits",
     HUB_ID: "must be an owner and a name, as in owner/name",
