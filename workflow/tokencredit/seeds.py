@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import operator
 
 import numpy as np
 
 
 def derive_seed(*parts: int | str) -> int:
     """A seed in [0, 2**63) from the names of a random choice, e.g. ``derive_seed(run_seed, "rollout", step, problem_id, sample)``."""
-    text = "\x1f".join(f"{type(part).__name__}:{part}" for part in parts)
+    # A number from a table is the same choice as a plain one.
+    text = "\x1f".join(f"str:{part}" if isinstance(part, str) else f"int:{operator.index(part)}" for part in parts)
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
