@@ -54,7 +54,11 @@ def make_study(folder: Path, methods: list[str] = METHODS, seeds: tuple[int, ...
             "rule": "60 % of the 10-word shingles",
             "benchmark_problems": PROBLEMS,
         }
-        report |= {"overlapping": overlap, "share": overlap / PROBLEMS, "pairs": []}
+        report |= {
+            "overlapping": overlap,
+            "share": overlap / PROBLEMS,
+            "pairs": [{"benchmark_id": f"{benchmark}-{index}", "train_id": "x"} for index in range(overlap)],
+        }
         files.write_json(results / "data" / "overlap" / f"toy-train--{benchmark}.json", report)
     for row in study.rows:
         files.write_parquet(results / "synthetic" / "eval" / row.path / "scores.parquet", *_scores(study, row))

@@ -114,6 +114,7 @@ def test_marks(table1: pd.DataFrame) -> None:
     assert by.loc[("eapo", "toy-tier1"), "overlapping"] == 2
     assert by.loc[("eapo", "toy-tier3"), "overlapping"] == 0
     assert by.loc[("base", "toy-tier1"), "overlapping"] == 0
+    assert by.loc[("eapo", "mean"), "overlapping"] == 4
     assert by.loc[("hapo", "mean"), "reconstruction"]
     assert "not finite" in by.loc[("nlr", "mean"), "invalid"]
     assert np.isnan(by.loc[("nlr", "mean"), "difference"])

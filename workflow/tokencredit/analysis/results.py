@@ -20,10 +20,10 @@ NONE = float("nan")
 def results(store: Store, rows: list[Row], references: dict[str, str], targets: str | None) -> pd.DataFrame:
     """One record per line (all seeds of a method together) and benchmark, and one for the mean over benchmarks. All values in percent.
 
-    Intervals are over questions, 95 %. ``difference…``: paired, on the same questions, against the line that ``references``
-    names for the line. ``p_holm`` is adjusted over all lines compared, one family per column of the table (a benchmark's Avg@k, or the
-    mean). ``over_base``: points above the model that training starts from. ``targets``: the paper's
-    table whose printed numbers are put beside.
+    Intervals are over questions, 95 %. ``difference…``: paired, on the same questions, against the line that ``references`` names for
+    the line; none where one of the two is invalid. ``p_holm`` is adjusted over all lines compared, one family per column of the table
+    (a benchmark's Avg@k, or the mean). ``over_base``: points above the model that training starts from. ``targets``: the table of the
+    paper whose printed numbers are put beside.
     """
     lines: dict[str, list[Row]] = {}
     for row in rows:
@@ -37,6 +37,9 @@ def results(store: Store, rows: list[Row], references: dict[str, str], targets: 
         for column in columns
     ]
     table = pd.DataFrame(records)
+    unsound = set(table.loc[table["invalid"] != "", "method"])
+    differences = [column for column in table if column.startswith("difference")] + ["p"]
+    table.loc[table["method"].isin(unsound) | table["reference"].isin(unsound), differences] = NONE
     table["p_holm"] = NONE
     for _, family in table[table["p"].notna()].groupby("benchmark"):
         table.loc[family.index, "p_holm"] = statistics.holm(family["p"])
@@ -70,17 +73,12 @@ def _record(
     targets: str | None,
 ) -> dict[str, Any]:
     row = seeds[0]
-    invalid = [reason for seed in seeds if seed.cell and (reason := store.run(seed.cell, seed.seed)["invalid"])]
+    invalid = _invalid(store, seeds)
     origin = _origin(store, seeds, benchmark)
     start = {"method": row.name, "title": row.title, "benchmark": benchmark, "trained": row.cell is not None}
     measured = _mean(store, averages) if benchmark == MEAN else _benchmark(store, seeds, benchmark, averages, targets)
-    compared = _difference(averages, reference, benchmark) if averages is not reference and not invalid else {}
+    compared = _difference(averages, reference, benchmark) if averages is not reference else {}
     printed = {f"printed_{metric}": _printed(store, targets, row.name, benchmark, metric) for metric in ("avg", "pass")}
-    if benchmark != MEAN and row.cell:
-        reports = [report for report in store.overlaps[benchmark] if report["overlapping"]]
-        overlap = sum(report["overlapping"] for report in reports)
-    else:
-        overlap = 0
     method = store.study.methods.get(row.cell or "")
     return {
         **start,
@@ -90,11 +88,26 @@ def _record(
         "p": NONE,
         **compared,
         **printed,
-        "overlapping": overlap,
+        "overlapping": _overlapping(store, row, benchmark),
         "reconstruction": method is not None and method.reconstruction,
-        "invalid": "; ".join(invalid),
+        "invalid": invalid,
         **origin,
     }
+
+
+def _invalid(store: Store, seeds: list[Row]) -> str:
+    """Why runs of a method are invalid; empty where all are sound."""
+    reasons = {seed.seed: store.run(seed.cell, seed.seed)["invalid"] for seed in seeds if seed.cell}
+    return "; ".join(f"seed {seed}: {reason}" for seed, reason in reasons.items() if reason)
+
+
+def _overlapping(store: Store, row: Row, benchmark: str) -> int:
+    """How many of the questions behind a result of a trained method stand in its training data."""
+    if not row.cell:
+        return 0
+    names = store.study.benchmarks if benchmark == MEAN else [benchmark]
+    found = {pair["benchmark_id"] for name in names for report in store.overlaps[name] for pair in report["pairs"]}
+    return sum(int(_part(store, row, name)["problem_id"].isin(found).sum()) for name in names)
 
 
 def _benchmark(
