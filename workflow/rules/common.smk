@@ -10,10 +10,11 @@ from snakemake.utils import validate
 # Jobs run `python -m tokencredit.<stage>`: with the Python that runs snakemake (unless the job has a conda environment) and this package.
 WORKFLOW = str(Path(workflow.basedir, "workflow"))
 sys.path.insert(0, WORKFLOW)
-os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [WORKFLOW, os.environ.get("PYTHONPATH")]))
-os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+os.environ.update(
+    PYTHONPATH=os.pathsep.join(filter(None, [WORKFLOW, os.getenv("PYTHONPATH")])),
+    PATH=os.pathsep.join([str(Path(sys.executable).parent), os.getenv("PATH", os.defpath)]),
+)
 
-from tokencredit.config import read_yaml
 from tokencredit.errors import UserError
 from tokencredit.graph import Graph, digest
 

@@ -16,7 +16,7 @@ rule audit:
     resources:
         **resources_of("light"),
     params:
-        code=digest("grading.audit"),
+        code=digest("grading.pool"),
     shell:
         "python -m tokencredit.grading audit --benchmark {wildcards.benchmark} --problems {input.problems} --out {output}"
         " > {log} 2>&1"
@@ -64,7 +64,7 @@ rule grade:
     resources:
         **resources_of("light"),
     params:
-        code=digest("grading.tables"),
+        code=digest("grading.pool"),
     shell:
         "python -m tokencredit.grading grade --generations {input.generations} --problems {input.problems}"
         " --out {output} > {log} 2>&1"

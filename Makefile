@@ -1,0 +1,68 @@
+# Each target does its own set-up: a virtual environment in .venv with the pinned packages of envs/.
+PYTHON ?= python3
+CORES ?= all
+# On Linux pip takes PyTorch's CUDA build (several GB) where an index offers it. For the CPU build:
+# make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
+TORCH_INDEX ?=
+
+BIN := .venv/bin
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+# The demo, the smoke study and the tests download nothing: a stage that tries is an error.
+OFFLINE := HF_HUB_OFFLINE=1
+SNAKEMAKE := $(OFFLINE) $(BIN)/snakemake --cores $(CORES)
+
+.PHONY: help demo smoke test check dry-run format pins clean
+.DEFAULT_GOAL := help
+
+help: ## show this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1 \t/p' $(MAKEFILE_LIST) | expand -t 12
+
+demo: .venv/runtime ## the study `toy`: data, base model, 8 trainings, evaluation, tables and figures (about a quarter of an hour)
+	$(SNAKEMAKE) --config study=toy
+	@$(BIN)/python -m tokencredit.analysis summary --config config --study toy --results results
+
+smoke: .venv/runtime ## the same graph with everything tiny (about two minutes)
+	$(SNAKEMAKE) --config study=smoke
+	@$(BIN)/python -m tokencredit.analysis summary --config config --study smoke --results results
+
+test: .venv/development ## all tests, the smoke study included
+	$(OFFLINE) OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+
+check: .venv/development ## formatters and linters of Python and Snakemake
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/snakefmt --check --compact-diff Snakefile workflow/rules
+	$(BIN)/snakemake --lint
+
+dry-run: .venv/runtime ## what each study would run, counted
+	@for study in $(basename $(notdir $(wildcard config/studies/*.yaml))); do \
+		echo "== $$study"; \
+		$(SNAKEMAKE) --dry-run --quiet host rules --config study=$$study > .dry-run 2>&1 || { cat .dry-run; rm .dry-run; exit 1; }; \
+		sed -n '/^job  /,/^total /p;/^Nothing to be done/p' .dry-run; \
+	done; rm -f .dry-run
+
+format: .venv/development ## write the code as `make check` wants it
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+	$(BIN)/snakefmt Snakefile workflow/rules
+
+pins: .venv/development ## write the pinned versions of envs/ from what is installed in .venv
+	$(BIN)/python envs/pin.py
+
+clean: ## delete the results of the demo and the smoke study, and caches; other results stay
+	rm -rf results/toy results/smoke results/models/embedded-* results/data/toy-* results/data/overlap/toy-*
+	rm -rf .pytest_cache .ruff_cache .hypothesis
+	find workflow tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; set PYTHON=…")'
+	$(PYTHON) -m venv .venv
+
+.venv/runtime: envs/requirements.txt pyproject.toml | .venv/bin/python
+	$(PIP_INSTALL) -r envs/requirements.txt
+	$(PIP_INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/development: envs/requirements-dev.txt .venv/runtime
+	$(PIP_INSTALL) -r envs/requirements-dev.txt
+	@touch $@
