@@ -15,6 +15,7 @@ os.environ.update(
     PATH=os.pathsep.join([str(Path(sys.executable).parent), os.getenv("PATH", os.defpath)]),
 )
 
+from tokencredit.config import read_yaml
 from tokencredit.errors import UserError
 from tokencredit.graph import Graph, digest
 
