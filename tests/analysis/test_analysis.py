@@ -274,4 +274,14 @@ def test_heat_map_takes_both_polarities_of_one_problem(store: Store) -> None:
     ]
     chosen = choose(store.tokens("rollouts", "eapo", columns))
     assert chosen["problem_id"].nunique() == 1
-    assert chosen.groupby("reward")["sample"].nunique().to_dict() == {-1.0: 1, 1.0: 1}
+    assert chosen.groupby("reward")["sample"].nunique().to_dict() == {-1: 1, 1: 1}
+
+
+def test_heat_map_of_a_model_that_solves_nothing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    figure11 = importlib.import_module("tokencredit.analysis.figures.figure11")
+    read = store.tokens
+    without = lambda *arguments: read(*arguments).assign(reward=-1.0, group_advantage=0.0, advantage=0.0)  # noqa: E731
+    monkeypatch.setattr(store, "tokens", without)
+    drawn = figure11.draw(store)
+    assert (drawn.table["credit"] == 1).all()
+    assert drawn.table["reward"].unique().tolist() == [-1]

@@ -36,6 +36,18 @@ def test_interval_covers_about_as_often_as_it_says() -> None:
         assert hits / 400 >= 0.92
 
 
+def test_interval_of_the_mean_of_benchmarks() -> None:
+    rng = np.random.default_rng(5)
+    parts = [rng.binomial(8, rng.beta(2, 3, size=60)) / 8 for _ in range(4)]
+    low, high = statistics.interval_of_mean(parts)
+    error = np.sqrt(sum(statistics.question_se(part) ** 2 for part in parts)) / 4
+    assert high - low == pytest.approx(2 * 1.96 * error, rel=0.12)
+    assert statistics.interval_of_mean(parts[:1]) == pytest.approx(statistics.mean_interval(parts[0]))
+    low, high = statistics.interval_of_mean([np.zeros(8), np.zeros(8)])
+    assert low == 0
+    assert high == pytest.approx(statistics.mean_interval(np.zeros(8))[1] / np.sqrt(2))
+
+
 def test_sampling_error_matches_simulation() -> None:
     rng = np.random.default_rng(2)
     ability = rng.uniform(size=25)

@@ -147,14 +147,15 @@ def _mean(store: Store, averages: dict[str, np.ndarray]) -> dict[str, Any]:
     """The unweighted mean over benchmarks; its standard errors add up in squares, for the benchmarks share no question."""
     count = len(averages)
     value = np.mean([average.mean() for average in averages.values()])
+    low, high = statistics.interval_of_mean([average.mean(0) for average in averages.values()])
     error = np.sqrt(np.sum([statistics.question_se(average.mean(0)) ** 2 for average in averages.values()])) / count
     by_seed = np.mean([average.mean(1) for average in averages.values()], axis=0)
     return {
         "questions": sum(average.shape[1] for average in averages.values()),
         "samples": NONE,
         "avg": 100 * value,
-        "avg_low": 100 * max(0.0, value - 1.96 * error),
-        "avg_high": 100 * min(1.0, value + 1.96 * error),
+        "avg_low": 100 * low,
+        "avg_high": 100 * high,
         "question_se": 100 * error,
         "seed_spread": 100 * statistics.seed_spread(by_seed),
     }

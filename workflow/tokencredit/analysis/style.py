@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from tokencredit import files, provenance
 from tokencredit.analysis.plan import base_row
@@ -113,6 +114,17 @@ def curve(
     )
     if band is not None:
         axis.fill_between(x, *band, color=line.colour, alpha=0.12, linewidth=0)
+
+
+def steps(axis: Axes) -> None:
+    """The x axis of a training curve: whole steps."""
+    axis.set_xlabel("training step")
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def from_zero(axis: Axes) -> None:
+    """Let the y axis begin at 0, with room above the highest line."""
+    axis.set_ylim(0, 1.06 * axis.dataLim.ymax)
 
 
 def points(axis: Axes, table: pd.DataFrame, line: Line, shift: float) -> None:

@@ -6,6 +6,7 @@ it is the mean over seeds of that question, so that seeds never count as further
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,6 +61,18 @@ def mean_interval(scores: ArrayLike, confidence: float = CONFIDENCE) -> tuple[fl
     low = special.betaincinv(right, trials - right + 1, tail) if mean > 0 else 0.0
     high = special.betaincinv(right + 1, trials - right, 1 - tail) if mean < 1 else 1.0
     return float(low), float(high)
+
+
+def interval_of_mean(parts: Sequence[ArrayLike], confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """Interval of the unweighted mean over benchmarks of their mean question scores, from the benchmarks' own intervals.
+
+    ``parts``: question scores of each benchmark. Zou and Donner (2008): the distances from mean to limit add up in squares, so that a
+    benchmark on which nothing, or everything, was right still adds its uncertainty.
+    """
+    means = np.array([np.mean(part) for part in parts])
+    limits = np.array([mean_interval(part, confidence) for part in parts])
+    below, above = (np.sqrt(np.sum((limits[:, side] - means) ** 2)) / len(parts) for side in (0, 1))
+    return float(means.mean() - below), float(means.mean() + above)
 
 
 @dataclass(frozen=True)

@@ -37,25 +37,27 @@ def draw(store: Store) -> style.Drawn:
         "keep",
     ]
     tokens = choose(store.tokens("rollouts", method, columns))
-    tokens["credit"] = tokens["advantage"].where(tokens["keep"], 0.0) / tokens["group_advantage"]
-    laid = [place(tokens[tokens["reward"] == reward]) for reward in (1, -1)]
+    # A group whose rewards are all equal has no advantage to share out: its tokens count as they are, or not at all.
+    share = (tokens["advantage"] / tokens["group_advantage"]).where(tokens["group_advantage"] != 0, 1.0)
+    tokens["credit"] = share.where(tokens["keep"], 0.0)
+    laid = [place(part) for reward in (1, -1) if len(part := tokens[tokens["reward"] == reward])]
     heights = [table["line"].max() + 1 for table in laid]
     fig, _ = style.figure(1, 1, width=9.5, height=0.5)
     fig.clear()
-    fig.set_size_inches(9.5, 0.16 * sum(heights) + 1.5)
-    axes = fig.subplots(2, 2, gridspec_kw={"height_ratios": heights}, squeeze=False)
+    fig.set_size_inches(9.5, 0.17 * sum(heights) + 1.25)
+    axes = fig.subplots(len(laid), 2, gridspec_kw={"height_ratios": heights}, squeeze=False)
     spread = max(0.01, float((tokens["credit"] - 1).abs().max()))
     scales = (
         ("entropy", mpl.colormaps["YlOrRd"], Normalize(0, float(tokens["entropy"].quantile(0.98)))),
         ("credit", mpl.colormaps["PuOr_r"], TwoSlopeNorm(1, 1 - spread, 1 + spread)),
     )
     for row, table in enumerate(laid):
-        answer = "right" if row == 0 else "wrong"
-        advantage = table["group_advantage"].iloc[0]
+        answer = "Right" if table["reward"].iloc[0] > 0 else "Wrong"
+        advantage = f"{table['group_advantage'].iloc[0]:+.2f}".replace("-", "−")
         for column, (name, colours, norm) in enumerate(scales):
             axis = axes[row, column]
             _paint(axis, table, colours(norm(table[name].to_numpy())))
-            style.letter(axis, 2 * row + column, f"{answer.capitalize()} response ($A$ = {advantage:+.2f}), {name}")
+            style.letter(axis, 2 * row + column, f"{answer} response (A = {advantage}), {name}")
     labels = ("token entropy (nats)", "credit: token advantage / response advantage")
     for column, (_, colours, norm) in enumerate(scales):
         bar = fig.colorbar(
@@ -68,29 +70,30 @@ def draw(store: Store) -> style.Drawn:
         )
         bar.set_label(labels[column])
         bar.outline.set_visible(False)
-    first = tokens.iloc[0]
+    shown_of = [
+        f"{len(table)} tokens of problem {table['problem_id'].iloc[0]}, step {table['step'].iloc[0]}, seed {table['seed'].iloc[0]}"
+        for table in laid
+    ]
     note = (
-        f"{style.lines(study)[method].title}, seed {first['seed']}, step {first['step']}, problem {first['problem_id']}: "
-        f"{len(laid[0])} and {len(laid[1])} tokens (at most {TOKENS} of a response are drawn). ␣ is a space, ⏎ a line break."
+        f"{style.lines(study)[method].title}: {' and '.join(shown_of)}; at most {TOKENS} tokens of a response are drawn. "
+        "␣ is a space, ⏎ a line break."
     )
     return style.Drawn(fig, pd.concat(laid, ignore_index=True), note)
 
 
 def choose(tokens: pd.DataFrame) -> pd.DataFrame:
-    """The first right and the first wrong response to one problem: the last stored step that has both, first seed, first problem."""
-    responses = tokens.drop_duplicates(["seed", "step", "problem_id", "sample"])
-    polarity = responses.assign(reward=np.sign(responses["reward"]))
-    both = polarity.groupby(["seed", "step", "problem_id"])["reward"].nunique()
-    both = both[both == 2].reset_index().sort_values(["step", "seed", "problem_id"], ascending=[False, True, True])
-    place_of = both.iloc[0]
-    part = tokens[
-        (tokens["seed"] == place_of["seed"])
-        & (tokens["step"] == place_of["step"])
-        & (tokens["problem_id"] == place_of["problem_id"])
-    ].copy()
-    part["reward"] = np.sign(part["reward"])
-    first = part.groupby("reward")["sample"].transform("min")
-    return part[part["sample"] == first]
+    """The first right and the first wrong response to one problem: of the last stored step that has such a problem, first seed.
+
+    Where no problem has both, as after the first steps of a weak model, the first response of each polarity that there is.
+    """
+    tokens = tokens.assign(reward=np.sign(tokens["reward"]).astype(int))
+    problem = ["step", "seed", "problem_id"]
+    both = tokens.groupby(problem)["reward"].nunique().eq(2)
+    if both.any():
+        places = both[both].reset_index().sort_values(problem, ascending=[False, True, True])
+        tokens = tokens.merge(places[problem].head(1), on=problem)
+    firsts = tokens.sort_values([*problem, "sample"]).drop_duplicates("reward")[[*problem, "sample"]]
+    return tokens.merge(firsts, on=[*problem, "sample"])
 
 
 def place(tokens: pd.DataFrame) -> pd.DataFrame:

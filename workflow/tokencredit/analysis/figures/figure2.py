@@ -46,9 +46,10 @@ def draw(store: Store) -> style.Drawn:
     ]
     for index, axis in enumerate(panels):
         style.letter(axis, index, titles[index])
-        axis.set(xlabel="training step", ylabel=labels[index])
-    panels[1].set_ylim(bottom=0)
+        axis.set_ylabel(labels[index])
+        style.steps(axis)
     _printed(store, panels)
+    style.from_zero(panels[1])
     style.legend_below(fig, panels[0], columns=len(lines))
     note = (
         f"{benchmark}: n = {curve.problems} questions with {curve.samples} responses each, bars are 95 % intervals over questions. "

@@ -91,4 +91,4 @@ def _information(bins: np.ndarray, right: np.ndarray, count: int) -> float:
     joint = np.bincount(2 * bins + right, minlength=2 * count).reshape(count, 2) / len(bins)
     expected = joint.sum(1, keepdims=True) * joint.sum(0, keepdims=True)
     seen = joint > 0
-    return float(np.sum(joint[seen] * np.log(joint[seen] / expected[seen])))
+    return max(0.0, float(np.sum(joint[seen] * np.log(joint[seen] / expected[seen]))))

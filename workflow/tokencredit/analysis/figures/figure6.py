@@ -24,7 +24,9 @@ def draw(store: Store) -> style.Drawn:
         table = training_curve(store.metrics(name), "entropy", 1)
         style.curve(left, table["step"], table["value"], line, (table["low"], table["high"]))
         tables.append(table.assign(panel="entropy", method=name))
-    left.set(xlabel="training step", ylabel="mean token entropy (nats)", ylim=(0, None))
+    left.set_ylabel("mean token entropy (nats)")
+    style.steps(left)
+    style.from_zero(left)
     style.letter(left, 0, "Training entropy")
     probe = store.tokens("probe", study.reference, ["step", "response", "quadrant", "entropy", "base_entropy"])
     for index, name in enumerate(QUADRANTS):
@@ -39,7 +41,8 @@ def draw(store: Store) -> style.Drawn:
         )
         tables.append(table.assign(panel="shift", method=study.reference, quadrant=name))
     right.set_yscale("log")
-    right.set(xlabel="training step", ylabel="|entropy − base's entropy| (nats)", xlim=left.get_xlim())
+    right.set(ylabel="|entropy − base's entropy| (nats)", xlim=left.get_xlim())
+    style.steps(right)
     title = style.lines(study)[study.reference].title
     style.letter(right, 1, f"Shift of fixed tokens, {title}")
     left.legend(ncols=2 if len(lines) > 5 else 1, loc="upper center", bbox_to_anchor=(0.5, -0.2), handlelength=2.4)
