@@ -134,6 +134,23 @@ def test_printed_numbers_stand_beside_the_same_model() -> None:
     study = load_study(REAL_CONFIG, "paper-7b")
     here = found[(found["model"] == study.model_name) & (found["table"] == "table1") & (found["method"] == "eapo")]
     assert set(study.benchmarks) <= set(here["benchmark"])
+    store = Store(study, Path("none"))
+    assert results._printed(store, "table1", "eapo", "aime24", "avg") == float(
+        here[(here["benchmark"] == "aime24") & (here["metric"] == "avg")]["value"].iloc[0]
+    )
+    assert results._pass_k(store, "math-500", 256, "table1") == 4
+    assert results._pass_k(store, "math-500", 2, "table1") == 2
+
+
+def test_printed_curves_are_drawn_on_the_same_model() -> None:
+    store = Store(load_study(REAL_CONFIG, "paper-quadrants"), Path("none"))
+    fig, axes = style.figure(2, 2)
+    importlib.import_module("tokencredit.analysis.figures.figure2")._printed(store, list(axes.flat))
+    assert [len(axis.lines) for axis in axes.flat] == [5, 4, 4, 4]
+    _, axes = style.figure(1, 1)
+    figure5 = importlib.import_module("tokencredit.analysis.figures.figure5")
+    figure5._printed(store, axes.flat[0], "math-500", style.lines(store.study))
+    assert len(axes.flat[0].lines) == 5
 
 
 def test_a_short_score_table_is_refused(tmp_path: Path) -> None:

@@ -129,6 +129,8 @@ def _notes(table: pd.DataFrame, store: Store) -> list[str]:
         ),
         f"Sampling: temperature {sampling.temperature:g}, top-p {sampling.top_p:g}, at most {sampling.max_response_tokens} tokens; "
         f"grader {table['grader'].iloc[0]}; training seeds {', '.join(map(str, store.study.training.seeds))}.",
+        "The CSV file holds question error, sampling error and training-seed spread as three columns, Maj@n, and the smallest "
+        "difference that each comparison could have found.",
     ]
     used = (
         "".join(table["title"])

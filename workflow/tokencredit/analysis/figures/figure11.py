@@ -6,7 +6,7 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.colors import Normalize, TwoSlopeNorm
+from matplotlib.colors import LinearSegmentedColormap, Normalize, TwoSlopeNorm
 from matplotlib.patches import Rectangle
 
 from tokencredit.analysis import style
@@ -15,6 +15,9 @@ from tokencredit.analysis.store import Store
 
 WIDTH = 58  # characters of a line
 TOKENS = 160  # drawn of a response at most
+# Without the darkest ends: letters must be legible on every colour.
+ENTROPY_COLOURS = LinearSegmentedColormap.from_list("entropy", mpl.colormaps["YlOrRd"](np.linspace(0, 0.8, 256)))
+CREDIT_COLOURS = LinearSegmentedColormap.from_list("credit", mpl.colormaps["PuOr_r"](np.linspace(0.18, 0.82, 256)))
 
 
 def draw(store: Store) -> style.Drawn:
@@ -48,8 +51,8 @@ def draw(store: Store) -> style.Drawn:
     axes = fig.subplots(len(laid), 2, gridspec_kw={"height_ratios": heights}, squeeze=False)
     spread = max(0.01, float((tokens["credit"] - 1).abs().max()))
     scales = (
-        ("entropy", mpl.colormaps["YlOrRd"], Normalize(0, float(tokens["entropy"].quantile(0.98)))),
-        ("credit", mpl.colormaps["PuOr_r"], TwoSlopeNorm(1, 1 - spread, 1 + spread)),
+        ("entropy", ENTROPY_COLOURS, Normalize(0, float(tokens["entropy"].quantile(0.98)))),
+        ("credit", CREDIT_COLOURS, TwoSlopeNorm(1, 1 - spread, 1 + spread)),
     )
     for row, table in enumerate(laid):
         answer = "Right" if table["reward"].iloc[0] > 0 else "Wrong"
@@ -133,7 +136,7 @@ def _paint(axis: Axes, table: pd.DataFrame, colours: np.ndarray) -> None:
                 column + offset + 0.5,
                 line + 0.5,
                 letter,
-                color="white" if dark else "#999999" if letter in "␣⏎" else "black",
+                color="white" if dark else "#777777" if letter in "␣⏎" else "black",
                 fontsize=6.5,
                 family="DejaVu Sans Mono",
                 ha="center",
