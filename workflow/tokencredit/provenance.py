@@ -31,8 +31,11 @@ def imported_files(*modules: str, without: tuple[str, ...] = ()) -> set[Path]:
     """The package's source files that ``modules`` reach by import statements, wherever in the file these stand.
 
     A package's ``__init__`` counts where something is imported from it, not where it only stands above a module. The configuration's code
-    never counts, for its values do.
+    never counts, for its values do. Raises ``ModuleNotFoundError`` for a module that does not exist: its digest would never change.
     """
+    for module in (*modules, *without):
+        if _source_of(f"{PACKAGE.name}.{module}") is None:
+            raise ModuleNotFoundError(f"{PACKAGE.name}.{module} has no source below {PACKAGE}")
     left_out = tuple(f"{PACKAGE.name}.{module}." for module in (*_BY_RESULT, *without))
     pending = [f"{PACKAGE.name}.{module}" for module in modules]
     found: dict[str, Path] = {}
