@@ -38,7 +38,7 @@ dry-run: .venv/runtime ## what each study would run, counted
 	@for study in $(basename $(notdir $(wildcard config/studies/*.yaml))); do \
 		echo "== $$study"; \
 		$(SNAKEMAKE) --dry-run --quiet host rules --config study=$$study > .dry-run 2>&1 || { cat .dry-run; rm .dry-run; exit 1; }; \
-		sed -n '/^job  /,/^total /p;/^Nothing to be done/p' .dry-run; \
+		sed -n '/^job  /,/^total /p;/^total /q;/^Nothing to be done/p' .dry-run; \
 	done; rm -f .dry-run
 
 format: .venv/development ## write the code as `make check` wants it

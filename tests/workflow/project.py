@@ -1,0 +1,85 @@
+"""A copy of the project in which tests run Snakemake, and what a run or dry run of it said."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PARTS = ("Snakefile", "config", "envs", "profiles", "slurm", "workflow")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job of a dry run: its rule, its first output and why it runs."""
+
+    rule: str
+    output: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Project:
+    """A folder with the project's files, and with results of its own."""
+
+    folder: Path
+
+    def run(self, *arguments: str, cores: int = 2) -> subprocess.CompletedProcess[str]:
+        """``snakemake`` with the profile that it finds; its two streams come back as one text in ``stdout``."""
+        command = [sys.executable, "-m", "snakemake", "--cores", str(cores), *arguments]
+        return subprocess.run(
+            command, cwd=self.folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
+        )
+
+    def make(self, *arguments: str) -> None:
+        """Run, and fail with everything that was said if that does not end well."""
+        done = self.run(*arguments)
+        assert done.returncode == 0, done.stdout
+
+    def jobs(self, *arguments: str) -> list[Job]:
+        """The jobs of a dry run, targets without files of their own left out."""
+        done = self.run("--dry-run", *arguments)
+        assert done.returncode == 0, done.stdout
+        found = []
+        for block in re.split(r"^(?:local)?rule ", done.stdout, flags=re.MULTILINE)[1:]:
+            output = re.search(r"^    output: (\S+?),?(?:\s|$)", block, flags=re.MULTILINE)
+            reason = re.search(r"^    reason: (.*)$", block, flags=re.MULTILINE)
+            if output:
+                found.append(Job(block[: block.index(":")], output[1], reason[1] if reason else ""))
+        return found
+
+    def rerun(self, *arguments: str) -> set[str]:
+        """The first outputs of the jobs of a dry run."""
+        return {job.output for job in self.jobs(*arguments)}
+
+    def append(self, path: str, text: str) -> None:
+        with (self.folder / path).open("a", encoding="utf-8") as file:
+            file.write(text)
+
+    def replace(self, path: str, old: str, new: str) -> None:
+        text = (self.folder / path).read_text(encoding="utf-8")
+        assert old in text, f"{path} does not hold {old!r}"
+        (self.folder / path).write_text(text.replace(old, new), encoding="utf-8")
+
+    def copy(self, folder: Path) -> Project:
+        """The same files and results elsewhere, times included, so that nothing is out of date there."""
+        shutil.copytree(self.folder, folder, symlinks=True)
+        return Project(folder)
+
+
+def new_project(folder: Path) -> Project:
+    """The project's own files without any results."""
+    folder.mkdir(parents=True)
+    for name in PARTS:
+        source = ROOT / name
+        if source.is_symlink():
+            (folder / name).symlink_to(source.readlink())
+        elif source.is_dir():
+            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+        else:
+            shutil.copy2(source, folder / name)
+    return Project(folder)

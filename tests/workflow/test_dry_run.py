@@ -1,0 +1,117 @@
+"""What the graph says it would run, for every study, and what it says about names that do not exist."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.workflow.project import ROOT, Project
+from tokencredit.analysis.plan import planned
+from tokencredit.config import Config, EmbeddedModel
+
+CONFIG = Config(ROOT / "config")
+pytestmark = pytest.mark.workflow
+
+
+def expected_jobs(name: str) -> dict[str, int]:
+    """Jobs by rule, counted from the configuration."""
+    study = CONFIG.study(name)
+    shown = planned(study)
+    tested = {benchmark.dataset for benchmark in study.benchmarks.values()}
+    used = {*tested, *study.training.datasets, CONFIG.benchmarks[study.training.curve.benchmark].dataset}
+    embedded = sum(isinstance(CONFIG.models[model], EmbeddedModel) for model in study.model_names)
+    counts = {
+        "prepare": len(used),
+        "overlap": len(study.training.datasets) * len(tested),
+        "pretrain": embedded,
+        "fetch": len(study.model_names) - embedded,
+        "audit": len(study.benchmarks),
+        "train": len(study.methods) * len(study.training.seeds),
+        "generate": len(study.rows) * len(study.benchmarks),
+        "grade": len(study.rows) * len(study.benchmarks),
+        "score": len(study.rows),
+        "table": len(shown["tables"]),
+        "figure": len(shown["figures"]),
+        "report": 1,
+    }
+    return {rule: count for rule, count in counts.items() if count}
+
+
+@pytest.mark.parametrize("study", CONFIG.study_names)
+def test_every_study_has_its_jobs_and_says_so_fast(fresh: Project, study: str) -> None:
+    started = time.monotonic()
+    jobs = fresh.jobs("--config", f"study={study}")
+    assert time.monotonic() - started < 10
+    assert Counter(job.rule for job in jobs) == expected_jobs(study)
+
+
+def test_a_cell_is_asked_for_by_its_path_whatever_the_study(fresh: Project) -> None:
+    jobs = fresh.jobs("results/paper-7b/runs/eapo/seed1/run.json")
+    assert [job.output for job in jobs if job.rule == "train"] == ["results/paper-7b/runs/eapo/seed1/run.json"]
+    assert {job.rule for job in jobs} == {"prepare", "fetch", "audit", "train"}
+
+
+def test_the_slurm_profile_works_as_typed(fresh: Project) -> None:
+    done = fresh.run("--profile", "slurm", "-n")
+    assert done.returncode == 0, done.stdout
+    assert f"train          {expected_jobs('paper-7b')['train']}" in done.stdout
+
+
+def test_one_cell_on_one_machine_needs_no_flag(fresh: Project) -> None:
+    """The default profile is found, with the triggers that keep training from running again."""
+    profile = (fresh.folder / "profiles/default/config.v9+.yaml").read_text()
+    assert "rerun-triggers: [mtime, params, input]" in profile
+    assert "Using workflow specific profile profiles/default" in fresh.run("-n").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--config", "study=tyo"], "config/studies/tyo.yaml: no such study; allowed: "),
+        (["results/tyo/runs/eapo/seed0/run.json"], "config/studies/tyo.yaml: no such study; allowed: "),
+        (["results/toy/runs/eap/seed0/run.json"], "did you mean 'eapo"),
+        (["results/toy/runs/eapo/seed7/run.json"], "is not a row of study toy"),
+        (["results/toy/runs/base/seed0/run.json"], "it has no training run"),
+        (["results/toy/eval/base/seed0/aime24/grades.parquet"], "aime24 is not a benchmark of study toy"),
+        (["results/toy/tables/table7.csv"], "table7 is not a table or figure of study toy"),
+        (["results/data/gsm9k/problems.parquet"], "gsm9k is not a data set"),
+    ],
+)
+def test_an_unknown_name_is_one_sentence(fresh: Project, arguments: list[str], sentence: str) -> None:
+    done = fresh.run(*arguments)
+    assert done.returncode != 0
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("error: ")]
+    assert sentence in line
+    assert "Traceback" not in done.stdout
+    assert not (fresh.folder / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new", "sentence"),
+    [
+        ("config/studies/toy.yaml", "  steps:", "  stepz:", "unknown key"),
+        ("config/studies/toy.yaml", "methods: [grpo,", "methods: [gpro,", "did you mean 'grpo'?"),
+        ("config/methods.yaml", "credit: eapo\n", "credit: eapoo\n", "did you mean 'eapo'?"),
+        ("config/benchmarks.yaml", "samples: 16", "samples: 0", "samples = 0"),
+        ("config/models.yaml", "models:", "models: [", "is not valid YAML"),
+    ],
+)
+def test_a_wrong_configuration_runs_nothing(project: Project, path: str, old: str, new: str, sentence: str) -> None:
+    project.replace(path, old, new)
+    done = project.run()
+    assert done.returncode != 0
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("error: ")]
+    assert path in line
+    assert sentence in line
+    assert not (project.folder / "results").exists()
+
+
+def test_every_rule_says_what_it_needs() -> None:
+    """A log, measured usage, resources, threads, an environment and, for what is computed, the code behind it."""
+    for path in sorted(Path(ROOT, "workflow/rules").glob("*.smk")):
+        for block in path.read_text(encoding="utf-8").split("\nrule ")[1:]:
+            for part in ("log:", "benchmark:", "params:", "threads:", "resources:", "conda:", "shell:", "code="):
+                assert part in block, f"{path.name}: rule {block.split(':')[0]} has no {part}"

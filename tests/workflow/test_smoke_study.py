@@ -1,0 +1,116 @@
+"""The smoke study from nothing to its report; what runs again after a change, and what does not."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.workflow.project import ROOT, Project
+from tokencredit.graph import Graph
+
+pytestmark = pytest.mark.workflow
+SMOKE = ("--config", "study=smoke")
+CELLS = ("grpo", "eapo", "phr", "eapo-without-nhr")
+
+
+def run_of(cell: str) -> str:
+    return f"results/smoke/runs/{cell}/seed0/run.json"
+
+
+def trainings(jobs: set[str]) -> set[str]:
+    return {output for output in jobs if output.endswith("/run.json")}
+
+
+def test_everything_is_made_and_then_nothing_is_left_to_do(finished: Project) -> None:
+    for target in Graph(ROOT / "config", asked="smoke").targets("smoke"):
+        assert (finished.folder / target).stat().st_size > 0
+    assert finished.rerun(*SMOKE) == set()
+
+
+def test_every_job_left_a_log_and_its_usage(finished: Project) -> None:
+    logs = finished.folder / "results/logs"
+    assert sorted(path.name for path in (logs / "train/smoke/eapo").iterdir()) == ["seed0.log", "seed0.usage.jsonl"]
+    assert all(Path(f"{str(log)[: -len('.log')]}.usage.jsonl").exists() for log in logs.rglob("*.log"))
+
+
+def test_an_unchanged_file_that_was_touched_runs_nothing(done: Project) -> None:
+    for path in ("data/toy-train/problems.parquet", "models/embedded-smoke/model.json", "smoke/audit/toy-tier1.json"):
+        (done.folder / "results" / path).touch()
+    (done.folder / run_of("eapo")).touch()
+    assert done.rerun(*SMOKE) == set()
+
+
+def test_editing_a_figure_draws_it_again_and_trains_nothing(done: Project) -> None:
+    done.append("workflow/tokencredit/analysis/figures/figure4.py", "\n# edited\n")
+    assert done.rerun(*SMOKE) == {"results/smoke/figures/figure4.pdf", "results/smoke/report.html"}
+
+
+def test_editing_the_loss_trains_every_cell_again_from_the_same_base(done: Project) -> None:
+    done.append("workflow/tokencredit/policy/loss.py", "\n# edited\n")
+    jobs = done.jobs(*SMOKE)
+    assert trainings({job.output for job in jobs}) == {run_of(cell) for cell in CELLS}
+    assert not {"prepare", "pretrain", "audit", "overlap"} & {job.rule for job in jobs}
+    assert not any("/eval/base/" in job.output for job in jobs)
+
+
+def test_editing_one_credit_function_trains_its_cells_only(done: Project) -> None:
+    done.append("workflow/tokencredit/credit/eapo.py", "\n# edited\n")
+    assert trainings(done.rerun(*SMOKE)) == {run_of("eapo"), run_of("eapo-without-nhr")}
+
+
+def test_changing_a_method_trains_its_cells_only(done: Project) -> None:
+    done.replace("config/methods.yaml", "params: {alpha: 0.2, phi: 2.0}", "params: {alpha: 0.25, phi: 2.0}")
+    assert trainings(done.rerun(*SMOKE)) == {run_of("eapo"), run_of("eapo-without-nhr")}
+
+
+def test_changing_the_sampling_of_the_evaluation_trains_nothing(done: Project) -> None:
+    done.replace("config/studies/smoke.yaml", "  seed: 0\n", "  seed: 1\n")
+    rules = {job.rule for job in done.jobs(*SMOKE)}
+    assert "generate" in rules
+    assert not {"train", "pretrain", "prepare", "audit"} & rules
+
+
+def test_changing_a_title_trains_nothing(done: Project) -> None:
+    done.replace("config/methods.yaml", "title: EAPO\n", "title: EAPO (v1)\n")
+    assert {job.rule for job in done.jobs(*SMOKE)} == {"table", "figure", "report"}
+
+
+def test_forcing_one_cell_runs_it_and_what_depends_on_it(done: Project) -> None:
+    forced = ("--forcerun", run_of("eapo"))
+    jobs = done.jobs(*SMOKE, *forced)
+    assert trainings({job.output for job in jobs}) == {run_of("eapo")}
+    assert {job.rule for job in jobs} == {"train", "generate", "grade", "score", "table", "figure", "report"}
+    evaluated = [job.output for job in jobs if job.rule in ("generate", "grade", "score")]
+    assert all(output.startswith("results/smoke/eval/eapo/seed0/") for output in evaluated)
+
+
+def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been_killed(finished: Project, done: Project) -> None:
+    target = run_of("grpo")
+    run = (done.folder / target).parent
+    expected = (run / "metrics.jsonl").read_bytes()
+    subprocess.run(["rm", "-r", str(run)], check=True)
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", target]
+    started = subprocess.Popen(
+        command, cwd=done.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    deadline = time.monotonic() + 120
+    while not list(run.glob("work/*/checkpoints/step-*")):
+        assert time.monotonic() < deadline, "no checkpoint was written"
+        assert started.poll() is None, "the run ended before it could be killed"
+        time.sleep(0.005)
+    os.killpg(started.pid, signal.SIGKILL)
+    started.wait()
+    assert not (done.folder / target).exists()
+    kept = sorted(path.name for path in run.glob("work/*/checkpoints/step-*"))
+
+    done.make("--unlock", target)
+    done.make(target)
+    assert kept
+    assert (run / "metrics.jsonl").read_bytes() == expected
+    assert not (run / "work").exists()
