@@ -1,0 +1,74 @@
+"""Command line of grading: ``grade`` generations, ``audit`` the grader on a benchmark."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tokencredit import cli, files
+from tokencredit.errors import UserError
+from tokencredit.grading.pool import TIMEOUT, GradingPool, available_cores
+
+app = cli.new_app("Grade responses, and audit the grader.")
+
+ProblemsOption = Annotated[Path, typer.Option(help="problems.parquet of the benchmark's data set.")]
+WorkersOption = Annotated[int | None, typer.Option(help="Grading processes; by default one per core.", min=1)]
+TimeoutOption = Annotated[float, typer.Option(help="Seconds of wall time per answer.")]
+
+
+@app.command()
+def grade(
+    generations: Annotated[Path, typer.Option(help="generations.parquet.")],
+    problems: ProblemsOption,
+    out: Annotated[Path, typer.Option(help="grades.parquet to write.")],
+    workers: WorkersOption = None,
+    timeout: TimeoutOption = TIMEOUT,
+) -> None:
+    """Grade every response of a table of generations: right, wrong or ungraded."""
+    from tokencredit.grading.table import grade_generations
+
+    with GradingPool(workers or available_cores(), timeout) as pool:
+        table, metadata = grade_generations(generations, problems, pool)
+    files.write_parquet(out, table, metadata)
+    counts = table["outcome"].value_counts()
+    print(", ".join(f"{outcome} {counts.get(outcome, 0)}" for outcome in ("right", "wrong", "ungraded")))
+    cli.made([out])
+
+
+@app.command()
+def audit(
+    problems: ProblemsOption,
+    benchmark: Annotated[str, typer.Option(help="Name of the benchmark, for the report.")],
+    out: Annotated[Path, typer.Option(help="JSON file to write if the audit passes.")],
+    workers: WorkersOption = None,
+    timeout: TimeoutOption = TIMEOUT,
+) -> None:
+    """Every gold must be graded right and every junk answer not; else the findings go beside OUT and this fails."""
+    from tokencredit.grading.audit import audit as audit_benchmark
+    from tokencredit.records import problems_from
+
+    table = files.read_parquet(problems, ["problem_id", "problem", "answer"])
+    if table.empty:
+        raise UserError(f"{problems}: has no problems, so there is nothing to audit the grader on.")
+    with GradingPool(workers or available_cores(), timeout) as pool:
+        findings = audit_benchmark(problems_from(table), benchmark, pool)
+    failed = out.with_suffix(".failed.json")
+    if not findings["passed"]:
+        files.write_json(failed, findings)
+        raise UserError(
+            f"the grader audit failed on {benchmark}: {findings['gold_right']} of {findings['gold_total']} golds are graded right, and "
+            f"{findings['junk_right']} of {findings['junk_total']} junk answers; all and none are allowed. Findings: {failed}."
+        )
+    failed.unlink(missing_ok=True)
+    files.write_json(out, findings)
+    print(
+        f"{benchmark}: {findings['gold_right']} of {findings['gold_total']} golds right ({findings['gold_as_text']} compared as text), "
+        f"{findings['junk_right']} of {findings['junk_total']} junk answers right"
+    )
+    cli.made([out])
+
+
+if __name__ == "__main__":
+    cli.run(app)

@@ -1,0 +1,126 @@
+"""Whether an answer equals the gold, by Math-Verify. Imported by workers only: SymPy costs a second, and any call here may never return.
+
+Model output is never run as code. Two things see to it. The answer goes to the LaTeX grammar alone, never to Math-Verify's extraction
+from plain expressions, which evaluates them as Python. And where SymPy itself would evaluate a string (it does so for every numeral
+that the grammar found), `forbid_evaluation` puts a reader of single numerals and names that can do nothing else.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from functools import lru_cache
+from typing import Any
+
+import sympy
+import sympy.parsing.sympy_parser
+from latex2sympy2_extended.math_normalization import NormalizationConfig, normalize_latex
+from math_verify.grader import verify
+from math_verify.parser import parse_latex_cached
+
+from tokencredit.grading.extract import gold_answer
+from tokencredit.grading.rewrite import folded, keep_last_letter, rewrite
+
+Verdict = tuple[str, str | None]
+
+# Two numbers that agree to six decimals are equal to Math-Verify, and 2e-19 and 1e-27 do. They must agree to four digits as well.
+RELATIVE = 1e-4
+
+_NORMALIZATION = NormalizationConfig(
+    basic_latex=True, units=True, malformed_operators=True, nits=True, boxed="none", equations=False
+)
+_INTEGER = re.compile(r"[+-]?[0-9]+")
+_DECIMAL = re.compile(r"[+-]?(?:[0-9]+\.[0-9]*|\.[0-9]+)")
+
+
+class UnreadableError(Exception):
+    """The text is not mathematics that the parser knows, or has no value (1/0)."""
+
+
+def forbid_evaluation() -> None:
+    """From now on, in this process, SymPy reads strings as a numeral, a name or not at all, where it would run them as Python."""
+    sympy.parsing.sympy_parser.parse_expr = _literal
+
+
+def _literal(text: str, *_: Any, **__: Any) -> sympy.Expr:
+    text = text.strip()
+    if _INTEGER.fullmatch(text):
+        return sympy.Integer(int(text))
+    if _DECIMAL.fullmatch(text):
+        return sympy.Float(text)
+    if text.isidentifier():  # SymPy's own, such as the names of its units
+        return sympy.Symbol(text)
+    raise UnreadableError(f"{text[:80]!r} is neither a numeral nor a name")
+
+
+def judge(gold: str, answer: str) -> Verdict:
+    """Outcome and reason for an extracted answer. Order matters to Math-Verify: the gold comes first."""
+    gold = gold_answer(gold)
+    if not gold:
+        return "ungraded", "the gold answer is empty"
+    gold_latex, answer_latex = keep_last_letter(rewrite(gold), rewrite(answer))
+    try:
+        expected = read(gold_latex)
+    except UnreadableError:
+        if folded(gold) == folded(answer):
+            return "right", "compared as text: the gold cannot be read as mathematics"
+        return "ungraded", "the gold cannot be read as mathematics, and the answer's text differs from it"
+    try:
+        given = read(answer_latex)
+    except UnreadableError:
+        return "ungraded", "the boxed answer cannot be read as mathematics"
+    equal = verify(expected, given, timeout_seconds=None, raise_on_error=True) and _same_size(expected, given)
+    return ("right" if equal else "wrong"), None
+
+
+@lru_cache(maxsize=4096)
+def read(text: str) -> Any:
+    """The SymPy value of a rewritten answer, which is not evaluated yet. Raises ``UnreadableError``."""
+    latex = normalize_latex(text, config=_NORMALIZATION)
+    if not latex:
+        raise UnreadableError("nothing is left of it")
+    try:
+        value = parse_latex_cached(latex)
+    # The grammar, its visitor and SymPy raise whatever they meet in a text that they were not made for: all of it means unreadable.
+    except Exception as error:
+        raise UnreadableError(str(error)) from error
+    if value is None or _has_no_value(value):
+        raise UnreadableError("it has no value")
+    return value
+
+
+def _has_no_value(value: Any) -> bool:
+    """A ratio with zero, such as 1/0 or the time 12:00, which would equal every other."""
+    if not isinstance(value, sympy.Basic):
+        return False
+    return any(
+        isinstance(power, sympy.Pow) and power.exp.is_negative and power.base.is_zero
+        for power in value.atoms(sympy.Pow)
+    ) or bool(value.has(sympy.zoo, sympy.nan))
+
+
+def _same_size(expected: Any, given: Any) -> bool:
+    """False if both are numbers of different size by more than ``RELATIVE``. Nothing is said of anything else."""
+    a, b = _number(expected), _number(given)
+    if a is None or b is None:
+        return True
+    # The percent sign may be missing on one side: 10 % is 10 and 0.1 to Math-Verify.
+    return any(
+        abs(a * factor - b) <= RELATIVE * max(abs(a * factor), abs(b)) for factor in (1, 100, sympy.Rational(1, 100))
+    )
+
+
+def _number(value: Any) -> sympy.Number | None:
+    """The value as a real number with its digits, or None for everything else and where cancellation left no digit."""
+    if isinstance(value, sympy.Eq):
+        value = value.rhs
+    if not isinstance(value, sympy.Expr) or value.free_symbols:
+        return None
+    number = value.doit().evalf(20)
+    if not number.is_Number or not number.is_finite or getattr(number, "_prec", 53) == 1:
+        return None
+    return number
+
+
+logging.getLogger("math_verify").setLevel(logging.CRITICAL)
+logging.getLogger("latex2sympy2_extended").setLevel(logging.CRITICAL)

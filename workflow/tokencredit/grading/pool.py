@@ -1,0 +1,270 @@
+"""Grading in processes that can be killed: exactly one grade per pair, in order, whatever the answers do.
+
+A worker is a separate interpreter behind two pipes. The limit is wall time, kept by the parent: no signal handler is involved, so it works
+in any thread and beside PyTorch's. A worker that exceeds it, or dies, is killed and replaced, and its answer is ungraded.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import json
+import os
+import selectors
+import subprocess
+import sys
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Self
+
+from tokencredit.errors import UserError
+from tokencredit.grading import worker
+from tokencredit.grading.extract import MAX_ANSWER, extract_answer
+
+GRADER = f"math-verify {metadata.version('math-verify')}"
+
+TIMEOUT = 10.0  # seconds of wall time per answer; a usual one takes milliseconds
+MEMORY = 2 * 2**30  # bytes of address space per worker
+START_TIMEOUT = 120.0  # seconds until a worker has imported SymPy
+MEMORY_OF_GRADES = 100_000  # pairs whose grade a pool remembers
+
+_SOURCES = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Grade:
+    """The verdict on one response.
+
+    ``outcome``: "right", "wrong" or "ungraded". ``answer``: the text in the box, None if there is none. ``reason``: a sentence, always
+    there for "ungraded"; for the others only where it says more than the outcome.
+    """
+
+    outcome: str
+    answer: str | None
+    reason: str | None
+
+
+class GradingPool:
+    """Workers that stay alive between calls. A context manager; nothing is started before the first answer that needs a worker.
+
+    Verdicts on equal (gold, answer) pairs are remembered, the last ``MEMORY_OF_GRADES`` of them. May be used from any thread; calls
+    from several threads take turns.
+    """
+
+    def __init__(self, workers: int = 1, timeout: float = TIMEOUT, memory: int = MEMORY) -> None:
+        """``workers``: processes; ``timeout``: seconds of wall time per answer; ``memory``: bytes of address space per worker."""
+        if workers < 1 or timeout <= 0:
+            raise UserError(
+                f"grading needs at least 1 worker and a timeout above 0 seconds; workers = {workers}, timeout = {timeout}."
+            )
+        self.workers, self.timeout, self.memory = workers, timeout, memory
+        self._idle: list[_Worker] = []
+        self._known: OrderedDict[tuple[str, str], tuple[str, str | None]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End all workers. The pool may be used again; it then starts new ones."""
+        with self._lock:
+            while self._idle:
+                self._idle.pop().kill()
+
+    def grade(self, gold: str, response: str) -> Grade:
+        return self.grade_many([(gold, response)])[0]
+
+    def grade_many(self, pairs: Iterable[tuple[str, str]], progress: bool = False) -> list[Grade]:
+        """One grade per (gold, response), in order. ``progress`` shows a bar on standard error."""
+        pairs = list(pairs)
+        extractions = [extract_answer(response) for _, response in pairs]
+        keys = [
+            (gold, extraction.answer)
+            if extraction.answer is not None and len(extraction.answer) <= MAX_ANSWER
+            else None
+            for (gold, _), extraction in zip(pairs, extractions, strict=True)
+        ]
+        with self._lock:
+            wanted = [key for key in dict.fromkeys(keys) if key is not None]
+            verdicts = {key: self._known[key] for key in wanted if key in self._known}
+            verdicts |= self._judge([key for key in wanted if key not in verdicts], progress)
+            self._remember(verdicts)
+        return [
+            Grade(verdicts[key][0], extraction.answer, verdicts[key][1])
+            if key is not None
+            else _without_worker(extraction)
+            for key, extraction in zip(keys, extractions, strict=True)
+        ]
+
+    def _remember(self, verdicts: dict[tuple[str, str], tuple[str, str | None]]) -> None:
+        for key, verdict in verdicts.items():
+            self._known[key] = verdict
+            self._known.move_to_end(key)
+        while len(self._known) > MEMORY_OF_GRADES:
+            self._known.popitem(last=False)
+
+    def _judge(self, keys: Sequence[tuple[str, str]], progress: bool) -> dict[tuple[str, str], tuple[str, str | None]]:
+        """Verdicts of the workers on different pairs."""
+        verdicts: dict[tuple[str, str], tuple[str, str | None]] = {}
+        pending = deque(keys)
+        busy: list[_Worker] = []
+        with _bar(len(keys) if progress else 0) as advance, contextlib.ExitStack() as on_error:
+            on_error.callback(lambda: [worker.kill() for worker in busy])
+            while pending or busy:
+                while pending and len(busy) < self.workers:
+                    ready = self._idle.pop() if self._idle else _Worker(self.timeout, self.memory)
+                    ready.send(pending.popleft())
+                    busy.append(ready)
+                for done in _wait(busy):
+                    busy.remove(done)
+                    key, verdict, alive = done.take()
+                    verdicts[key] = verdict
+                    advance(1)
+                    if alive:
+                        self._idle.append(done)
+        return verdicts
+
+
+def _without_worker(extraction: Any) -> Grade:
+    if extraction.answer is None:
+        return Grade("wrong", None, extraction.reason)
+    length = len(extraction.answer)
+    return Grade(
+        "ungraded",
+        extraction.answer[:MAX_ANSWER],
+        f"the boxed answer has {length} characters; at most {MAX_ANSWER} are read",
+    )
+
+
+class _Worker:
+    """One process and the pair that it is at."""
+
+    def __init__(self, timeout: float, memory: int) -> None:
+        self.timeout = timeout
+        command = f"from {worker.__name__} import serve; serve({float(timeout)!r}, {int(memory)!r})"
+        path = os.pathsep.join(filter(None, [str(_SOURCES), os.environ.get("PYTHONPATH")]))
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-c", command],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=os.environ | {"PYTHONPATH": path},
+            bufsize=0,
+            start_new_session=True,  # Ctrl-C is for the parent
+        )
+        self._buffer = b""
+        self._started = False
+        self._key: tuple[str, str] | None = None
+        self._verdict: tuple[str, str | None] | None = None
+        self.deadline = time.monotonic() + START_TIMEOUT
+
+    @property
+    def fileno(self) -> int:
+        return self._process.stdout.fileno()
+
+    def send(self, key: tuple[str, str]) -> None:
+        """Hand over a pair. A line is shorter than a pipe's buffer, so this never blocks; a dead worker is noticed when it is read."""
+        self._key, self._verdict = key, None
+        if self._started:
+            self.deadline = time.monotonic() + self.timeout
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(json.dumps(key).encode() + b"\n")
+
+    def read(self) -> bool:
+        """Read what has come; True if the pair is settled."""
+        received = os.read(self.fileno, 65536)
+        if not received:
+            self._fail(f"the grading process died ({_ending(self._process.wait())})")
+            return True
+        self._buffer += received
+        while b"\n" in self._buffer:
+            line, _, self._buffer = self._buffer.partition(b"\n")
+            if self._started:
+                self._verdict = tuple(json.loads(line))
+                return True
+            self._started = True
+            self.deadline = time.monotonic() + self.timeout
+        return False
+
+    def expire(self) -> None:
+        self._fail(f"grading took longer than {self.timeout:g} s")
+
+    def _fail(self, reason: str) -> None:
+        self.kill()
+        if not self._started:
+            raise RuntimeError(f"a grading process did not start: {reason}; what it printed stands above.")
+        self._verdict = ("ungraded", reason)
+
+    def take(self) -> tuple[tuple[str, str], tuple[str, str | None], bool]:
+        """The pair, its verdict, and whether the worker lives on."""
+        return self._key, self._verdict, self._process.returncode is None
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._process.stdin.close()
+        self._process.stdout.close()
+
+
+def _wait(busy: list[_Worker]) -> list[_Worker]:
+    """Workers whose pair is settled, by a reply, a death or the limit. May be none yet."""
+    with selectors.DefaultSelector() as selector:
+        for worker_ in busy:
+            selector.register(worker_.fileno, selectors.EVENT_READ, worker_)
+        ready = selector.select(max(0.0, min(worker_.deadline for worker_ in busy) - time.monotonic()))
+    done = [key.data for key, _ in ready if key.data.read()]
+    now = time.monotonic()
+    for worker_ in busy:
+        if worker_ not in done and now >= worker_.deadline:
+            worker_.expire()
+            done.append(worker_)
+    return done
+
+
+def _ending(status: int) -> str:
+    return f"signal {-status}" if status < 0 else f"exit status {status}"
+
+
+@contextlib.contextmanager
+def _bar(total: int) -> Any:
+    if not total:
+        yield lambda _: None
+        return
+    from tqdm import tqdm
+
+    with tqdm(total=total, desc="grading", unit="answer") as bar:
+        yield bar.update
+
+
+def available_cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def grade_many(
+    pairs: Iterable[tuple[str, str]], workers: int | None = None, timeout: float = TIMEOUT, progress: bool = False
+) -> list[Grade]:
+    """One grade per (gold, response), in order, from a pool of its own. ``workers``: processes, by default one per core."""
+    with GradingPool(workers or available_cores(), timeout) as pool:
+        return pool.grade_many(pairs, progress)
+
+
+_single: GradingPool | None = None
+_single_lock = threading.Lock()
+
+
+def grade(gold: str, response: str) -> Grade:
+    """The grade of one response. As safe as `grade_many`: it goes through a pool of one worker that is kept until the interpreter ends."""
+    global _single
+    with _single_lock:
+        if _single is None:
+            _single = GradingPool(workers=1)
+            atexit.register(_single.close)
+    return _single.grade(gold, response)
