@@ -144,7 +144,7 @@ def test_printed_numbers_stand_beside_the_same_model() -> None:
 
 def test_printed_curves_are_drawn_on_the_same_model() -> None:
     store = Store(load_study(REAL_CONFIG, "paper-quadrants"), Path("none"))
-    fig, axes = style.figure(2, 2)
+    _, axes = style.figure(2, 2)
     importlib.import_module("tokencredit.analysis.figures.figure2")._printed(store, list(axes.flat))
     assert [len(axis.lines) for axis in axes.flat] == [5, 4, 4, 4]
     _, axes = style.figure(1, 1)
