@@ -16,10 +16,10 @@ rule audit:
     resources:
         **resources_of("light"),
     params:
-        code=digest("grading.pool"),
+        code=digest("grading.audit"),
     shell:
         "python -m tokencredit.grading audit --benchmark {wildcards.benchmark} --problems {input.problems} --out {output}"
-        " > {log} 2>&1"
+        " --workers {threads} > {log} 2>&1"
 
 
 rule generate:
@@ -64,10 +64,10 @@ rule grade:
     resources:
         **resources_of("light"),
     params:
-        code=digest("grading.pool"),
+        code=digest("grading.table"),
     shell:
         "python -m tokencredit.grading grade --generations {input.generations} --problems {input.problems}"
-        " --out {output} > {log} 2>&1"
+        " --out {output} --workers {threads} > {log} 2>&1"
 
 
 rule score:
