@@ -16,9 +16,9 @@ from typing import Any, Protocol
 
 from tokencredit.analysis import plan
 from tokencredit.config import Config, EmbeddedModel, FileDataset, JobResources, Row
-from tokencredit.credit import METHODS
 from tokencredit.errors import UserError
 from tokencredit.provenance import code_digest
+from tokencredit.train import training_code
 
 
 class Wildcards(Protocol):
@@ -103,8 +103,7 @@ class Graph:
 
     def training_code(self, w: Wildcards) -> str:
         """The trainer and the file of the cell's own credit function, not of the others."""
-        credit = self.study(w.study).methods[self._run(w).name].credit
-        return digest("train.__main__", METHODS[credit].module)
+        return training_code(self.study(w.study).methods[self._run(w).name].credit)
 
     # ---------------------------------------------------------------- evaluation
 

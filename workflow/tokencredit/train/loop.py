@@ -32,10 +32,10 @@ from tokencredit.errors import UserError
 from tokencredit.grading import GradingPool
 from tokencredit.policy import Scorer, Sequence
 from tokencredit.prompts import encode_prompts
-from tokencredit.provenance import code_digest, environment
+from tokencredit.provenance import environment
 from tokencredit.records import Problem, Request, problems_from
 from tokencredit.seeds import derive_seed
-from tokencredit.train import checkpoint, metrics
+from tokencredit.train import checkpoint, metrics, training_code
 from tokencredit.train.checkpoint import Progress
 from tokencredit.train.recorder import Recorder
 from tokencredit.train.rollouts import Prompts, RolloutBatch, Sampler
@@ -64,11 +64,6 @@ class Cell:
             "code": training_code(self.study.methods[self.name].credit),
             **{f"data {path.parent.name}": files.sha256(path) for path in [*self.data, self.curve_data]},
         }
-
-
-def training_code(credit: str) -> str:
-    """The digest of the code behind one cell: the trainer, and the file of its own credit method (not of the others)."""
-    return code_digest("train.__main__", METHODS[credit].module)
 
 
 @dataclass
