@@ -46,6 +46,7 @@ def audit(
     timeout: TimeoutOption = TIMEOUT,
 ) -> None:
     """Every gold must be graded right and every junk answer not; else the findings go beside OUT and this fails."""
+    from tokencredit.grading.audit import MAX_TEXT_SHARE
     from tokencredit.grading.audit import audit as audit_benchmark
     from tokencredit.records import problems_from
 
@@ -59,7 +60,8 @@ def audit(
         files.write_json(failed, findings)
         raise UserError(
             f"the grader audit failed on {benchmark}: {findings['gold_right']} of {findings['gold_total']} golds are graded right, and "
-            f"{findings['junk_right']} of {findings['junk_total']} junk answers; all and none are allowed. Findings: {failed}."
+            f"{findings['junk_right']} of {findings['junk_total']} junk answers; all and none are allowed. "
+            f"{findings['gold_as_text']} golds were compared as text; at most {MAX_TEXT_SHARE:.0%} may be. Findings: {failed}."
         )
     failed.unlink(missing_ok=True)
     files.write_json(out, findings)

@@ -2,7 +2,7 @@ r"""Which part of a response is its answer.
 
 1. The reasoning is cut: only what follows the last ``</think>`` counts. A ``<think>`` without its end means that there is no answer yet.
 2. The last ``\boxed{…}`` (or ``\fbox{…}``) whose braces balance is the answer. ``\{`` and ``\}`` are signs, not braces.
-3. *Adjacent* boxes, with nothing but commas, "and", "or", dollar signs or space between them, are one answer of several parts, joined by
+3. *Adjacent* boxes, with nothing but commas, "and", "or", math delimiters or space between them, are one answer of several parts, joined by
    commas: ``\boxed{1}, \boxed{2}`` is the set {1, 2}, so that naming two candidates does not pass for naming the right one. Boxes with
    anything else between them are separate answers: the last counts.
 
@@ -22,7 +22,7 @@ OPEN_REASONING = "the reasoning (<think>) does not end"
 
 _OPEN, _CLOSE = "<think>", "</think>"
 _TOKEN = re.compile(r"\\+(?:boxed|fbox)\s*\{|\\.|[{}]", re.DOTALL)
-_BETWEEN_PARTS = re.compile(r"(?:\s|,|;|\$|\\[ ,;:]|\\q?quad|\\text\{\s*(?:and|or)\s*\}|\band\b|\bor\b)*")
+_BETWEEN_PARTS = re.compile(r"(?:\s|,|;|\$|\\[ ,;:()\[\]]|\\q?quad|\\text\{\s*(?:and|or)\s*\}|\band\b|\bor\b)*")
 
 
 class Extraction(NamedTuple):

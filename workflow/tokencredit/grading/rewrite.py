@@ -39,8 +39,8 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"_\s*\\(odot|oplus|max|min|infty)(?![A-Za-z])", r"_{\1}"),
         # `\gamma` reads as the gamma function of what follows: `2\gamma+1` is 3.
         (r"\\gamma(?![A-Za-z])", r"\\mathcal{g}"),
-        # An index makes E a name and not the constant, which the parser does not see: `E_{0}`.
-        (r"(?<![\\A-Za-z])E\s*_", r"\\mathcal{E}_"),
+        # An index makes E and I names and not the constants, which the parser does not see: `E_{0}`.
+        (r"(?<![\\A-Za-z])([EI])\s*_", r"\\mathcal{\1}_"),
     )
 )
 

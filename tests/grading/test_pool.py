@@ -1,0 +1,232 @@
+"""The pool: one grade per pair in order, whatever the answers or the workers do."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from tokencredit.errors import UserError
+from tokencredit.grading import Grade, GradingPool, grade, grade_many
+from tokencredit.grading import pool as pool_module
+
+WORKFLOW = Path(pool_module.__file__).parents[2]
+ENDLESS = r"\boxed{10^{10^{10}}}"
+
+
+def box(answer: object) -> str:
+    return rf"\boxed{{{answer}}}"
+
+
+def test_order_and_number(pool: GradingPool) -> None:
+    pairs = [(str(number % 7), box(number % 5) if number % 11 else "none") for number in range(300)]
+    grades = pool.grade_many(pairs)
+    expected = ["wrong" if not number % 11 or number % 7 != number % 5 else "right" for number in range(300)]
+    assert [grade.outcome for grade in grades] == expected
+    assert pool.grade_many([]) == []
+
+
+def test_functions_without_a_pool() -> None:
+    assert grade("5", box("5")) == Grade("right", "5", None)
+    assert [result.outcome for result in grade_many([("5", box(5)), ("5", box(6))], workers=1)] == ["right", "wrong"]
+
+
+def test_an_endless_answer_is_ungraded_and_its_worker_replaced() -> None:
+    with GradingPool(workers=2, timeout=2) as pool:
+        pool.grade("5", box(5))
+        start = time.monotonic()
+        grades = pool.grade_many([("1", box(1)), ("5", ENDLESS), ("2", box(2)), ("5", box("9!!!!!!")), ("3", box(3))])
+        assert time.monotonic() - start < 60
+        assert [grade.outcome for grade in grades] == ["right", "ungraded", "right", "ungraded", "right"]
+        assert grades[1] == Grade("ungraded", "10^{10^{10}}", "grading took longer than 2 s")
+        assert pool.grade("7", box(7)).outcome == "right"
+        start = time.monotonic()
+        assert pool.grade("5", ENDLESS).outcome == "ungraded"
+        assert time.monotonic() - start < 1.5, "a verdict is remembered, a time-out too"
+
+
+def test_memory_is_bounded() -> None:
+    """A number of 8 GiB. SymPy may swallow the MemoryError and call the two unequal; then the answer is wrong, as it is."""
+    with GradingPool(workers=1, timeout=30, memory=2**29) as pool:
+        assert pool.grade("5", box("2^{2^{36}}")).outcome != "right"
+        for pid in _worker_pids(pool):
+            status = Path(f"/proc/{pid}/status").read_text()
+            assert int(status.partition("VmPeak:")[2].split()[0]) <= 2**19  # KiB
+        assert pool.grade("7", box("7")).outcome == "right"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "__import__('os').system('touch TOUCHED')",
+        "().__class__.__bases__[0].__subclasses__()",
+        'eval(\'open("TOUCHED", "w")\')',
+        r"\text{__import__('os').system('touch TOUCHED')}",
+        r"\operatorname{exec}('open(\"TOUCHED\",\"w\")')",
+        "lambda: open('TOUCHED','w')",
+        "5\0",
+        "\x1b[2J",
+        "\ud800",
+        "{" * 120 + "}" * 120,
+        "(" * 120 + "5" + ")" * 120,
+        r"\frac{" * 120 + "1" + "}{2}" * 120,
+        r"\left(" * 300,
+        "9" * 1999,
+        "^" * 300,
+        "5" * 100_000,
+        "\n" * 500 + "6",
+        r"\begin{pmatrix}" * 50,
+    ],
+)
+def test_hostile_answers(pool: GradingPool, answer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with GradingPool(workers=1) if "TOUCHED" in answer else pool as graders:
+        found = graders.grade("5", box(answer))
+    assert found.outcome in {"wrong", "ungraded"}
+    assert found.reason is not None or found.outcome == "wrong"
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_million_braces(pool: GradingPool) -> None:
+    assert pool.grade("5", r"\boxed{" + "{" * 10**6).outcome == "wrong"
+    assert pool.grade("5", "{" * 10**6 + box(5)).outcome == "right"
+
+
+def test_off_the_main_thread(pool: GradingPool) -> None:
+    found: list[list[Grade]] = []
+    threads = [
+        threading.Thread(target=lambda k=k: found.append(pool.grade_many([(str(n), box(n)) for n in range(k, k + 20)])))
+        for k in (1000, 2000, 3000)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len(found) == 3
+    assert all(grade.outcome == "right" for grades in found for grade in grades)
+
+
+def _worker_pids(pool: GradingPool) -> list[int]:
+    return [worker._process.pid for worker in pool._idle]
+
+
+def test_workers_are_lazy_stay_and_are_closed() -> None:
+    pool = GradingPool(workers=2)
+    assert pool.grade("5", "no box").outcome == "wrong"
+    assert not pool._idle
+    pool.grade("5", box(5))
+    (first,) = _worker_pids(pool)
+    pool.grade("5", box(6))
+    assert _worker_pids(pool) == [first]
+    pool.close()
+    assert not Path(f"/proc/{first}").exists()
+    assert pool.grade("5", box(7)).outcome == "wrong"
+    pool.close()
+
+
+def test_a_worker_that_was_killed_costs_one_answer() -> None:
+    with GradingPool(workers=1) as pool:
+        pool.grade("5", box(5))
+        (pid,) = _worker_pids(pool)
+        os.kill(pid, signal.SIGKILL)
+        lost, next_ = pool.grade_many([("8", box(8)), ("9", box(9))])
+        assert lost == Grade("ungraded", "8", "the grading process died (signal 9)")
+        assert next_.outcome == "right"
+
+
+def test_signals_for_the_parent_do_not_reach_the_answer() -> None:
+    with GradingPool(workers=1) as pool:
+        pool.grade("5", box(5))
+        (pid,) = _worker_pids(pool)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+            os.kill(pid, number)
+        assert pool.grade("8", box(8)).outcome == "right"
+        assert os.getpgid(pid) != os.getpgid(0)
+
+
+def test_equal_pairs_are_judged_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    judged: list[tuple[str, str]] = []
+
+    def judge(
+        self: GradingPool, keys: list[tuple[str, str]], progress: bool
+    ) -> dict[tuple[str, str], tuple[str, None]]:
+        judged.extend(keys)
+        return {key: ("right", None) for key in keys}
+
+    monkeypatch.setattr(GradingPool, "_judge", judge)
+    monkeypatch.setattr(pool_module, "MEMORY_OF_GRADES", 3)
+    pool = GradingPool()
+    pool.grade_many([("5", box(5)), ("5", "again " + box(5)), ("6", box(5))])
+    assert judged == [("5", "5"), ("6", "5")]
+    pool.grade_many([("5", box(5)), ("7", box(7)), ("8", box(8))])
+    assert judged[2:] == [("7", "7"), ("8", "8")]
+    assert list(pool._known) == [("5", "5"), ("7", "7"), ("8", "8")], "the pair used longest ago is forgotten"
+
+
+def test_settings_that_make_no_sense() -> None:
+    with pytest.raises(UserError, match="workers = 0"):
+        GradingPool(workers=0)
+    with pytest.raises(UserError, match="timeout = 0"):
+        GradingPool(timeout=0)
+
+
+def test_a_worker_that_cannot_start_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool_module, "_SOURCES", "/nowhere")
+    monkeypatch.setenv("PYTHONPATH", "")
+    monkeypatch.setattr(pool_module.sys, "executable", "/bin/false")
+    with pytest.raises(RuntimeError, match="did not start"):
+        GradingPool().grade("5", box(5))
+
+
+def _python(code: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"PYTHONPATH": str(WORKFLOW)},
+    )
+    return done.stdout.strip()
+
+
+def test_the_parent_stays_light() -> None:
+    heavy = "[name for name in ('sympy', 'math_verify', 'torch', 'pandas', 'transformers') if name in sys.modules]"
+    start = (
+        "import sys, time; t = time.process_time(); from tokencredit.grading import grade; t = time.process_time() - t;"
+    )
+    assert _python(f"{start} print({heavy})") == "[]"
+    assert _python(f"{start} grade('5', r'\\boxed{{5}}'); print({heavy})") == "[]"
+    assert min(float(_python(f"{start} print(t)")) for _ in range(3)) < 0.2
+
+
+def test_workers_end_with_their_parent() -> None:
+    code = (
+        "import os, signal; from tokencredit.grading import GradingPool; pool = GradingPool(); pool.grade('5', r'\\boxed{5}');"
+        "print(pool._idle[0]._process.pid, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+        env=os.environ | {"PYTHONPATH": str(WORKFLOW)},
+    )
+    deadline = time.monotonic() + 10
+    while Path(f"/proc/{int(done.stdout)}/cmdline").exists() and Path(f"/proc/{int(done.stdout)}/cmdline").read_bytes():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_a_training_step_is_cheap(pool: GradingPool) -> None:
+    """256 short answers, as at every step of training."""
+    pool.grade("5", box(5))
+    pairs = [(str(n % 32), box(n // 8)) for n in range(256)]
+    start = time.perf_counter()
+    pool.grade_many(pairs)
+    assert time.perf_counter() - start < 10
