@@ -136,6 +136,21 @@ def test_a_killed_run_that_goes_on_equals_an_unkilled_one(cell: Cell, monkeypatc
     assert digests(killed.out) == digests(cell.out)
 
 
+def test_a_finished_run_is_not_trained_again(cell: Cell, monkeypatch: pytest.MonkeyPatch) -> None:
+    train(cell)
+    before = (cell.out / "run.json").read_bytes()
+    assert train(cell)
+    assert (cell.out / "run.json").read_bytes() == before
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr(Updater, "step", refuse)
+    assert train(cell)
+    with pytest.raises(AssertionError, match="trained again"):
+        train(replace(cell, seed=cell.seed + 1))
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
 def test_a_signal_saves_and_stops_and_the_run_goes_on(cell: Cell, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
     train(cell)

@@ -103,7 +103,7 @@ class Graph:
 
     def training_code(self, w: Wildcards) -> str:
         """The trainer and the file of the cell's own credit function, not of the others."""
-        return training_code(self.study(w.study).methods[self._run(w).name].credit)
+        return _training_code(self.study(w.study).methods[self._run(w).name].credit)
 
     # ---------------------------------------------------------------- evaluation
 
@@ -211,6 +211,9 @@ class Graph:
 
 def _declared(name: str) -> bool:
     return "/runs/" not in name or name.endswith("/run.json")
+
+
+_training_code = cache(training_code)
 
 
 @cache

@@ -37,7 +37,7 @@ class Response:
     """What an engine gives back for one request.
 
     ``token_ids`` end with the end-of-sequence token if the model ended the response itself (``finish_reason`` "stop"); a response that
-    reached the token limit has ``finish_reason`` "length". ``logprobs``: the sampler's own, nats, of each token; empty where an engine has none.
+    reached the token limit has ``finish_reason`` "length". ``logprobs``: the sampler's own, nats, of each token; empty where it has none.
     """
 
     text: str

@@ -25,7 +25,7 @@ def sample_tokens(logits: Tensor, noise: Tensor, temperature: float, top_p: floa
 
 
 def nucleus(probs: Tensor, top_p: float) -> Tensor:
-    """``probs`` [R, V] with zeros outside each row's smallest set of most probable tokens whose mass reaches ``top_p``; not renormalised."""
+    """``probs`` [R, V] with zeros outside each row's smallest set of most probable tokens of mass ``top_p``; not renormalised."""
     ordered, index = probs.sort(dim=-1, descending=True, stable=True)
     outside = ordered.cumsum(-1) - ordered >= top_p
     return probs.masked_fill(torch.zeros_like(outside).scatter(-1, index, outside), 0.0)

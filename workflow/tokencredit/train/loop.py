@@ -74,7 +74,23 @@ class Stop:
 
 
 def train(cell: Cell) -> bool:
-    """Train one cell to its last step, or go on where a checkpoint stands. True when ``run.json`` was written, False when stopped."""
+    """Train one cell to its last step, or go on where a checkpoint stands. True when ``run.json`` is there, False when stopped.
+
+    One process at a time: where a killed workflow left its trainer behind, the next one waits for it and takes over what it made.
+    """
+    with files.exclusive(cell.out):
+        return _finished(cell) or _train(cell)
+
+
+def _finished(cell: Cell) -> bool:
+    path = cell.out / "run.json"
+    if not path.exists():
+        return False
+    run = files.read_json(path)
+    return run["digests"] == cell.digests() and run["seed"] == cell.seed
+
+
+def _train(cell: Cell) -> bool:
     started = time.monotonic()
     study, training = cell.study, cell.study.training
     base, method = study.base_of(cell.name), study.methods[cell.name]
