@@ -8,8 +8,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.credit.conftest import make_signals
 
+from tests.credit.conftest import make_signals
 from tokencredit.credit import METHODS, TokenCredit, TokenSignals, assign
 
 ROWWISE = ("entropy", "old_logprob", "logprob", "ref_logprob", "position")

@@ -48,7 +48,10 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def exclusive(folder: str | Path) -> Iterator[None]:
-    """Keep other processes that ask for the same out of ``folder``, and wait for one inside. The lock ends with its process, however that ends."""
+    """Keep other processes that ask for the same out of ``folder``, and wait for one that is inside.
+
+    The lock ends with its process, however that ends.
+    """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("a") as lock:
