@@ -20,11 +20,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self, cast
 
 from tokencredit.errors import UserError
 from tokencredit.grading import worker
-from tokencredit.grading.extract import MAX_ANSWER, extract_answer
+from tokencredit.grading.extract import MAX_ANSWER, Extraction, extract_answer
 
 GRADER = f"math-verify {metadata.version('math-verify')}"
 
@@ -32,6 +32,10 @@ TIMEOUT = 10.0  # seconds of wall time per answer; a usual one takes millisecond
 MEMORY = 2 * 2**30  # bytes of address space per worker
 START_TIMEOUT = 120.0  # seconds until a worker has imported SymPy
 MEMORY_OF_GRADES = 100_000  # pairs whose grade a pool remembers
+
+Outcome = Literal["right", "wrong", "ungraded"]
+Pair = tuple[str, str]  # a gold and an extracted answer
+Verdict = tuple[Outcome, str | None]  # an outcome and its reason
 
 _SOURCES = Path(__file__).parents[2]
 
@@ -44,7 +48,7 @@ class Grade:
     there for "ungraded"; for the others only where it says more than the outcome.
     """
 
-    outcome: str
+    outcome: Outcome
     answer: str | None
     reason: str | None
 
@@ -64,7 +68,7 @@ class GradingPool:
             )
         self.workers, self.timeout, self.memory = workers, timeout, memory
         self._idle: list[_Worker] = []
-        self._known: OrderedDict[tuple[str, str], tuple[str, str | None]] = OrderedDict()
+        self._known: OrderedDict[Pair, Verdict] = OrderedDict()
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -104,25 +108,33 @@ class GradingPool:
             for key, extraction in zip(keys, extractions, strict=True)
         ]
 
-    def _remember(self, verdicts: dict[tuple[str, str], tuple[str, str | None]]) -> None:
+    def _ready(self) -> _Worker:
+        """An idle worker that still lives, or a new one."""
+        while self._idle:
+            idle = self._idle.pop()
+            if idle.alive():
+                return idle
+            idle.kill()
+        return _Worker(self.timeout, self.memory)
+
+    def _remember(self, verdicts: dict[Pair, Verdict]) -> None:
         for key, verdict in verdicts.items():
             self._known[key] = verdict
             self._known.move_to_end(key)
         while len(self._known) > MEMORY_OF_GRADES:
             self._known.popitem(last=False)
 
-    def _judge(self, keys: Sequence[tuple[str, str]], progress: bool) -> dict[tuple[str, str], tuple[str, str | None]]:
+    def _judge(self, keys: Sequence[Pair], progress: bool) -> dict[Pair, Verdict]:
         """Verdicts of the workers on different pairs."""
-        verdicts: dict[tuple[str, str], tuple[str, str | None]] = {}
+        verdicts: dict[Pair, Verdict] = {}
         pending = deque(keys)
         busy: list[_Worker] = []
         with _bar(len(keys) if progress else 0) as advance, contextlib.ExitStack() as on_error:
-            on_error.callback(lambda: [worker.kill() for worker in busy])
+            on_error.callback(lambda: [each.kill() for each in busy])
             while pending or busy:
                 while pending and len(busy) < self.workers:
-                    ready = self._idle.pop() if self._idle else _Worker(self.timeout, self.memory)
-                    ready.send(pending.popleft())
-                    busy.append(ready)
+                    busy.append(self._ready())
+                    busy[-1].send(pending.popleft())
                 for done in _wait(busy):
                     busy.remove(done)
                     key, verdict, alive = done.take()
@@ -133,7 +145,7 @@ class GradingPool:
         return verdicts
 
 
-def _without_worker(extraction: Any) -> Grade:
+def _without_worker(extraction: Extraction) -> Grade:
     if extraction.answer is None:
         return Grade("wrong", None, extraction.reason)
     length = len(extraction.answer)
@@ -161,15 +173,15 @@ class _Worker:
         )
         self._buffer = b""
         self._started = False
-        self._key: tuple[str, str] | None = None
-        self._verdict: tuple[str, str | None] | None = None
+        self._key: Pair | None = None
+        self._verdict: Verdict | None = None
         self.deadline = time.monotonic() + START_TIMEOUT
 
     @property
     def fileno(self) -> int:
         return self._process.stdout.fileno()
 
-    def send(self, key: tuple[str, str]) -> None:
+    def send(self, key: Pair) -> None:
         """Hand over a pair. A line is shorter than a pipe's buffer, so this never blocks; a dead worker is noticed when it is read."""
         self._key, self._verdict = key, None
         if self._started:
@@ -181,13 +193,14 @@ class _Worker:
         """Read what has come; True if the pair is settled."""
         received = os.read(self.fileno, 65536)
         if not received:
-            self._fail(f"the grading process died ({_ending(self._process.wait())})")
+            status = self._process.wait()
+            self._fail(f"the grading process died ({f'signal {-status}' if status < 0 else f'exit status {status}'})")
             return True
         self._buffer += received
         while b"\n" in self._buffer:
             line, _, self._buffer = self._buffer.partition(b"\n")
             if self._started:
-                self._verdict = tuple(json.loads(line))
+                self._verdict = cast(Verdict, tuple(json.loads(line)))
                 return True
             self._started = True
             self.deadline = time.monotonic() + self.timeout
@@ -199,12 +212,15 @@ class _Worker:
     def _fail(self, reason: str) -> None:
         self.kill()
         if not self._started:
-            raise RuntimeError(f"a grading process did not start: {reason}; what it printed stands above.")
+            raise UserError(f"a grading process did not start: {reason}. What it printed stands above.")
         self._verdict = ("ungraded", reason)
 
-    def take(self) -> tuple[tuple[str, str], tuple[str, str | None], bool]:
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def take(self) -> tuple[Pair, Verdict, bool]:
         """The pair, its verdict, and whether the worker lives on."""
-        return self._key, self._verdict, self._process.returncode is None
+        return self._key, self._verdict, self.alive()
 
     def kill(self) -> None:
         self._process.kill()
@@ -216,20 +232,16 @@ class _Worker:
 def _wait(busy: list[_Worker]) -> list[_Worker]:
     """Workers whose pair is settled, by a reply, a death or the limit. May be none yet."""
     with selectors.DefaultSelector() as selector:
-        for worker_ in busy:
-            selector.register(worker_.fileno, selectors.EVENT_READ, worker_)
-        ready = selector.select(max(0.0, min(worker_.deadline for worker_ in busy) - time.monotonic()))
+        for each in busy:
+            selector.register(each.fileno, selectors.EVENT_READ, each)
+        ready = selector.select(max(0.0, min(each.deadline for each in busy) - time.monotonic()))
     done = [key.data for key, _ in ready if key.data.read()]
     now = time.monotonic()
-    for worker_ in busy:
-        if worker_ not in done and now >= worker_.deadline:
-            worker_.expire()
-            done.append(worker_)
+    for each in busy:
+        if each not in done and now >= each.deadline:
+            each.expire()
+            done.append(each)
     return done
-
-
-def _ending(status: int) -> str:
-    return f"signal {-status}" if status < 0 else f"exit status {status}"
 
 
 @contextlib.contextmanager

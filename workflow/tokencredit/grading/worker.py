@@ -13,6 +13,7 @@ import resource
 import signal
 import sys
 import warnings
+from typing import TextIO
 
 
 def serve(timeout: float, memory: int) -> None:
@@ -28,7 +29,7 @@ def serve(timeout: float, memory: int) -> None:
 
     forbid_evaluation()
     if sys.platform == "linux":  # elsewhere the limit is not kept
-        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+        _limit(resource.RLIMIT_AS, memory)
     _reply(replies, "ready", None)
     for line in sys.stdin.buffer:
         gold, answer = json.loads(line)
@@ -46,9 +47,14 @@ def serve(timeout: float, memory: int) -> None:
 def _limit_cpu(timeout: float) -> None:
     """The parent kills a worker that takes too long; should the parent be gone, the kernel does, a little later."""
     used = resource.getrusage(resource.RUSAGE_SELF)
-    seconds = int(used.ru_utime + used.ru_stime + timeout) + 2
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds, resource.getrlimit(resource.RLIMIT_CPU)[1]))
+    _limit(resource.RLIMIT_CPU, int(used.ru_utime + used.ru_stime + timeout) + 2)
 
 
-def _reply(stream: object, outcome: str, reason: str | None) -> None:
+def _limit(kind: int, value: int) -> None:
+    """Set the soft limit, as far as the hard one allows."""
+    _, hard = resource.getrlimit(kind)
+    resource.setrlimit(kind, (value if hard == resource.RLIM_INFINITY else min(value, hard), hard))
+
+
+def _reply(stream: TextIO, outcome: str, reason: str | None) -> None:
     print(json.dumps([outcome, reason]), file=stream, flush=True)
