@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -88,6 +90,19 @@ def test_forcing_one_cell_runs_it_and_what_depends_on_it(done: Project) -> None:
     assert {job.rule for job in jobs} == {"train", "generate", "grade", "score", "table", "figure", "report"}
     evaluated = [job.output for job in jobs if job.rule in ("generate", "grade", "score")]
     assert all(output.startswith("results/smoke/eval/eapo/seed0/") for output in evaluated)
+
+
+def test_a_method_is_added_as_the_readme_says(done: Project) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", readme, flags=re.DOTALL)
+    (entry,) = re.findall(r"```yaml\n(.*?)```", readme, flags=re.DOTALL)
+    (done.folder / "workflow/tokencredit/credit/first_half.py").write_text(code, encoding="utf-8")
+    done.append("config/methods.yaml", entry)
+    done.replace("config/studies/smoke.yaml", "methods: [", "methods: [first-half, ")
+    assert trainings(done.rerun(*SMOKE)) == {run_of("first-half")}
+    done.make(run_of("first-half"))
+    run = json.loads((done.folder / run_of("first-half")).read_text(encoding="utf-8"))
+    assert run["config"]["params"] == {"tokens": 16}
 
 
 def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been_killed(finished: Project, done: Project) -> None:
