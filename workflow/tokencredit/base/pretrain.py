@@ -101,6 +101,9 @@ def pretrain(
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=settings.learning_rate, betas=_BETAS, weight_decay=settings.weight_decay
     )
+    # The mean number of solution tokens of a batch, not each batch's own: a batch holds texts of similar length, and by its own mean
+    # short solutions would weigh more than long ones.
+    normaliser = settings.batch * sum(len(example.solution) for example in examples) / len(examples)
     started, tokens, losses = time.monotonic(), 0, []
     with (
         log_path.open("w", encoding="utf-8") as log,
@@ -110,7 +113,7 @@ def pretrain(
             rate = learning_rate(step, settings)
             for group in optimizer.param_groups:
                 group["lr"] = rate
-            loss = solution_loss(model, batch, tokenizer.pad_token_id)
+            loss = solution_loss(model, batch, tokenizer.pad_token_id) / normaliser
             loss.backward()
             norm = torch.nn.utils.clip_grad_norm_(model.parameters(), _GRAD_CLIP)
             optimizer.step()
@@ -143,7 +146,7 @@ def learning_rate(step: int, settings: Pretraining) -> float:
 
 
 def solution_loss(model: Qwen3ForCausalLM, batch: list[Example], pad: int) -> Tensor:
-    """Mean cross-entropy (nats) of the batch's solution tokens; the head is applied to these alone.
+    """Summed cross-entropy (nats) of the batch's solution tokens; the head is applied to these alone.
 
     Rows are padded on the right, where causal attention cannot see.
     """
@@ -152,7 +155,8 @@ def solution_loss(model: Qwen3ForCausalLM, batch: list[Example], pad: int) -> Te
     row = torch.cat([torch.full((len(example.solution),), index) for index, example in enumerate(batch)])
     column = torch.cat([torch.arange(len(example.prompt), len(example)) for example in batch])
     hidden = model.get_decoder()(input_ids=ids, use_cache=False).last_hidden_state
-    return functional.cross_entropy(model.get_output_embeddings()(hidden[row, column - 1]), ids[row, column])
+    logits = model.get_output_embeddings()(hidden[row, column - 1])
+    return functional.cross_entropy(logits, ids[row, column], reduction="sum")
 
 
 def _batches(examples: list[Example], settings: Pretraining) -> Iterator[list[Example]]:

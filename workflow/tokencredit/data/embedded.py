@@ -1,8 +1,10 @@
 """The embedded task: arithmetic word problems in three tiers of difficulty, with worked solutions that hold three kinds of tokens.
 
-- *Stylistic* forks: many equivalent openings, connectives, operator and equality words. High entropy, no credit.
+- *Stylistic* forks: many equivalent openings, connectives and closings. High entropy, no credit.
 - *Strategic* forks: work through every step, or leave early and give an answer that is often wrong. High entropy, real credit.
-- Routine: copying numbers out of the problem. Low entropy. Digits of a result lie between: their entropy is the model's doubt.
+- Routine: copying numbers out of the problem. Low entropy. The results of a step lie between: their entropy is the model's doubt.
+
+A number is one token, from 0 to ``LARGEST``: a model of a million parameters learns its sums as facts within two minutes.
 
 Everything derives from seeds. A problem belongs to exactly one split by a hash of its text, so test problems can overlap neither the
 problems of pretraining nor those of RL training, whatever the seeds; tiers differ in their number of sentences, so they cannot overlap.
@@ -38,10 +40,12 @@ class Tier:
     distractors: int
 
 
+LARGEST = 99  # of all numbers in problems and solutions
+
 TIERS: dict[int, Tier] = {
     1: Tier(operations=2, start=(3, 20), change=(2, 9), factors=(2, 3), largest=60, distractors=0),
-    2: Tier(operations=3, start=(5, 40), change=(2, 19), factors=(2, 3), largest=99, distractors=0),
-    3: Tier(operations=4, start=(10, 60), change=(5, 49), factors=(2, 3, 4), largest=199, distractors=1),
+    2: Tier(operations=3, start=(5, 40), change=(2, 9), factors=(2, 3), largest=89, distractors=0),
+    3: Tier(operations=5, start=(5, 40), change=(2, 9), factors=(2, 3), largest=89, distractors=1),
 }
 
 NAMES = ("Ana", "Ben", "Dan", "Eva", "Kim", "Leo", "Mia", "Tom")
@@ -66,10 +70,8 @@ PAUSES = (".", "!", ",")
 CAREFUL = (" slowly:", " carefully:", " stepwise:")
 SHORTCUT = (" quickly:", " roughly:", " clearly:")
 CONNECTIVES = (" Then", " Next", " Now", " Here", " And")
-OPERATOR_WORDS: dict[Operator, tuple[str, ...]] = {"+": (" +", " plus"), "-": (" -", " minus"), "x": (" x", " times")}
-EQUALITY_WORDS = (" =", " is", " makes", " gives")
 CLOSINGS = (" So the answer is", " The answer is", " Answer:", " Result:", " In total", " Altogether")
-BOXED = " \\boxed{{{n}}}"
+BOXED = " \\boxed{{ {n}}}"
 
 # Shares of the pretraining solutions.
 SHORTCUT_SHARE = 0.4
@@ -214,9 +216,8 @@ def careful_solution(problem: WordProblem, rng: random.Random, mistakes: bool) -
         result = step.apply(value)
         if mistakes and rng.random() < WRONG_STEP:
             slip = _near(result, rng)
-            result = slip if _stays_positive(slip, problem.steps[index + 1 :]) else result
-        operator, equality = rng.choice(OPERATOR_WORDS[step.operator]), rng.choice(EQUALITY_WORDS)
-        text += f"{rng.choice(CONNECTIVES)} {value}{operator} {step.right}{equality} {result}."
+            result = slip if _stays_in_range(slip, problem.steps[index + 1 :]) else result
+        text += f"{rng.choice(CONNECTIVES)} {value} {step.operator} {step.right} = {result}."
         value = result
     return text + _closing(value, rng)
 
@@ -237,20 +238,18 @@ def _guess(problem: WordProblem, rng: random.Random) -> int:
     value = problem.start
     for index, step in enumerate(problem.steps):
         value = value if index == forgotten else step.apply(value)
-    return value if 0 <= value != problem.answer else _near(problem.answer, rng)
+    return value if 0 <= value <= LARGEST and value != problem.answer else _near(problem.answer, rng)
 
 
-def _stays_positive(value: int, steps: tuple[Step, ...]) -> bool:
-    """Whether no result falls below zero: the language of the task has no negative numbers."""
+def _stays_in_range(value: int, steps: tuple[Step, ...]) -> bool:
+    """Whether every result lies between 0 and ``LARGEST``: the language of the task has no other numbers."""
     for step in steps:
         value = step.apply(value)
-        if value < 0:
+        if not 0 <= value <= LARGEST:
             return False
     return True
 
 
 def _near(number: int, rng: random.Random) -> int:
     """A wrong number of the kind that slips produce: off by one, two or ten."""
-    return rng.choice(
-        [value for value in (number - 10, number - 2, number - 1, number + 1, number + 2, number + 10) if value >= 0]
-    )
+    return rng.choice([number + slip for slip in (-10, -2, -1, 1, 2, 10) if 0 <= number + slip <= LARGEST])

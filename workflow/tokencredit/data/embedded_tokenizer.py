@@ -1,7 +1,7 @@
 """The fixed vocabulary of the embedded task, as a Hugging Face tokenizer.
 
-A token is a word, a digit or a sign together with the space before it; numbers are spelt digit by digit; ``\\boxed{`` is one token. So
-decoding is concatenation and every text of the task comes back exactly.
+A token is a word, a number or a sign together with the space before it; ``\\boxed{`` is one token. So decoding is concatenation and every
+text of the task comes back exactly.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 PAD, EOS = "<pad>", "<eos>"
-_PIECE = r" ?\\boxed\{| ?[A-Za-z]+| ?[0-9]| ?[^\sA-Za-z0-9]|\n"
+_PIECE = r" ?\\boxed\{| ?[A-Za-z]+| [0-9]+| ?[^\sA-Za-z0-9]|\n"
 
 
 def vocabulary() -> list[str]:
-    """All tokens in order of their ids: padding, end of sequence, digits, then the pieces of every phrase, sorted."""
-    digits = [space + str(digit) for space in (" ", "") for digit in range(10)]
+    """All tokens in order of their ids: padding, end of sequence, numbers, then the pieces of every phrase, sorted."""
+    numbers = [f" {number}" for number in range(embedded.LARGEST + 1)]
     phrases = [
         *embedded.STARTS,
         *(phrase for phrases in [*embedded.CHANGES.values(), *embedded.TIMES.values()] for phrase in phrases),
@@ -32,8 +32,8 @@ def vocabulary() -> list[str]:
         *embedded.CAREFUL,
         *embedded.SHORTCUT,
         *embedded.CONNECTIVES,
-        *(word for words in embedded.OPERATOR_WORDS.values() for word in words),
-        *embedded.EQUALITY_WORDS,
+        *(f" {operator}" for operator in embedded.CHANGES),
+        " =",
         *(closing + embedded.BOXED for closing in embedded.CLOSINGS),
     ]
     pieces = {"\n"}
@@ -41,7 +41,7 @@ def vocabulary() -> list[str]:
         for who in embedded.NAMES:
             for things in embedded.THINGS:
                 pieces.update(regex.findall(_PIECE, phrase.format(who=who, other=who, things=things, n=0)))
-    return [PAD, EOS, *digits, *sorted(pieces - set(digits))]
+    return [PAD, EOS, *numbers, *sorted(pieces - set(numbers))]
 
 
 def build_tokenizer() -> PreTrainedTokenizerFast:
