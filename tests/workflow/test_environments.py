@@ -58,3 +58,8 @@ def test_the_packages_installed_here_are_the_pinned_ones(runtime: dict[str, str]
     differing = {name: (version, installed.get(name)) for name, version in runtime.items()}
     differing = {name: pair for name, pair in differing.items() if pair[0] != (pair[1] or "").split("+")[0]}
     assert differing == {}
+
+
+def test_the_pinned_versions_go_together() -> None:
+    checked = subprocess.run([sys.executable, "-m", "pip", "check"], capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stdout
