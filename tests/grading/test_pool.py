@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -54,12 +56,33 @@ def test_an_endless_answer_is_ungraded_and_its_worker_replaced() -> None:
 
 def test_memory_is_bounded() -> None:
     """A number of 8 GiB. SymPy may swallow the MemoryError and call the two unequal; then the answer is wrong, as it is."""
-    with GradingPool(workers=1, timeout=30, memory=2**29) as pool:
+    with GradingPool(workers=1, timeout=5, memory=2**29) as pool:
+        pool.grade("5", box(5))
+        (pid,) = _worker_pids(pool)
+        limit = re.search(r"Max address space +(\d+)", Path(f"/proc/{pid}/limits").read_text())
+        assert int(limit[1]) == 2**29
         assert pool.grade("5", box("2^{2^{36}}")).outcome != "right"
-        for pid in _worker_pids(pool):
-            status = Path(f"/proc/{pid}/status").read_text()
-            assert int(status.partition("VmPeak:")[2].split()[0]) <= 2**19  # KiB
         assert pool.grade("7", box("7")).outcome == "right"
+
+
+def test_workers_cannot_run_a_string_as_python() -> None:
+    code = (
+        "import sympy; from tokencredit.grading import judge, worker;"
+        "judge.judge = lambda gold, answer: ('right', str(sympy.sympify(answer)));"
+        "worker.serve(10, 2**31)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        input='["5", "7"]\n["5", "[1+1]"]\n',
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"PYTHONPATH": str(WORKFLOW)},
+    )
+    _, numeral, python = map(json.loads, done.stdout.splitlines())
+    assert numeral == ["right", "7"]
+    assert python[0] == "ungraded"
+    assert python[1].startswith("the comparison failed: UnreadableError")
 
 
 @pytest.mark.parametrize(
