@@ -113,6 +113,7 @@ def test_a_text_that_does_not_fit_and_a_prompt_that_cannot_be_read_are_errors() 
 
 def test_the_stage_writes_a_folder_that_loads_and_a_manifest_that_describes_it(tmp_path: Path) -> None:
     out = tmp_path / "models" / "tiny"
+    (out / ".unfinished-killed").mkdir(parents=True)
     config = folder_with(settings(), tmp_path / "config")
     result = CliRunner().invoke(
         app, ["--config", str(config), "--model", "tiny", "--out", str(out)], catch_exceptions=False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,6 +15,8 @@ from tokencredit.config import Config, EmbeddedModel
 from tokencredit.errors import UserError
 from tokencredit.files import digest_of, sha256, write_json
 from tokencredit.provenance import code_digest, environment
+
+_UNFINISHED = ".unfinished-"
 
 app = cli.new_app("Pre-train an embedded base model, or resolve a released one.")
 
@@ -45,12 +48,15 @@ def _embedded(name: str, settings: EmbeddedModel, out: Path) -> dict[str, Any]:
     from tokencredit.base.pretrain import new_tokenizer, pretrain
 
     tokenizer = new_tokenizer(settings)
-    with tempfile.TemporaryDirectory(dir=out, prefix=".unfinished-") as folder:
+    for stale in out.glob(f"{_UNFINISHED}*"):  # of a run that was killed
+        shutil.rmtree(stale)
+    with tempfile.TemporaryDirectory(dir=out, prefix=_UNFINISHED) as folder:
         unfinished = Path(folder)
         model, summary = pretrain(settings, tokenizer, unfinished / "train.jsonl")
         model.save_pretrained(unfinished)
         tokenizer.save_pretrained(unfinished)
         for file in sorted(unfinished.iterdir()):
+            file.chmod(0o644)
             file.replace(out / file.name)
     return {
         "model": name,
