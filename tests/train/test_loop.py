@@ -213,3 +213,12 @@ def test_rollout_tokens_carry_their_own_text_and_entropy(cell: Cell) -> None:
         assert response["position"].tolist() == list(range(len(response)))
         assert tokenizer.convert_ids_to_tokens(response["token_id"].tolist()) == response["token"].tolist()
     assert pd.api.types.is_float_dtype(rollouts["entropy"])
+
+
+def test_a_run_without_a_single_mixed_group_says_so(cell: Cell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A base that solves nothing gives dynamic sampling no group: an error names it, no empty result is published."""
+    wrong = type("Grade", (), {"outcome": "wrong"})
+    monkeypatch.setattr(CoinPool, "grade_many", lambda _, pairs: [wrong for _ in pairs])
+    with pytest.raises(UserError, match="nothing was trained"):
+        train(cell)
+    assert not (cell.out / "run.json").exists()

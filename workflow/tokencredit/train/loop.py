@@ -18,7 +18,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import torch
 from accelerate import Accelerator
 from tqdm import tqdm
@@ -26,20 +25,20 @@ from tqdm import tqdm
 from tokencredit import files
 from tokencredit.base import load_manifest, load_policy, load_tokenizer
 from tokencredit.config import Study
-from tokencredit.credit import METHODS, QUADRANTS, quadrant_of
+from tokencredit.credit import METHODS, QUADRANTS
 from tokencredit.engines import load_engine
 from tokencredit.errors import UserError
 from tokencredit.grading import GradingPool
-from tokencredit.policy import Scorer, Sequence
-from tokencredit.prompts import encode_prompts
+from tokencredit.policy import Scorer
 from tokencredit.provenance import environment
-from tokencredit.records import Problem, Request, problems_from
+from tokencredit.records import problems_from
 from tokencredit.seeds import derive_seed
 from tokencredit.train import checkpoint, metrics, training_code
 from tokencredit.train.checkpoint import Progress
 from tokencredit.train.recorder import Recorder
 from tokencredit.train.rollouts import Prompts, RolloutBatch, Sampler
 from tokencredit.train.update import Credit, Updater
+from tokencredit.train.watch import Curve, Probe
 
 EXIT_STOPPED = 75  # EX_TEMPFAIL: stopped by a signal after a checkpoint; the same command goes on
 
@@ -133,7 +132,8 @@ def _train(cell: Cell) -> bool:
         ) as bar,
     ):
         sampler = Sampler(engine, pool, prompts, training.sampling, training.group_size, cell.seed)
-        curve = Evaluator(engine, pool, tokenizer, template, curve_problems, study, recorder)
+        curve = Curve(engine, pool, tokenizer, template, curve_problems, study, recorder)
+        probe = Probe(recorder, updater.scorer, training.micro_batch_tokens)
         if progress.step == 0:
             curve.evaluate(0)
         for step in range(progress.step + 1, training.steps + 1):
@@ -147,20 +147,20 @@ def _train(cell: Cell) -> bool:
                 old_logprob, entropy = updater.scorer.score(batch.sequences, training.micro_batch_tokens)
                 ref_logprob = reference.score(batch.sequences, training.micro_batch_tokens)[0] if reference else None
                 signals = batch.signals(old_logprob, entropy, ref_logprob)
-                if step == 1:
-                    _keep_probe(recorder, batch, signals, training.rollouts.prompts)
-                    _probe(recorder, 0, updater.scorer, training.micro_batch_tokens)
+                first = not probe.kept
+                if first:
+                    probe.keep(batch, signals, training.rollouts.prompts)
                 updated = clock()
                 update_metrics, token_credit = updater.step(step, batch.sequences, signals, credit)
                 record |= metrics.token_metrics(signals, token_credit) | update_metrics
-                if step == 1 or step == training.steps or step % training.rollouts.every == 0:
+                if first or step == training.steps or step % training.rollouts.every == 0:
                     tokens = tokenizer.convert_ids_to_tokens(batch.token_id.tolist())
                     table = metrics.token_table(step, batch, signals, token_credit, tokens, training.rollouts.prompts)
                     recorder.part("rollouts", step, table)
             evaluated = clock()
             if step % training.curve.every == 0 or step == training.steps:
                 curve.evaluate(step)
-                _probe(recorder, step, updater.scorer, training.micro_batch_tokens)
+                probe.score(step)
             ended = clock()
             recorder.line("metrics", record)
             seconds = {
@@ -180,6 +180,11 @@ def _train(cell: Cell) -> bool:
             if stop.asked and step < training.steps:
                 return False
 
+    if not probe.kept:
+        raise UserError(
+            f"{cell.out}: none of {training.steps} steps had a group with both right and wrong responses, so nothing was trained: "
+            f"the model solves none or all of the training problems."
+        )
     _finish(
         cell,
         recorder,
@@ -191,80 +196,6 @@ def _train(cell: Cell) -> bool:
         str(accelerator.device),
     )
     return True
-
-
-class Evaluator:
-    """The evaluation inside training: the first problems of the curve benchmark, with the same noise at every step and for every method."""
-
-    def __init__(
-        self,
-        engine: Any,
-        pool: GradingPool,
-        tokenizer: Any,
-        template: str,
-        problems: list[Problem],
-        study: Study,
-        recorder: Recorder,
-    ) -> None:
-        self.engine, self.pool, self.recorder, self.problems = engine, pool, recorder, problems
-        self.curve, self.limit = study.training.curve, study.training.sampling.max_response_tokens
-        prompts = encode_prompts(tokenizer, template, problems, study.training.sampling.max_prompt_tokens)
-        self.requests = [
-            Request(tokens, derive_seed("curve", self.curve.benchmark, problem.problem_id, sample))
-            for problem, tokens in zip(problems, prompts, strict=True)
-            for sample in range(self.curve.samples)
-        ]
-
-    def evaluate(self, step: int) -> None:
-        """Sample, grade and store the outcomes of one step."""
-        responses = self.engine.sample(
-            self.requests, temperature=self.curve.temperature, top_p=self.curve.top_p, max_tokens=self.limit
-        )
-        owners = [(problem, sample) for problem in self.problems for sample in range(self.curve.samples)]
-        grades = self.pool.grade_many(
-            [(owner.answer, response.text) for (owner, _), response in zip(owners, responses, strict=True)]
-        )
-        table = pd.DataFrame(
-            {
-                "step": step,
-                "benchmark": self.curve.benchmark,
-                "problem_id": [problem.problem_id for problem, _ in owners],
-                "sample": [sample for _, sample in owners],
-                "outcome": [grade.outcome for grade in grades],
-                "n_tokens": [len(response.token_ids) for response in responses],
-            }
-        )
-        self.recorder.part("evaluations", step, table)
-
-
-def _keep_probe(recorder: Recorder, batch: RolloutBatch, signals: Any, groups: int) -> None:
-    chosen = (signals.group < groups).nonzero().squeeze(1)
-    part, rows = signals.select(chosen)
-    sequences = [batch.sequences[index] for index in chosen.tolist()]
-    files.write_json(
-        recorder.work / "probe.json",
-        {
-            "sequences": [[sequence.prompt, sequence.response] for sequence in sequences],
-            "response": part.response.tolist(),
-            "position": part.position.tolist(),
-            "quadrant": quadrant_of(signals)[rows].tolist(),
-            "entropy": part.entropy.tolist(),
-        },
-    )
-
-
-def _probe(recorder: Recorder, step: int, scorer: Scorer, budget: int) -> None:
-    """Score the kept tokens of step 1 again: how the entropy of the same tokens moves over training."""
-    path = recorder.work / "probe.json"
-    if not path.exists():
-        return
-    kept = files.read_json(path)
-    sequences = [Sequence(tuple(prompt), tuple(response)) for prompt, response in kept["sequences"]]
-    columns = {name: kept[name] for name in ("response", "position", "quadrant")}
-    table = pd.DataFrame(
-        {"step": step, **columns, "entropy": scorer.score(sequences, budget)[1], "base_entropy": kept["entropy"]}
-    )
-    recorder.part("probe", step, table)
 
 
 def _finish(
