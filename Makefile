@@ -9,7 +9,7 @@ BIN := .venv/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 # The demo, the smoke study and the tests download nothing: a stage that tries is an error.
 OFFLINE := HF_HUB_OFFLINE=1
-SNAKEMAKE := $(OFFLINE) $(BIN)/snakemake --cores $(CORES)
+SNAKEMAKE := $(OFFLINE) $(BIN)/snakemake --cores $(CORES) --quiet host rules
 # A killed snakemake leaves its lock; a trainer that it left behind is waited for by the trainer itself.
 UNLOCK = @$(SNAKEMAKE) --unlock --quiet all
 
@@ -41,7 +41,7 @@ check: .venv/development ## formatters and linters of Python and Snakemake
 dry-run: .venv/runtime ## what each study would run, counted
 	@for study in $(basename $(notdir $(wildcard config/studies/*.yaml))); do \
 		echo "== $$study"; \
-		$(SNAKEMAKE) --dry-run --quiet host rules --config study=$$study > .dry-run 2>&1 || { cat .dry-run; rm .dry-run; exit 1; }; \
+		$(SNAKEMAKE) --dry-run --config study=$$study > .dry-run 2>&1 || { cat .dry-run; rm .dry-run; exit 1; }; \
 		sed -n '/^job  /,/^total /p;/^total /q;/^Nothing to be done/p' .dry-run; \
 	done; rm -f .dry-run
 
