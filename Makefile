@@ -19,7 +19,7 @@ UNLOCK = @$(SNAKEMAKE) --unlock --quiet all
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1 \t/p' $(MAKEFILE_LIST) | expand -t 12
 
-demo: .venv/runtime ## the study `toy`: data, base model, 8 trainings, evaluation, tables and figures (about a quarter of an hour)
+demo: .venv/runtime ## the study `toy`: data, base model, 8 trainings, evaluation, tables and figures (12 minutes on 2 cores)
 	$(UNLOCK)
 	$(SNAKEMAKE) --config study=toy
 	@$(BIN)/python -m tokencredit.analysis summary --config config --study toy --results results

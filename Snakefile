@@ -8,9 +8,11 @@ min_version("9.0")
 include: "workflow/rules/common.smk"
 
 
+# The runs are targets themselves: one that a kill took away is made again although the tables made from it stand.
 rule all:
     input:
         GRAPH.targets(STUDY),
+        GRAPH.runs(STUDY),
 
 
 rule runs:

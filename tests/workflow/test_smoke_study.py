@@ -92,6 +92,12 @@ def test_forcing_one_cell_runs_it_and_what_depends_on_it(done: Project) -> None:
     assert all(output.startswith("results/smoke/eval/eapo/seed0/") for output in evaluated)
 
 
+def test_a_run_that_was_lost_is_made_again_though_its_tables_stand(done: Project) -> None:
+    """A run that was forced and then killed has no run.json, and everything made from the one before is still there."""
+    (done.folder / run_of("eapo")).unlink()
+    assert trainings(done.rerun(*SMOKE)) == {run_of("eapo")}
+
+
 def test_a_method_is_added_as_the_readme_says(done: Project) -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"```python\n(.*?)```", readme, flags=re.DOTALL)
