@@ -21,7 +21,8 @@ from tokencredit.credit import QUADRANTS
 from tokencredit.data.embedded import generate_problems
 from tokencredit.errors import UserError
 from tokencredit.train import loop
-from tokencredit.train.loop import Cell, train
+from tokencredit.train.cell import Cell
+from tokencredit.train.loop import train
 from tokencredit.train.update import Updater
 
 RESULTS = ("metrics.jsonl", "rollouts.parquet", "evaluations.parquet", "probe.parquet")

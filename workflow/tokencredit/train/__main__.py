@@ -29,8 +29,9 @@ def train(
 ) -> None:
     """Sample, grade, assign credit, update; write metrics, stored rollouts, the model and, last, run.json."""
     from tokencredit.train import loop
+    from tokencredit.train.cell import Cell
 
-    finished = loop.train(loop.Cell(load_study(config, study), cell, seed, model, data, curve_data, out))
+    finished = loop.train(Cell(load_study(config, study), cell, seed, model, data, curve_data, out))
     if not finished:
         print(f"stopped after a checkpoint under {out / 'work'}; the same command goes on from there", file=sys.stderr)
         sys.exit(loop.EXIT_STOPPED)
