@@ -57,7 +57,7 @@ def make_study(folder: Path, methods: list[str] = METHODS, seeds: tuple[int, ...
         report |= {
             "overlapping": overlap,
             "share": overlap / PROBLEMS,
-            "pairs": [{"benchmark_id": f"{benchmark}-{index}", "train_id": "x"} for index in range(overlap)],
+            "pairs": [{"benchmark_id": f"test-{index}", "train_id": "x"} for index in range(overlap)],
         }
         files.write_json(results / "data" / "overlap" / f"toy-train--{benchmark}.json", report)
     for row in study.rows:
@@ -94,7 +94,7 @@ def _scores(study: Study, row: Row) -> tuple[pd.DataFrame, dict[str, Any]]:
                     "row": row.name,
                     "seed": row.seed,
                     "benchmark": benchmark,
-                    "problem_id": [f"{benchmark}-{index}" for index in range(PROBLEMS)],
+                    "problem_id": [f"test-{index}" for index in range(PROBLEMS)],
                     "n": SAMPLES,
                     "right": right,
                     "wrong": SAMPLES - right - ungraded,

@@ -105,9 +105,10 @@ def _overlapping(store: Store, row: Row, benchmark: str) -> int:
     """How many of the questions behind a result of a trained method stand in its training data."""
     if not row.cell:
         return 0
-    names = store.study.benchmarks if benchmark == MEAN else [benchmark]
-    found = {pair["benchmark_id"] for name in names for report in store.overlaps[name] for pair in report["pairs"]}
-    return sum(int(_part(store, row, name)["problem_id"].isin(found).sum()) for name in names)
+    if benchmark == MEAN:
+        return sum(_overlapping(store, row, name) for name in store.study.benchmarks)
+    found = {pair["benchmark_id"] for report in store.overlaps[benchmark] for pair in report["pairs"]}
+    return int(_part(store, row, benchmark)["problem_id"].isin(found).sum())
 
 
 def _benchmark(
