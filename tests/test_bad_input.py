@@ -82,41 +82,13 @@ def test_an_unreadable_configuration(place: Path, content: bytes) -> None:
     assert "methods.yaml" in refused(place, "config", "check")
 
 
-def test_a_missing_data_file(place: Path) -> None:
+@pytest.mark.parametrize("content", [None, '{"id": "aime24/0", "problem": "1 + 1?", "answer": "3"}\n'])
+def test_a_data_file_that_is_missing_or_has_another_digest(place: Path, content: str | None) -> None:
     (place / "root").mkdir()
-    sentence = refused(
-        place,
-        "data",
-        "prepare",
-        "--config",
-        "config",
-        "--dataset",
-        "aime24",
-        "--out",
-        "results/data/aime24",
-        "--data-root",
-        str(place / "root"),
-    )
-    assert "aime24.jsonl" in sentence
-    assert "d818e2a8094e604b" in sentence
-
-
-def test_a_data_file_of_another_digest(place: Path) -> None:
-    (place / "root").mkdir()
-    (place / "root/aime24.jsonl").write_text('{"id": "aime24/0", "problem": "1 + 1?", "answer": "3"}\n')
-    sentence = refused(
-        place,
-        "data",
-        "prepare",
-        "--config",
-        "config",
-        "--dataset",
-        "aime24",
-        "--out",
-        "results/data/aime24",
-        "--data-root",
-        str(place / "root"),
-    )
+    if content is not None:
+        (place / "root/aime24.jsonl").write_text(content)
+    prepare = ("data", "prepare", "--config", "config", "--dataset", "aime24", "--out", "results/data/aime24")
+    sentence = refused(place, *prepare, "--data-root", str(place / "root"))
     assert "aime24.jsonl" in sentence
     assert "d818e2a8094e604b" in sentence
 

@@ -100,7 +100,7 @@ class Updater:
             rows = torch.cat([torch.arange(starts[index], starts[index + 1]) for index in members])
             logprob, _ = self.scorer([sequences[index] for index in members])
             loss, metrics = policy_loss(
-                logprob.cpu() if logprob.device.type != "cpu" else logprob,
+                logprob.cpu(),
                 signals,
                 credit,
                 clip_low=base.clip_low,
