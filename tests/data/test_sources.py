@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -12,14 +10,12 @@ from typing import Any
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-import yaml
 
-from tests.data.conftest import CONFIG, House, packed, record
+from tests.data.conftest import House, packed, record
 from tokencredit import files
-from tokencredit.config import Config, HubSource
+from tokencredit.config import Config
 from tokencredit.data.prepare import clean, prepare
-from tokencredit.data.sources import Row, hub_rows, open_source
-from tokencredit.data.text import ANSWERS
+from tokencredit.data.sources import Row
 from tokencredit.errors import UserError
 
 
@@ -230,180 +226,3 @@ def test_command_line_says_one_sentence(house: House) -> None:
         ran.stderr
         == f"error: nothing is not a data set of {house.configuration / 'datasets.yaml'}; allowed: exam, practice.\n"
     )
-
-
-# ---------------------------------------------------------------- the Hub
-
-
-REVISION = "0123456789abcdef0123456789abcdef01234567"
-
-
-def hub_source(**more: Any) -> HubSource:
-    return HubSource(**{"id": "someone/problems", "split": "train", "revision": REVISION, **more})
-
-
-@pytest.mark.parametrize(
-    ("settings", "rows", "expected"),
-    [
-        ({}, [{"problem": "P?", "answer": "033"}], ("P?", "33")),
-        ({"problem": "question"}, [{"question": "Q?", "answer": 27.0}], ("Q?", "27")),
-        (
-            {"answer": "solution", "answer_from": "last-boxed"},
-            [{"problem": "P?", "solution": r"$\boxed{1}$ or $\boxed{\frac{1}{2}}$"}],
-            ("P?", r"\frac{1}{2}"),
-        ),
-        (
-            {"problem": "question", "answer_from": "after-hashes"},
-            [{"question": "Q?", "answer": "1000*2=2000\n#### 2,000"}],
-            ("Q?", "2000"),
-        ),
-        (
-            {
-                "problem": "prompt.0.content",
-                "answer": "reward_model.ground_truth",
-                "wrapper": "Solve.\n\n{problem}\n\nNow.",
-            },
-            [{"prompt": [{"content": "Solve.\n\nP?\n\nNow.", "role": "user"}], "reward_model": {"ground_truth": "34"}}],
-            ("P?", "34"),
-        ),
-        ({"answer": "final_answer"}, [{"problem": "P?", "final_answer": ["$69$", "$84$"]}], ("P?", "69, 84")),
-    ],
-)
-def test_hub_rows(settings: dict[str, Any], rows: list[dict[str, Any]], expected: tuple[str, str]) -> None:
-    (made,) = hub_rows("set", hub_source(**settings), rows)
-    assert (made.problem, made.answer) == expected
-    assert (made.problem_id, made.source) == ("set/0", "set")
-
-
-def test_hub_row_without_its_wrapper() -> None:
-    with pytest.raises(
-        UserError, match=r"row 0 of data set set is not wrapped as datasets\.set\.hub\.wrapper says: 'P\?'"
-    ):
-        list(hub_rows("set", hub_source(wrapper="Solve: {problem}"), [{"problem": "P?", "answer": "1"}]))
-
-
-def test_hub_row_without_its_column() -> None:
-    with pytest.raises(UserError, match=r"data set set has no column question; its columns are problem, answer\."):
-        list(hub_rows("set", hub_source(problem="question"), [{"problem": "P?", "answer": "1"}]))
-
-
-def with_hub(house: House, hub: dict[str, Any] | None) -> Config:
-    house.pack("practice", [record(number) for number in range(6)], **({} if hub is None else {"hub": hub}))
-    return house.config
-
-
-def test_no_data_root_and_no_hub(house: House) -> None:
-    with pytest.raises(UserError) as caught:
-        prepare(with_hub(house, None), "practice", house.out, None)
-    assert str(caught.value) == (
-        "data set practice: TOKENCREDIT_DATA is not set and the data set has no Hub id: "
-        "set TOKENCREDIT_DATA to the folder that holds practice.jsonl.gz."
-    )
-
-
-def test_no_data_root_and_no_pinned_revision(house: House) -> None:
-    with pytest.raises(UserError) as caught:
-        prepare(with_hub(house, {"id": "someone/problems", "split": "train"}), "practice", house.out, None)
-    assert str(caught.value) == (
-        "data set practice: TOKENCREDIT_DATA is not set and no revision of someone/problems is pinned: set TOKENCREDIT_DATA to the "
-        "folder that holds practice.jsonl.gz, or pin datasets.practice.hub.revision in datasets.yaml."
-    )
-
-
-def test_offline_hub_is_one_sentence(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    # A process of its own: the libraries read the flag when they are imported.
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.setenv("HF_HOME", str(house.root / "cache"))
-    monkeypatch.delenv("TOKENCREDIT_DATA", raising=False)
-    with_hub(house, {"id": "someone/problems", "split": "train", "revision": REVISION})
-    command = [sys.executable, "-m", "tokencredit.data", "prepare", "--config", str(house.configuration)]
-    ran = subprocess.run(
-        [*command, "--dataset", "practice", "--out", str(house.out)], capture_output=True, text=True, check=False
-    )
-    assert ran.returncode == 2
-    assert ran.stderr.splitlines()[-1] == (
-        f"error: data set practice: someone/problems@{REVISION} cannot be had from the Hub (HF_HUB_OFFLINE is set and it is not in "
-        "the cache): set TOKENCREDIT_DATA to the folder that holds practice.jsonl.gz."
-    )
-    assert not house.out.exists()
-
-
-def test_hub_tables_are_read_one_after_the_other(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    import datasets
-    from huggingface_hub import constants
-
-    asked = []
-
-    def load(path: str, config: str, *, split: str, revision: str) -> list[dict[str, Any]]:
-        asked.append((path, config, split, revision))
-        return [record(10 * len(asked) + number) for number in range(3)]
-
-    monkeypatch.setattr(datasets, "load_dataset", load)
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    config = with_hub(house, {"id": "someone/problems", "split": "train", "revision": REVISION, "configs": ["a", "b"]})
-    prepare(config, "practice", house.out, None)
-    assert asked == [("someone/problems", name, "train", REVISION) for name in ("a", "b")]
-    manifest = files.read_json(house.out / "manifest.json")
-    assert (manifest["origin"], manifest["revision"], manifest["rows"]) == ("hub", REVISION, 6)
-    assert (manifest["source"], manifest["file_sha256"]) == (f"someone/problems@{REVISION}", None)
-
-    config = with_hub(house, {"id": "someone/problems", "split": "train", "revision": REVISION, "rows": 4})
-    with pytest.raises(UserError, match=f"someone/problems@{REVISION}: has 3 rows; data set practice expects 4 "):
-        prepare(config, "practice", house.out, None)
-
-
-# ---------------------------------------------------------------- the real sets
-
-# name: rows of the file, rows after dropping, {reason: count}, repeats, problems with conflicting answers
-REAL = {
-    "gsm8k-train": (7473, 7473, {}, 0, 0),
-    "gsm8k-test": (1319, 1319, {}, 0, 0),
-    "math-train": (7500, 7496, {"no answer": 2, "duplicate": 2}, 2, 0),
-    "math-test": (5000, 5000, {}, 0, 0),
-    "math-500": (500, 500, {}, 0, 0),
-    "aime24": (30, 30, {}, 0, 0),
-    "aime25": (30, 30, {}, 0, 0),
-    "amc83": (83, 83, {}, 0, 0),
-    "amc23": (40, 40, {}, 0, 0),
-    "minerva": (272, 272, {}, 0, 0),
-    "olympiadbench": (675, 675, {}, 0, 0),
-    "deepscaler": (39808, 38370, {"conflicting answers": 575, "duplicate": 863}, 1266, 172),
-    "dapo-17k": (17917, 16904, {"conflicting answers": 30, "duplicate": 983}, 998, 15),
-}
-
-
-@pytest.mark.real_data
-@pytest.mark.parametrize("name", REAL)
-def test_real_set(name: str, real_config: Config, data_root: Path, tmp_path: Path) -> None:
-    prepare(real_config, name, tmp_path, data_root)
-    manifest = files.read_json(tmp_path / "manifest.json")
-    keys = ("rows_read", "rows", "dropped", "duplicates", "conflicting")
-    assert tuple(manifest[key] for key in keys) == REAL[name]
-    table = files.read_parquet(tmp_path / "problems.parquet")
-    assert len(table) == manifest["rows"]
-    assert table["answer"].str.strip().ne("").all()
-    assert table["problem"].str.strip().ne("").all()
-
-
-def test_every_file_set_is_expected() -> None:
-    listed = yaml.safe_load((CONFIG / "datasets.yaml").read_text())["datasets"]
-    assert {name for name, entry in listed.items() if entry["kind"] == "file"} == set(REAL)
-
-
-@pytest.mark.real_data
-@pytest.mark.parametrize("name", ["math-train", "math-test", "gsm8k-train", "gsm8k-test"])
-def test_conversions_find_the_golds_of_the_files(name: str, real_config: Config, data_root: Path) -> None:
-    dataset = real_config.datasets[name]
-    find = ANSWERS[dataset.hub.answer_from]
-    assert [
-        item.problem_id for item in open_source(name, dataset, data_root).rows if find(item.solution) != item.answer
-    ] == []
-
-
-@pytest.mark.real_data
-def test_a_real_file_that_is_cut(real_config: Config, data_root: Path, tmp_path: Path) -> None:
-    content = (data_root / "math_train.jsonl.gz").read_bytes()
-    (tmp_path / "math_train.jsonl.gz").write_bytes(content[:-1000])
-    with pytest.raises(UserError, match=r"math_train\.jsonl\.gz: damaged or another version: expected sha256 ff6def43"):
-        prepare(real_config, "math-train", tmp_path / "out", tmp_path)
-    assert json.loads(gzip.decompress(content).split(b"\n")[0])["id"] == "math/train/0"
