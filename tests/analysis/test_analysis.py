@@ -20,7 +20,7 @@ from tokencredit import files
 from tokencredit.analysis import inputs, planned, report, results, style, summary, tables
 from tokencredit.analysis.__main__ import app
 from tokencredit.analysis.figures.figure4 import mutual_information
-from tokencredit.analysis.figures.figure11 import choose, place, shown
+from tokencredit.analysis.figures.figure11 import COLUMNS, choose, place, shown
 from tokencredit.analysis.store import Store
 from tokencredit.config import load_study
 from tokencredit.errors import UserError
@@ -277,19 +277,7 @@ def test_heat_map_text_is_plain() -> None:
 
 
 def test_heat_map_takes_both_polarities_of_one_problem(store: Store) -> None:
-    columns = [
-        "step",
-        "problem_id",
-        "sample",
-        "position",
-        "token",
-        "entropy",
-        "reward",
-        "group_advantage",
-        "advantage",
-        "keep",
-    ]
-    chosen = choose(store.tokens("rollouts", "eapo", columns))
+    chosen = choose(store.tokens("rollouts", "eapo", COLUMNS))
     assert chosen["problem_id"].nunique() == 1
     assert chosen.groupby("reward")["sample"].nunique().to_dict() == {-1: 1, 1: 1}
 

@@ -10,7 +10,7 @@ from accelerate import Accelerator
 
 from tests.models import tiny_qwen3
 from tokencredit.config import Base, Training
-from tokencredit.credit import TokenSignals, assign, group_advantage
+from tokencredit.credit import METHODS, Method, TokenCredit, TokenSignals, assign, group_advantage
 from tokencredit.policy import Scorer, Sequence, policy_loss
 from tokencredit.train.update import Credit, Updater
 
@@ -135,3 +135,23 @@ def test_every_option_of_the_optimiser_acts(changes: dict[str, object]) -> None:
 def test_warm_up_is_linear_in_steps() -> None:
     updater = Updater(Scorer(tiny_qwen3()), training(warmup_steps=4), BASE, Accelerator(cpu=True))
     assert [updater.learning_rate(step) for step in (1, 2, 4, 9)] == pytest.approx([0.25e-2, 0.5e-2, 1e-2, 1e-2])
+
+
+def test_a_method_of_the_update_stage_sees_the_policy_of_its_own_update(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its credit is asked for once per update, with that minibatch's log-probs under the weights of then."""
+    seen: list[TokenSignals] = []
+
+    def watching(signals: TokenSignals, scale: float = 1.0) -> TokenCredit:
+        seen.append(signals)
+        return TokenCredit(scale * signals.token_advantage, signals.every_token)
+
+    declared = Method("watching", watching, "update", ("logprob",), {"scale": 1.0}, "a test", "paper", "credit.grpo")
+    monkeypatch.setitem(METHODS, "watching", declared)
+    scorer = Scorer(tiny_qwen3())
+    sequences, signals = batch(scorer)
+    updater = Updater(scorer, training(), BASE, Accelerator(cpu=True))
+    metrics, credit = updater.step(1, sequences, signals, Credit("watching", {"scale": 2.0}))
+    assert len(seen) == metrics["updates"] == 2
+    torch.testing.assert_close(seen[0].logprob, seen[0].old_logprob)
+    assert (seen[1].logprob - seen[1].old_logprob).abs().max() > 1e-4
+    assert torch.equal(credit.advantage, 2 * signals.token_advantage)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from tokencredit.config import Row, Study
-
-QUADRANTS = ("phr", "plr", "nhr", "nlr")
+from tokencredit.credit import QUADRANTS
 
 
 def planned(study: Study) -> dict[str, list[str]]:

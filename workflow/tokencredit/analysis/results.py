@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -188,31 +189,25 @@ def _difference(own: dict[str, np.ndarray], other: dict[str, np.ndarray], benchm
 
 def _pass_k(store: Store, benchmark: str, samples: int, targets: str | None) -> int:
     """The k of Pass@k: the paper's where it prints one that n allows, else n."""
-    if targets is None:
-        return samples
-    table = store.targets("tables")
-    chosen = table[
-        (table["table"] == targets)
-        & (table["model"] == store.study.model_name)
-        & (table["benchmark"] == benchmark)
-        & (table["metric"] == "pass")
-    ]
-    k = int(chosen["k"].iloc[0]) if len(chosen) else samples
-    return k if k <= samples else samples
+    printed = _targets(store, targets, benchmark, "pass")
+    return min(int(printed["k"].iloc[0]), samples) if len(printed) else samples
 
 
 def _printed(store: Store, targets: str | None, method: str, benchmark: str, metric: str) -> float:
-    if targets is None:
-        return NONE
-    table = store.targets("tables")
-    chosen = table[
-        (table["table"] == targets)
-        & (table["model"] == store.study.model_name)
-        & (table["method"] == method)
-        & (table["benchmark"] == benchmark)
-        & (table["metric"] == metric)
+    printed = _targets(store, targets, benchmark, metric)
+    values = printed.loc[printed["method"] == method, "value"]
+    return float(values.iloc[0]) if len(values) else NONE
+
+
+def _targets(store: Store, table: str | None, benchmark: str, metric: str) -> pd.DataFrame:
+    """The paper's printed numbers of one benchmark and metric for the study's model; empty where ``table`` is None."""
+    printed = store.targets("tables")
+    return printed[
+        (printed["table"] == table)
+        & (printed["model"] == store.study.model_name)
+        & (printed["benchmark"] == benchmark)
+        & (printed["metric"] == metric)
     ]
-    return float(chosen["value"].iloc[0]) if len(chosen) else NONE
 
 
 def _origin(store: Store, seeds: list[Row], benchmark: str) -> dict[str, Any]:
@@ -237,6 +232,7 @@ def _joined(values: Any) -> str:
     return " ".join(dict.fromkeys(str(value) for value in values))
 
 
+@cache  # one store lives as long as its process
 def table1(store: Store) -> pd.DataFrame:
     """Tables 1 and 2: all lines on all benchmarks, compared with the study's reference method."""
     tables = store.targets("tables")

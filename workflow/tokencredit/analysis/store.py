@@ -15,7 +15,7 @@ from tokencredit.errors import UserError
 
 
 class Store:
-    """Reads below ``results``; a missing or foreign file is a ``UserError`` that names it. ``config``: folder of the paper's numbers."""
+    """Reads below ``results``; a missing or foreign file is a ``UserError`` that names it."""
 
     def __init__(self, study: Study, results: Path) -> None:
         self.study = study

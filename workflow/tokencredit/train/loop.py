@@ -14,7 +14,7 @@ import contextlib
 import signal
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -210,7 +210,7 @@ class Run:
 class Stop:
     """Set by SIGTERM or SIGUSR1: the loop then saves and ends after the step under way."""
 
-    asked: bool = field(default=False)
+    asked: bool = False
 
 
 @contextlib.contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pandas as pd
 import torch
-from torch import Tensor
 
 from tokencredit.credit import QUADRANTS, TokenCredit, TokenSignals, quadrant_of
 from tokencredit.train.rollouts import Collected, RolloutBatch
@@ -31,20 +30,20 @@ def token_metrics(signals: TokenSignals, credit: TokenCredit) -> dict[str, float
     mass = credit.advantage.abs().double() * credit.keep
     total = mass.sum()
     metrics: dict[str, float | int | None] = {
-        "reward_mean": _number(signals.reward.mean()),
+        "reward_mean": float(signals.reward.mean()),
         "response_tokens": len(signals.response) / len(signals.reward),
-        "entropy": _number(signals.entropy.mean()),
-        "above_mean": _number(((quadrant == 0) | (quadrant == 2)).double().mean()),
+        "entropy": float(signals.entropy.mean()),
+        "above_mean": float(((quadrant == 0) | (quadrant == 2)).double().mean()),
         "tokens": len(signals.response),
     }
     for index, name in enumerate(QUADRANTS):
         inside = quadrant == index
-        metrics[f"entropy_{name}"] = _number(signals.entropy[inside].mean()) if inside.any() else None
-        metrics[f"tokens_{name}"] = _number(inside.double().mean())
-        metrics[f"mass_{name}"] = _number(mass[inside].sum() / total) if total > 0 else None
+        metrics[f"entropy_{name}"] = float(signals.entropy[inside].mean()) if inside.any() else None
+        metrics[f"tokens_{name}"] = float(inside.double().mean())
+        metrics[f"mass_{name}"] = float(mass[inside].sum() / total) if total > 0 else None
     effective = torch.sort(credit.advantage * credit.keep).values
     for percent in QUANTILES:
-        metrics[f"advantage_q{percent:02d}"] = _number(effective[(len(effective) - 1) * percent // 100])
+        metrics[f"advantage_q{percent:02d}"] = float(effective[(len(effective) - 1) * percent // 100])
     return metrics
 
 
@@ -73,7 +72,3 @@ def token_table(
             "quadrant": quadrant_of(signals)[rows].numpy(),
         }
     )
-
-
-def _number(value: Tensor) -> float:
-    return float(value)

@@ -31,30 +31,30 @@ class Curve:
         study: Study,
         recorder: Recorder,
     ) -> None:
-        self.engine, self.pool, self.recorder, self.problems = engine, pool, recorder, problems
+        self.engine, self.pool, self.recorder = engine, pool, recorder
         self.curve, self.limit = study.training.curve, study.training.sampling.max_response_tokens
         prompts = encode_prompts(tokenizer, template, problems, study.training.sampling.max_prompt_tokens)
-        self.requests = [
-            Request(tokens, derive_seed("curve", self.curve.benchmark, problem.problem_id, sample))
+        self.asked = [
+            (problem, sample, Request(tokens, derive_seed("curve", self.curve.benchmark, problem.problem_id, sample)))
             for problem, tokens in zip(problems, prompts, strict=True)
             for sample in range(self.curve.samples)
         ]
 
     def evaluate(self, step: int) -> None:
         """Sample, grade and store the outcomes of one step."""
+        problems, samples, requests = zip(*self.asked, strict=True)
         responses = self.engine.sample(
-            self.requests, temperature=self.curve.temperature, top_p=self.curve.top_p, max_tokens=self.limit
+            list(requests), temperature=self.curve.temperature, top_p=self.curve.top_p, max_tokens=self.limit
         )
-        owners = [(problem, sample) for problem in self.problems for sample in range(self.curve.samples)]
         grades = self.pool.grade_many(
-            [(owner.answer, response.text) for (owner, _), response in zip(owners, responses, strict=True)]
+            [(problem.answer, response.text) for problem, response in zip(problems, responses, strict=True)]
         )
         table = pd.DataFrame(
             {
                 "step": step,
                 "benchmark": self.curve.benchmark,
-                "problem_id": [problem.problem_id for problem, _ in owners],
-                "sample": [sample for _, sample in owners],
+                "problem_id": [problem.problem_id for problem in problems],
+                "sample": samples,
                 "outcome": [grade.outcome for grade in grades],
                 "n_tokens": [len(response.token_ids) for response in responses],
             }

@@ -18,6 +18,18 @@ TOKENS = 160  # drawn of a response at most
 # Without the darkest ends: letters must be legible on every colour.
 ENTROPY_COLOURS = LinearSegmentedColormap.from_list("entropy", mpl.colormaps["YlOrRd"](np.linspace(0, 0.8, 256)))
 CREDIT_COLOURS = LinearSegmentedColormap.from_list("credit", mpl.colormaps["PuOr_r"](np.linspace(0.18, 0.82, 256)))
+COLUMNS = [
+    "step",
+    "problem_id",
+    "sample",
+    "position",
+    "token",
+    "entropy",
+    "reward",
+    "group_advantage",
+    "advantage",
+    "keep",
+]
 
 
 def draw(store: Store) -> style.Drawn:
@@ -27,19 +39,7 @@ def draw(store: Store) -> style.Drawn:
     """
     study = store.study
     method = heat_map_method(study)
-    columns = [
-        "step",
-        "problem_id",
-        "sample",
-        "position",
-        "token",
-        "entropy",
-        "reward",
-        "group_advantage",
-        "advantage",
-        "keep",
-    ]
-    tokens = choose(store.tokens("rollouts", method, columns))
+    tokens = choose(store.tokens("rollouts", method, COLUMNS))
     # A group whose rewards are all equal has no advantage to share out: its tokens count as they are, or not at all.
     share = (tokens["advantage"] / tokens["group_advantage"]).where(tokens["group_advantage"] != 0, 1.0)
     tokens["credit"] = share.where(tokens["keep"], 0.0)

@@ -6,8 +6,8 @@ import pandas as pd
 
 from tokencredit.analysis import style
 from tokencredit.analysis.figures.figure2 import training_curve
-from tokencredit.analysis.plan import QUADRANTS
 from tokencredit.analysis.store import Store
+from tokencredit.credit import QUADRANTS
 from tokencredit.evaluate.statistics import question_se
 
 FLOOR = 1e-5  # nats; a shift below this is drawn here: a log axis has no zero
