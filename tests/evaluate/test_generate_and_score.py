@@ -133,9 +133,11 @@ def evaluated(study: Study, data_dir: Path, tokenizer: Any, engine: Any, tmp_pat
     )
     files.write_json(tmp_path / "model" / "model.json", {})
     metadata = generation_metadata(study, row, "sums", tmp_path / "model", path, "cpu")
-    files.write_parquet(tmp_path / "eval" / "sums" / "generations.parquet", table, metadata)
+    generations = tmp_path / "eval" / "sums" / "generations.parquet"
+    files.write_parquet(generations, table, metadata)
+    graded = metadata | {"grader": "test 1", "generations_sha256": files.sha256(generations)}
     grades = table[["problem_id", "sample"]].assign(outcome="right", answer="2", reason=None)
-    files.write_parquet(tmp_path / "eval" / "sums" / "grades.parquet", grades, metadata | {"grader": "test 1"})
+    files.write_parquet(tmp_path / "eval" / "sums" / "grades.parquet", grades, graded)
     return tmp_path / "eval"
 
 
@@ -148,6 +150,13 @@ def test_a_row_is_scored_with_its_origin(study: Study, data_dir: Path, evaluated
     assert metadata["benchmarks"]["sums"]["grader"] == "test 1"
     assert metadata["benchmarks"]["sums"]["sampling"]["temperature"] == 0.6
     assert len(metadata["benchmarks"]["sums"]["data_sha256"]) == 64
+
+
+def test_grades_of_other_generations_are_refused(study: Study, data_dir: Path, evaluated: Path) -> None:
+    path = evaluated / "sums" / "generations.parquet"
+    files.write_parquet(path, files.read_parquet(path).assign(response="other"), files.parquet_metadata(path))
+    with pytest.raises(UserError, match="grades other generations than"):
+        score_row(study, study.row("base", 0), evaluated, data_dir)
 
 
 def test_another_rows_generations_are_refused(study: Study, data_dir: Path, evaluated: Path) -> None:

@@ -64,6 +64,9 @@ def score_row(study: Study, row: Row, eval_dir: Path, data_dir: Path) -> tuple[p
             raise UserError(
                 f"{generations_path}: was made from other problems than {problems_path}; generate it again."
             )
+        generations_sha256 = files.sha256(generations_path)
+        if graded.get("generations_sha256") != generations_sha256:
+            raise UserError(f"{grades_path}: grades other generations than {generations_path}; grade it again.")
         scores = score_questions(
             [problem.problem_id for problem in problems],
             benchmark.samples,
@@ -79,7 +82,7 @@ def score_row(study: Study, row: Row, eval_dir: Path, data_dir: Path) -> tuple[p
         metadata[name] = {
             **graded,
             **stored,
-            "generations_sha256": files.sha256(generations_path),
+            "generations_sha256": generations_sha256,
             "grades_sha256": files.sha256(grades_path),
         }
     first = next(iter(metadata.values()))
