@@ -7,11 +7,13 @@ micro-batch. Each file here is a family of methods; a new method is a new file w
 
 from tokencredit.credit.advantage import group_advantage
 from tokencredit.credit.registry import METHODS, Method, assign, method
-from tokencredit.credit.signals import QUADRANTS, TokenCredit, TokenSignals, quadrant_of
+from tokencredit.credit.signals import TokenCredit, TokenSignals
+from tokencredit.credit.thresholds import QUADRANTS, THRESHOLDS, quadrant_of
 
 __all__ = [
     "METHODS",
     "QUADRANTS",
+    "THRESHOLDS",
     "Method",
     "TokenCredit",
     "TokenSignals",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tokencredit.credit.segments import segment_mean, segment_sum
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -14,12 +16,8 @@ def group_advantage(reward: Tensor, group: Tensor) -> Tensor:
     ``reward`` [R], ``group`` [R] int64 -> [R]. Source: arXiv 2402.03300; ddof 1 from arXiv 2604.11056, Fig. 8 (G = 8 spans +-2.475).
     """
     index = group.unique(return_inverse=True)[1]
-    groups = int(index.max()) + 1 if len(index) else 0
-    exact = reward.double()
-    count = exact.new_zeros(groups).index_add_(0, index, exact.new_ones(len(exact)))
-    mean = exact.new_zeros(groups).index_add_(0, index, exact) / count
-    deviation = exact - mean[index]
-    variance = exact.new_zeros(groups).index_add_(0, index, deviation.square()) / (count - 1).clamp(min=1)
-    std = variance.sqrt()[index]
+    deviation = reward.double() - segment_mean(reward, index)
+    others = (segment_sum(index.new_ones(len(index)), index) - 1).clamp(min=1)
+    std = (segment_sum(deviation.square(), index) / others).sqrt()
     equal = std <= 1e-12
     return (deviation / std.masked_fill(equal, 1.0)).masked_fill(equal, 0.0).to(reward.dtype)

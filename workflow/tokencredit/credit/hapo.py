@@ -6,7 +6,14 @@ from tokencredit.credit.registry import method
 from tokencredit.credit.signals import TokenCredit, TokenSignals
 
 
-@method("hapo", source="arXiv 2604.11056 v2, abstract", status="reconstruction")
+@method(
+    "hapo",
+    source="arXiv 2604.11056 v2, abstract",
+    status="reconstruction",
+    equation=r"\hat A_{i,t} = A_i\,\frac{w_{i,t}}{\frac1{T_i}\sum_k w_{i,k}},\quad "
+    r"w_{i,t} = 1 + \alpha\,\operatorname{clip}\!\Big(\tfrac{H_{i,t}-\mu_H}{\sigma_H |A_i|}, -\tfrac1\phi, \tfrac1\phi\Big)",
+    slips="Only the abstract of v2 was available; HAPO may be EAPO's Eq. 6-7 under a new name. Not arXiv 2509.16591 (`hetero-hapo`).",
+)
 def hapo(signals: TokenSignals, alpha: float = 0.2, phi: float = 2.0) -> TokenCredit:
     """A'_it = A_i w_it / mean_t(w_it) within each response, with EAPO's weight w = 1 + alpha clip(z / |A|, -1 / phi, 1 / phi).
 

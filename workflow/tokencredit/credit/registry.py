@@ -22,7 +22,9 @@ class Method:
 
     ``stage``: "rollout" (whole groups visible, old policy) or "update" (current policy of the whole optimiser batch). ``columns``: the
     optional columns of ``TokenSignals`` that it needs. ``defaults``: its parameters. ``status``: "paper" or "reconstruction".
-    ``module``: the file below ``tokencredit`` that defines it.
+    ``masks``: whether it leaves tokens out. ``equation``: what it computes, in LaTeX; ``slips``: where the publication
+    and its released code, or two accounts of it, disagree, and what is taken here. ``module``: the file below ``tokencredit`` that
+    defines it.
     """
 
     name: str
@@ -33,6 +35,9 @@ class Method:
     source: str
     status: Literal["paper", "reconstruction"]
     module: str
+    equation: str = ""
+    masks: bool = False
+    slips: str = ""
 
 
 METHODS: dict[str, Method] = {}
@@ -42,9 +47,12 @@ def method(
     name: str,
     *,
     source: str,
+    equation: str,
     stage: Literal["rollout", "update"] = "rollout",
     columns: tuple[str, ...] = (),
     status: Literal["paper", "reconstruction"] = "paper",
+    masks: bool = False,
+    slips: str = "",
 ) -> Callable[[CreditFunction], CreditFunction]:
     """Register a credit function; its parameters and their defaults are read from its signature."""
 
@@ -54,7 +62,7 @@ def method(
         parameters = list(inspect.signature(function).parameters.values())[1:]
         defaults = {parameter.name: parameter.default for parameter in parameters}
         module = function.__module__.removeprefix("tokencredit.")
-        METHODS[name] = Method(name, function, stage, columns, defaults, source, status, module)
+        METHODS[name] = Method(name, function, stage, columns, defaults, source, status, module, equation, masks, slips)
         return function
 
     return register
@@ -80,4 +88,5 @@ def assign(name: str, signals: TokenSignals, **params: Any) -> TokenCredit:
 
 
 for _module in pkgutil.iter_modules(package.__path__):
-    importlib.import_module(f"{package.__name__}.{_module.name}")
+    if not _module.name.startswith("_"):
+        importlib.import_module(f"{package.__name__}.{_module.name}")

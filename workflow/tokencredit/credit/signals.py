@@ -11,36 +11,52 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
+from tokencredit.credit.segments import segment_mean, segment_sum, segment_zscore
+
 if TYPE_CHECKING:
     from torch import Tensor
 
-QUADRANTS = ("phr", "plr", "nhr", "nlr")
-_PER_RESPONSE = ("reward", "advantage", "group")
+PER_RESPONSE = ("reward", "advantage", "group")
+PER_BATCH = ("progress", "entropy_history")
+RATIOS = ("token", "response", "response-token")
+SURROGATES = ("clip", "unclipped", "cispo", "reinforce")
 
 
 @dataclass(frozen=True)
 class TokenSignals:
     """The signals of one whole optimiser batch: N response tokens of R responses; nothing carries a gradient.
 
-    Optional columns are None unless a method asks for them.
+    A method of the rollout stage sees the old policy. At the update stage ``logprob`` is there and ``entropy`` is the current policy's too.
+    Optional columns are None unless a method declares them: the trainer fills each once. A random choice is made by the column ``noise``,
+    so that it belongs to the token wherever its row stands.
     """
 
     response: Tensor  # [N] int64, row of the token's response, non-decreasing
     position: Tensor  # [N] int64, 0-based place of the token in its response
-    entropy: Tensor  # [N] float, nats, full vocabulary, old policy
-    old_logprob: Tensor  # [N] float, nats, behaviour policy
+    entropy: Tensor  # [N] float, nats, full vocabulary, the policy of the stage
+    old_logprob: Tensor  # [N] float, nats, behaviour policy, as the trainer computes it
     reward: Tensor  # [R] float, +1 right, -1 wrong
     advantage: Tensor  # [R] float, the group advantage A_i
     group: Tensor  # [R] int64, index of the response's prompt
-    logprob: Tensor | None = None  # [N] float, nats, current policy: the per-update stage only
+    logprob: Tensor | None = None  # [N] float, nats, current policy: the update stage only
     ref_logprob: Tensor | None = None  # [N] float, nats, reference policy
+    rollout_logprob: Tensor | None = None  # [N] float, nats, behaviour policy, as the sampler computed it
+    teacher_logprob: Tensor | None = None  # [N] float, nats, another model
+    privileged_logprob: Tensor | None = None  # [N] float, nats, old policy under a prompt that holds the answer
+    residual_norm: Tensor | None = (
+        None  # [N] float, ||h(adapter on) - h(adapter off)||_2 of the state that predicts the token
+    )
+    attention_entropy: Tensor | None = None  # [N] float in [0, 1], entropy of attention / log(context length)
+    noise: Tensor | None = None  # [N] float in [0, 1), the token's own random number
+    progress: float | None = None  # share of the run's steps that lie behind, in [0, 1)
+    entropy_history: Tensor | None = None  # [S] float, nats, mean token entropy of every earlier step
 
     def __post_init__(self) -> None:
         tokens, responses = len(self.response), len(self.reward)
         for column in fields(self):
             value = getattr(self, column.name)
-            rows = responses if column.name in _PER_RESPONSE else tokens
-            if value is not None and tuple(value.shape) != (rows,):
+            rows = responses if column.name in PER_RESPONSE else tokens
+            if value is not None and column.name not in PER_BATCH and tuple(value.shape) != (rows,):
                 raise ValueError(f"TokenSignals.{column.name} has shape {tuple(value.shape)}; it must be ({rows},).")
         if tokens and bool((self.response.diff() < 0).any()):
             raise ValueError("TokenSignals.response must be non-decreasing: tokens of a response stand together.")
@@ -53,29 +69,51 @@ class TokenSignals:
         return self.advantage[self.response]
 
     @cached_property
+    def right(self) -> Tensor:
+        """[N] bool: the token's response has positive polarity, r > 0."""
+        return self.reward[self.response] > 0
+
+    @cached_property
     def every_token(self) -> Tensor:
         """[N] bool, all true: what a method keeps that leaves no token out."""
         return self.position >= 0
 
     @cached_property
+    def batch(self) -> Tensor:
+        """[N] int64, all 0: the whole optimiser batch as one segment."""
+        return self.position * 0
+
+    @cached_property
+    def response_group(self) -> Tensor:
+        """[R]: the response's group, counted from 0 without gaps."""
+        return self.group.unique(return_inverse=True)[1]
+
+    @cached_property
     def token_group(self) -> Tensor:
         """[N]: the token's group, counted from 0 without gaps."""
-        return self.group.unique(return_inverse=True)[1][self.response]
+        return self.response_group[self.response]
+
+    @cached_property
+    def varied(self) -> Tensor:
+        """[N] bool: the token's group has an advantage other than 0, so it has something to teach."""
+        return (segment_sum(self.advantage.abs(), self.response_group) > 0)[self.response]
+
+    @cached_property
+    def length(self) -> Tensor:
+        """[N] float64: the number of tokens of the token's response, T_i."""
+        return segment_sum(self.response.new_ones(len(self.response)), self.response)
 
     def group_mean(self, values: Tensor) -> Tensor:
         """[N] -> [N] float64: the mean of ``values`` over all response tokens of the token's group."""
-        return _segment_mean(values, self.token_group)
+        return segment_mean(values, self.token_group)
 
     def group_zscore(self, values: Tensor) -> Tensor:
         """[N] -> [N]: (values - group mean) / group standard deviation (ddof 0); 0 where all values of a group are equal."""
-        deviation = values.double() - self.group_mean(values)
-        sigma = self.group_mean(deviation.square()).sqrt()
-        flat = sigma <= 1e-12 * (1.0 + self.group_mean(values).abs())
-        return (deviation / sigma.masked_fill(flat, 1.0)).masked_fill(flat, 0.0).to(values.dtype)
+        return segment_zscore(values, self.token_group)
 
     def response_mean(self, values: Tensor) -> Tensor:
         """[N] -> [N] float64: the mean of ``values`` over the token's response."""
-        return _segment_mean(values, self.response)
+        return segment_mean(values, self.response)
 
     def select(self, responses: Tensor) -> tuple[TokenSignals, Tensor]:
         """The signals of some responses (int64 [R'], increasing) and the rows [N'] of their tokens in this batch."""
@@ -85,18 +123,24 @@ class TokenSignals:
         chosen = {}
         for column in fields(self):
             value = getattr(self, column.name)
-            if value is not None:
-                chosen[column.name] = value[responses if column.name in _PER_RESPONSE else rows]
+            if value is not None and column.name not in PER_BATCH:
+                value = value[responses if column.name in PER_RESPONSE else rows]
+            chosen[column.name] = value
         chosen["response"] = place[chosen["response"]]
         return TokenSignals(**chosen), rows
 
 
 @dataclass(frozen=True)
 class TokenCredit:
-    """What a credit function gives back for each of the N tokens.
+    """What a credit function gives back for each of the N tokens, and the form of the loss that it belongs in.
 
     ``advantage`` [N] replaces A_i in the loss; ``keep`` [N] bool: tokens whose term counts; ``denominator``: whether a mean is taken over
     "all" tokens or the "kept" ones; ``clip_low``, ``clip_high``, ``kl_coef``: a number, one per token, or None for the study's own.
+
+    ``ratio``: "token" rho_t; "response": one ratio for the response, the power mean of order ``ratio_power`` of its rho_t (0 is the
+    geometric mean); "response-token": the value of that ratio with the gradient of log pi_t. ``surrogate``: "clip"
+    min(rho A, clip(rho) A); "unclipped" rho A; "cispo" sg[clip(rho)] A log pi; "reinforce" A log pi.
+    ``old_kl_coef``: coefficient of \\|log pi - log pi_old\\|; ``entropy_coef``: coefficient of the entropy bonus; numbers or [N].
     """
 
     advantage: Tensor
@@ -105,36 +149,29 @@ class TokenCredit:
     clip_low: Tensor | float | None = None
     clip_high: Tensor | float | None = None
     kl_coef: Tensor | float | None = None
+    ratio: Literal["token", "response", "response-token"] = "token"
+    ratio_power: float = 0.0
+    surrogate: Literal["clip", "unclipped", "cispo", "reinforce"] = "clip"
+    old_kl_coef: Tensor | float = 0.0
+    entropy_coef: Tensor | float = 0.0
 
     def __post_init__(self) -> None:
-        if self.denominator not in ("all", "kept"):
-            raise ValueError(f"TokenCredit.denominator is {self.denominator!r}; allowed: 'all', 'kept'.")
-        if self.advantage.shape != self.keep.shape:
-            raise ValueError(
-                f"TokenCredit.keep has shape {tuple(self.keep.shape)}; advantage has {tuple(self.advantage.shape)}."
-            )
+        for name, choices in (("denominator", ("all", "kept")), ("ratio", RATIOS), ("surrogate", SURROGATES)):
+            if getattr(self, name) not in choices:
+                raise ValueError(f"TokenCredit.{name} is {getattr(self, name)!r}; allowed: {', '.join(choices)}.")
+        for name, value in self.per_token.items():
+            if value.shape != self.advantage.shape:
+                raise ValueError(
+                    f"TokenCredit.{name} has shape {tuple(value.shape)}; advantage has {tuple(self.advantage.shape)}."
+                )
+
+    @property
+    def per_token(self) -> dict[str, Tensor]:
+        """The fields that hold one value per token."""
+        values = {column.name: getattr(self, column.name) for column in fields(self)}
+        return {name: value for name, value in values.items() if hasattr(value, "shape") and value.shape}
 
     def select(self, rows: Tensor) -> TokenCredit:
         """The credit of some tokens (int64 [N'])."""
-        own = {name: getattr(self, name) for name in ("clip_low", "clip_high", "kl_coef")}
-        own = {name: value[rows] if hasattr(value, "shape") and value.shape else value for name, value in own.items()}
-        return TokenCredit(self.advantage[rows], self.keep[rows], self.denominator, **own)
-
-
-def quadrant_of(signals: TokenSignals) -> Tensor:
-    """[N] int64: 0 PHR, 1 PLR, 2 NHR, 3 NLR: polarity of the reward x entropy at or above the group mean (arXiv 2604.11056, section 3).
-
-    The threshold is the mean over all response tokens of the prompt's group, not a percentile.
-    """
-    low = signals.entropy.double() < signals.group_mean(signals.entropy)
-    negative = signals.reward[signals.response] <= 0
-    return 2 * negative.long() + low.long()
-
-
-def _segment_mean(values: Tensor, segment: Tensor) -> Tensor:
-    """Means per segment, back at the tokens; in float64, so that equal values have exactly their own mean."""
-    segments = int(segment.max()) + 1 if len(segment) else 0
-    exact = values.double()
-    sums = exact.new_zeros(segments).index_add_(0, segment, exact)
-    counts = exact.new_zeros(segments).index_add_(0, segment, exact.new_ones(len(exact)))
-    return (sums / counts)[segment]
+        values = {column.name: getattr(self, column.name) for column in fields(self)}
+        return TokenCredit(**values | {name: value[rows] for name, value in self.per_token.items()})

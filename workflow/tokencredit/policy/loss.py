@@ -10,7 +10,7 @@ from torch import Tensor
 from tokencredit.credit import TokenCredit, TokenSignals
 from tokencredit.errors import UserError
 
-Aggregation = Literal["token-mean", "sequence-mean"]
+Aggregation = Literal["token-mean", "sequence-mean", "constant"]
 
 
 def policy_loss(
@@ -22,31 +22,43 @@ def policy_loss(
     clip_high: float = 0.28,
     kl_coef: float = 0.0,
     aggregation: Aggregation = "token-mean",
+    max_response_tokens: int | None = None,
+    entropy: Tensor | None = None,
     rows: Tensor | None = None,
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """The clipped surrogate (arXiv 2604.11056 Eq. 2) with per-token credit, plus an optional KL to the reference.
+    """The surrogate that the credit names, with its per-token advantages, and the terms that it or the study adds.
 
-    L = - sum_t w_t min(rho_t A_t, clip(rho_t, 1 - clip_low, 1 + clip_high) A_t) + kl_coef sum_t u_t (exp(d_t) - d_t - 1), with
-    rho = exp(logprob - old_logprob), d = ref_logprob - logprob (the k3 estimate). "token-mean": w = keep / N with N all tokens of the
-    batch, or the kept ones where the credit says so; "sequence-mean": w = keep / (R T_i). u is w without ``keep``.
+    L = sum_t [ -w_t S_t + w_t old_kl_coef |log rho_t| + u_t kl_coef (exp(d_t) - d_t - 1) - u_t entropy_coef H_t ] with rho = exp(logprob -
+    old_logprob) and d = ref_logprob - logprob (the k3 estimate). S is min(rho A, clip(rho, 1 - clip_low, 1 + clip_high) A) (arXiv
+    2604.11056 Eq. 2), or what ``credit.surrogate`` and ``credit.ratio`` say. "token-mean": w = keep / N with N all tokens of the batch,
+    or the kept ones where the credit says so; "sequence-mean": w = keep / (R T_i); "constant": w = keep / (R ``max_response_tokens``),
+    arXiv 2503.20783. u is w without ``keep``.
 
     ``signals`` and ``credit`` describe the whole optimiser batch of N tokens; ``logprob`` is [N], or [N'] for the tokens ``rows`` (int64)
-    of a micro-batch: the weights always belong to the whole batch, so losses and gradients of micro-batches add up to the batch's.
+    of a micro-batch: the weights always belong to the whole batch, so losses and gradients of micro-batches add up to the batch's. A ratio
+    of the whole response needs all of its tokens in one micro-batch. ``entropy`` [N'], with its gradient, is needed by an entropy bonus.
 
     Returns the loss (scalar) and sums over these tokens that add up to the batch's means: ``clip_low_fraction``, ``clip_high_fraction``,
     ``kl_old`` (k3 of the behaviour policy), ``kl_ref``; and ``ratio_max``, of which a caller takes the largest. No gradient in these.
     """
     rows = torch.arange(len(signals.response), device=logprob.device) if rows is None else rows
-    weight, plain_weight = (w[rows].to(logprob.dtype) for w in _weights(signals, credit, aggregation))
+    weight, plain_weight = (
+        w[rows].to(logprob.dtype) for w in _weights(signals, credit, aggregation, max_response_tokens)
+    )
     part = credit.select(rows)
     low = clip_low if part.clip_low is None else part.clip_low
     high = clip_high if part.clip_high is None else part.clip_high
     log_ratio = logprob - signals.old_logprob[rows]
-    ratio = log_ratio.exp()
-    clipped = torch.clamp(
-        ratio, torch.as_tensor(1 - low, dtype=ratio.dtype), torch.as_tensor(1 + high, dtype=ratio.dtype)
-    )
-    loss = -(weight * torch.minimum(ratio * part.advantage, clipped * part.advantage)).sum()
+    ratio = _ratio(log_ratio, signals, rows, part)
+    bounds = (torch.as_tensor(bound, dtype=ratio.dtype, device=ratio.device) for bound in (1 - low, 1 + high))
+    clipped = torch.clamp(ratio, *bounds)
+    loss = -(weight * _surrogate(part, ratio, clipped, logprob)).sum()
+    if _acts(part.old_kl_coef):
+        loss = loss + (weight * part.old_kl_coef * log_ratio.abs()).sum()
+    if _acts(part.entropy_coef):
+        if entropy is None:
+            raise ValueError("policy_loss: the credit asks for an entropy bonus, but no entropy was given.")
+        loss = loss - (plain_weight * part.entropy_coef * entropy).sum()
 
     coefficient = kl_coef if part.kl_coef is None else part.kl_coef
     kl_ref = logprob.new_zeros(())
@@ -55,30 +67,91 @@ def policy_loss(
         k3 = towards.exp() - towards - 1
         loss = loss + (plain_weight * coefficient * k3).sum()
         kl_ref = (plain_weight * k3).sum().detach()
-    elif isinstance(coefficient, Tensor) or coefficient:
+    elif _acts(coefficient):
         raise UserError("policy_loss: kl_coef is not 0, but the signals hold no ref_logprob.")
 
     with torch.no_grad():
-        inside = part.keep & (part.advantage != 0)
+        below, above = _out_of_bounds(part, ratio, low, high)
         metrics = {
-            "clip_low_fraction": (plain_weight * (inside & (ratio < 1 - low) & (part.advantage < 0))).sum(),
-            "clip_high_fraction": (plain_weight * (inside & (ratio > 1 + high) & (part.advantage > 0))).sum(),
-            "kl_old": (plain_weight * (ratio - 1 - log_ratio)).sum(),
+            "clip_low_fraction": (plain_weight * below).sum(),
+            "clip_high_fraction": (plain_weight * above).sum(),
+            "kl_old": (plain_weight * (log_ratio.exp() - 1 - log_ratio)).sum(),
             "kl_ref": kl_ref,
             "ratio_max": ratio.max() if len(ratio) else ratio.new_zeros(()),
         }
     return loss, metrics
 
 
-def _weights(signals: TokenSignals, credit: TokenCredit, aggregation: Aggregation) -> tuple[Tensor, Tensor]:
-    """[N] weights of the terms of the loss, with and without ``keep``; each sums to 1 over the tokens that it counts."""
+def _ratio(log_ratio: Tensor, signals: TokenSignals, rows: Tensor, credit: TokenCredit) -> Tensor:
+    """[N'] rho_t; or ((1 / T) sum_t rho_t^p)^(1 / p) of the token's response, the geometric mean at p = 0.
+
+    Source: arXiv 2507.18071 (p = 0), arXiv 2605.12058.
+    """
+    if credit.ratio == "token":
+        return log_ratio.exp()
+    index = signals.response[rows]
+    lengths = torch.bincount(signals.response, minlength=len(signals.reward))
+    here = torch.bincount(index, minlength=len(signals.reward))
+    if not bool(((here == 0) | (here == lengths)).all()):
+        raise ValueError("policy_loss: a ratio of the whole response needs all of its tokens in one micro-batch.")
+    count = lengths.clamp(min=1).to(log_ratio.dtype)
+    power = credit.ratio_power
+    if abs(power) < 1e-6:
+        log_mean = torch.zeros_like(count).index_add(0, index, log_ratio) / count
+    else:
+        scaled = power * log_ratio
+        top = torch.full_like(count, -torch.inf).scatter_reduce(0, index, scaled.detach(), "amax")
+        top = top.masked_fill(here == 0, 0.0)
+        total = torch.zeros_like(count).index_add(0, index, (scaled - top[index]).exp())
+        log_mean = (top + total.masked_fill(here == 0, 1.0).log() - count.log()) / power
+    if credit.ratio == "response":
+        return log_mean.exp()[index]
+    return log_mean.detach().exp()[index] * (log_ratio - log_ratio.detach()).exp()
+
+
+def _surrogate(credit: TokenCredit, ratio: Tensor, clipped: Tensor, logprob: Tensor) -> Tensor:
+    """[N'] what is maximised at each token."""
+    if credit.surrogate == "unclipped":
+        return ratio * credit.advantage
+    if credit.surrogate == "cispo":
+        return clipped.detach() * credit.advantage * logprob
+    if credit.surrogate == "reinforce":
+        return credit.advantage * logprob
+    return torch.minimum(ratio * credit.advantage, clipped * credit.advantage)
+
+
+def _out_of_bounds(
+    credit: TokenCredit, ratio: Tensor, low: float | Tensor, high: float | Tensor
+) -> tuple[Tensor, Tensor]:
+    """[N'] bool each: tokens whose ratio the surrogate clips from below, and from above."""
+    inside = credit.keep & (credit.advantage != 0)
+    below, above = inside & (ratio < 1 - low), inside & (ratio > 1 + high)
+    if credit.surrogate == "clip":
+        return below & (credit.advantage < 0), above & (credit.advantage > 0)
+    clips = credit.surrogate == "cispo"
+    return below & clips, above & clips
+
+
+def _weights(
+    signals: TokenSignals, credit: TokenCredit, aggregation: Aggregation, max_response_tokens: int | None
+) -> tuple[Tensor, Tensor]:
+    """[N] weights of the terms of the loss, with and without ``keep``."""
     keep = credit.keep.double()
     counted = keep if credit.denominator == "kept" else torch.ones_like(keep)
+    responses = len(signals.reward)
     if aggregation == "token-mean":
         return keep / counted.sum().clamp(min=1), torch.full_like(keep, 1 / max(len(keep), 1))
     if aggregation == "sequence-mean":
-        responses = len(signals.reward)
         kept_lengths = counted.new_zeros(responses).index_add_(0, signals.response, counted).clamp(min=1)
         lengths = counted.new_zeros(responses).index_add_(0, signals.response, torch.ones_like(counted)).clamp(min=1)
         return keep / (responses * kept_lengths[signals.response]), 1 / (responses * lengths[signals.response])
-    raise ValueError(f"aggregation is {aggregation!r}; allowed: 'token-mean', 'sequence-mean'.")
+    if aggregation == "constant":
+        if max_response_tokens is None:
+            raise ValueError("aggregation 'constant' needs max_response_tokens.")
+        constant = 1 / (max(responses, 1) * max_response_tokens)
+        return keep * constant, torch.full_like(keep, constant)
+    raise ValueError(f"aggregation is {aggregation!r}; allowed: 'token-mean', 'sequence-mean', 'constant'.")
+
+
+def _acts(coefficient: Tensor | float) -> bool:
+    return isinstance(coefficient, Tensor) or coefficient != 0

@@ -1,0 +1,53 @@
+"""The Four Quadrant Decomposition: the polarity of the reward x the entropy against a threshold."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tokencredit.credit.segments import segment_mean, segment_quantile, segment_zscore
+from tokencredit.credit.signals import TokenSignals
+from tokencredit.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+QUADRANTS = ("phr", "plr", "nhr", "nlr")
+THRESHOLDS = ("group-mean", "group-p25", "group-p50", "group-p75", "batch-mean", "k-means")
+
+
+def quadrant_of(signals: TokenSignals, threshold: str = "group-mean") -> Tensor:
+    """[N] int64: 0 PHR, 1 PLR, 2 NHR, 3 NLR: polarity of the reward x entropy at or above the threshold (arXiv 2604.11056, section 3).
+
+    ``threshold``: "group-mean", the paper's: the mean over all response tokens of the prompt's group; "group-p25", "group-p50",
+    "group-p75": a percentile of the same tokens; "batch-mean": over the optimiser batch; "k-means": four clusters of the (polarity,
+    standardised entropy) plane in place of a threshold, found by Lloyd's algorithm from the batch-mean quadrants, whose names they keep.
+    """
+    entropy = signals.entropy.double()
+    if threshold == "group-mean":
+        border = signals.group_mean(entropy)
+    elif threshold in ("group-p25", "group-p50", "group-p75"):
+        border = segment_quantile(entropy, signals.token_group, int(threshold[-2:]) / 100)
+    elif threshold in ("batch-mean", "k-means"):
+        border = segment_mean(entropy, signals.batch)
+    else:
+        raise UserError(f"threshold = {threshold!r} is not known; allowed: {', '.join(THRESHOLDS)}.")
+    quadrant = 2 * (~signals.right).long() + (entropy < border).long()
+    return _clusters(signals, quadrant) if threshold == "k-means" else quadrant
+
+
+def _clusters(signals: TokenSignals, quadrant: Tensor, rounds: int = 100) -> Tensor:
+    """[N] int64: the nearest of four centres, each the mean of its own points; a quadrant without tokens has none."""
+    polarity = 2.0 * signals.right.double() - 1.0
+    entropy = segment_zscore(signals.entropy.double(), signals.batch)
+    for _ in range(rounds):
+        distances = polarity.new_full((len(QUADRANTS), len(polarity)), float("inf"))
+        for index in quadrant.unique().tolist():
+            inside = quadrant == index
+            distances[index] = (polarity - polarity[inside].mean()).square() + (
+                entropy - entropy[inside].mean()
+            ).square()
+        nearest = distances.argmin(0)
+        if bool((nearest == quadrant).all()):
+            break
+        quadrant = nearest
+    return quadrant
