@@ -6,11 +6,13 @@ micro-batch. Each file here is a family of methods; a new method is a new file w
 """
 
 from tokencredit.credit.advantage import group_advantage
+from tokencredit.credit.controls import CONTROLS, controlled
 from tokencredit.credit.registry import METHODS, Method, assign, method
 from tokencredit.credit.signals import TokenCredit, TokenSignals
 from tokencredit.credit.thresholds import QUADRANTS, THRESHOLDS, quadrant_of
 
 __all__ = [
+    "CONTROLS",
     "METHODS",
     "QUADRANTS",
     "THRESHOLDS",
@@ -18,6 +20,7 @@ __all__ = [
     "TokenCredit",
     "TokenSignals",
     "assign",
+    "controlled",
     "group_advantage",
     "method",
     "quadrant_of",

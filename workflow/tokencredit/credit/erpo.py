@@ -15,13 +15,12 @@ if TYPE_CHECKING:
 @method(
     "erpo",
     source="arXiv 2603.28204",
-    status="reconstruction",
     equation=r"\hat A_{i,t} = A_i + \eta\, z_G\big(W_{i,t}\operatorname{sign}(A_i)\,\tilde s_{i,t}\big),\quad "
     r"W = \sigma\!\Big(\gamma\tfrac{H-\mu_G}{\sigma_G}\Big),\quad "
     r"\tilde s = z_{G,\lfloor K t / T_i \rfloor}\big(\beta(\log\pi - \log\pi_{\text{ref}})\big)",
     columns=("ref_logprob",),
-    slips="beta cancels in the z-score unless the buckets are switched off. log pi is the old policy's: at the first step s = 0 and ERPO "
-    "is GRPO. Another ERPO is arXiv 2608.23311.",
+    slips="beta cancels: both z-scores divide it out. log pi is the old policy's, so that at the first step s = 0 and ERPO is GRPO. "
+    "Another ERPO is arXiv 2608.23311.",
 )
 def erpo(
     signals: TokenSignals,

@@ -20,12 +20,13 @@ VARIANTS = ("as_described", "as_released")
     source="arXiv 2509.16591, parts B, C, D",
     equation=r"\hat A_{i,t} = A_{i,t}\,(1 + h_{i,t}\,\mathbb 1[C]),\quad "
     r"\epsilon_L = \epsilon_L (1 - \min(h_{i,t}, 0)),\ \epsilon_R = \epsilon_R (1 + \max(h_{i,t}, 0)),\quad "
-    r"A_{i,t} = \frac{r_i - \mu_{\text{tok}}}{\sigma_{\text{tok}}},\ h = \operatorname{scale}_{[-1,1]}\frac{\log H - Q_\rho(\log H)}{\sigma}",
+    r"A_{i,t} = \frac{r_i - \mu_{\text{tok}}}{\sigma_{\text{tok}}},"
+    r"h = \operatorname{scale}_{[-1,1]}\frac{\log H - Q_\rho(\log H)}{\sigma}",
     stage="update",
     columns=("logprob",),
     slips="In the released code the low side is divided by its (negative) minimum, so h is never negative: the most certain tokens "
-    "get the widest clip, and the branches for h <= 0 act at the pivot alone. `as_released` has that, applies D before C, and falls back to "
-    "GRPO's advantage where any |A| of a group reaches 5. Part A, a temperature per token while sampling, is not built.",
+    "get the widest clip, and the branches for h <= 0 act at the pivot alone. `as_released` has that, applies D before C, and falls "
+    "back to GRPO's advantage where any |A| of a group reaches 5. Part A, a temperature per token while sampling, is not built.",
 )
 def hetero_hapo(
     signals: TokenSignals,

@@ -1,0 +1,69 @@
+"""Controls: what a comparison of token weights needs beside it, made from the method's own credit.
+
+A weight with another mean is another learning rate, and any subset of tokens trains a little: a method has shown something where it beats
+its own controls. ``control: NAME`` in ``config/methods.yaml`` puts one around a method.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tokencredit.credit.signals import TokenCredit, TokenSignals
+from tokencredit.errors import UserError
+
+
+@dataclass(frozen=True)
+class Control:
+    """A function of a method's credit, and the optional columns of ``TokenSignals`` that it needs."""
+
+    function: Callable[[TokenSignals, TokenCredit], TokenCredit]
+    columns: tuple[str, ...] = ()
+
+
+def controlled(control: str, signals: TokenSignals, credit: TokenCredit) -> TokenCredit:
+    """``credit`` under the control of that name. Raises ``UserError`` for an unknown one and for a missing column."""
+    if control not in CONTROLS:
+        raise UserError(f"control {control!r} is not known; allowed: {', '.join(CONTROLS)}.")
+    for column in CONTROLS[control].columns:
+        if getattr(signals, column) is None:
+            raise UserError(f"control {control!r} needs the column {column!r}, which these signals do not hold.")
+    return CONTROLS[control].function(signals, credit)
+
+
+def norm_matched(signals: TokenSignals, credit: TokenCredit) -> TokenCredit:
+    """Uniform weights of the same sum |w A| over the batch, all tokens kept: what the method's learning rate alone does.
+
+    The scale takes the method's denominator in, so that the token mean of \\|A\\| in the loss is the method's.
+    """
+    mass = (credit.advantage.double().abs() * credit.keep).sum()
+    if credit.denominator == "kept":
+        mass = mass * len(credit.keep) / credit.keep.sum().clamp(min=1)
+    uniform = signals.token_advantage.double()
+    total = uniform.abs().sum()
+    advantage = uniform * (mass / total.masked_fill(total == 0, 1.0))
+    return dataclasses.replace(
+        credit, advantage=advantage.to(credit.advantage.dtype), keep=signals.every_token, denominator="all"
+    )
+
+
+def shuffled(signals: TokenSignals, credit: TokenCredit) -> TokenCredit:
+    """The same credits, permuted within each response: what their distribution does without their places."""
+    by_noise = signals.noise.argsort(stable=True)
+    return credit.select(by_noise[signals.response[by_noise].argsort(stable=True)])
+
+
+def random_mask(signals: TokenSignals, credit: TokenCredit) -> TokenCredit:
+    """As many tokens as the method keeps in the batch, but random ones, each with the group advantage: what any such subset does."""
+    keep = signals.every_token & False
+    keep[signals.noise.argsort(stable=True)[: int(credit.keep.sum())]] = True
+    advantage = signals.token_advantage.to(credit.advantage.dtype)
+    return dataclasses.replace(credit, advantage=advantage, keep=keep)
+
+
+CONTROLS: dict[str, Control] = {
+    "norm-matched": Control(norm_matched),
+    "shuffled": Control(shuffled, columns=("noise",)),
+    "random-mask": Control(random_mask, columns=("noise",)),
+}
