@@ -1,7 +1,18 @@
-"""The policy's side of the loss: log-probs and entropies of tokens, scoring of sequences, and the policy-gradient loss."""
+"""The policy's side of the loss: statistics of response tokens under a model, its adapter, and the policy-gradient loss."""
 
+from tokencredit.policy.adapter import Adapter, add_lora
+from tokencredit.policy.attention import attention_entropy
 from tokencredit.policy.head import token_stats
 from tokencredit.policy.loss import policy_loss
 from tokencredit.policy.scoring import Scorer, Sequence, micro_batches
 
-__all__ = ["Scorer", "Sequence", "micro_batches", "policy_loss", "token_stats"]
+__all__ = [
+    "Adapter",
+    "Scorer",
+    "Sequence",
+    "add_lora",
+    "attention_entropy",
+    "micro_batches",
+    "policy_loss",
+    "token_stats",
+]
