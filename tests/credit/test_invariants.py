@@ -1,101 +1,288 @@
-"""What must hold for every method, listed from ``METHODS`` so that a new one cannot be added without it."""
+"""What must hold for every method, listed from ``METHODS`` so that a new one cannot be added without it.
+
+A method that is exempt from an invariant is named here, with the reason.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.credit.conftest import make_signals
+from tests.credit.conftest import (
+    current_entropy,
+    gradient_of,
+    loss_and_gradient,
+    make_signals,
+    staged,
+    with_equal_groups,
+)
 from tokencredit.credit import METHODS, TokenCredit, TokenSignals, assign
+from tokencredit.credit.signals import PER_BATCH, PER_RESPONSE
 
-ROWWISE = ("entropy", "old_logprob", "logprob", "ref_logprob", "position")
-# Credits that are the same function: they differ by their base.
-SAME_CREDIT = {frozenset({"grpo", "dapo"})}
+AGGREGATIONS = ("token-mean", "sequence-mean", "constant")
+# Statistics over the optimiser batch, as published.
+BATCH_STATISTICS = {
+    "forking": "threshold",
+    "clip-cov": "means",
+    "kl-cov": "means",
+    "archer": "KL terms are means over their own tokens",
+    "hetero-hapo": "quantile",
+    "attention-anchors": "threshold",
+    "attention-explorers": "threshold",
+    "attention-entropy": "z-score",
+    "entroreg-adaptive": "acts while the mean entropy is below the target",
+}
+# Credits that may point against the outcome, as published.
+MAY_FLIP = {
+    "gtpo": "standardised over right and over wrong tokens apart",
+    "erpo": "adds a z-score of either sign",
+    "dasd": "adds the teacher's direction",
+    "iw-opd": "the teacher's direction alone",
+}
+FLIPS_AT = {"dasd": {"beta": 2.0}}  # where the default is too weak to show it on the batches here
+# Credits that give the same gradient on every batch.
+SAME_GRADIENT = {
+    frozenset({"grpo", "dapo"}): "they differ by their base",
+    frozenset({"gspo", "gspo-token"}): "one advantage for the whole response",
+}
+# Parameters at which a method is its base, GRPO's credit.
+NEUTRAL = {
+    "eapo": {"alpha": 0.0},
+    "eapo-per-update": {"alpha": 0.0},
+    "eapo-without-phr": {"alpha": 0.0},
+    "eapo-without-plr": {"alpha": 0.0},
+    "eapo-without-nhr": {"alpha": 0.0},
+    "eapo-without-nlr": {"alpha": 0.0},
+    "hapo": {"alpha": 0.0},
+    "entroadv": {"alpha": 0.0},
+    "entroreg": {"beta": 0.0},
+    "entroreg-adaptive": {"largest": 0.0},
+    "forking": {"rho": 1.0},
+    "attention-anchors": {"rho": 1.0},
+    "attention-explorers": {"rho": 1.0},
+    "attention-entropy": {"strength": 0.0},
+    "erpo": {"eta": 0.0},
+    "dasd": {"beta": 0.0},
+}
+# Other values at which a parameter is tried, where half as much again would not be seen on the fixed batch.
+TRIED: dict[tuple[str, str], Any] = {
+    ("clip-cov", "r"): 0.05,
+    ("clip-cov", "low"): 2.0,
+    ("clip-cov", "high"): 1.2,
+    ("clip-cov", "clip_low"): 0.4,
+    ("clip-cov", "clip_high"): 0.4,
+    ("kl-cov", "k"): 0.05,
+    ("archer", "eps_r"): 0.1,
+    ("archer", "beta_r"): 0.01,
+    ("hoelderpo", "clip_low"): 0.05,
+    ("hoelderpo", "clip_high"): 0.05,
+    ("gspo", "clip_low"): 0.3,
+    ("gspo", "clip_high"): 0.3,
+    ("gspo-token", "clip_low"): 0.3,
+    ("gspo-token", "clip_high"): 0.3,
+    ("cispo", "clip_low"): 0.2,
+    ("cispo", "clip_high"): 0.1,
+    ("tis", "cap"): 1.1,
+    ("arca", "epsilon"): 0.1,
+    ("entroreg-adaptive", "largest"): 1e-4,
+    ("hetero-hapo", "variant"): "as_released",
+    ("gtpo", "scope"): "group",
+    **{(name, "threshold"): "group-p50" for name in ("phr", "plr", "nhr", "nlr")},
+}
+# Settings of the method's other parameters under which a parameter acts.
+GIVEN = {
+    # Within a set of one polarity the z-score divides both out.
+    ("gtpo", "a1"): {"scope": "group"},
+    ("gtpo", "a2"): {"scope": "group"},
+    ("clip-cov", "low"): {"r": 0.05},
+    ("clip-cov", "high"): {"r": 0.05},
+}
+WITHOUT_EFFECT = {("erpo", "beta"): "both z-scores divide it out, as published"}
 
 
 def permuted(signals: TokenSignals, order: torch.Tensor) -> tuple[TokenSignals, torch.Tensor]:
     """The same batch with its responses in another order, and the rows of the old batch in the new one's order."""
     rows = torch.cat([(signals.response == response).nonzero().squeeze(1) for response in order])
-    place = torch.argsort(order)
-    columns = {name: getattr(signals, name)[rows] for name in ROWWISE}
-    columns |= {name: getattr(signals, name)[order] for name in ("reward", "advantage", "group")}
-    return TokenSignals(response=place[signals.response[rows]], **columns), rows
+    columns = {}
+    for column in dataclasses.fields(signals):
+        value = getattr(signals, column.name)
+        if value is not None and column.name not in PER_BATCH:
+            value = value[order if column.name in PER_RESPONSE else rows]
+        columns[column.name] = value
+    columns["response"] = torch.argsort(order)[columns["response"]]
+    return TokenSignals(**columns), rows
 
 
 @pytest.mark.parametrize("name", METHODS)
-@settings(max_examples=15, deadline=None)
-@given(seed=st.integers(0, 2**16))
-def test_the_order_of_responses_changes_nothing(name: str, seed: int) -> None:
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 2**16), aggregation=st.sampled_from(AGGREGATIONS))
+def test_the_order_of_responses_changes_neither_loss_nor_gradient(name: str, seed: int, aggregation: str) -> None:
     signals = make_signals(seed)
     order = torch.randperm(len(signals.reward), generator=torch.Generator().manual_seed(seed))
     shuffled, rows = permuted(signals, order)
-    expected, obtained = assign(name, signals), assign(name, shuffled)
+    expected, obtained = assign(name, staged(name, signals)), assign(name, staged(name, shuffled))
     torch.testing.assert_close(obtained.advantage, expected.advantage[rows], atol=1e-10, rtol=0)
     assert torch.equal(obtained.keep, expected.keep[rows])
+    options = {"kl_coef": 0.1, "aggregation": aggregation}
+    loss, gradient, _ = loss_and_gradient(signals, expected, **options)
+    other_loss, other_gradient, _ = loss_and_gradient(shuffled, obtained, **options)
+    torch.testing.assert_close(other_loss, loss, atol=1e-10, rtol=0)
+    both = torch.cat([rows, rows + len(rows)])
+    torch.testing.assert_close(other_gradient, gradient[both], atol=1e-10, rtol=0)
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_credit_belongs_to_the_group_alone(name: str) -> None:
-    """A group's credit is the same in a batch of its own: no statistic leaks from other groups."""
-    signals = make_signals(3)
+    """A group's credit is the same in a batch of its own, unless the method's statistics are the batch's."""
+    signals = staged(name, make_signals(3))
+    signals = dataclasses.replace(signals, entropy=signals.entropy * (0.5 + signals.token_group))
+    whole, same = assign(name, signals), True
     for group in signals.group.unique():
         part, rows = signals.select((signals.group == group).nonzero().squeeze(1))
-        whole, alone = assign(name, signals), assign(name, part)
-        torch.testing.assert_close(alone.advantage, whole.advantage[rows], atol=1e-10, rtol=0)
-        assert torch.equal(alone.keep, whole.keep[rows])
+        alone, here = assign(name, part), whole.select(rows)
+        same &= alone.entropy_coef == here.entropy_coef
+        for field, values in here.per_token.items():
+            same &= torch.allclose(getattr(alone, field).double(), values.double(), atol=1e-10, rtol=0)
+    assert same != (name in BATCH_STATISTICS)
 
 
 @pytest.mark.parametrize("name", METHODS)
-@settings(max_examples=15, deadline=None)
-@given(seed=st.integers(0, 2**16))
-def test_groups_without_advantage_stay_at_zero_and_signs_never_change(name: str, seed: int) -> None:
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 2**16), dropped=st.integers(0, 3))
+def test_groups_without_advantage_stay_at_zero(name: str, seed: int, dropped: int) -> None:
     signals = make_signals(seed)
-    zero = signals.group[signals.response] == 1
-    advantage = signals.advantage.masked_fill(signals.group == 1, 0.0)
-    credit = assign(name, dataclasses.replace(signals, advantage=advantage))
-    assert credit.advantage[zero].abs().max() == 0
-    assert torch.equal(credit.advantage.sign(), advantage[signals.response].sign())
+    for zero in (
+        dataclasses.replace(signals, advantage=signals.advantage.masked_fill(signals.group == dropped, 0.0)),
+        with_equal_groups(signals),
+    ):
+        credit = assign(name, staged(name, zero))
+        silent = ~zero.varied
+        assert silent.any()
+        assert credit.advantage[silent].abs().max() == 0
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_signs_change_only_where_the_method_says_so(name: str) -> None:
+    flips = 0
+    for seed in range(20):
+        signals = make_signals(seed)
+        credit = assign(name, staged(name, signals), **FLIPS_AT.get(name, {}))
+        flips += int((credit.keep & (credit.advantage * signals.token_advantage < 0)).sum())
+    assert (flips > 0) == (name in MAY_FLIP)
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_credit_is_computed_in_the_dtype_of_the_advantage(name: str) -> None:
-    signals = make_signals()
-    single = dataclasses.replace(
-        signals,
-        **{
-            f.name: getattr(signals, f.name).float()
-            for f in dataclasses.fields(signals)
-            if getattr(signals, f.name).is_floating_point()
-        },
-    )
-    credit = assign(name, single)
+    signals = staged(name, make_signals())
+    single = {}
+    for column in dataclasses.fields(signals):
+        value = getattr(signals, column.name)
+        if isinstance(value, torch.Tensor) and value.is_floating_point():
+            single[column.name] = value.float()
+    credit, exact = assign(name, dataclasses.replace(signals, **single)), assign(name, signals)
     assert credit.advantage.dtype == torch.float32
-    torch.testing.assert_close(credit.advantage.double(), assign(name, signals).advantage, atol=1e-5, rtol=0)
+    torch.testing.assert_close(credit.advantage.double(), exact.advantage, atol=2e-5, rtol=1e-5)
+    assert {field: value.dtype for field, value in credit.per_token.items() if field != "keep"} == {
+        field: torch.float32 for field in exact.per_token if field != "keep"
+    }
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_masks_are_declared(name: str) -> None:
+    credits = [assign(name, staged(name, make_signals(seed))) for seed in range(5)]
+    assert METHODS[name].masks == any(not credit.keep.all() for credit in credits)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_missing_column_is_named(name: str) -> None:
+    from tokencredit.errors import UserError
+
+    for column in METHODS[name].columns:
+        with pytest.raises(UserError, match=f"'{name}' needs the column '{column}'"):
+            assign(name, dataclasses.replace(staged(name, make_signals()), **{column: None}))
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_columns_are_declared(name: str) -> None:
+    """With the declared columns alone the method works: it reads no other optional one."""
+    signals = make_signals()
+    kept = {"logprob"} if METHODS[name].stage == "update" else set()
+    optional = {column.name for column in dataclasses.fields(signals) if column.default is None}
+    bare = dataclasses.replace(staged(name, signals), **dict.fromkeys(optional - kept - set(METHODS[name].columns)))
+    expected = assign(name, staged(name, signals))
+    assert torch.equal(assign(name, bare).advantage, expected.advantage)
+
+
+@pytest.mark.parametrize("name", sorted(NEUTRAL))
+@pytest.mark.parametrize("aggregation", AGGREGATIONS)
+def test_at_its_neutral_setting_a_method_is_its_base_bit_for_bit(name: str, aggregation: str) -> None:
+    signals = make_signals()
+    credit = assign(name, staged(name, signals), **NEUTRAL[name])
+    base = assign("grpo", signals)
+    assert torch.equal(credit.advantage, base.advantage)
+    assert (
+        loss_and_gradient(signals, credit, aggregation=aggregation)[0]
+        == (loss_and_gradient(signals, base, aggregation=aggregation)[0])
+    )
+
+
+@pytest.mark.parametrize("name", ["gspo", "gspo-token", "hoelderpo", "cispo", "kl-cov", "tis", "clip-cov"])
+def test_on_policy_the_ratio_methods_have_grpos_gradient(name: str) -> None:
+    """With one update per rollout all of them are GRPO: they must be compared at several updates (clip-cov still leaves tokens out)."""
+    signals = make_signals()
+    on_policy = dataclasses.replace(signals, logprob=signals.old_logprob, rollout_logprob=signals.old_logprob)
+    for aggregation in AGGREGATIONS:
+        plain = gradient_of("grpo", on_policy, aggregation=aggregation)
+        own = gradient_of(name, on_policy, aggregation=aggregation)
+        assert torch.allclose(own, plain, atol=1e-12) == (name != "clip-cov")
+        assert not torch.allclose(gradient_of(name, signals), gradient_of("grpo", signals), atol=1e-9)
 
 
 @pytest.mark.parametrize(("name", "parameter"), [(n, p) for n, m in METHODS.items() for p in m.defaults])
-def test_every_parameter_acts(name: str, parameter: str) -> None:
-    signals = make_signals()
+def test_every_parameter_reaches_the_gradient(name: str, parameter: str) -> None:
+    signals = with_equal_groups(make_signals())
     default = METHODS[name].defaults[parameter]
-    changed = assign(name, signals, **{parameter: default * 1.5})
-    assert not torch.allclose(changed.advantage, assign(name, signals).advantage, atol=1e-6)
+    if (name, parameter) in TRIED:
+        tried = TRIED[name, parameter]
+    else:
+        tried = not default if isinstance(default, bool) else type(default)(default * 1.5)
+    given_params = GIVEN.get((name, parameter), {})
+    plain = gradient_of(name, signals, given_params)
+    changed = gradient_of(name, signals, given_params | {parameter: tried})
+    assert torch.allclose(plain, changed, atol=1e-9, rtol=1e-6) == ((name, parameter) in WITHOUT_EFFECT)
 
 
 def test_no_two_methods_are_secretly_one() -> None:
     signals = make_signals()
-
-    def fingerprint(credit: TokenCredit) -> torch.Tensor:
-        return credit.advantage * credit.keep / (credit.keep.sum() if credit.denominator == "kept" else 1)
-
-    prints = {name: fingerprint(assign(name, signals)) for name in METHODS}
+    gradients = {name: gradient_of(name, signals) for name in METHODS}
     same = {
-        frozenset({a, b}) for a in prints for b in prints if a < b and torch.allclose(prints[a], prints[b], atol=1e-9)
+        frozenset({a, b})
+        for a in gradients
+        for b in gradients
+        if a < b and torch.allclose(gradients[a], gradients[b], atol=1e-9)
     }
-    assert same == SAME_CREDIT
+    assert same == set(SAME_GRADIENT)
+
+
+def test_the_variants_of_a_method_differ_too() -> None:
+    signals = make_signals(groups=6, longest=40)
+    signals = dataclasses.replace(signals, entropy=signals.entropy * (0.5 + signals.token_group))
+    for name, parameter, values in [
+        ("hetero-hapo", "variant", ("as_described", "as_released")),
+        ("gtpo", "scope", ("set", "group")),
+        *(
+            (quadrant, "threshold", ("group-mean", "group-p25", "group-p50", "group-p75", "batch-mean", "k-means"))
+            for quadrant in ("phr", "plr", "nhr", "nlr")
+        ),
+    ]:
+        gradients = [gradient_of(name, signals, {parameter: value}) for value in values]
+        for index, one in enumerate(gradients):
+            assert not any(torch.allclose(one, other, atol=1e-9) for other in gradients[index + 1 :]), name
 
 
 @settings(max_examples=25, deadline=None)
@@ -119,10 +306,70 @@ def test_hapo_keeps_each_responses_mass(seed: int, alpha: float) -> None:
         )
 
 
-@pytest.mark.parametrize("name", [name for name, method in METHODS.items() if "alpha" in method.defaults])
-def test_alpha_zero_is_grpo_bit_for_bit(name: str) -> None:
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 2**16), kappa=st.floats(1.01, 4.0))
+def test_entroadv_adds_at_most_a_share_of_the_advantage(seed: int, kappa: float) -> None:
+    signals = staged("entroadv", make_signals(seed))
+    advantage = signals.token_advantage
+    added = assign("entroadv", signals, kappa=kappa).advantage - advantage
+    assert added.min() >= 0
+    assert (added - advantage.abs() / kappa).max() <= 1e-12
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 2**16), gamma=st.floats(0.1, 2.0))
+def test_iw_opd_weights_lie_between_one_and_one_plus_gamma_and_never_increase(seed: int, gamma: float) -> None:
+    signals = make_signals(seed)
+    weight = assign("iw-opd", signals, gamma=gamma).advantage / (signals.teacher_logprob - signals.old_logprob)
+    assert weight.min() >= 1 - 1e-9
+    assert weight.max() <= 1 + gamma + 1e-9
+    within = signals.position[1:] > 0
+    assert weight.diff()[within].max() <= 1e-9
+    torch.testing.assert_close(weight[signals.position == 0], torch.full_like(signals.reward, 1 + gamma))
+
+
+def test_w_reinforce_is_lambda_psr_plus_nsr() -> None:
     signals = make_signals()
-    assert torch.equal(assign(name, signals, alpha=0.0).advantage, assign("grpo", signals).advantage)
+    parts = 0.1 * gradient_of("psr", signals, clip_high=1e9, clip_low=1.0) + gradient_of(
+        "nsr", signals, clip_high=1e9, clip_low=1.0
+    )
+    whole = gradient_of("w-reinforce", signals, clip_high=1e9, clip_low=1.0)
+    torch.testing.assert_close(whole, parts, atol=1e-12, rtol=0)
+
+
+def test_the_entropy_bonus_reaches_the_entropies_alone() -> None:
+    signals = make_signals()
+    tokens = len(signals.response)
+    bonus = gradient_of("entroreg", signals, {"beta": 0.5}) - gradient_of("grpo", signals)
+    assert bonus[:tokens].abs().max() == 0
+    torch.testing.assert_close(bonus[tokens:], torch.full((tokens,), -0.5 / tokens, dtype=torch.float64))
+    assert current_entropy(signals).mean() > 0
+
+
+def test_the_adaptive_coefficient_follows_its_history() -> None:
+    signals = make_signals()
+
+    def coefficient(*history: float) -> Any:
+        given_history = torch.tensor(history, dtype=torch.float64)
+        return assign("entroreg-adaptive", dataclasses.replace(signals, entropy_history=given_history)).entropy_coef
+
+    assert coefficient() == 0.0
+    assert coefficient(0.1, 0.1, 0.1) == pytest.approx(3e-4)
+    assert coefficient(0.1, 0.1, 0.3) == pytest.approx(1e-4)
+    assert coefficient(0.3, 0.3, 0.1) == pytest.approx(1e-4), "never below 0"
+    assert coefficient(*[0.1] * 80) == pytest.approx(0.005), "never above the largest"
+    high = dataclasses.replace(signals, entropy=signals.entropy + 1.0)
+    assert assign("entroreg-adaptive", high).entropy_coef == 0.0, "silent above the target"
+
+
+def test_critical_decision_pivots_are_the_gates_above_a_half() -> None:
+    from tokencredit.credit.erpo import critical_decision_pivots
+
+    signals = make_signals()
+    z = signals.group_zscore(signals.entropy)
+    gate = 1 / (1 + torch.exp(-5.0 * z))
+    assert torch.equal(critical_decision_pivots(signals), gate > 0.6)
+    assert torch.equal(critical_decision_pivots(signals, margin=0.3), gate > 0.8)
 
 
 def test_malformed_signals_are_refused(signals: TokenSignals) -> None:
@@ -132,3 +379,11 @@ def test_malformed_signals_are_refused(signals: TokenSignals) -> None:
         dataclasses.replace(signals, response=signals.response.flip(0))
     with pytest.raises(ValueError, match="must index"):
         dataclasses.replace(signals, response=signals.response + 1)
+
+
+def test_malformed_credit_is_refused(signals: TokenSignals) -> None:
+    with pytest.raises(ValueError, match=r"keep has shape \(3,\)"):
+        TokenCredit(signals.token_advantage, signals.every_token[:3])
+    for field in ("denominator", "ratio", "surrogate"):
+        with pytest.raises(ValueError, match=f"{field} is 'other'; allowed"):
+            TokenCredit(signals.token_advantage, signals.every_token, **{field: "other"})

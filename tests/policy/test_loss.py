@@ -9,19 +9,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.credit.conftest import make_signals
+from tests.credit.conftest import current_entropy, loss_and_gradient, make_signals, staged
 from tokencredit.credit import METHODS, QUADRANTS, TokenCredit, assign
 from tokencredit.errors import UserError
 from tokencredit.policy import policy_loss
 
-AGGREGATIONS = ("token-mean", "sequence-mean")
-
-
-def loss_and_gradient(signals, credit: TokenCredit, **options):
-    logprob = signals.logprob.clone().requires_grad_()
-    loss, metrics = policy_loss(logprob, signals, credit, **options)
-    loss.backward()
-    return loss.detach(), logprob.grad, metrics
+AGGREGATIONS = ("token-mean", "sequence-mean", "constant")
+LIMIT = 12  # the longest response that make_signals makes
 
 
 @pytest.mark.parametrize("aggregation", AGGREGATIONS)
@@ -37,7 +31,10 @@ def test_the_loss_equals_equation_2_written_out(aggregation: str) -> None:
         a = float(signals.advantage[signals.response[token]])
         term = min(rho * a, max(0.8, min(1.28, rho)) * a)
         length = int((signals.response == signals.response[token]).sum())
-        expected -= term / (tokens if aggregation == "token-mean" else responses * length)
+        expected -= (
+            term
+            / {"token-mean": tokens, "sequence-mean": responses * length, "constant": responses * LIMIT}[aggregation]
+        )
         low, high = low + (a < 0 and rho < 0.8), high + (a > 0 and rho > 1.28)
     assert float(loss) == pytest.approx(expected, abs=1e-12)
     if aggregation == "token-mean":
@@ -59,24 +56,111 @@ def test_the_four_quadrants_add_up_to_grpo(aggregation: str) -> None:
 @settings(max_examples=10, deadline=None)
 @given(seed=st.integers(0, 2**16), pieces=st.integers(2, 6), aggregation=st.sampled_from(AGGREGATIONS))
 def test_micro_batches_add_up_to_the_batch(name: str, seed: int, pieces: int, aggregation: str) -> None:
+    """Cut anywhere between tokens, or between responses where the ratio is the response's."""
     signals = make_signals(seed)
-    credit = assign(name, signals)
-    options = {"kl_coef": 0.1, "aggregation": aggregation}
+    credit = assign(name, staged(name, signals))
+    options = {"kl_coef": 0.1, "aggregation": aggregation, "max_response_tokens": LIMIT}
     whole, gradient, metrics = loss_and_gradient(signals, credit, **options)
-    order = torch.randperm(len(signals.response), generator=torch.Generator().manual_seed(seed))
+    random = torch.Generator().manual_seed(seed)
+    if credit.ratio == "token":
+        cuts = torch.randperm(len(signals.response), generator=random).tensor_split(pieces)
+    else:
+        members = torch.randperm(len(signals.reward), generator=random).tensor_split(pieces)
+        cuts = [torch.isin(signals.response, some).nonzero().squeeze(1) for some in members]
     logprob = signals.logprob.clone().requires_grad_()
+    entropy = current_entropy(signals).clone().requires_grad_()
     total, sums = 0.0, dict.fromkeys(metrics, 0.0)
-    for rows in order.tensor_split(pieces):
-        loss, part = policy_loss(logprob[rows], signals, credit, rows=rows, **options)
-        loss.backward()
+    for rows in cuts:
+        loss, part = policy_loss(logprob[rows], signals, credit, rows=rows, entropy=entropy[rows], **options)
+        (loss + 0 * entropy.sum()).backward()
         total += float(loss.detach())
         sums = {
             key: max(sums[key], float(part[key])) if key == "ratio_max" else sums[key] + float(part[key])
             for key in sums
         }
     assert total == pytest.approx(float(whole), abs=1e-10)
-    torch.testing.assert_close(logprob.grad, gradient, atol=1e-10, rtol=0)
+    torch.testing.assert_close(torch.cat([logprob.grad, entropy.grad]), gradient, atol=1e-10, rtol=0)
     assert sums == pytest.approx({key: float(value) for key, value in metrics.items()}, abs=1e-10)
+
+
+@pytest.mark.parametrize("name", ["gspo", "gspo-token", "hoelderpo"])
+def test_a_response_split_over_micro_batches_is_refused_where_its_ratio_is_needed(name: str) -> None:
+    signals = make_signals()
+    credit = assign(name, signals)
+    rows = torch.arange(len(signals.response))[1:]
+    assert (signals.response[:2] == signals.response[0]).all(), "the cut lies inside a response"
+    with pytest.raises(ValueError, match="all of its tokens in one micro-batch"):
+        policy_loss(signals.logprob[rows], signals, credit, rows=rows)
+
+
+@pytest.mark.parametrize("power", [-2.0, -0.5, 0.0, 0.7, 1.0, 3.0])
+def test_the_power_mean_of_ratios(power: float) -> None:
+    """Its value and its gradient weights rho^p / sum rho^p (arXiv 2605.12058), also where ratios are large."""
+    signals = make_signals(4)
+    for scale in (1.0, 30.0):
+        away = dataclasses.replace(
+            signals, logprob=signals.old_logprob + scale * (signals.logprob - signals.old_logprob), ref_logprob=None
+        )
+        credit = TokenCredit(signals.token_advantage, signals.every_token, surrogate="unclipped", ratio="response")
+        credit = dataclasses.replace(credit, ratio_power=power)
+        loss, gradient, _ = loss_and_gradient(away, credit, aggregation="sequence-mean")
+        expected, slopes = 0.0, torch.zeros(len(signals.response), dtype=torch.float64)
+        for response in range(len(signals.reward)):
+            rows = (signals.response == response).nonzero().squeeze(1)
+            log_ratio = (away.logprob - away.old_logprob)[rows]
+            if power:
+                mean = log_ratio.mul(power).exp().mean().pow(1 / power)
+                share = log_ratio.mul(power).exp() / log_ratio.mul(power).exp().sum()
+            else:
+                mean, share = log_ratio.mean().exp(), torch.full_like(log_ratio, 1 / len(rows))
+            advantage = signals.advantage[response] / len(signals.reward)
+            expected -= float(advantage * mean)
+            slopes[rows] = -advantage * mean * share
+        assert float(loss) == pytest.approx(expected, rel=1e-9)
+        torch.testing.assert_close(gradient[: len(slopes)], slopes, rtol=1e-9, atol=1e-9 * float(slopes.abs().max()))
+
+
+def test_the_token_form_of_a_response_ratio_has_its_value_and_the_tokens_gradient() -> None:
+    signals = dataclasses.replace(make_signals(), ref_logprob=None)
+    weights = signals.attention_entropy * signals.token_advantage
+    whole = TokenCredit(weights, signals.every_token, surrogate="unclipped", ratio="response")
+    token = dataclasses.replace(whole, ratio="response-token")
+    loss, smeared, _ = loss_and_gradient(signals, whole)
+    token_loss, own, _ = loss_and_gradient(signals, token)
+    assert float(token_loss) == pytest.approx(float(loss), abs=1e-12)
+    ratio = signals.response_mean(signals.logprob - signals.old_logprob).exp()
+    tokens = len(signals.response)
+    torch.testing.assert_close(own[:tokens], -ratio * weights / tokens, atol=1e-12, rtol=0)
+    torch.testing.assert_close(smeared[:tokens], signals.response_mean(own[:tokens]), atol=1e-12, rtol=0)
+
+
+def test_surrogates_written_out() -> None:
+    """Gradients with respect to log pi: rho A inside the bounds, rho A everywhere, clip(rho) A, A."""
+    signals = dataclasses.replace(make_signals(), ref_logprob=None)
+    advantage, tokens = signals.token_advantage, len(signals.response)
+    ratio = (signals.logprob - signals.old_logprob).exp()
+    clipped = ((ratio > 1.28) & (advantage > 0)) | ((ratio < 0.8) & (advantage < 0))
+    expected = {
+        "clip": ratio * advantage * ~clipped,
+        "unclipped": ratio * advantage,
+        "cispo": ratio.clamp(0.8, 1.28) * advantage,
+        "reinforce": advantage,
+    }
+    for surrogate, gradient in expected.items():
+        credit = TokenCredit(advantage, signals.every_token, surrogate=surrogate)
+        obtained = loss_and_gradient(signals, credit)[1][:tokens]
+        torch.testing.assert_close(obtained, -gradient / tokens, atol=1e-12, rtol=0)
+
+
+def test_the_drift_penalty_pulls_back_towards_the_old_policy() -> None:
+    signals = dataclasses.replace(make_signals(), ref_logprob=None)
+    plain = TokenCredit(signals.token_advantage, signals.every_token)
+    away = torch.zeros(len(signals.response), dtype=torch.float64)
+    away[::3] = 0.7
+    penalised = dataclasses.replace(plain, old_kl_coef=away)
+    difference = loss_and_gradient(signals, penalised)[1] - loss_and_gradient(signals, plain)[1]
+    expected = away * (signals.logprob - signals.old_logprob).sign() / len(away)
+    torch.testing.assert_close(difference[: len(away)], expected, atol=1e-12, rtol=0)
 
 
 def test_the_logit_gradient_is_the_papers_equation_5() -> None:
@@ -99,7 +183,7 @@ def test_kept_tokens_can_be_the_denominator() -> None:
     credit = assign("phr", signals)
     kept = dataclasses.replace(credit, denominator="kept")
     share = float(credit.keep.double().mean())
-    for aggregation in AGGREGATIONS:
+    for aggregation in ("token-mean", "sequence-mean"):
         all_loss, kept_loss = (loss_and_gradient(signals, c, aggregation=aggregation)[0] for c in (credit, kept))
         assert abs(float(kept_loss)) > abs(float(all_loss))
         if aggregation == "token-mean":
@@ -131,3 +215,11 @@ def test_kl_without_a_reference_is_refused() -> None:
     signals = dataclasses.replace(make_signals(), ref_logprob=None)
     with pytest.raises(UserError, match="no ref_logprob"):
         policy_loss(signals.logprob, signals, assign("grpo", signals), kl_coef=0.1)
+
+
+def test_an_entropy_bonus_without_entropies_and_a_constant_without_its_length_are_refused() -> None:
+    signals = make_signals()
+    with pytest.raises(ValueError, match="no entropy was given"):
+        policy_loss(signals.logprob, signals, assign("entroreg", signals))
+    with pytest.raises(ValueError, match="needs max_response_tokens"):
+        policy_loss(signals.logprob, signals, assign("grpo", signals), aggregation="constant")
