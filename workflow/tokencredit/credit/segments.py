@@ -32,9 +32,7 @@ def segment_zscore(values: Tensor, segment: Tensor) -> Tensor:
 
 def segment_quantile(values: Tensor, segment: Tensor, share: float) -> Tensor:
     """[N] float64: the ``share``-quantile of ``values`` over the row's segment, linear between neighbours."""
-    by_value = values.argsort(stable=True)
-    order = by_value[segment[by_value].argsort(stable=True)]
-    ordered = values.double()[order]
+    ordered = values.double()[segment_order(values, segment)]
     counts = _counts(segment).long()
     first = counts.cumsum(0) - counts
     place = share * (counts - 1).clamp(min=0).double()
@@ -43,6 +41,12 @@ def segment_quantile(values: Tensor, segment: Tensor, share: float) -> Tensor:
     low = ordered[(first + below.long()).clamp(max=last)]
     high = ordered[(first + place.ceil().long()).clamp(max=last)]
     return (low + (place - below) * (high - low))[segment]
+
+
+def segment_order(values: Tensor, segment: Tensor) -> Tensor:
+    """[N] int64: the rows segment after segment, in each by ascending value; equal values as they stand."""
+    by_value = values.argsort(stable=True)
+    return by_value[segment[by_value].argsort(stable=True)]
 
 
 def _sums(values: Tensor, segment: Tensor) -> Tensor:

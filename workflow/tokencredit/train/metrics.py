@@ -6,6 +6,7 @@ import pandas as pd
 import torch
 
 from tokencredit.credit import QUADRANTS, TokenCredit, TokenSignals, quadrant_of
+from tokencredit.credit.diagnostics import diagnose
 from tokencredit.train.rollouts import Collected, RolloutBatch
 
 QUANTILES = (5, 25, 50, 75, 95)
@@ -25,7 +26,7 @@ def collection_metrics(collected: Collected) -> dict[str, float | int]:
 
 
 def token_metrics(signals: TokenSignals, credit: TokenCredit) -> dict[str, float | int | None]:
-    """Entropy, credit and quadrants over the response tokens of the step's batch; entropies in nats."""
+    """Entropy, credit, quadrants and token weights over the response tokens of the step's batch; entropies in nats."""
     quadrant = quadrant_of(signals)
     mass = credit.advantage.abs().double() * credit.keep
     total = mass.sum()
@@ -44,7 +45,7 @@ def token_metrics(signals: TokenSignals, credit: TokenCredit) -> dict[str, float
     effective = torch.sort(credit.advantage * credit.keep).values
     for percent in QUANTILES:
         metrics[f"advantage_q{percent:02d}"] = float(effective[(len(effective) - 1) * percent // 100])
-    return metrics
+    return metrics | diagnose(signals, credit)
 
 
 def token_table(
