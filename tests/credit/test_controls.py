@@ -1,0 +1,86 @@
+"""Controls keep what they must of a method's credit, and lose the rest."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+
+from tests.credit.conftest import gradient_of, loss_and_gradient, make_signals, staged
+from tokencredit.credit import CONTROLS, METHODS, TokenCredit, TokenSignals, assign, controlled
+from tokencredit.errors import UserError
+
+
+def both(control: str, name: str, seed: int = 0) -> tuple[TokenSignals, TokenCredit, TokenCredit]:
+    signals = make_signals(seed)
+    credit = assign(name, staged(name, signals))
+    return signals, credit, controlled(control, staged(name, signals), credit)
+
+
+def mean_size(signals: TokenSignals, credit: TokenCredit) -> float:
+    """The token mean of |A| in the loss."""
+    size = (credit.advantage.abs() * credit.keep).sum()
+    return float(size / (credit.keep.sum() if credit.denominator == "kept" else len(signals.response)))
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_norm_matched_is_grpo_at_the_methods_own_scale(name: str) -> None:
+    signals, credit, control = both("norm-matched", name)
+    assert mean_size(signals, control) == pytest.approx(mean_size(signals, credit), rel=1e-12)
+    weight = control.advantage / signals.token_advantage
+    torch.testing.assert_close(weight, weight[:1].expand_as(weight), atol=1e-12, rtol=0)
+    assert control.keep.all()
+    assert (control.surrogate, control.ratio) == (credit.surrogate, credit.ratio)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_shuffled_keeps_every_responses_credits_and_moves_them(name: str) -> None:
+    signals, credit, control = both("shuffled", name)
+    moved = varied = False
+    for response in range(len(signals.reward)):
+        rows = signals.response == response
+        for field, values in credit.per_token.items():
+            mine = getattr(control, field)[rows]
+            assert torch.equal(mine.sort().values, values[rows].sort().values)
+            moved |= not torch.equal(mine, values[rows])
+            varied |= len(values[rows].unique()) > 1
+    assert moved == varied
+
+
+@pytest.mark.parametrize("name", [name for name, method in METHODS.items() if method.masks])
+def test_a_random_mask_keeps_as_many_tokens_but_others(name: str) -> None:
+    signals, credit, control = both("random-mask", name)
+    assert control.keep.sum() == credit.keep.sum()
+    assert not torch.equal(control.keep, credit.keep)
+    assert torch.equal(control.advantage, signals.token_advantage)
+    assert control.denominator == credit.denominator
+
+
+def test_a_random_mask_is_random() -> None:
+    """Over many batches it keeps tokens of high and of low entropy alike, and another noise keeps other tokens."""
+    kept, left = [], []
+    for seed in range(30):
+        signals, _, control = both("random-mask", "forking", seed)
+        kept.append(signals.entropy[control.keep].mean())
+        left.append(signals.entropy[~control.keep].mean())
+    difference = torch.stack(kept) - torch.stack(left)
+    assert difference.mean().abs() < 3 * difference.std() / len(kept) ** 0.5
+    signals, credit, control = both("random-mask", "forking")
+    other = controlled("random-mask", dataclasses.replace(signals, noise=1 - signals.noise), credit)
+    assert not torch.equal(other.keep, control.keep)
+
+
+@pytest.mark.parametrize("control", CONTROLS)
+def test_a_control_gives_another_gradient_than_its_method(control: str) -> None:
+    signals, _, other = both(control, "forking")
+    assert not torch.allclose(loss_and_gradient(signals, other)[1], gradient_of("forking", signals), atol=1e-9)
+
+
+def test_unknown_controls_and_missing_noise_are_refused() -> None:
+    signals = make_signals()
+    credit = assign("eapo", signals)
+    with pytest.raises(UserError, match="control 'other' is not known; allowed: norm-matched, shuffled, random-mask"):
+        controlled("other", signals, credit)
+    with pytest.raises(UserError, match="control 'shuffled' needs the column 'noise'"):
+        controlled("shuffled", dataclasses.replace(signals, noise=None), credit)
