@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,10 @@ from typing import Any
 import pytest
 
 from tokencredit.config import Config, load_study
+from tokencredit.credit import METHODS
 from tokencredit.errors import UserError
 
-from .conftest import ABSENT, Spoil
+from .conftest import ABSENT, FILES, Spoil
 
 STUDY = "studies/one.yaml"
 
@@ -159,6 +161,61 @@ WRONG: dict[str, tuple[str, str, Any, list[str]]] = {
     "bad id": ("models.yaml", "models.released.id", "released", ["models.released.id = 'released'", "owner/name"]),
     "prompt without the problem": ("models.yaml", "models.released.prompt", "Hi", ["models.released", "{problem}"]),
     "heads do not divide": ("models.yaml", "models.small.heads", 3, ["models.small", "heads = 3", "hidden_size = 32"]),
+    "not marked as a reconstruction": (
+        "methods.yaml",
+        "methods.eapo.credit",
+        "hapo",
+        ["methods.eapo.reconstruction = false", "credit 'hapo' is a reconstruction", "must be true"],
+    ),
+    "marked as a reconstruction": (
+        "methods.yaml",
+        "methods.eapo.reconstruction",
+        True,
+        ["methods.eapo.reconstruction = true", "as it was published", "must be false"],
+    ),
+    "unknown control": (
+        "methods.yaml",
+        "methods.eapo.control",
+        "random",
+        ["methods.eapo.control = 'random'", "'norm-matched', 'shuffled' or 'random-mask'"],
+    ),
+    "no teacher": (
+        "methods.yaml",
+        "methods.grpo.credit",
+        "iw-opd",
+        ["methods.grpo.teacher", "credit 'iw-opd' asks for a teacher", "allowed: small, released"],
+    ),
+    "a teacher of nobody": (
+        "methods.yaml",
+        "methods.grpo.teacher",
+        "released",
+        ["methods.grpo.teacher = 'released'", "credit 'grpo' asks for no teacher"],
+    ),
+    "unknown teacher": (
+        "methods.yaml",
+        "methods.grpo",
+        {"title": "A", "base": "plain", "credit": "iw-opd", "teacher": "smal"},
+        ["methods.grpo.teacher = 'smal'", "did you mean 'small'"],
+    ),
+    "an adapter's credit without an adapter": (
+        "methods.yaml",
+        "methods.grpo.credit",
+        "arca",
+        ["methods.grpo.base = 'plain'", "trains no adapter", "nothing is allowed here"],
+    ),
+    "negative rank": ("methods.yaml", "bases.plain.lora_rank", -1, ["bases.plain.lora_rank = -1", "equal to 0"]),
+    "unknown aggregation": (
+        "methods.yaml",
+        "bases.plain.aggregation",
+        "sum",
+        ["bases.plain.aggregation = 'sum'", "'token-mean', 'sequence-mean' or 'constant'"],
+    ),
+    "privileged prompt without the answer": (
+        "models.yaml",
+        "models.released.privileged_prompt",
+        "{problem}",
+        ["models.released", "{problem} once and {answer} once"],
+    ),
     "no such tier": ("datasets.yaml", "datasets.toy-test.tiers", [4], ["toy-test.tiers.0 = 4", "equal to 3"]),
 }
 
@@ -180,6 +237,38 @@ def test_a_wrong_value_is_one_sentence(spoil: Spoil, file: str, path: str, value
     assert message.endswith(".")
     assert "pydantic" not in message
     assert "Input should" not in message
+
+
+DASD = {"title": "DASD", "base": "plain", "credit": "dasd", "reconstruction": True}
+TAUGHT = {"title": "IW-OPD", "base": "plain", "credit": "iw-opd", "teacher": "released"}
+
+
+def test_a_method_that_tells_the_answer_needs_a_prompt_for_it(spoil: Spoil) -> None:
+    config = spoil("methods.yaml", "methods.grpo", DASD)
+    message = message_of(config)
+    assert message.startswith(f"{config / STUDY}: training.methods = 'grpo'")
+    assert message.endswith("models.small.privileged_prompt is missing.")
+    told = ("models.yaml", "models.small.privileged_prompt", "{problem} {answer} Answer:")
+    assert load_study(spoil("methods.yaml", "methods.grpo", DASD, *told), "one").methods["grpo"].credit == "dasd"
+
+
+def test_a_teacher_shares_the_tokens_and_reads_as_much_as_the_policy_writes(spoil: Spoil) -> None:
+    config = spoil("methods.yaml", "methods.grpo", TAUGHT)
+    message = message_of(config)
+    assert message.startswith(f"{config / STUDY}: training.methods = 'grpo'")
+    assert "teacher 'released' does not share the tokens of 'small'" in message
+    short = {**FILES["models.yaml"]["models"]["small"], "max_tokens": 48}
+    changes = ("methods.yaml", "methods.grpo", {**TAUGHT, "teacher": "short"}, "models.yaml", "models.short", short)
+    assert "models.short.max_tokens allows at most 48" in message_of(spoil(*changes))
+
+
+def test_a_column_that_the_trainer_cannot_fill_is_refused(spoil: Spoil, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(METHODS, "grpo", dataclasses.replace(METHODS["grpo"], columns=("noise", "ref_logprobs")))
+    config = spoil()
+    message = message_of(config)
+    assert message.startswith(f"{config / 'methods.yaml'}: methods.grpo.credit = 'grpo'")
+    assert "declares the column 'ref_logprobs', which the trainer cannot fill" in message
+    assert "did you mean 'ref_logprob'?" in message
 
 
 def test_a_key_that_stands_twice_is_refused(spoil: Spoil) -> None:

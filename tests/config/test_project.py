@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
 
@@ -12,8 +13,9 @@ from typer.testing import CliRunner
 from tokencredit.config import Config, FileDataset, read_yaml
 from tokencredit.config.__main__ import app
 from tokencredit.config.schemas import FILES, classes_of, fill_tables, schema_of
-from tokencredit.credit import METHODS
+from tokencredit.credit import CONTROLS, METHODS, TokenSignals
 from tokencredit.files import read_json
+from tokencredit.train import COLUMNS
 
 ROOT = Path(__file__).parents[2]
 CONFIG = Config(ROOT / "config")
@@ -45,6 +47,16 @@ def test_every_credit_function_can_be_trained_with() -> None:
 def test_reconstructions_are_marked() -> None:
     for name, method in CONFIG.methods.items():
         assert method.reconstruction == (METHODS[method.credit].status == "reconstruction"), name
+
+
+def test_the_controls_of_a_method_are_those_of_the_credit_package() -> None:
+    choices = schema_of("methods")["$defs"]["Method"]["properties"]["control"]["anyOf"]
+    assert next(choice["enum"] for choice in choices if "enum" in choice) == list(CONTROLS)
+
+
+def test_the_columns_of_the_trainer_are_the_optional_ones_of_the_signals() -> None:
+    optional = {column.name for column in dataclasses.fields(TokenSignals) if column.default is None}
+    assert set(COLUMNS) == optional
 
 
 def test_the_alpha_sweep_is_table_9() -> None:

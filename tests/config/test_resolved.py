@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from tokencredit.config import Config, Study, load_study, read_yaml
 
-from .conftest import Spoil
+from .conftest import FILES, Spoil
 
 STUDY = "studies/one.yaml"
 
@@ -78,7 +79,9 @@ MATTERS: list[tuple[str, str, Any]] = [
     ("methods.yaml", "bases.plain.aggregation", "sequence-mean"),
     ("methods.yaml", "bases.plain.dynamic_sampling", True),
     ("methods.yaml", "bases.plain.overlong_buffer", 8),
-    ("methods.yaml", "methods.eapo.credit", "hapo"),
+    ("methods.yaml", "bases.plain.lora_rank", 8),
+    ("methods.yaml", "methods.eapo.credit", "eapo-per-update"),
+    ("methods.yaml", "methods.eapo.control", "shuffled"),
     ("methods.yaml", "methods.eapo.params.alpha", 0.3),
     ("methods.yaml", "methods.eapo.params.phi", 1.5),
     ("models.yaml", "models.small.prompt", "Q: {problem}"),
@@ -103,6 +106,7 @@ DOES_NOT: list[tuple[str, str, Any]] = [
     ("methods.yaml", "methods.grpo.title", "Another"),
     ("methods.yaml", "methods.eapo-strong.params.alpha", 0.9),
     ("models.yaml", "models.small.title", "Another"),
+    ("models.yaml", "models.small.privileged_prompt", "{problem} {answer} Answer:"),
     ("models.yaml", "models.released.title", "Another"),
     ("datasets.yaml", "datasets.toy-train.title", "Another"),
     ("datasets.yaml", "datasets.real.rows", 60),
@@ -123,6 +127,26 @@ def test_what_does_not_decide_a_run_leaves_it_alone(spoil: Spoil, change: tuple[
     assert study_of(spoil, *change).training_config("eapo") == before
 
 
+def test_a_teacher_and_a_told_answer_decide_the_runs_that_use_them(spoil: Spoil) -> None:
+    taught = ("methods.yaml", "methods.grpo", {"title": "A", "base": "plain", "credit": "iw-opd", "teacher": "other"})
+    told = ("methods.yaml", "methods.grpo", {"title": "B", "base": "plain", "credit": "dasd", "reconstruction": True})
+    small = FILES["models.yaml"]["models"]["small"]
+    models = {"small": {**small, "privileged_prompt": "{problem} {answer} Answer:"}, "other": copy.deepcopy(small)}
+
+    def resolved(method: tuple[str, str, Any], *change: Any) -> list[dict[str, Any]]:
+        study = study_of(spoil, *method, "models.yaml", "models", copy.deepcopy(models), *change)
+        return [study.training_config(cell) for cell in ("grpo", "eapo")]
+
+    for method, change in (
+        (taught, ("models.yaml", "models.other.pretraining.seed", 5)),
+        (told, ("models.yaml", "models.small.privileged_prompt", "{answer} {problem} Answer:")),
+    ):
+        before, after = resolved(method), resolved(method, *change)
+        assert before[0] != after[0]
+        assert before[1] == after[1]
+    assert study_of(spoil, *taught, "models.yaml", "models", models).model_names == ["small", "other"]
+
+
 @pytest.mark.parametrize(
     ("change", "decides"),
     [
@@ -134,6 +158,7 @@ def test_what_does_not_decide_a_run_leaves_it_alone(spoil: Spoil, change: tuple[
         (("datasets.yaml", "datasets.toy-test.seed", 9), True),
         ((STUDY, "training.steps", 11), False),
         ((STUDY, "resources.generate.mem_mb", 5000), False),
+        (("models.yaml", "models.small.privileged_prompt", "{problem} {answer} Answer:"), False),
         (("benchmarks.yaml", "benchmarks.easy.title", "Another"), False),
     ],
 )

@@ -7,28 +7,30 @@ allowed. Nothing heavy is imported: the graph reads the configuration at every s
 from tokencredit.config.keys import (
     Base,
     Benchmark,
-    BenchmarkUse,
-    Curve,
     Dataset,
     EmbeddedModel,
-    Evaluation,
-    EvaluationRow,
     FileDataset,
     GeneratedDataset,
     HubModel,
     HubSource,
-    JobResources,
     Method,
     Model,
     Pretraining,
+)
+from tokencredit.config.reading import read_yaml
+from tokencredit.config.resolved import Config, Row, Study, load_study
+from tokencredit.config.study_keys import (
+    BenchmarkUse,
+    Curve,
+    Evaluation,
+    EvaluationRow,
+    JobResources,
     Resources,
     RolloutRecord,
     Sampling,
     StudyFile,
     Training,
 )
-from tokencredit.config.reading import read_yaml
-from tokencredit.config.resolved import Config, Row, Study, load_study
 
 __all__ = [
     "Base",

@@ -1,4 +1,4 @@
-"""Every key of every file in ``config/``: its kind, its bounds and its meaning.
+"""Every key of the tables in ``config/``, and the kinds that all keys are made of: bounds and meanings. Studies: ``study_keys``.
 
 The JSON schemas in ``workflow/schemas`` and the tables in ``config/README.md`` are made from these classes.
 """
@@ -133,6 +133,10 @@ class EmbeddedModel(Strict):
     max_tokens: Positive = Field(description="Longest prompt and response together, in tokens.")
     pretraining: Pretraining = Field(description="How the base model is made.")
     prompt: str = Field(description="The whole prompt with `{problem}` in it; nothing is added.")
+    privileged_prompt: str | None = Field(
+        None,
+        description="A prompt with `{problem}` and `{answer}`, for methods that score responses by a policy that knows the answer.",
+    )
 
     @model_validator(mode="after")
     def _fits(self) -> EmbeddedModel:
@@ -157,6 +161,10 @@ class HubModel(Strict):
         description="The whole prompt, special tokens included, with `{problem}` in it; nothing is added, "
         "no chat template is applied."
     )
+    privileged_prompt: str | None = Field(
+        None,
+        description="The same with `{answer}` in it too, for methods that score responses by a policy that knows the answer.",
+    )
 
     @model_validator(mode="after")
     def _fits(self) -> HubModel:
@@ -166,6 +174,9 @@ class HubModel(Strict):
 def _with_problem(model: Any) -> Any:
     if model.prompt.count("{problem}") != 1:
         raise ValueError("prompt must contain {problem} once")
+    told = model.privileged_prompt
+    if told is not None and (told.count("{problem}"), told.count("{answer}")) != (1, 1):
+        raise ValueError("privileged_prompt must contain {problem} once and {answer} once")
     return model
 
 
@@ -189,8 +200,9 @@ class Base(Strict):
     kl_coef: NonNegative = Field(
         description="Coefficient of the k3 estimate of KL(policy, reference) in the loss; 0 leaves the reference out."
     )
-    aggregation: Literal["token-mean", "sequence-mean"] = Field(
-        description="Mean over all tokens of the minibatch, or over each response and then over responses."
+    aggregation: Literal["token-mean", "sequence-mean", "constant"] = Field(
+        description="Mean over all tokens of the minibatch; or over each response and then over responses; or the sum over "
+        "responses × `max_response_tokens`."
     )
     dynamic_sampling: bool = Field(
         description="Drop groups whose outcomes are all equal and sample others in their place."
@@ -198,6 +210,11 @@ class Base(Strict):
     max_refills: Count = Field(description="How many times a step may sample again to replace dropped groups.")
     overlong_buffer: Count = Field(
         0, description="DAPO's soft overlong penalty over the last so many tokens of the response limit; 0 is off."
+    )
+    lora_rank: Count = Field(
+        0,
+        description="Rank of a LoRA adapter on all linear layers, with alpha twice the rank and no dropout, which is trained in place "
+        "of the weights and merged at the end; 0 trains all weights.",
     )
 
     @model_validator(mode="after")
@@ -214,7 +231,17 @@ class Method(Strict):
     base: Name = Field(description="One of `bases`.")
     credit: Name = Field(description="The credit function, one of `tokencredit.credit.METHODS`.")
     params: dict[str, Scalar] = Field({}, description="Parameters of the credit function; its own defaults otherwise.")
-    reconstruction: bool = Field(False, description="True where the published formula was not available.")
+    reconstruction: bool = Field(
+        False, description="True where the published formula was not available, as the credit function declares it."
+    )
+    teacher: Name | None = Field(
+        None, description="The model whose log-probs the credit function asks for, one of models.yaml."
+    )
+    control: Literal["norm-matched", "shuffled", "random-mask"] | None = Field(
+        None,
+        description="What stands in place of the method's credit, made from it: uniform weights of the same norm, the same credits "
+        "shuffled within each response, or as many tokens chosen at random.",
+    )
 
 
 class MethodsFile(Strict):
@@ -242,150 +269,3 @@ class BenchmarksFile(Strict):
     """Test sets."""
 
     benchmarks: dict[Name, Benchmark] = Field(description="The benchmarks by name.")
-
-
-# ---------------------------------------------------------------- studies/*.yaml
-
-
-class Sampling(Strict):
-    """How responses are drawn."""
-
-    temperature: Temperature = Field(description="Sampling temperature, above 0 and at most 2.")
-    top_p: Share = Field(
-        description="Nucleus sampling: the smallest set of tokens with this much probability; 1 is off."
-    )
-    max_prompt_tokens: Positive = Field(
-        description="Longest prompt. Longer training problems are left out and counted; a longer benchmark problem is an error."
-    )
-    max_response_tokens: Positive = Field(description="Longest response; a longer one is cut and graded as it is.")
-
-
-class Curve(Strict):
-    """The evaluation inside training that draws learning curves."""
-
-    benchmark: Name = Field(description="The benchmark, one of benchmarks.yaml.")
-    every: Positive = Field(description="Steps between evaluations; step 0 and the last step are always evaluated.")
-    samples: Positive = Field(description="Responses per problem.")
-    problems: Positive = Field(description="The first so many problems of the benchmark.")
-    temperature: Temperature = Field(description="Sampling temperature.")
-    top_p: Share = Field(description="Nucleus sampling.")
-
-
-class RolloutRecord(Strict):
-    """Which rollouts are stored token by token."""
-
-    every: Positive = Field(description="Steps between stored steps; the first and the last are always stored.")
-    prompts: Positive = Field(description="Prompts of a stored step, all responses of each.")
-
-
-class Training(Strict):
-    """The runs of a study: every method with every seed."""
-
-    datasets: Annotated[list[Name], Field(min_length=1)] = Field(description="Training sets, pooled.")
-    methods: Annotated[list[Name], Field(min_length=1)] = Field(description="Methods to train, of methods.yaml.")
-    seeds: Annotated[list[Count], Field(min_length=1)] = Field(
-        description="Training seeds; one run per method and seed."
-    )
-    steps: Positive = Field(description="Steps of training; a step is one batch of rollouts.")
-    prompts_per_step: Positive = Field(description="Groups that a step trains on.")
-    prompts_per_update: Positive = Field(
-        description="Groups of one optimiser update; must divide `prompts_per_step`. The quotient is the number of updates per step."
-    )
-    group_size: Annotated[int, Field(ge=2)] = Field(description="Responses per prompt, G.")
-    sampling: Sampling = Field(description="How rollouts are drawn.")
-    learning_rate: Rate = Field(description="Learning rate of AdamW, constant after the warm-up.")
-    warmup_steps: Count = Field(description="Steps of linear warm-up.")
-    weight_decay: NonNegative = Field(description="Weight decay of AdamW.")
-    adam_beta1: Annotated[float, Field(ge=0, lt=1)] = Field(0.9, description="First-moment decay of AdamW.")
-    adam_beta2: Annotated[float, Field(ge=0, lt=1)] = Field(0.999, description="Second-moment decay of AdamW.")
-    grad_clip: Rate = Field(description="Largest norm of the gradient of an update.")
-    micro_batch_tokens: Positive = Field(
-        description="Tokens (prompt and response) of one forward and backward pass: memory only, never the result."
-    )
-    mixed_precision: Literal["no", "bf16"] = Field(description="Precision of the forward and backward passes.")
-    checkpoint_every: Positive = Field(description="Steps between checkpoints, from which a killed run goes on.")
-    curve: Curve = Field(description="The evaluation inside training.")
-    rollouts: RolloutRecord = Field(description="What is stored for the token-level analyses.")
-
-    @model_validator(mode="after")
-    def _combinations(self) -> Training:
-        if self.prompts_per_step % self.prompts_per_update:
-            raise ValueError(
-                f"prompts_per_update = {self.prompts_per_update} must divide prompts_per_step = {self.prompts_per_step}"
-            )
-        if self.warmup_steps > self.steps:
-            raise ValueError(f"warmup_steps = {self.warmup_steps} must not exceed steps = {self.steps}")
-        for key, values in (("datasets", self.datasets), ("methods", self.methods), ("seeds", self.seeds)):
-            _distinct(key, values)
-        return self
-
-    @property
-    def updates_per_step(self) -> int:
-        return self.prompts_per_step // self.prompts_per_update
-
-
-class EvaluationRow(Strict):
-    """A model that is evaluated only: the base, or a released checkpoint."""
-
-    name: Name = Field(description="Name of the row in paths; it must differ from the study's methods.")
-    model: Name = Field(description="The model, one of models.yaml.")
-    title: str = Field(description="Name in tables and figures.")
-
-
-class BenchmarkUse(Strict):
-    """A benchmark of the study."""
-
-    benchmark: Name = Field(description="The benchmark, one of benchmarks.yaml.")
-    samples: Positive | None = Field(None, description="Responses per problem; the benchmark's own number without it.")
-    problems: Positive | None = Field(None, description="The first so many problems of the benchmark; all without it.")
-
-
-class Evaluation(Strict):
-    """The evaluation of every row of the results table."""
-
-    engine: Literal["transformers"] = Field(description="What generates.")
-    seed: int = Field(description="Seed of all evaluation sampling; the same for every row, so that rows are paired.")
-    sampling: Sampling = Field(description="How responses are drawn.")
-    rows: list[EvaluationRow] = Field([], description="Models that are evaluated beside the trained ones.")
-    benchmarks: Annotated[list[BenchmarkUse], Field(min_length=1)] = Field(description="The study's benchmarks.")
-
-    @model_validator(mode="after")
-    def _combinations(self) -> Evaluation:
-        _distinct("rows", [row.name for row in self.rows])
-        _distinct("benchmarks", [use.benchmark for use in self.benchmarks])
-        return self
-
-
-class JobResources(Strict):
-    """What one job of a kind asks of the scheduler."""
-
-    gpu: Count = Field(0, description="GPUs.")
-    mem_mb: Positive = Field(description="Memory in MB.")
-    runtime: Positive = Field(description="Minutes.")
-    threads: Positive = Field(1, description="CPU threads.")
-
-
-class Resources(Strict):
-    """What jobs ask of the scheduler; nothing here changes a result."""
-
-    pretrain: JobResources = Field(description="Making or fetching a base model.")
-    train: JobResources = Field(description="One training run.")
-    generate: JobResources = Field(description="The responses of one row to one benchmark.")
-    light: JobResources = Field(description="Everything else: data, grading, scores, tables, figures.")
-
-
-class StudyFile(Strict):
-    """One study: what is trained, how it is evaluated, and what its jobs ask for."""
-
-    title: str = Field(description="Title of the report.")
-    model: Name = Field(description="The model that is trained, one of models.yaml.")
-    reference: Name = Field(description="The method that the others are compared with, one of `training.methods`.")
-    training: Training = Field(description="The runs.")
-    evaluation: Evaluation = Field(description="The evaluation of every row.")
-    resources: Resources = Field(description="What jobs ask of the scheduler.")
-
-
-def _distinct(key: str, values: list[Any]) -> None:
-    for value in values:
-        if values.count(value) > 1:
-            raise ValueError(f"{key}: {value!r} is listed {values.count(value)} times; every entry may be listed once")

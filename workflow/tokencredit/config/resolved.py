@@ -17,14 +17,16 @@ from tokencredit.config.keys import (
     Method,
     MethodsFile,
     ModelsFile,
-    StudyFile,
 )
 from tokencredit.config.reading import allowed, extended, known, parse, read_yaml
+from tokencredit.config.study_keys import StudyFile
 from tokencredit.credit import METHODS
 from tokencredit.errors import UserError
+from tokencredit.train import COLUMNS, columns_of
 
-# What only names or describes something: it decides no number.
+# What only names or describes something and decides no number; and what decides the runs alone that use it.
 _LABELS = {"title", "licence"}
+_OF_SOME_RUNS = {"privileged_prompt", "lora_rank"}
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,9 @@ class Study:
 
     @cached_property
     def model_names(self) -> list[str]:
-        return list(dict.fromkeys([self.model_name, *(row.model for row in self.evaluation.rows)]))
+        """The model that is trained, those that are evaluated beside it, and the teachers."""
+        teachers = [method.teacher for method in self.methods.values() if method.teacher]
+        return list(dict.fromkeys([self.model_name, *(row.model for row in self.evaluation.rows), *teachers]))
 
     def base_of(self, method: str) -> Base:
         return self.config.bases[self.methods[method].base]
@@ -101,6 +105,13 @@ class Study:
             raise UserError(f"{cell} is not a trained cell of study {self.name}; {allowed(cell, list(self.methods))}.")
         method, training, config = self.methods[cell], self.training, self.config
         decided_elsewhere = {"methods", "seeds", "datasets", "micro_batch_tokens", "checkpoint_every"}
+        told = "privileged_logprob" in columns_of(method.credit)
+        of_some = {
+            "control": method.control,
+            "teacher": {method.teacher: _facts(config.models[method.teacher])} if method.teacher else None,
+            "privileged_prompt": config.models[self.model_name].privileged_prompt if told else None,
+            "lora_rank": self.base_of(cell).lora_rank or None,
+        }
         return {
             "model": {self.model_name: _facts(config.models[self.model_name])},
             "datasets": {name: _facts(config.datasets[name]) for name in training.datasets},
@@ -109,6 +120,7 @@ class Study:
             "credit": method.credit,
             "params": METHODS[method.credit].defaults | method.params,
             "training": training.model_dump(mode="json", exclude=decided_elsewhere),
+            **{key: value for key, value in of_some.items() if value is not None},
         }
 
     def evaluation_config(self, row: Row, benchmark: str) -> dict[str, Any]:
@@ -156,6 +168,36 @@ class Config:
                     f"{path}: {key}.params.{name} = {value!r}: is {given}; "
                     f"it must be {wanted}, as its default {defaults[name]!r}."
                 )
+        self._check_credit(path, key, method)
+
+    def _check_credit(self, path: Path, key: str, method: Method) -> None:
+        """What the credit function declares is what the method has: its status, its columns, and what these are made from."""
+        credit = f"credit {method.credit!r}"
+        rebuilt = METHODS[method.credit].status == "reconstruction"
+        if method.reconstruction != rebuilt:
+            kind = "a reconstruction" if rebuilt else "as it was published"
+            raise UserError(
+                f"{path}: {key}.reconstruction = {_word(method.reconstruction)}: {credit} is {kind}; "
+                f"it must be {_word(rebuilt)}."
+            )
+        columns = columns_of(method.credit)
+        for column in columns:
+            if column not in COLUMNS:
+                rule = allowed(column, list(COLUMNS))
+                raise UserError(
+                    f"{path}: {key}.credit = {method.credit!r}: declares the column {column!r}, which the trainer cannot fill; {rule}."
+                )
+        if method.teacher is None and "teacher_logprob" in columns:
+            raise UserError(f"{path}: {key}.teacher: {credit} asks for a teacher; {allowed('', list(self.models))}.")
+        if method.teacher is not None:
+            if "teacher_logprob" not in columns:
+                raise UserError(f"{path}: {key}.teacher = {method.teacher!r}: {credit} asks for no teacher.")
+            known(path, f"{key}.teacher", method.teacher, self.models)
+        if "residual_norm" in columns and not self.bases[method.base].lora_rank:
+            adapted = [name for name, base in self.bases.items() if base.lora_rank]
+            raise UserError(
+                f"{path}: {key}.base = {method.base!r}: trains no adapter, and {credit} weighs tokens by one; {allowed('', adapted)}."
+            )
 
     @cached_property
     def study_names(self) -> list[str]:
@@ -169,6 +211,7 @@ class Config:
         file = parse(path, StudyFile, read_yaml(path))
         self._check_names(path, file)
         self._check_counts(path, file)
+        self._check_answer_told(path, file)
         self._check_embedded(path, file)
         return Study(name, file, self)
 
@@ -209,8 +252,17 @@ class Config:
                     f"{method} has an overlong_buffer of {buffer} tokens, at least as many are needed."
                 )
 
+    def _check_answer_told(self, path: Path, file: StudyFile) -> None:
+        for name in file.training.methods:
+            told = "privileged_logprob" in columns_of(self.methods[name].credit)
+            if told and self.models[file.model].privileged_prompt is None:
+                raise UserError(
+                    f"{path}: training.methods = {name!r}: scores responses by a policy that knows the answer; "
+                    f"models.{file.model}.privileged_prompt is missing."
+                )
+
     def _check_embedded(self, path: Path, file: StudyFile) -> None:
-        """Embedded models know the words of generated problems only, and prompts and responses up to their length."""
+        """Embedded models know the words of generated problems only, prompts and responses up to their length, and no other's tokens."""
         training, evaluation = file.training, file.evaluation
         uses = [(f"evaluation.benchmarks.{i}.benchmark", use.benchmark) for i, use in enumerate(evaluation.benchmarks)]
         tested = [(key, self.benchmarks[name].dataset) for key, name in uses]
@@ -218,6 +270,14 @@ class Config:
         trained.append(("training.curve.benchmark", self.benchmarks[training.curve.benchmark].dataset))
         models = [(file.model, [*trained, *tested], [training.sampling, evaluation.sampling])]
         models += [(row.model, tested, [evaluation.sampling]) for row in evaluation.rows]
+        for method in file.training.methods:
+            if teacher := self.methods[method].teacher:
+                if self.models[teacher].kind != self.models[file.model].kind:
+                    raise UserError(
+                        f"{path}: training.methods = {method!r}: its teacher {teacher!r} does not share the tokens of {file.model!r}: "
+                        f"one of the two is an embedded model."
+                    )
+                models.append((teacher, [], [training.sampling]))
         for name, datasets, samplings in models:
             model = self.models[name]
             if not isinstance(model, EmbeddedModel):
@@ -242,7 +302,11 @@ def load_study(folder: str | Path, name: str) -> Study:
 
 
 def _facts(entry: Any) -> dict[str, Any]:
-    return entry.model_dump(mode="json", exclude=_LABELS)
+    return entry.model_dump(mode="json", exclude=_LABELS | _OF_SOME_RUNS)
+
+
+def _word(value: bool) -> str:
+    return "true" if value else "false"
 
 
 def _kind(value: Any) -> str:

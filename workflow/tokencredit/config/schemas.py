@@ -8,8 +8,9 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from tokencredit.config.keys import NAME, BenchmarksFile, DatasetsFile, MethodsFile, ModelsFile, StudyFile
+from tokencredit.config.keys import NAME, BenchmarksFile, DatasetsFile, MethodsFile, ModelsFile
 from tokencredit.config.reading import models_of
+from tokencredit.config.study_keys import StudyFile
 
 FILES: dict[str, type[BaseModel]] = {
     "study": StudyFile,

@@ -1,9 +1,31 @@
 """Training of one cell of a study: sample, grade, score, assign credit, update, record."""
 
-from tokencredit.credit import METHODS
+from tokencredit.credit import CONTROLS, METHODS
 from tokencredit.provenance import code_digest
 
+# The optional columns of ``TokenSignals`` that the trainer can fill. Named here, so that the configuration can be checked without torch.
+COLUMNS = (
+    "logprob",
+    "ref_logprob",
+    "rollout_logprob",
+    "teacher_logprob",
+    "privileged_logprob",
+    "residual_norm",
+    "attention_entropy",
+    "noise",
+    "progress",
+    "entropy_history",
+)
 
-def training_code(credit: str) -> str:
-    """The digest of the code behind a cell: the trainer, and the file of its own credit method, not of the others."""
-    return code_digest("train.__main__", METHODS[credit].module)
+
+def columns_of(credit: str, control: str | None = None) -> tuple[str, ...]:
+    """The optional columns that a credit method and its control ask for."""
+    return METHODS[credit].columns + (CONTROLS[control].columns if control else ())
+
+
+def training_code(credit: str, control: str | None = None) -> str:
+    """The digest of the code behind a cell: the trainer, and the file of its own credit method, not of the others.
+
+    The file of the controls counts where the cell has one.
+    """
+    return code_digest("train.__main__", METHODS[credit].module, without=() if control else ("credit.controls",))

@@ -1,0 +1,153 @@
+"""Every key of a study, ``config/studies/<name>.yaml``: its kind, its bounds and its meaning."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from tokencredit.config.keys import Count, Name, NonNegative, Positive, Rate, Share, Strict, Temperature
+
+
+class Sampling(Strict):
+    """How responses are drawn."""
+
+    temperature: Temperature = Field(description="Sampling temperature, above 0 and at most 2.")
+    top_p: Share = Field(
+        description="Nucleus sampling: the smallest set of tokens with this much probability; 1 is off."
+    )
+    max_prompt_tokens: Positive = Field(
+        description="Longest prompt. Longer training problems are left out and counted; a longer benchmark problem is an error."
+    )
+    max_response_tokens: Positive = Field(description="Longest response; a longer one is cut and graded as it is.")
+
+
+class Curve(Strict):
+    """The evaluation inside training that draws learning curves."""
+
+    benchmark: Name = Field(description="The benchmark, one of benchmarks.yaml.")
+    every: Positive = Field(description="Steps between evaluations; step 0 and the last step are always evaluated.")
+    samples: Positive = Field(description="Responses per problem.")
+    problems: Positive = Field(description="The first so many problems of the benchmark.")
+    temperature: Temperature = Field(description="Sampling temperature.")
+    top_p: Share = Field(description="Nucleus sampling.")
+
+
+class RolloutRecord(Strict):
+    """Which rollouts are stored token by token."""
+
+    every: Positive = Field(description="Steps between stored steps; the first and the last are always stored.")
+    prompts: Positive = Field(description="Prompts of a stored step, all responses of each.")
+
+
+class Training(Strict):
+    """The runs of a study: every method with every seed."""
+
+    datasets: Annotated[list[Name], Field(min_length=1)] = Field(description="Training sets, pooled.")
+    methods: Annotated[list[Name], Field(min_length=1)] = Field(description="Methods to train, of methods.yaml.")
+    seeds: Annotated[list[Count], Field(min_length=1)] = Field(
+        description="Training seeds; one run per method and seed."
+    )
+    steps: Positive = Field(description="Steps of training; a step is one batch of rollouts.")
+    prompts_per_step: Positive = Field(description="Groups that a step trains on.")
+    prompts_per_update: Positive = Field(
+        description="Groups of one optimiser update; must divide `prompts_per_step`. The quotient is the number of updates per step."
+    )
+    group_size: Annotated[int, Field(ge=2)] = Field(description="Responses per prompt, G.")
+    sampling: Sampling = Field(description="How rollouts are drawn.")
+    learning_rate: Rate = Field(description="Learning rate of AdamW, constant after the warm-up.")
+    warmup_steps: Count = Field(description="Steps of linear warm-up.")
+    weight_decay: NonNegative = Field(description="Weight decay of AdamW.")
+    adam_beta1: Annotated[float, Field(ge=0, lt=1)] = Field(0.9, description="First-moment decay of AdamW.")
+    adam_beta2: Annotated[float, Field(ge=0, lt=1)] = Field(0.999, description="Second-moment decay of AdamW.")
+    grad_clip: Rate = Field(description="Largest norm of the gradient of an update.")
+    micro_batch_tokens: Positive = Field(
+        description="Tokens (prompt and response) of one forward and backward pass: memory only, never the result."
+    )
+    mixed_precision: Literal["no", "bf16"] = Field(description="Precision of the forward and backward passes.")
+    checkpoint_every: Positive = Field(description="Steps between checkpoints, from which a killed run goes on.")
+    curve: Curve = Field(description="The evaluation inside training.")
+    rollouts: RolloutRecord = Field(description="What is stored for the token-level analyses.")
+
+    @model_validator(mode="after")
+    def _combinations(self) -> Training:
+        if self.prompts_per_step % self.prompts_per_update:
+            raise ValueError(
+                f"prompts_per_update = {self.prompts_per_update} must divide prompts_per_step = {self.prompts_per_step}"
+            )
+        if self.warmup_steps > self.steps:
+            raise ValueError(f"warmup_steps = {self.warmup_steps} must not exceed steps = {self.steps}")
+        for key, values in (("datasets", self.datasets), ("methods", self.methods), ("seeds", self.seeds)):
+            _distinct(key, values)
+        return self
+
+    @property
+    def updates_per_step(self) -> int:
+        return self.prompts_per_step // self.prompts_per_update
+
+
+class EvaluationRow(Strict):
+    """A model that is evaluated only: the base, or a released checkpoint."""
+
+    name: Name = Field(description="Name of the row in paths; it must differ from the study's methods.")
+    model: Name = Field(description="The model, one of models.yaml.")
+    title: str = Field(description="Name in tables and figures.")
+
+
+class BenchmarkUse(Strict):
+    """A benchmark of the study."""
+
+    benchmark: Name = Field(description="The benchmark, one of benchmarks.yaml.")
+    samples: Positive | None = Field(None, description="Responses per problem; the benchmark's own number without it.")
+    problems: Positive | None = Field(None, description="The first so many problems of the benchmark; all without it.")
+
+
+class Evaluation(Strict):
+    """The evaluation of every row of the results table."""
+
+    engine: Literal["transformers"] = Field(description="What generates.")
+    seed: int = Field(description="Seed of all evaluation sampling; the same for every row, so that rows are paired.")
+    sampling: Sampling = Field(description="How responses are drawn.")
+    rows: list[EvaluationRow] = Field([], description="Models that are evaluated beside the trained ones.")
+    benchmarks: Annotated[list[BenchmarkUse], Field(min_length=1)] = Field(description="The study's benchmarks.")
+
+    @model_validator(mode="after")
+    def _combinations(self) -> Evaluation:
+        _distinct("rows", [row.name for row in self.rows])
+        _distinct("benchmarks", [use.benchmark for use in self.benchmarks])
+        return self
+
+
+class JobResources(Strict):
+    """What one job of a kind asks of the scheduler."""
+
+    gpu: Count = Field(0, description="GPUs.")
+    mem_mb: Positive = Field(description="Memory in MB.")
+    runtime: Positive = Field(description="Minutes.")
+    threads: Positive = Field(1, description="CPU threads.")
+
+
+class Resources(Strict):
+    """What jobs ask of the scheduler; nothing here changes a result."""
+
+    pretrain: JobResources = Field(description="Making or fetching a base model.")
+    train: JobResources = Field(description="One training run.")
+    generate: JobResources = Field(description="The responses of one row to one benchmark.")
+    light: JobResources = Field(description="Everything else: data, grading, scores, tables, figures.")
+
+
+class StudyFile(Strict):
+    """One study: what is trained, how it is evaluated, and what its jobs ask for."""
+
+    title: str = Field(description="Title of the report.")
+    model: Name = Field(description="The model that is trained, one of models.yaml.")
+    reference: Name = Field(description="The method that the others are compared with, one of `training.methods`.")
+    training: Training = Field(description="The runs.")
+    evaluation: Evaluation = Field(description="The evaluation of every row.")
+    resources: Resources = Field(description="What jobs ask of the scheduler.")
+
+
+def _distinct(key: str, values: list[Any]) -> None:
+    for value in values:
+        if values.count(value) > 1:
+            raise ValueError(f"{key}: {value!r} is listed {values.count(value)} times; every entry may be listed once")
