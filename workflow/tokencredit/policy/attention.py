@@ -25,8 +25,8 @@ def attention_entropy(model: PreTrainedModel, sequences: list[Sequence], layer: 
     numbers count from the last.
 
     The pass runs with eager attention in eval mode, both restored afterwards, over micro-batches of at most ``budget`` tokens. Each layer
-    holds the [B, heads, T, T] weights of its micro-batch while it runs, about three float32 copies, so at most 12 x heads x T x ``budget``
-    bytes with T the longest sequence; of the chosen layer [heads, T] for each response token is kept until its entropy is taken.
+    makes the [B, heads, T, T] weights of its micro-batch and lets them go before the next: at most 12 x heads x T x ``budget`` bytes, three
+    float32 copies, with T the longest sequence.
     ``UserError`` for a model whose layers have no ``self_attn`` with weights, and for a layer that is not there.
     """
     attention = _attention(model, layer)
@@ -42,14 +42,15 @@ def _entropy(model: PreTrainedModel, attention: nn.Module, batch: Padded) -> Ten
     found: list[Tensor] = []
 
     def read(module: nn.Module, _: Any, arguments: dict[str, Any], output: tuple[Tensor, Tensor | None]) -> None:
-        weights, mask = output[1], arguments["attention_mask"]
+        mask, weights = arguments["attention_mask"], output[1]
         if weights is None:
             raise UserError(
-                f"{type(model).__name__}: {type(module).__name__} gives no attention weights to take entropies of."
+                f"attention entropies cannot be read from {type(model).__name__}: its {type(module).__name__} gives no weights."
             )
-        weight = batch.predicting(weights.transpose(1, 2)).float()
+        # A layer with a sliding window sees less than what stands before it, and its mask says so: 0 where it sees.
         visible = batch.predicting((mask[:, 0] == 0).expand(len(batch.ids), -1, -1)).sum(-1)
-        entropy = torch.special.entr(weight).sum(-1).mean(-1)
+        heads = [torch.special.entr(batch.predicting(head).float()).sum(-1) for head in weights.unbind(1)]
+        entropy = torch.stack(heads).mean(0)
         found.append(torch.where(visible > 1, entropy / visible.clamp(min=2).log(), 0.0))
 
     handle = attention.register_forward_hook(read, with_kwargs=True)
