@@ -22,9 +22,9 @@ Every credit method, side by side on one interface. Written from `tokencredit.cr
 do not edit.
 
 Notation: $i$ a response, $t$ a token of it, $T_i$ its length, $r_i = \\pm 1$ its reward, $A_i$ its group advantage (unbiased standard
-deviation), $H_{i,t}$ the entropy of the policy's whole distribution before the token (nats), $\\rho_{i,t}$
-the current policy's probability of the token over the old one's, $N$ the response tokens of the optimiser batch, $\\mathrm{sg}$ stop gradient. Where only $\\hat A_{i,t}$
-is given, the loss is
+deviation), $H_{i,t}$ the entropy of the policy's whole distribution before the token (nats), $\\rho_{i,t}$ the current policy's
+probability of the token over the old one's, $N$ the response tokens of the optimiser batch, $\\mathrm{sg}$ stop gradient. Where only
+$\\hat A_{i,t}$ is given, the loss is
 
 ```math
 L = -\\frac1N \\sum_{i,t} S_{i,t},\\qquad

@@ -40,13 +40,16 @@ def _clusters(signals: TokenSignals, quadrant: Tensor, rounds: int = 100) -> Ten
     polarity = 2.0 * signals.right.double() - 1.0
     entropy = segment_zscore(signals.entropy.double(), signals.batch)
     for _ in range(rounds):
-        distances = polarity.new_full((len(QUADRANTS), len(polarity)), float("inf"))
-        for index in quadrant.unique().tolist():
-            inside = quadrant == index
-            distances[index] = (polarity - polarity[inside].mean()).square() + (
-                entropy - entropy[inside].mean()
-            ).square()
-        nearest = distances.argmin(0)
+        count, sum_polarity, sum_entropy = (
+            polarity.new_zeros(len(QUADRANTS)).index_add_(0, quadrant, values)
+            for values in (signals.every_token.double(), polarity, entropy)
+        )
+        nearest, least = quadrant, polarity.new_full((len(polarity),), float("inf"))
+        for index in count.nonzero().squeeze(1).tolist():
+            centre = (sum_polarity[index] / count[index], sum_entropy[index] / count[index])
+            distance = (polarity - centre[0]).square() + (entropy - centre[1]).square()
+            nearest = nearest.masked_fill(distance < least, index)
+            least = least.minimum(distance)
         if bool((nearest == quadrant).all()):
             break
         quadrant = nearest
