@@ -6,10 +6,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import nn
 
 from tests.models import tiny_qwen3
 from tokencredit.policy import Scorer, Sequence, micro_batches
+from tokencredit.policy.scoring import Padded, empty_rows, micro_batch_rows
 
 SEQUENCES = [
     Sequence((1, 2, 3), (4, 5, 6, 7, 0)),
@@ -34,29 +34,17 @@ def test_scores_equal_a_plain_forward_of_each_sequence_alone() -> None:
     assert place == len(logprob)
 
 
-def test_a_model_whose_entropies_are_known_gives_them_at_the_right_tokens() -> None:
-    """A model whose next-token distribution is uniform over (last token) choices: the entropy at t is log of the token before t."""
+def test_a_state_predicts_the_token_after_it() -> None:
+    batch = Padded(SEQUENCES, "cpu")
+    assert batch.tokens.tolist() == [token for sequence in SEQUENCES for token in sequence.response]
+    before = [token for s in SEQUENCES for token in (s.prompt + s.response)[len(s.prompt) - 1 : -1]]
+    assert batch.predicting(batch.ids).tolist() == before
+    assert batch.predicting(torch.stack([batch.ids, -batch.ids], -1)).tolist() == [[token, -token] for token in before]
 
-    class Counter(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.head = nn.Linear(10, 10, bias=False)
-            self.head.weight = nn.Parameter(torch.eye(10))
 
-        def get_output_embeddings(self) -> nn.Linear:
-            return self.head
-
-        def get_decoder(self):
-            def decode(input_ids: torch.Tensor, use_cache: bool) -> object:
-                allowed = torch.arange(10)[None, None] < input_ids[..., None]
-                return type("Output", (), {"last_hidden_state": torch.where(allowed, 0.0, -1e4)})
-
-            return decode
-
-    sequences = [Sequence((7, 3), (2, 1, 0)), Sequence((4,), (3, 2))]
-    logprob, entropy = Scorer(Counter()).score(sequences, budget=5)
-    torch.testing.assert_close(entropy, torch.tensor([3.0, 2.0, 1.0, 4.0, 3.0]).log())
-    torch.testing.assert_close(logprob, -torch.tensor([3.0, 2.0, 1.0, 4.0, 3.0]).log())
+def test_a_sequence_without_a_prompt_is_refused() -> None:
+    with pytest.raises(ValueError, match="a prompt of at least one token"):
+        Sequence((), (1, 2))
 
 
 def test_micro_batches_and_order_change_nothing() -> None:
@@ -78,3 +66,15 @@ def test_micro_batches_hold_every_sequence_once_within_the_budget(lengths: list[
     assert sorted(index for batch in batches for index in batch) == list(range(len(sequences)))
     for batch in batches:
         assert len(batch) == 1 or len(batch) * max(len(sequences[index]) for index in batch) <= budget
+
+
+@settings(max_examples=50, deadline=None)
+@given(lengths=st.lists(st.integers(1, 9), max_size=20), budget=st.integers(1, 60))
+def test_every_micro_batch_knows_the_rows_of_its_tokens(lengths: list[int], budget: int) -> None:
+    numbers = iter(range(sum(lengths)))
+    sequences = [Sequence((0,), tuple(next(numbers) for _ in range(length))) for length in lengths]
+    seen: list[int] = []
+    for members, rows in micro_batch_rows(sequences, budget):
+        assert rows.tolist() == [token for sequence in members for token in sequence.response]
+        seen += rows.tolist()
+    assert sorted(seen) == list(range(len(empty_rows(sequences))))

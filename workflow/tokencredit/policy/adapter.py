@@ -48,6 +48,7 @@ class Adapter:
     def __init__(self, model: PreTrainedModel, tuner: LoraModel) -> None:
         self.model = model
         self._tuner = tuner
+        self._merged = False
 
     @torch.no_grad()
     def residual_norm(self, sequences: list[Sequence], budget: int) -> Tensor:
@@ -57,6 +58,10 @@ class Adapter:
         eval mode over micro-batches of at most ``budget`` tokens, in the weights' own precision: under autocast the difference of two
         nearly equal states would be rounding. 0 before the first update.
         """
+        if self._merged:
+            raise ValueError(
+                "the adapter has been merged into the model: there is no state without it to compare with."
+            )
         norm = empty_rows(sequences)
         with evaluating(self.model):
             for members, rows in micro_batch_rows(sequences, budget):
@@ -69,6 +74,7 @@ class Adapter:
 
     def merge(self) -> PreTrainedModel:
         """``model`` itself, its weights changed by the adapter's and the adapter gone: it is saved and loaded as a plain model."""
+        self._merged = True
         return self._tuner.merge_and_unload()
 
     def _states(self, batch: Padded) -> Tensor:
