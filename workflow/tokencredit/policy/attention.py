@@ -50,8 +50,8 @@ def _entropy(model: PreTrainedModel, attention: nn.Module, batch: Padded) -> Ten
         # A layer with a sliding window sees less than what stands before it, and its mask says so: 0 where it sees.
         visible = batch.predicting((mask[:, 0] == 0).expand(len(batch.ids), -1, -1)).sum(-1)
         heads = [torch.special.entr(batch.predicting(head).float()).sum(-1) for head in weights.unbind(1)]
-        entropy = torch.stack(heads).mean(0)
-        found.append(torch.where(visible > 1, entropy / visible.clamp(min=2).log(), 0.0))
+        # A context of one has entropy 0, whatever it is divided by.
+        found.append(torch.stack(heads).mean(0) / visible.clamp(min=2).log())
 
     handle = attention.register_forward_hook(read, with_kwargs=True)
     try:
