@@ -28,11 +28,16 @@ def clip_cov(
 
 
 def kl_cov(batch: Batch, k: float = 2e-3, beta: float = 1.0) -> Credit:
-    """-A rho, unclipped, at every token; the k N (at least 1) of highest covariance also beta |log pi - log pi_old|."""
+    """-A rho, unclipped, at every token; the k N (at least 1) of highest covariance also beta |log pi - log pi_old|.
+
+    Groups without advantage have none of these.
+    """
     cov = _covariances(batch)
-    ordered = sorted(places(batch), key=lambda place: -cov[place[0]][place[1]])
+    teaching = {response.group for response in batch.responses if response.advantage != 0}
+    among = [(i, t) for i, t in places(batch) if batch.responses[i].group in teaching]
+    ordered = sorted(among, key=lambda place: -cov[place[0]][place[1]])
     penalty = [[0.0 for _ in row] for row in cov]
-    for i, t in ordered[: max(1, math.floor(exact(k) * len(ordered)))]:
+    for i, t in ordered[: max(1, math.floor(exact(k) * len(places(batch))))]:
         penalty[i][t] = beta
     return Credit(plain(batch), every_token(batch), surrogate="unclipped", old_kl_coef=penalty)
 

@@ -30,10 +30,10 @@ def archer(
     Each KL term is a mean over its own tokens: its coefficient is scaled by N / (their number), which is exact under the token mean.
     """
     advantage = signals.token_advantage
-    high = signals.entropy.double() >= segment_quantile(signals.entropy, signals.response, rho)
-    share = high.double().mean().clamp(min=1 / max(len(high), 1))
-    rest = (~high).double().mean().clamp(min=1 / max(len(high), 1))
-    clip = high * eps_r + ~high * eps_k
-    kl = high * (beta_r / share) + ~high * (beta_k / rest)
+    high = (signals.entropy.double() >= segment_quantile(signals.entropy, signals.response, rho)).double()
+    low = 1 - high
+    one = 1 / max(len(high), 1)
+    clip = high * eps_r + low * eps_k
+    kl = high * (beta_r / high.mean().clamp(min=one)) + low * (beta_k / low.mean().clamp(min=one))
     clip, kl = clip.to(advantage.dtype), kl.to(advantage.dtype)
     return TokenCredit(advantage, signals.every_token, clip_low=clip, clip_high=clip, kl_coef=kl)

@@ -41,7 +41,7 @@ def clip_cov(
     ratio = (signals.logprob - signals.old_logprob).exp()
     clipped = ((ratio < 1 - clip_low) & (advantage < 0)) | ((ratio > 1 + clip_high) & (advantage > 0))
     eligible = (covariance > low) & (covariance < high) & ~clipped
-    count = max(1, int(r * len(advantage)))
+    count = _count(r, len(advantage))
     drawn = signals.noise.double().masked_fill(~eligible, 2.0).argsort(stable=True)[:count]
     keep = signals.every_token.clone()
     keep[drawn] = ~eligible[drawn]
@@ -59,14 +59,20 @@ def clip_cov(
     "in units: the authors' k_percent 0.2 is 0.2 %, and one has beta 0.1 as its default where the paper has 1.",
 )
 def kl_cov(signals: TokenSignals, k: float = 2e-3, beta: float = 1.0) -> TokenCredit:
-    """Every token gets the unclipped -A rho; the max(1, floor(k N)) of highest covariance also beta |log pi - log pi_old|."""
-    covariance = _covariance(signals)
-    count = max(1, int(k * len(covariance)))
-    chosen = covariance.argsort(descending=True, stable=True)[:count]
+    """Every token gets the unclipped -A rho; the max(1, floor(k N)) of highest covariance also beta |log pi - log pi_old|.
+
+    They are chosen among the groups that have an advantage, so that the others stay without a gradient."""
+    covariance = _covariance(signals).masked_fill(~signals.varied, -float("inf"))
+    chosen = covariance.argsort(descending=True, stable=True)[: _count(k, len(covariance))]
     penalty = covariance.new_zeros(len(covariance))
-    penalty[chosen] = beta
+    penalty[chosen] = beta * signals.varied[chosen].to(penalty.dtype)
     advantage = signals.token_advantage
     return TokenCredit(advantage, signals.every_token, surrogate="unclipped", old_kl_coef=penalty.to(advantage.dtype))
+
+
+def _count(share: float, tokens: int) -> int:
+    # A product such as 0.35 * 180 may lie a rounding error below the whole number that is meant.
+    return max(1, int(share * tokens + 1e-9))
 
 
 def _covariance(signals: TokenSignals) -> Tensor:

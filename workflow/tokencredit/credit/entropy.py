@@ -23,7 +23,7 @@ def entroreg(signals: TokenSignals, beta: float = 1e-3) -> TokenCredit:
     "entroreg-adaptive",
     source="arXiv 2505.22312 (Skywork-OR1)",
     equation=r"L = L_{\text{base}} - c_s\,\mathbb 1[\bar H_s < H^*]\,\tfrac1N \sum_{i,t} H_{i,t},\quad "
-    r"c_s = \operatorname{clip}(c_{s-1} + \delta\operatorname{sign}(H^* - \bar H_{s-1}), 0, c_{\max})",
+    r"c_s = \operatorname{clip}(c_{s-1} \pm \delta, 0, c_{\max}),\ + \text{ where } \bar H_{s-1} < H^*",
     columns=("entropy_history",),
     slips="Trainers that copied the rule have defaults 50 (step) and 200 (bound) times larger.",
 )

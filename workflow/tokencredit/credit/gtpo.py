@@ -18,7 +18,8 @@ SCOPES = ("set", "group")
     r"\tilde r^-_{j,t} = -a_1 - a_2 h_t \frac{1/H_{j,t}}{\sum_{k \in O^-_t} 1/H_{k,t}},\quad "
     r"\hat A = \frac{\tilde r - \operatorname{mean} \tilde r}{\operatorname{std} \tilde r}",
     slips="Over which tokens Eq. 6 takes mean and deviation could not be read. `scope: set` (right and wrong tokens apart) lets the "
-    "constant cancel, so that below-average tokens of right responses are pushed down; `scope: group` takes both together.",
+    "constant cancel, so that below-average tokens of right responses are pushed down; `scope: group` takes both together. H is "
+    "taken as H + 1e-8.",
 )
 def gtpo(signals: TokenSignals, a1: float = 1.0, a2: float = 0.1, scope: str = "set") -> TokenCredit:
     """Right: a1 + a2 d_t times the share of H at place t among the d_t right responses alive there; wrong: the same with 1 / H

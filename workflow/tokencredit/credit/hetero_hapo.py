@@ -26,7 +26,8 @@ VARIANTS = ("as_described", "as_released")
     columns=("logprob",),
     slips="In the released code the low side is divided by its (negative) minimum, so h is never negative: the most certain tokens "
     "get the widest clip, and the branches for h <= 0 act at the pivot alone. `as_released` has that, applies D before C, and falls "
-    "back to GRPO's advantage where any |A| of a group reaches 5. Part A, a temperature per token while sampling, is not built.",
+    "back to GRPO's advantage where any |A| of a group reaches 5. Part A, a temperature per token while sampling, is not "
+    "built. Entropies are taken to be at least 1e-8 nats before the logarithm: one token without entropy sets the scale of the low side.",
 )
 def hetero_hapo(
     signals: TokenSignals,

@@ -1,6 +1,6 @@
 """Statistics of flat values by segment (a response, a group, a group's position …), given back at every row.
 
-All are taken in float64, so that equal values have exactly their own mean, and none depends on the order of the rows.
+All are taken in float64: equal float32 values have exactly their own mean, and the order of the rows moves nothing that float32 holds.
 """
 
 from __future__ import annotations

@@ -31,7 +31,9 @@ def quadrant_of(signals: TokenSignals, threshold: str = "group-mean") -> Tensor:
         border = segment_mean(entropy, signals.batch)
     else:
         raise UserError(f"threshold = {threshold!r} is not known; allowed: {', '.join(THRESHOLDS)}.")
-    quadrant = 2 * (~signals.right).long() + (entropy < border).long()
+    # The mean of equal values may lie a rounding error above them: they are not below it.
+    low = entropy < border - 1e-12 * (1 + border.abs())
+    quadrant = 2 * (~signals.right).long() + low.long()
     return _clusters(signals, quadrant) if threshold == "k-means" else quadrant
 
 
