@@ -18,6 +18,8 @@ GAIN = {"base": 0, "grpo": 1.6, "dapo": 1.7, "eapo": 2.0, "hapo": 1.8, "phr": 1.
 END_ENTROPY = {"grpo": 0.12, "dapo": 0.2, "eapo": 0.5, "hapo": 0.4, "phr": 0.1, "plr": 0.08, "nhr": 0.33, "nlr": 0.36}
 TIERS = {"toy-tier1": 0.0, "toy-tier2": -1.0, "toy-tier3": -2.2}
 STEPS, SAMPLES, PROBLEMS, CURVE = 30, 8, 40, 10
+MASS = ["mass_phr", "mass_plr", "mass_nhr", "mass_nlr"]
+CORRELATIONS = ["correlation_entropy", "correlation_position", "correlation_logprob"]
 WORDS = [
     "Tom",
     " has",
@@ -139,6 +141,8 @@ def _write_run(folder: Path, row: Row) -> None:
             "above_mean": float(0.24 + noise.normal(0, 0.01)),
             "response_tokens": 30.0,
             "truncated": 0.01,
+            "tokens": 1920,
+            **_weights(row, noise),
         }
         for i, step in enumerate(time)
     ]
@@ -161,6 +165,25 @@ def _write_run(folder: Path, row: Row) -> None:
         "seconds": 100.0,
     }
     files.write_json(folder / "run.json", run)
+
+
+def _weights(row: Row, noise: np.random.Generator) -> dict[str, float | None]:
+    """Diagnostics of token weights: GRPO and DAPO weigh all tokens alike, quadrants one part of them, all others a little unevenly."""
+    mass = dict(zip(MASS, noise.dirichlet([12, 30, 14, 44]), strict=True))
+    if row.name in ("grpo", "dapo"):
+        weights = {"weight_gini": 0.0, "effective_tokens": 1.0, "sign_changes": 0.0, "kept": 1.0}
+        return {**weights, **dict.fromkeys(CORRELATIONS), **mass, "credit_mean": noise.normal(0.85, 0.02)}
+    quadrant = f"mass_{row.name}" in MASS
+    part = noise.normal(0.25, 0.02) if quadrant else noise.normal(0.97, 0.005)
+    return {
+        "weight_gini": 1 - part,
+        "effective_tokens": part,
+        "sign_changes": 0.0,
+        "kept": part if quadrant else 1.0,
+        **dict(zip(CORRELATIONS, noise.normal([0.8, -0.3, -0.6], 0.05), strict=True)),
+        **({name: float(name == f"mass_{row.name}") for name in MASS} if quadrant else mass),
+        "credit_mean": 0.85 * part,
+    }
 
 
 def _rollouts(row: Row, step: int, prompts: int = 6, group: int = 8) -> pd.DataFrame:
@@ -239,6 +262,15 @@ def _probe(row: Row, step: int, end: float, responses: int = 10, length: int = 3
     )
 
 
+def _methods(path: Path, names: list[str]) -> dict[str, Any]:
+    """The project's own ``methods.yaml``, as far as these methods need it: others may name models that this study has not."""
+    tables = yaml.safe_load(path.read_text())
+    needed = list(names)
+    for name in needed:
+        needed += [other] if (other := tables["methods"][name].get("extends")) else []
+    return tables | {"methods": {name: method for name, method in tables["methods"].items() if name in needed}}
+
+
 def _write_config(folder: Path, methods: list[str], seeds: tuple[int, ...]) -> None:
     root = Path(__file__).parents[2] / "config"
     sampling = {"temperature": 1.0, "top_p": 1.0, "max_prompt_tokens": 64, "max_response_tokens": 96}
@@ -304,7 +336,7 @@ def _write_config(folder: Path, methods: list[str], seeds: tuple[int, ...]) -> N
             }
         },
         "models": {"models": {"embedded-1m": model}},
-        "methods": yaml.safe_load((root / "methods.yaml").read_text()),
+        "methods": _methods(root / "methods.yaml", methods),
         "benchmarks": {
             "benchmarks": {
                 name: {

@@ -17,7 +17,7 @@ from synthetic_study import METHODS, PROBLEMS, make_study
 from typer.testing import CliRunner
 
 from tokencredit import files
-from tokencredit.analysis import inputs, planned, report, results, style, summary, tables
+from tokencredit.analysis import inputs, layout, planned, report, results, style, summary, tables
 from tokencredit.analysis.__main__ import app
 from tokencredit.analysis.figures.figure4 import mutual_information
 from tokencredit.analysis.figures.figure11 import COLUMNS, choose, place, shown
@@ -53,11 +53,14 @@ def test_planning_imports_nothing_heavy() -> None:
 
 def test_plan_follows_the_study(store: Store, tmp_path: Path) -> None:
     assert planned(store.study) == {
-        "tables": ["table1", "table3"],
-        "figures": ["figure2", "figure4", "figure5", "figure6", "figure8", "figure11"],
+        "tables": ["table1", "table3", "diagnostics"],
+        "figures": ["figure2", "figure4", "figure5", "figure6", "figure8", "figure11", "diagnostics"],
     }
     small = make_study(tmp_path, ["grpo", "eapo"], (0,))
-    assert planned(small) == {"tables": ["table1"], "figures": ["figure4", "figure6", "figure8", "figure11"]}
+    assert planned(small) == {
+        "tables": ["table1", "diagnostics"],
+        "figures": ["figure4", "figure6", "figure8", "figure11", "diagnostics"],
+    }
     assert inputs(small, "figure4") == [
         "synthetic/runs/grpo/seed0/run.json",
         "synthetic/runs/grpo/seed0/rollouts.parquet",
@@ -178,7 +181,7 @@ def test_figures_are_reproducible(store: Store, made: Path, tmp_path: Path) -> N
 
 def test_latex_is_escaped_and_regular(store: Store, made: Path) -> None:
     text = (made / "tables" / "table1.tex").read_text()
-    assert tables.escape_latex("50 % of $x_1 & \\input{a}") == r"50 \% of \$x\_1 \& \textbackslash{}input\{a\}"
+    assert layout.escape_latex("50 % of $x_1 & \\input{a}") == r"50 \% of \$x\_1 \& \textbackslash{}input\{a\}"
     body = text.split(r"\midrule")[1].split(r"\bottomrule")[0].strip().splitlines()
     assert {len(re.findall(r"(?<!\\)&", line)) for line in body} == {7}
     assert r"\textdagger{}" in text
@@ -208,8 +211,12 @@ def test_the_report_is_one_page(store: Store, made: Path, tmp_path: Path) -> Non
     page = Balance()
     page.feed(text)
     assert page.open == []
-    assert len(page.sources) == 6
+    assert len(page.sources) == 7
     assert all(source.startswith("data:image/png;base64,") for source in page.sources)
+    headings = re.findall(r'<h2 id="([^"]*)">([^<]*)<', text)
+    assert ("tables/table1", "Table 1") in headings
+    assert ("figures/diagnostics", "Diagnostics (figure)") in headings
+    assert len({name for name, _ in headings}) == len(headings)
     for words in ("Grader audit", "Reconstructions", "HAPO", "INVALID: the loss was not finite", "Provenance", "met:"):
         assert words in text
 
@@ -252,6 +259,13 @@ def test_methods_keep_their_colour_in_every_study(store: Store, tmp_path: Path) 
     assert list(small) == ["base", "grpo", "nhr"]
     assert all(full[name].colour == line.colour for name, line in small.items())
     assert len({(line.colour, str(line.dash)) for line in full.values()}) == len(full)
+
+
+def test_panels_are_lettered_beyond_the_alphabet() -> None:
+    _, axes = style.figure(1, 1)
+    for index, name in ((0, "(a) x"), (25, "(z) x"), (26, "(aa) x"), (53, "(bbb) x")):
+        style.letter(axes.flat[0], index, "x")
+        assert axes.flat[0].get_title(loc="left") == name
 
 
 def test_mutual_information_sees_what_is_there() -> None:

@@ -7,13 +7,14 @@ from tokencredit.credit import QUADRANTS
 
 
 def planned(study: Study) -> dict[str, list[str]]:
-    """The names of the tables and figures of a study, numbered as in the paper: {"tables": [...], "figures": [...]}."""
+    """The names of the tables and figures of a study: {"tables": [...], "figures": [...]}. Numbers are the paper's."""
     tables, figures = ["table1"], ["figure4", "figure6", "figure8", "figure11"]
     if quadrant_runs(study):
         figures += ["figure2", "figure5"]
     if quadrant_runs(study) or ablations(study):
         tables += ["table3"]
-    return {"tables": tables, "figures": sorted(figures, key=lambda name: int(name.removeprefix("figure")))}
+    figures.sort(key=lambda name: int(name.removeprefix("figure")))
+    return {"tables": [*tables, "diagnostics"], "figures": [*figures, "diagnostics"]}
 
 
 def inputs(study: Study, name: str) -> list[str]:
@@ -26,6 +27,7 @@ def inputs(study: Study, name: str) -> list[str]:
         "figure6": list(study.methods),
         "figure8": list(study.methods),
         "figure11": [heat_map_method(study)],
+        "diagnostics": list(study.methods),
     }
     cells = [row for row in study.rows if row.cell in runs.get(name, [])]
     made = {
@@ -34,6 +36,7 @@ def inputs(study: Study, name: str) -> list[str]:
         "figure6": ["metrics.jsonl", "probe.parquet"],
         "figure8": ["rollouts.parquet"],
         "figure11": ["rollouts.parquet"],
+        "diagnostics": ["metrics.jsonl"],
     }.get(name, [])
     files = [f"{study.name}/runs/{row.path}/{file}" for row in cells for file in ["run.json", *made]]
     scored = {"table1": study.rows, "table3": table3_rows(study), "figure5": figure5_rows(study)}.get(name, [])

@@ -46,8 +46,8 @@ def caption(name: str) -> str:
 
 
 def _table(store: Store, name: str) -> dict:
-    wide = tables.wide(tables.read(store.path("tables", f"{name}.csv")), store)
-    return {"name": name, "caption": caption(name), "wide": wide}
+    wide = tables.wide(name, tables.read(store.path("tables", f"{name}.csv")), store)
+    return {"name": name, "heading": _heading("table", name), "caption": caption(name), "wide": wide}
 
 
 def _figure(store: Store, name: str) -> dict:
@@ -56,11 +56,17 @@ def _figure(store: Store, name: str) -> dict:
     picture = base64.b64encode(path.read_bytes()).decode()
     return {
         "name": name,
+        "heading": _heading("figure", name),
         "caption": caption(name),
         "note": files.read_json(path.with_suffix(".json"))["note"],
         "picture": picture,
     }
 
 
+def _heading(kind: str, name: str) -> str:
+    number = name.removeprefix(kind)
+    return f"{kind.capitalize()} {number}" if number.isdigit() else f"{name.capitalize()} ({kind})"
+
+
 def _origin(store: Store, kind: str, name: str) -> dict:
-    return files.read_json(store.path(kind, f"{name}.json"))
+    return files.read_json(store.path(kind, f"{name}.json")) | {"name": f"{kind}/{name}"}

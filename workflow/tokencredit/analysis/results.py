@@ -74,7 +74,7 @@ def _record(
     targets: str | None,
 ) -> dict[str, Any]:
     row = seeds[0]
-    invalid = _invalid(store, seeds)
+    invalid = store.invalid(row.cell) if row.cell else ""
     origin = _origin(store, seeds, benchmark)
     start = {"method": row.name, "title": row.title, "benchmark": benchmark, "trained": row.cell is not None}
     measured = _mean(store, averages) if benchmark == MEAN else _benchmark(store, seeds, benchmark, averages, targets)
@@ -94,12 +94,6 @@ def _record(
         "invalid": invalid,
         **origin,
     }
-
-
-def _invalid(store: Store, seeds: list[Row]) -> str:
-    """Why runs of a method are invalid; empty where all are sound."""
-    reasons = {seed.seed: store.run(seed.cell, seed.seed)["invalid"] for seed in seeds if seed.cell}
-    return "; ".join(f"seed {seed}: {reason}" for seed, reason in reasons.items() if reason)
 
 
 def _overlapping(store: Store, row: Row, benchmark: str) -> int:

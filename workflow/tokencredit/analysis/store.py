@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
@@ -46,17 +47,25 @@ class Store:
     def run(self, method: str, seed: int) -> dict[str, Any]:
         return files.read_json(self.path("runs", method, f"seed{seed}", "run.json"))
 
-    def metrics(self, method: str) -> pd.DataFrame:
-        """``metrics.jsonl`` of all seeds of a method, one line per seed and step."""
-        return pd.concat(
-            [
-                pd.DataFrame(files.read_jsonl(self.path("runs", method, f"seed{seed}", "metrics.jsonl"))).assign(
-                    seed=seed
+    def invalid(self, method: str) -> str:
+        """Why runs of a method are invalid; empty where all are sound."""
+        reasons = {seed: self.run(method, seed)["invalid"] for seed in self.study.training.seeds}
+        return "; ".join(f"seed {seed}: {reason}" for seed, reason in reasons.items() if reason)
+
+    def metrics(self, method: str, columns: Sequence[str] = ()) -> pd.DataFrame:
+        """``metrics.jsonl`` of all seeds of a method, one line per seed and step. Every seed must have ``columns``."""
+        parts = []
+        for seed in self.study.training.seeds:
+            path = self.path("runs", method, f"seed{seed}", "metrics.jsonl")
+            part = pd.DataFrame(files.read_jsonl(path))
+            missing = [name for name in columns if name not in part]
+            if missing:
+                raise UserError(
+                    f"{path}: no step holds {', '.join(missing)}: an earlier version made this run. Train it again: "
+                    f"snakemake --forcerun {path.with_name('run.json')}"
                 )
-                for seed in self.study.training.seeds
-            ],
-            ignore_index=True,
-        )
+            parts.append(part.assign(seed=seed))
+        return pd.concat(parts, ignore_index=True)
 
     def tokens(self, table: str, method: str, columns: list[str]) -> pd.DataFrame:
         """A Parquet table of training (rollouts, evaluations, probe) over all seeds of a method, with a column ``seed``."""

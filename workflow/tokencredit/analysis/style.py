@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from string import ascii_lowercase
 from typing import Any
 
 import matplotlib as mpl
@@ -30,6 +31,7 @@ class Line:
 
 
 SOLID, DASHED, DOTTED = "-", (0, (4, 1.5)), (0, (1, 1.2))
+DASHES = (DASHED, DOTTED, (0, (4, 1.2, 1, 1.2)), (0, (8, 1.5)))  # of methods that have no line of their own
 # Quadrants: the colour is the polarity (blue right, red wrong), the line is the entropy (solid high, dashed low).
 KNOWN: dict[str, tuple[str, Any, str]] = {
     "base": ("#7f7f7f", DOTTED, "x"),
@@ -64,7 +66,7 @@ def lines(study: Study) -> dict[str, Line]:
         name: Line(*KNOWN["base" if base is not None and name == base.name else name], titles[name]) for name in known
     }
     for index, name in enumerate(others):
-        found[name] = Line(OTHERS[index % len(OTHERS)], (DASHED, DOTTED)[index // len(OTHERS) % 2], "o", titles[name])
+        found[name] = Line(OTHERS[index % len(OTHERS)], DASHES[index // len(OTHERS) % len(DASHES)], "o", titles[name])
     return found
 
 
@@ -101,7 +103,9 @@ RC = {
 
 
 def letter(axis: Axes, index: int, title: str) -> None:
-    axis.set_title(f"({'abcdefghijklmnop'[index]}) {title}", loc="left", fontweight="bold")
+    """A panel's title: (a), (b), … (z), (aa), (bb), …"""
+    name = ascii_lowercase[index % 26] * (1 + index // 26)
+    axis.set_title(f"({name}) {title}", loc="left", fontweight="bold")
 
 
 def curve(

@@ -3,31 +3,24 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 
 from tokencredit import files, provenance
-from tokencredit.analysis import results
+from tokencredit.analysis import diagnostics, results
+from tokencredit.analysis.layout import Cell, Wide, latex, marked, meanings
 from tokencredit.analysis.store import Store
-
-TABLES = {"table1": results.table1, "table3": results.table3}
-
-MARKS = {
-    "†": "reconstruction: the published formula was not available",
-    "‡": "some of the benchmark's problems occur in the training data (their number follows)",
-    "*": "differs from the method compared with (Holm-adjusted p < 0.05)",
-    "✗": "invalid run: not compared",
-}
 
 
 def make(store: Store, name: str, out: Path) -> list[Path]:
     """Write ``<name>.csv``, ``.tex`` and ``.json`` (provenance) into ``out``; the paths made."""
-    table = TABLES[name](store)
+    table = TABLES[name].records(store)
     paths = [out / f"{name}.{suffix}" for suffix in ("csv", "tex", "json")]
     files.write_text(paths[0], table.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
-    files.write_text(paths[1], latex(wide(table, store)))
+    files.write_text(paths[1], latex(wide(name, table, store)))
     origin = {"name": name, "study": store.study.name, "code_digest": provenance.code_digest("analysis.tables")}
     files.write_json(paths[2], origin | {"files": store.provenance(name)})
     return paths
@@ -40,26 +33,13 @@ def read(path: Path) -> pd.DataFrame:
     return pd.read_csv(path, dtype=dict.fromkeys(texts, str)).fillna(dict.fromkeys(texts, ""))
 
 
-@dataclass(frozen=True)
-class Cell:
-    """One entry of the wide table: the value with its interval, the marks, and the lines below it."""
-
-    value: str
-    interval: str = ""
-    marks: str = ""
-    notes: tuple[str, ...] = ()
+def wide(name: str, table: pd.DataFrame, store: Store) -> Wide:
+    """The table as it is shown."""
+    return TABLES[name].wide(table, store)
 
 
-@dataclass(frozen=True)
-class Wide:
-    """The paper's layout: one line per method, two columns per benchmark (Avg, Pass), the mean last."""
-
-    columns: list[tuple[str, str]]
-    rows: list[tuple[str, list[Cell]]]
-    notes: list[str]
-
-
-def wide(table: pd.DataFrame, store: Store) -> Wide:
+def scores(table: pd.DataFrame, store: Store) -> Wide:
+    """The paper's layout: two columns per benchmark (Avg, Pass), the mean last."""
     titles = {name: benchmark.title for name, benchmark in store.study.benchmarks.items()}
     columns: list[tuple[str, str]] = []
     for name, records in table.groupby("benchmark", sort=False):
@@ -72,7 +52,7 @@ def wide(table: pd.DataFrame, store: Store) -> Wide:
     rows = []
     for _, records in table.groupby("method", sort=False):
         first = records.iloc[0]
-        title = first["title"] + ("†" if first["reconstruction"] else "") + (" ✗" if first["invalid"] else "")
+        title = marked(first["title"], first["reconstruction"], first["invalid"])
         cells: list[Cell] = []
         for record in records.to_dict("records"):
             cells.append(_average_cell(record))
@@ -132,66 +112,22 @@ def _notes(table: pd.DataFrame, store: Store) -> list[str]:
         "The CSV file holds question error, sampling error and training-seed spread as three columns, Maj@n, and the smallest "
         "difference that each comparison could have found.",
     ]
-    used = (
-        "".join(table["title"])
-        + ("†" if table["reconstruction"].any() else "")
-        + ("✗" if (table["invalid"] != "").any() else "")
-    )
+    methods = table.drop_duplicates("method")
+    used = "".join(marked(row.title, row.reconstruction, row.invalid) for row in methods.itertuples())
     used += ("‡" if table["overlapping"].any() else "") + ("*" if (table["p_holm"] < 0.05).any() else "")
-    lines += [f"{mark} {meaning}." for mark, meaning in MARKS.items() if mark in used]
-    invalid = table.drop_duplicates("method").query("invalid != ''")
-    return lines + [f"{row.title} is invalid: {row.invalid}." for row in invalid.itertuples()]
+    invalid = methods.query("invalid != ''")
+    return lines + meanings(used) + [f"{row.title} is invalid: {row.invalid}." for row in invalid.itertuples()]
 
 
-# ---------------------------------------------------------------- LaTeX
+class Table(NamedTuple):
+    """How a table is made: its records, long, and their layout."""
 
-_SPECIAL = {
-    "\\": r"\textbackslash{}",
-    "&": r"\&",
-    "%": r"\%",
-    "$": r"\$",
-    "#": r"\#",
-    "_": r"\_",
-    "{": r"\{",
-    "}": r"\}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "†": r"\textdagger{}",
-    "‡": r"\textdaggerdbl{}",
-    "✗": r"\texttimes{}",
-    "α": r"$\alpha$",
-    "−": r"\textminus{}",
-    "±": r"\textpm{}",
+    records: Callable[[Store], pd.DataFrame]
+    wide: Callable[[pd.DataFrame, Store], Wide]
+
+
+TABLES = {
+    "table1": Table(results.table1, scores),
+    "table3": Table(results.table3, scores),
+    "diagnostics": Table(diagnostics.records, diagnostics.wide),
 }
-
-
-def escape_latex(text: str) -> str:
-    """``text`` as LaTeX shows it letter by letter."""
-    return "".join(_SPECIAL.get(letter, letter) for letter in text)
-
-
-def latex(table: Wide) -> str:
-    """A ``tabular`` for ``\\input`` (package booktabs; textcomp symbols), notes as a comment-free paragraph below."""
-    heads: dict[str, int] = {}
-    for head, _ in table.columns:
-        heads[head] = heads.get(head, 0) + 1
-    upper = " & ".join(rf"\multicolumn{{{span}}}{{c}}{{{escape_latex(head)}}}" for head, span in heads.items())
-    lower = " & ".join(escape_latex(metric) for _, metric in table.columns)
-    lines = [
-        rf"\begin{{tabular}}{{l{'r' * len(table.columns)}}}",
-        r"\toprule",
-        rf" & {upper} \\",
-        rf" & {lower} \\",
-        r"\midrule",
-    ]
-    for title, cells in table.rows:
-        values = [f"{cell.value}{escape_latex(cell.marks)}" for cell in cells]
-        lines.append(" & ".join([escape_latex(title), *values]) + r" \\")
-        lines.append(" & ".join(["", *(rf"{{\scriptsize {escape_latex(cell.interval)}}}" for cell in cells)]) + r" \\")
-        for level in range(max(len(cell.notes) for cell in cells)):
-            below = [escape_latex(cell.notes[level]) if level < len(cell.notes) else "" for cell in cells]
-            lines.append(" & ".join(["", *(rf"{{\tiny {note}}}" if note else "" for note in below)]) + r" \\")
-    lines += [r"\bottomrule", r"\end{tabular}", "", r"{\footnotesize " + " ".join(map(escape_latex, table.notes)) + "}"]
-    return "\n".join(lines) + "\n"

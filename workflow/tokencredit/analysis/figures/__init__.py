@@ -1,1 +1,1 @@
-"""One module per figure of the paper; each has ``draw(store) -> Drawn``."""
+"""One module per figure; each has ``draw(store) -> Drawn``."""

@@ -16,10 +16,12 @@ FLOOR = 1e-5  # nats; a shift below this is drawn here: a log axis has no zero
 def draw(store: Store) -> style.Drawn:
     """(a) Training entropy per method. (b) |H_now - H_base| of fixed tokens under the reference method, by their quadrant, log axis."""
     study = store.study
-    fig, axes = style.figure(1, 2, height=2.7)
+    lines = {name: line for name, line in style.lines(study).items() if name in study.methods}
+    columns = 2 if len(lines) > 5 else 1
+    entries = -(-len(lines) // columns)
+    fig, axes = style.figure(1, 2, height=2.7 + 0.15 * max(0, entries - 5))
     left, right = axes.flat
     tables = []
-    lines = {name: line for name, line in style.lines(study).items() if name in study.methods}
     for name, line in lines.items():
         table = training_curve(store.metrics(name), "entropy", 1)
         style.curve(left, table["step"], table["value"], line, (table["low"], table["high"]))
@@ -45,7 +47,7 @@ def draw(store: Store) -> style.Drawn:
     style.steps(right)
     title = style.lines(study)[study.reference].title
     style.letter(right, 1, f"Shift of fixed tokens, {title}")
-    left.legend(ncols=2 if len(lines) > 5 else 1, loc="upper center", bbox_to_anchor=(0.5, -0.2), handlelength=2.4)
+    left.legend(ncols=columns, loc="upper center", bbox_to_anchor=(0.5, -0.2), handlelength=2.4)
     right.legend(ncols=1, loc="upper center", bbox_to_anchor=(0.5, -0.2), handlelength=2.4)
     tokens = probe[probe["step"] == probe["step"].max()]
     note = (

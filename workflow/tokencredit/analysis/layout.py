@@ -1,0 +1,100 @@
+"""The layout of a wide table, with its marks, and the same as LaTeX."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+MARKS = {
+    "†": "reconstruction: the published formula was not available",
+    "‡": "some of the benchmark's problems occur in the training data (their number follows)",
+    "*": "differs from the method compared with (Holm-adjusted p < 0.05)",
+    "✗": "invalid run: not compared",
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One entry of the wide table: the value with its interval, the marks, and the lines below it."""
+
+    value: str
+    interval: str = ""
+    marks: str = ""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Wide:
+    """One line per method under two lines of headings: ``columns`` are (heading, heading below it), equal headings side by side."""
+
+    columns: list[tuple[str, str]]
+    rows: list[tuple[str, list[Cell]]]
+    notes: list[str]
+
+    @property
+    def heads(self) -> dict[str, int]:
+        """The upper headings, each with the number of columns below it."""
+        return dict(Counter(head for head, _ in self.columns))
+
+
+def marked(title: str, reconstruction: bool, invalid: str) -> str:
+    """A method's title with the marks that it bears wherever it is shown."""
+    return title + ("†" if reconstruction else "") + (" ✗" if invalid else "")
+
+
+def meanings(used: str) -> list[str]:
+    """What the marks in ``used`` mean, a sentence each."""
+    return [f"{mark} {meaning}." for mark, meaning in MARKS.items() if mark in used]
+
+
+_SPECIAL = {
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "†": r"\textdagger{}",
+    "‡": r"\textdaggerdbl{}",
+    "✗": r"\texttimes{}",
+    "|": r"\textbar{}",
+    "α": r"$\alpha$",
+    "φ": r"$\varphi$",
+    "π": r"$\pi$",
+    "–": r"\textendash{}",
+    "−": r"\textminus{}",
+    "±": r"\textpm{}",
+}
+
+
+def escape_latex(text: str) -> str:
+    """``text`` as LaTeX shows it letter by letter."""
+    return "".join(_SPECIAL.get(letter, letter) for letter in text)
+
+
+def latex(table: Wide) -> str:
+    """A ``tabular`` for ``\\input`` (package booktabs; textcomp symbols), notes as a comment-free paragraph below."""
+    upper = " & ".join(rf"\multicolumn{{{span}}}{{c}}{{{escape_latex(head)}}}" for head, span in table.heads.items())
+    lower = " & ".join(escape_latex(metric) for _, metric in table.columns)
+    lines = [
+        rf"\begin{{tabular}}{{l{'r' * len(table.columns)}}}",
+        r"\toprule",
+        rf" & {upper} \\",
+        rf" & {lower} \\",
+        r"\midrule",
+    ]
+    for title, cells in table.rows:
+        values = [escape_latex(cell.value + cell.marks) for cell in cells]
+        lines.append(" & ".join([escape_latex(title), *values]) + r" \\")
+        lines.append(" & ".join(["", *(rf"{{\scriptsize {escape_latex(cell.interval)}}}" for cell in cells)]) + r" \\")
+        for level in range(max(len(cell.notes) for cell in cells)):
+            below = [escape_latex(cell.notes[level]) if level < len(cell.notes) else "" for cell in cells]
+            lines.append(" & ".join(["", *(rf"{{\tiny {note}}}" if note else "" for note in below)]) + r" \\")
+    lines += [r"\bottomrule", r"\end{tabular}", "", r"{\footnotesize " + " ".join(map(escape_latex, table.notes)) + "}"]
+    return "\n".join(lines) + "\n"
