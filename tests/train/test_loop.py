@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -12,13 +11,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import yaml
 
+from tests.train.conftest import CoinPool
 from tokencredit import files
-from tokencredit.base.pretrain import build_model, new_tokenizer
-from tokencredit.config import load_study
+from tokencredit.base.pretrain import new_tokenizer
 from tokencredit.credit import QUADRANTS
-from tokencredit.data.embedded import generate_problems
 from tokencredit.errors import UserError
 from tokencredit.train import loop
 from tokencredit.train.cell import Cell
@@ -26,59 +23,6 @@ from tokencredit.train.loop import train
 from tokencredit.train.update import Updater
 
 RESULTS = ("metrics.jsonl", "rollouts.parquet", "evaluations.parquet", "probe.parquet")
-
-
-class CoinPool:
-    """A grader for a model that solves nothing: a verdict by the hash of the response, so that groups differ within."""
-
-    def __init__(self, workers: int) -> None:
-        assert workers == 1
-
-    def __enter__(self) -> CoinPool:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def grade_many(self, pairs: list[tuple[str, str]]) -> list[object]:
-        right = (hashlib.sha256(response.encode()).digest()[0] % 2 for _, response in pairs)
-        return [type("Grade", (), {"outcome": "right" if coin else "wrong"}) for coin in right]
-
-
-@pytest.fixture
-def cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cell:
-    """The smoke study's EAPO on an untrained model of 16 channels, 5 steps, a checkpoint every second."""
-    monkeypatch.setattr(loop, "GradingPool", CoinPool)
-    config = tmp_path / "config"
-    shutil.copytree("config", config)
-    models = yaml.safe_load((config / "models.yaml").read_text())
-    models["models"]["embedded-smoke"] |= {"hidden_size": 16, "layers": 1, "heads": 2, "intermediate_size": 16}
-    (config / "models.yaml").write_text(yaml.safe_dump(models))
-    study = yaml.safe_load((config / "studies/smoke.yaml").read_text())
-    study["training"] |= {"steps": 5, "checkpoint_every": 2, "prompts_per_step": 4, "prompts_per_update": 2}
-    study["training"]["sampling"] |= {"max_response_tokens": 6}
-    (config / "studies/smoke.yaml").write_text(yaml.safe_dump(study))
-
-    settings = load_study(config, "smoke").config.models["embedded-smoke"]
-    model_dir = tmp_path / "model"
-    tokenizer = new_tokenizer(settings)
-    build_model(settings, tokenizer).save_pretrained(model_dir)
-    tokenizer.save_pretrained(model_dir)
-    files.write_json(
-        model_dir / "model.json", {"model": "embedded-smoke", "kind": "embedded", "path": ".", "sha256": "0" * 64}
-    )
-    for split in ("train", "test"):
-        files.write_parquet(tmp_path / split / "problems.parquet", generate_problems([1], 20, 1, split))
-    data = [tmp_path / "train" / "problems.parquet"]
-    return Cell(
-        load_study(config, "smoke"),
-        "eapo",
-        0,
-        model_dir,
-        data,
-        tmp_path / "test" / "problems.parquet",
-        tmp_path / "run",
-    )
 
 
 def digests(out: Path) -> dict[str, str]:
@@ -114,7 +58,12 @@ def test_a_run_leaves_its_records_and_no_work_behind(cell: Cell) -> None:
     assert (probe[probe["step"] == 5]["entropy"] - probe[probe["step"] == 5]["base_entropy"]).abs().max() > 1e-4
 
 
-def test_a_killed_run_that_goes_on_equals_an_unkilled_one(cell: Cell, monkeypatch: pytest.MonkeyPatch) -> None:
+# An adapter; a history of entropies; a random choice at every update.
+@pytest.mark.parametrize("name", ["eapo", "arca", "entroreg-adaptive", "clip-cov"])
+def test_a_killed_run_that_goes_on_equals_an_unkilled_one(
+    name: str, cell: Cell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cell = replace(cell, name=name)
     train(cell)
     killed = replace(cell, out=cell.out.parent / "killed")
     whole_step = Updater.step

@@ -140,7 +140,7 @@ def test_the_batch_lays_tokens_out_in_rows() -> None:
     collected = sampler(groups("m", "m")).collect(2, KEEPING, 0, time.monotonic)
     batch = RolloutBatch(collected.groups)
     tokens = sum(len(sequence.response) for sequence in batch.sequences)
-    signals = batch.signals(torch.zeros(tokens), torch.arange(tokens).float(), None)
+    signals = batch.signals(torch.zeros(tokens), torch.arange(tokens).float())
     assert signals.group.tolist() == [0, 0, 1, 1]
     assert signals.reward.tolist() == [1, -1, 1, -1]
     assert signals.advantage.tolist() == pytest.approx([2**-0.5, -(2**-0.5)] * 2)

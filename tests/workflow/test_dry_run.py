@@ -90,7 +90,7 @@ def test_an_unknown_name_is_one_sentence(fresh: Project, arguments: list[str], s
     ("path", "old", "new", "sentence"),
     [
         ("config/studies/toy.yaml", "  steps:", "  stepz:", "unknown key"),
-        ("config/studies/toy.yaml", "methods: [grpo,", "methods: [gpro,", "did you mean 'grpo'?"),
+        ("config/studies/toy.yaml", "methods: [grpo,", "methods: [grpoo,", "did you mean 'grpo'?"),
         ("config/methods.yaml", "credit: eapo\n", "credit: eapoo\n", "did you mean 'eapo'?"),
         ("config/benchmarks.yaml", "samples: 16", "samples: 0", "samples = 0"),
         ("config/models.yaml", "models:", "models: [", "is not valid YAML"),

@@ -6,6 +6,7 @@ rule train:
     input:
         audits=ancient(ask(GRAPH.audits)),
         model=ask(GRAPH.base_model),
+        teacher=ask(GRAPH.teacher_model),
         data=ask(GRAPH.training_data),
         curve_data=ask(GRAPH.curve_data),
     output:
@@ -22,10 +23,11 @@ rule train:
     params:
         folder=folder_of("run"),
         model=lambda wildcards, input: str(Path(input.model).parent),
+        teacher=lambda wildcards, input: [f"--teacher {Path(path).parent}" for path in input.teacher],
         data=lambda wildcards, input: [f"--data {path}" for path in input.data],
         config=ask(GRAPH.training_config),
         code=ask(GRAPH.training_code),
     shell:
         "python -m tokencredit.train --config config --study {wildcards.study} --cell {wildcards.cell}"
-        " --seed {wildcards.seed} --model {params.model} {params.data} --curve-data {input.curve_data}"
+        " --seed {wildcards.seed} --model {params.model} {params.teacher} {params.data} --curve-data {input.curve_data}"
         " --out {params.folder} > {log} 2>&1"

@@ -74,7 +74,8 @@ class Graph:
         return digest("data.prepare", without=("data.embedded",) if is_file else ())
 
     def model_config(self, w: Wildcards) -> dict[str, Any]:
-        return self._one_of("model", w.model, self.config.models).model_dump(mode="json", exclude={"title"})
+        chosen = self._one_of("model", w.model, self.config.models)
+        return chosen.model_dump(mode="json", exclude={"title", "privileged_prompt"})
 
     def embedded_models(self) -> list[str]:
         return [name for name, model in self.config.models.items() if isinstance(model, EmbeddedModel)]
@@ -86,6 +87,11 @@ class Graph:
 
     def base_model(self, w: Wildcards) -> str:
         return self._model(self.study(w.study).model_name)
+
+    def teacher_model(self, w: Wildcards) -> list[str]:
+        """The teacher of the cell's method, where it has one."""
+        teacher = self.study(w.study).methods[self._run(w).name].teacher
+        return [self._model(teacher)] if teacher else []
 
     def training_data(self, w: Wildcards) -> list[str]:
         return [self._problems(name) for name in self.study(w.study).training.datasets]
@@ -103,7 +109,8 @@ class Graph:
 
     def training_code(self, w: Wildcards) -> str:
         """The trainer and the file of the cell's own credit function, not of the others."""
-        return _training_code(self.study(w.study).methods[self._run(w).name].credit)
+        method = self.study(w.study).methods[self._run(w).name]
+        return _training_code(method.credit, method.control)
 
     # ---------------------------------------------------------------- evaluation
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tokencredit.errors import UserError
 from tokencredit.records import Problem
+
+if TYPE_CHECKING:
+    from tokencredit.config import Model
 
 
 def prompt_of(template: str, problem: str) -> str:
@@ -17,6 +21,23 @@ def prompt_of(template: str, problem: str) -> str:
 def encode_prompt(tokenizer: Any, template: str, problem: Problem) -> tuple[int, ...]:
     """The tokens of a problem's whole prompt; nothing is added to the template."""
     return tuple(tokenizer.encode(prompt_of(template, problem.problem), add_special_tokens=False))
+
+
+def encode_privileged_prompt(tokenizer: Any, model: Model, problem: Problem) -> tuple[int, ...]:
+    """The tokens of the model's ``privileged_prompt``, with the problem and its gold answer.
+
+    ``UserError`` for a text that an embedded model cannot read: its tokenizer has no token for what it does not know.
+    """
+    values = {"problem": problem.problem, "answer": problem.answer}
+    text = re.sub(r"\{(problem|answer)\}", lambda match: values[match[1]], model.privileged_prompt)
+    if model.kind == "embedded":
+        known = tokenizer.get_vocab()
+        for piece, _ in tokenizer.backend_tokenizer.pre_tokenizer.pre_tokenize_str(text):
+            if piece not in known:
+                raise UserError(
+                    f"privileged_prompt = {model.privileged_prompt!r}: the embedded model cannot read {piece!r} in {text!r}."
+                )
+    return tuple(tokenizer.encode(text, add_special_tokens=False))
 
 
 def encode_prompts(

@@ -62,6 +62,12 @@ class Study:
     def methods(self) -> dict[str, Method]:
         return {name: self.config.methods[name] for name in self.training.methods}
 
+    def method(self, cell: str) -> Method:
+        """The method of a trained cell; another name is a ``UserError``."""
+        if cell not in self.methods:
+            raise UserError(f"{cell} is not a trained cell of study {self.name}; {allowed(cell, list(self.methods))}.")
+        return self.methods[cell]
+
     @cached_property
     def rows(self) -> list[Row]:
         only = [Row(name=row.name, seed=0, title=row.title, model=row.model, cell=None) for row in self.evaluation.rows]
@@ -101,9 +107,7 @@ class Study:
 
     def training_config(self, cell: str) -> dict[str, Any]:
         """Everything in the configuration that decides what one cell's training computes, as plain JSON."""
-        if cell not in self.methods:
-            raise UserError(f"{cell} is not a trained cell of study {self.name}; {allowed(cell, list(self.methods))}.")
-        method, training, config = self.methods[cell], self.training, self.config
+        method, training, config = self.method(cell), self.training, self.config
         decided_elsewhere = {"methods", "seeds", "datasets", "micro_batch_tokens", "checkpoint_every"}
         told = "privileged_logprob" in columns_of(method.credit)
         of_some = {

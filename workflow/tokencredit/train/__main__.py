@@ -25,13 +25,14 @@ def train(
         Path, typer.Option(help="problems.parquet of the benchmark that is evaluated inside training.")
     ],
     out: Annotated[Path, typer.Option(help="Folder of the run.")],
+    teacher: Annotated[Path | None, typer.Option(help="Folder of the method's teacher, with model.json.")] = None,
     config: Annotated[Path, typer.Option(help="Folder of the configuration.")] = Path("config"),
 ) -> None:
     """Sample, grade, assign credit, update; write metrics, stored rollouts, the model and, last, run.json."""
     from tokencredit.train import loop
     from tokencredit.train.cell import Cell
 
-    finished = loop.train(Cell(load_study(config, study), cell, seed, model, data, curve_data, out))
+    finished = loop.train(Cell(load_study(config, study), cell, seed, model, data, curve_data, out, teacher))
     if not finished:
         print(f"stopped after a checkpoint under {out / 'work'}; the same command goes on from there", file=sys.stderr)
         sys.exit(loop.EXIT_STOPPED)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from tokencredit import files
 from tokencredit.base import load_manifest
-from tokencredit.config import Base, Method, Study
+from tokencredit.config import Base, Method, Model, Study
+from tokencredit.errors import UserError
 from tokencredit.records import Problem, problems_from
 from tokencredit.train import training_code
 
@@ -23,18 +24,24 @@ class Cell:
     data: list[Path]
     curve_data: Path
     out: Path
+    teacher_dir: Path | None = None
+
+    def __post_init__(self) -> None:
+        if (self.method.teacher is None) != (self.teacher_dir is None):
+            given = "none is given" if self.teacher_dir is None else f"{self.teacher_dir} is given"
+            raise UserError(f"--teacher: {given}, and the teacher of {self.name} is {self.method.teacher or 'nobody'}.")
 
     @property
     def method(self) -> Method:
-        return self.study.methods[self.name]
+        return self.study.method(self.name)
 
     @property
     def base(self) -> Base:
         return self.study.base_of(self.name)
 
     @property
-    def prompt(self) -> str:
-        return self.study.config.models[self.study.model_name].prompt
+    def model(self) -> Model:
+        return self.study.config.models[self.study.model_name]
 
     def problems(self) -> list[Problem]:
         """The training problems of all data sets, in their order."""
@@ -49,7 +56,8 @@ class Cell:
         return {
             "config": files.digest_of(self.study.training_config(self.name)),
             "model": load_manifest(self.model_dir)["sha256"],
-            "code": training_code(self.method.credit),
+            "code": training_code(self.method.credit, self.method.control),
+            **({"teacher": load_manifest(self.teacher_dir)["sha256"]} if self.teacher_dir else {}),
             **{f"data {path.parent.name}": files.sha256(path) for path in [*self.data, self.curve_data]},
         }
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_model, save_model
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from tokencredit import files
@@ -31,7 +31,7 @@ def save(folder: Path, progress: Progress, run_digest: str, model: nn.Module, op
     shutil.rmtree(temporary, ignore_errors=True)
     try:
         temporary.mkdir(parents=True)
-        save_model(model, str(temporary / "model.safetensors"))
+        save_file(_trained(model), temporary / "trained.safetensors")
         torch.save(optimizer.state_dict(), temporary / "optimizer.pt")
         files.write_json(temporary / "state.json", {**asdict(progress), "run_digest": run_digest})
         for path in temporary.iterdir():
@@ -61,9 +61,17 @@ def restore(folder: Path, run_digest: str, model: nn.Module, optimizer: Any, dev
             f"{newest}: this checkpoint belongs to another configuration, seed or code (run digest {state['run_digest'][:12]}, "
             f"this run's is {run_digest[:12]}); move it away to start again."
         )
-    load_model(model, str(newest / "model.safetensors"), device=str(device))
+    stored = load_file(newest / "trained.safetensors", device=str(device))
+    with torch.no_grad():
+        for name, parameter in _trained(model).items():
+            parameter.copy_(stored[name])
     optimizer.load_state_dict(torch.load(newest / "optimizer.pt", map_location=device, weights_only=True))
     return Progress(state["step"], state["drawn"])
+
+
+def _trained(model: nn.Module) -> dict[str, nn.Parameter]:
+    """The weights that training moves, each once where it is shared: all of them, or an adapter's."""
+    return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
 
 
 def _complete(folder: Path) -> list[Path]:

@@ -27,12 +27,13 @@ from tokencredit.credit import METHODS
 from tokencredit.engines import load_engine
 from tokencredit.errors import UserError
 from tokencredit.grading import GradingPool
-from tokencredit.policy import Scorer
+from tokencredit.policy import Adapter, Scorer, add_lora
 from tokencredit.provenance import environment
 from tokencredit.seeds import derive_seed
 from tokencredit.train import checkpoint, metrics
 from tokencredit.train.cell import Cell
 from tokencredit.train.checkpoint import Progress
+from tokencredit.train.columns import Columns, Source
 from tokencredit.train.recorder import Recorder
 from tokencredit.train.rollouts import Collected, Prompts, RolloutBatch, Sampler
 from tokencredit.train.update import Credit, Updater
@@ -84,12 +85,10 @@ class Run:
 
         self.tokenizer = load_tokenizer(cell.model_dir)
         self.policy = load_policy(cell.model_dir).to(self.accelerator.device)
+        self.adapter: Adapter | None = None
+        if base.lora_rank:
+            self.adapter = add_lora(self.policy, base.lora_rank, 2 * base.lora_rank, derive_seed(cell.seed, "adapter"))
         self.updater = Updater(Scorer(self.policy, training.sampling.temperature), training, base, self.accelerator)
-        self.reference: Scorer | None = None
-        if base.kl_coef:
-            frozen = load_policy(cell.model_dir).to(self.accelerator.device).requires_grad_(False)
-            self.reference = Scorer(frozen, training.sampling.temperature)
-        self.credit = Credit(cell.method.credit, METHODS[cell.method.credit].defaults | cell.method.params)
 
         self.digests = cell.digests()
         self.run_digest = files.digest_of({**self.digests, "seed": cell.seed})
@@ -99,10 +98,27 @@ class Run:
 
         engine = load_engine("transformers", self.policy, self.tokenizer)
         self.prompts = Prompts(
-            cell.problems(), self.tokenizer, cell.prompt, training.sampling.max_prompt_tokens, cell.seed
+            cell.problems(), self.tokenizer, cell.model.prompt, training.sampling.max_prompt_tokens, cell.seed
         )
         self.sampler = Sampler(engine, pool, self.prompts, training.sampling, training.group_size, cell.seed)
-        self.curve = Curve(engine, pool, self.tokenizer, cell.prompt, cell.curve_problems(), cell.study, self.recorder)
+        method = cell.method
+        self.credit = Credit(method.credit, METHODS[method.credit].defaults | method.params, method.control)
+        self.columns = Columns(
+            self.credit.columns | ({"ref_logprob"} if base.kl_coef else set()),
+            Source(
+                cell,
+                self.policy,
+                self.updater.scorer,
+                self.tokenizer,
+                self.prompts,
+                self.recorder,
+                self.accelerator,
+                self.adapter,
+            ),
+        )
+        self.curve = Curve(
+            engine, pool, self.tokenizer, cell.model.prompt, cell.curve_problems(), cell.study, self.recorder
+        )
         self.probe = Probe(self.recorder, self.updater.scorer, training.micro_batch_tokens)
 
     def bar(self) -> tqdm:
@@ -151,8 +167,7 @@ class Run:
         started = time.monotonic()
         batch = RolloutBatch(collected.groups)
         old_logprob, entropy = self.updater.scorer.score(batch.sequences, budget)
-        ref_logprob = self.reference.score(batch.sequences, budget)[0] if self.reference else None
-        signals = batch.signals(old_logprob, entropy, ref_logprob)
+        signals = self.columns.fill(step, batch, batch.signals(old_logprob, entropy))
         first = not self.probe.kept
         if first:
             self.probe.keep(batch, signals, self.training.rollouts.prompts)
@@ -178,7 +193,8 @@ class Run:
             )
         made = self.recorder.publish(cell.out)
         model_dir = cell.out / "model"
-        self.policy.save_pretrained(model_dir)
+        policy = self.adapter.merge() if self.adapter else self.policy
+        policy.save_pretrained(model_dir)
         self.tokenizer.save_pretrained(model_dir)
         lines = files.read_jsonl(made["metrics.jsonl"])
         files.write_json(
@@ -194,6 +210,7 @@ class Run:
                 "config_digest": self.digests["config"],
                 "code_digest": self.digests["code"],
                 "model": load_manifest(cell.model_dir),
+                "teacher": load_manifest(cell.teacher_dir) if cell.teacher_dir else None,
                 "prompts_too_long": self.prompts.too_long,
                 "environment": environment(str(self.accelerator.device)),
                 "files": {name: files.sha256(path) for name, path in made.items() if name != "timing.jsonl"},

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import pandas as pd
 import torch
+from torch import Tensor
 
 from tokencredit.credit import QUADRANTS, TokenCredit, TokenSignals, quadrant_of
 from tokencredit.credit.diagnostics import diagnose
+from tokencredit.credit.signals import PER_BATCH
+from tokencredit.train import COLUMNS
 from tokencredit.train.rollouts import Collected, RolloutBatch
 
 QUANTILES = (5, 25, 50, 75, 95)
+TERMS = ("clip_low", "clip_high", "kl_coef", "old_kl_coef", "entropy_coef", "ratio_power")
 
 
 def collection_metrics(collected: Collected) -> dict[str, float | int]:
@@ -26,7 +30,10 @@ def collection_metrics(collected: Collected) -> dict[str, float | int]:
 
 
 def token_metrics(signals: TokenSignals, credit: TokenCredit) -> dict[str, float | int | None]:
-    """Entropy, credit, quadrants and token weights over the response tokens of the step's batch; entropies in nats."""
+    """Entropy, credit, quadrants and token weights over the response tokens of the step's batch; entropies in nats.
+
+    ``credit_<term>`` of the ``TERMS`` that a credit may bring along for the loss: the mean over tokens, None where the study's own counts.
+    """
     quadrant = quadrant_of(signals)
     mass = credit.advantage.abs().double() * credit.keep
     total = mass.sum()
@@ -37,6 +44,9 @@ def token_metrics(signals: TokenSignals, credit: TokenCredit) -> dict[str, float
         "above_mean": float(((quadrant == 0) | (quadrant == 2)).double().mean()),
         "tokens": len(signals.response),
     }
+    for name in TERMS:
+        value = getattr(credit, name)
+        metrics[f"credit_{name}"] = None if value is None else float(torch.as_tensor(value, dtype=torch.float64).mean())
     for index, name in enumerate(QUADRANTS):
         inside = quadrant == index
         metrics[f"entropy_{name}"] = float(signals.entropy[inside].mean()) if inside.any() else None
@@ -51,7 +61,10 @@ def token_metrics(signals: TokenSignals, credit: TokenCredit) -> dict[str, float
 def token_table(
     step: int, batch: RolloutBatch, signals: TokenSignals, credit: TokenCredit, tokens: list[str], groups: int
 ) -> pd.DataFrame:
-    """One row per response token of the first ``groups`` groups: the columns of ``rollouts.parquet``."""
+    """One row per response token of the first ``groups`` groups: the columns of ``rollouts.parquet``.
+
+    The optional columns of the signals are there where the cell asked for them, those of the credit where it has a value per token.
+    """
     chosen = (signals.group < groups).nonzero().squeeze(1)
     part, rows = signals.select(chosen)
     rollouts = [batch.rollouts[index] for index in chosen.tolist()]
@@ -68,8 +81,14 @@ def token_table(
             "old_logprob": part.old_logprob.numpy(),
             "reward": part.reward[part.response].numpy(),
             "group_advantage": part.token_advantage.numpy(),
-            "advantage": credit.advantage[rows].numpy(),
-            "keep": credit.keep[rows].numpy(),
             "quadrant": quadrant_of(signals)[rows].numpy(),
+            **{name: value.numpy() for name, value in credit.select(rows).per_token.items()},
+            **{name: value.numpy() for name, value in _optional(part).items()},
         }
     )
+
+
+def _optional(signals: TokenSignals) -> dict[str, Tensor]:
+    """The optional columns with a value per token."""
+    columns = {name: getattr(signals, name) for name in COLUMNS if name not in PER_BATCH}
+    return {name: value for name, value in columns.items() if value is not None}

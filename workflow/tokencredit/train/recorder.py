@@ -41,6 +41,10 @@ class Recorder:
         except OSError as error:
             raise UserError(f"{path}: cannot be written: {error.strerror or error}; the checkpoint stands.") from error
 
+    def lines(self, name: str) -> list[dict[str, Any]]:
+        """The records so far, in the order of their steps."""
+        return files.read_jsonl(self.work / f"{name}.jsonl")
+
     def part(self, name: str, step: int, table: pd.DataFrame) -> None:
         files.write_parquet(self.work / name / f"{step:06d}.parquet", table)
 

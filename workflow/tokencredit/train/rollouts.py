@@ -25,24 +25,24 @@ class Prompts:
 
     def __init__(self, problems: list[Problem], tokenizer: Any, template: str, max_tokens: int, seed: int) -> None:
         encoded = [(problem, encode_prompt(tokenizer, template, problem)) for problem in problems]
-        self._problems = [(problem, tokens) for problem, tokens in encoded if len(tokens) <= max_tokens]
-        self.too_long = len(encoded) - len(self._problems)
+        self.problems = [(problem, tokens) for problem, tokens in encoded if len(tokens) <= max_tokens]
+        self.too_long = len(encoded) - len(self.problems)
         self._seed = seed
         self._orders: dict[int, list[int]] = {}
-        if not self._problems:
+        if not self.problems:
             raise UserError(
                 f"no problem of the {len(problems)} given has a prompt of at most {max_tokens} tokens (max_prompt_tokens)."
             )
 
     def __len__(self) -> int:
-        return len(self._problems)
+        return len(self.problems)
 
     def draw(self, number: int) -> tuple[Problem, tuple[int, ...]]:
         """The ``number``-th problem since the start of the run, with its prompt's tokens."""
         epoch, place = divmod(number, len(self))
         if epoch not in self._orders:
             self._orders = {epoch: generator(self._seed, "prompt order", epoch).permutation(len(self)).tolist()}
-        return self._problems[self._orders[epoch][place]]
+        return self.problems[self._orders[epoch][place]]
 
 
 @dataclass
@@ -158,17 +158,26 @@ class RolloutBatch:
         """[N] int64."""
         return torch.tensor([token for sequence in self.sequences for token in sequence.response], dtype=torch.long)
 
-    def signals(self, old_logprob: Tensor, entropy: Tensor, ref_logprob: Tensor | None) -> TokenSignals:
-        """The batch's signals, from one scoring pass of the old policy."""
+    @cached_property
+    def response(self) -> Tensor:
+        """[N] int64: the row of the token's response."""
         lengths = torch.tensor([len(sequence.response) for sequence in self.sequences])
+        return torch.arange(len(lengths)).repeat_interleave(lengths)
+
+    @cached_property
+    def position(self) -> Tensor:
+        """[N] int64: the token's place in its response, from 0."""
+        return torch.cat([torch.arange(len(sequence.response)) for sequence in self.sequences])
+
+    def signals(self, old_logprob: Tensor, entropy: Tensor) -> TokenSignals:
+        """The batch's signals, from one scoring pass of the old policy; optional columns are left open."""
         reward = torch.tensor([rollout.reward for rollout in self.rollouts], dtype=torch.float32)
         return TokenSignals(
-            response=torch.arange(len(lengths)).repeat_interleave(lengths),
-            position=torch.cat([torch.arange(length) for length in lengths.tolist()]),
+            response=self.response,
+            position=self.position,
             entropy=entropy,
             old_logprob=old_logprob,
             reward=reward,
             advantage=group_advantage(reward, self.group),
             group=self.group,
-            ref_logprob=ref_logprob,
         )

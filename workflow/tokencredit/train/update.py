@@ -4,30 +4,43 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from accelerate import Accelerator
 from torch import Tensor
 
 from tokencredit.config import Base, Training
-from tokencredit.credit import METHODS, TokenCredit, TokenSignals, assign
+from tokencredit.credit import METHODS, TokenCredit, TokenSignals, assign, controlled
 from tokencredit.errors import UserError
 from tokencredit.policy import Scorer, Sequence, micro_batches, policy_loss
+from tokencredit.train import columns_of
 
 
 @dataclass(frozen=True)
 class Credit:
-    """A credit method with its parameters, at the stage where it acts."""
+    """A credit method with its parameters, under a control or not, at the stage where it acts."""
 
     name: str
     params: dict[str, float | int | str | bool]
+    control: str | None = None
+
+    @property
+    def columns(self) -> set[str]:
+        """The optional columns that a step's signals must hold; the current policy's log-probs are each update's own."""
+        return set(columns_of(self.name, self.control)) - {"logprob"}
 
     def at_rollout(self, signals: TokenSignals) -> TokenCredit | None:
         """The credit of the whole step's batch, or None where the method needs the current policy of each update."""
-        return assign(self.name, signals, **self.params) if METHODS[self.name].stage == "rollout" else None
+        return self._assign(signals) if METHODS[self.name].stage == "rollout" else None
 
-    def at_update(self, signals: TokenSignals, logprob: Tensor) -> TokenCredit:
-        return assign(self.name, dataclasses.replace(signals, logprob=logprob), **self.params)
+    def at_update(self, signals: TokenSignals, logprob: Tensor, entropy: Tensor) -> TokenCredit:
+        """The credit of one minibatch, seen by the current policy: its log-probs, and its entropies in place of the old ones."""
+        return self._assign(dataclasses.replace(signals, logprob=logprob, entropy=entropy))
+
+    def _assign(self, signals: TokenSignals) -> TokenCredit:
+        credit = assign(self.name, signals, **self.params)
+        return controlled(self.control, signals, credit) if self.control else credit
 
 
 class Updater:
@@ -36,7 +49,7 @@ class Updater:
     def __init__(self, scorer: Scorer, training: Training, base: Base, accelerator: Accelerator) -> None:
         self.training, self.base, self.accelerator = training, base, accelerator
         optimizer = torch.optim.AdamW(
-            scorer.parameters(),
+            [parameter for parameter in scorer.parameters() if parameter.requires_grad],
             lr=training.learning_rate,
             betas=(training.adam_beta1, training.adam_beta2),
             weight_decay=training.weight_decay,
@@ -61,8 +74,7 @@ class Updater:
             part, rows = signals.select(chosen)
             members = [sequences[index] for index in chosen.tolist()]
             if whole is None:
-                logprob, _ = self.scorer.score(members, self.training.micro_batch_tokens)
-                parts.append(credit.at_update(part, logprob))
+                parts.append(credit.at_update(part, *self.scorer.score(members, self.training.micro_batch_tokens)))
             else:
                 parts.append(whole.select(rows))
             history.append(self.update(members, part, parts[-1]))
@@ -76,29 +88,24 @@ class Updater:
             "learning_rate": rate,
             "updates": len(history),
         }
-        return means, whole if whole is not None else _concatenate(parts)
+        return means, whole if whole is not None else _joined(parts)
 
     def update(self, sequences: list[Sequence], signals: TokenSignals, credit: TokenCredit) -> dict[str, float]:
         """One optimiser update on one minibatch.
 
-        Without a KL term, a response all of whose tokens carry no credit has no gradient: it is left out of forward and backward, and the
-        normaliser still counts it. Clip fractions and ``kl_old`` then leave its tokens out of their sums.
+        A response none of whose tokens has a gradient is left out of forward and backward, and the normaliser still counts it. Clip
+        fractions and ``kl_old`` then leave its tokens out of their sums.
         """
         base = self.base
         starts = torch.tensor([0, *(len(sequence.response) for sequence in sequences)]).cumsum(0)
-        active = list(range(len(sequences)))
-        if signals.ref_logprob is None and credit.kl_coef is None:
-            counts = torch.zeros(len(sequences)).index_add_(
-                0, signals.response, (credit.keep & (credit.advantage != 0)).float()
-            )
-            active = counts.nonzero().squeeze(1).tolist()
+        active = _active(signals, credit)
         totals = dict.fromkeys(
             ("loss", "clip_low_fraction", "clip_high_fraction", "kl_old", "kl_ref", "ratio_max"), 0.0
         )
         for batch in micro_batches([sequences[index] for index in active], self.training.micro_batch_tokens):
             members = [active[index] for index in batch]
             rows = torch.cat([torch.arange(starts[index], starts[index + 1]) for index in members])
-            logprob, _ = self.scorer([sequences[index] for index in members])
+            logprob, entropy = self.scorer([sequences[index] for index in members])
             loss, metrics = policy_loss(
                 logprob.cpu(),
                 signals,
@@ -107,6 +114,8 @@ class Updater:
                 clip_high=base.clip_high,
                 kl_coef=base.kl_coef,
                 aggregation=base.aggregation,
+                max_response_tokens=self.training.sampling.max_response_tokens,
+                entropy=entropy.cpu(),
                 rows=rows,
             )
             if not torch.isfinite(loss):
@@ -125,7 +134,26 @@ class Updater:
         return {**totals, "grad_norm": float(norm)}
 
 
-def _concatenate(parts: list[TokenCredit]) -> TokenCredit:
-    return TokenCredit(
-        torch.cat([part.advantage for part in parts]), torch.cat([part.keep for part in parts]), parts[0].denominator
-    )
+def _active(signals: TokenSignals, credit: TokenCredit) -> list[int]:
+    """The responses with a gradient: all under a term that needs no credit, else those with a kept token that has some."""
+    if signals.ref_logprob is not None or bool((torch.as_tensor(credit.entropy_coef) != 0).any()):
+        return list(range(len(signals.reward)))
+    moves = credit.keep & ((credit.advantage != 0) | (torch.as_tensor(credit.old_kl_coef) != 0))
+    counts = torch.zeros(len(signals.reward)).index_add_(0, signals.response, moves.float())
+    return counts.nonzero().squeeze(1).tolist()
+
+
+def _joined(parts: list[TokenCredit]) -> TokenCredit:
+    """The credits of a step's updates as one record: what each has per token, joined, and what is the same in all of them.
+
+    What differs otherwise, a coefficient that moved from one update to the next, has no value for the step and is left at its default.
+    """
+    joined: dict[str, Any] = {}
+    for column in dataclasses.fields(TokenCredit):
+        values = [getattr(part, column.name) for part in parts]
+        per_token = [column.name in part.per_token for part in parts]
+        if all(per_token):
+            joined[column.name] = torch.cat(values)
+        elif not any(per_token) and all(value == values[0] for value in values):
+            joined[column.name] = values[0]
+    return TokenCredit(**joined)

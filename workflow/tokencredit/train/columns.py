@@ -1,0 +1,182 @@
+"""The optional columns of ``TokenSignals``: those that a cell asks for, each filled once per step, before the policy moves."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from tokencredit.base import load_policy, load_tokenizer
+from tokencredit.credit import TokenSignals
+from tokencredit.errors import UserError
+from tokencredit.policy import Adapter, Scorer, Sequence, attention_entropy
+from tokencredit.prompts import encode_privileged_prompt
+from tokencredit.seeds import derive_seed, uniforms
+from tokencredit.train.cell import Cell
+from tokencredit.train.recorder import Recorder
+from tokencredit.train.rollouts import Prompts, RolloutBatch
+
+# The column of one step's batch: [N] float on the CPU, or what ``TokenSignals`` holds once per batch.
+Column = Callable[[int, RolloutBatch], Tensor | float]
+
+
+@dataclass(frozen=True)
+class Source:
+    """What columns are made from, beside a step's batch. ``scorer`` is the policy's, and at the time of filling the old policy's."""
+
+    cell: Cell
+    policy: PreTrainedModel
+    scorer: Scorer
+    tokenizer: PreTrainedTokenizerBase
+    prompts: Prompts
+    recorder: Recorder
+    accelerator: Accelerator
+    adapter: Adapter | None = None
+
+    @property
+    def budget(self) -> int:
+        return self.cell.study.training.micro_batch_tokens
+
+    def frozen(self, model_dir: Path) -> Scorer:
+        """Another model as a scorer, in the precision of the policy's passes: of two equal models the log-probs are equal."""
+        model = load_policy(model_dir).requires_grad_(False)
+        scorer = Scorer(model, self.cell.study.training.sampling.temperature)
+        return self.accelerator.prepare_model(scorer, evaluation_mode=True)
+
+
+class Columns:
+    """The columns ``names``, made ready once per run: what they need is loaded, and what cannot be had is a ``UserError``."""
+
+    def __init__(self, names: Iterable[str], source: Source) -> None:
+        self._columns = {name: MAKERS[name](source) for name in sorted(names)}
+
+    def fill(self, step: int, batch: RolloutBatch, signals: TokenSignals) -> TokenSignals:
+        """``signals`` with the columns of ``batch``, the rollouts of ``step``."""
+        return dataclasses.replace(signals, **{name: column(step, batch) for name, column in self._columns.items()})
+
+
+def _reference(source: Source) -> Column:
+    """log pi under the model that training started from."""
+    reference = source.frozen(source.cell.model_dir)
+    return lambda step, batch: reference.score(batch.sequences, source.budget)[0]
+
+
+def _rollout(source: Source) -> Column:
+    """log pi of the tokens as the sampler computed them."""
+
+    def column(step: int, batch: RolloutBatch) -> Tensor:
+        for rollout in batch.rollouts:
+            if len(rollout.response.logprobs) != len(rollout.response.token_ids):
+                raise UserError(
+                    f"{source.cell.name}: the column rollout_logprob needs the sampler's log-probs of every token; "
+                    f"of problem {rollout.problem_id} it gave {len(rollout.response.logprobs)} for "
+                    f"{len(rollout.response.token_ids)} tokens."
+                )
+        return torch.tensor([logprob for rollout in batch.rollouts for logprob in rollout.response.logprobs])
+
+    return column
+
+
+def _teacher(source: Source) -> Column:
+    """log pi of the tokens under the cell's teacher, after the same prompts. ``UserError`` unless it has the policy's vocabulary."""
+    folder = source.cell.teacher_dir
+    ours, theirs = source.tokenizer.get_vocab(), load_tokenizer(folder).get_vocab()
+    if ours != theirs:
+        other = len(ours.items() ^ theirs.items())
+        raise UserError(
+            f"{folder}: the teacher {source.cell.method.teacher!r} has another vocabulary than {source.cell.model_dir}: {other} "
+            f"tokens are missing in one of the two or have another number; its log-probs would be of other texts."
+        )
+    teacher = source.frozen(folder)
+    return lambda step, batch: teacher.score(batch.sequences, source.budget)[0]
+
+
+def _privileged(source: Source) -> Column:
+    """log pi of the tokens under the same policy after the model's ``privileged_prompt``, which holds the gold answer.
+
+    ``UserError`` for a prompt that an embedded model cannot read, or that leaves no room for the longest response.
+    """
+    cell, room = source.cell, source.policy.config.max_position_embeddings
+    longest = cell.study.training.sampling.max_response_tokens
+    told = {}
+    for problem, prompt in source.prompts.problems:
+        told[problem.problem_id, prompt] = tokens = encode_privileged_prompt(source.tokenizer, cell.model, problem)
+        if len(tokens) + longest > room:
+            raise UserError(
+                f"{cell.name}: with its answer the prompt of problem {problem.problem_id} has {len(tokens)} tokens; "
+                f"models.{cell.study.model_name} reads {room}, of which max_response_tokens = {longest} are the response's."
+            )
+
+    def column(step: int, batch: RolloutBatch) -> Tensor:
+        # Pooled data sets may number their problems alike, so the prompt is part of the key.
+        sequences = [
+            Sequence(told[rollout.problem_id, rollout.prompt_tokens], rollout.response.token_ids)
+            for rollout in batch.rollouts
+        ]
+        return source.scorer.score(sequences, source.budget)[0]
+
+    return column
+
+
+def _residual_norm(source: Source) -> Column:
+    """How far the adapter moves the state that predicts each token."""
+    if source.adapter is None:
+        raise ValueError("the column residual_norm needs an adapter: the base's lora_rank is 0.")
+    adapter = source.adapter
+    return lambda step, batch: adapter.residual_norm(batch.sequences, source.budget)
+
+
+def _attention_entropy(source: Source) -> Column:
+    """How widely the middle layer looks around when it predicts each token."""
+    layer = source.policy.config.num_hidden_layers // 2
+    return lambda step, batch: attention_entropy(source.policy, batch.sequences, layer, source.budget)
+
+
+def _noise(source: Source) -> Column:
+    """A number of each token's own in [0, 1), by (run seed, step, group, problem, sample, position)."""
+
+    def column(step: int, batch: RolloutBatch) -> Tensor:
+        seeds = [
+            derive_seed(source.cell.seed, "noise", step, group, rollout.problem_id, rollout.sample)
+            for group, rollout in zip(batch.group.tolist(), batch.rollouts, strict=True)
+        ]
+        return torch.from_numpy(uniforms(np.array(seeds, np.uint64)[batch.response.numpy()], batch.position.numpy()))
+
+    return column
+
+
+def _progress(source: Source) -> Column:
+    """The share of the run's steps that lie behind."""
+    steps = source.cell.study.training.steps
+    return lambda step, batch: (step - 1) / steps
+
+
+def _entropy_history(source: Source) -> Column:
+    """[S] float64, nats: the mean token entropy of every earlier step that learned something, from the run's own records."""
+
+    def column(step: int, batch: RolloutBatch) -> Tensor:
+        earlier = [line["entropy"] for line in source.recorder.lines("metrics") if "entropy" in line]
+        return torch.tensor(earlier, dtype=torch.float64)
+
+    return column
+
+
+# By the names of ``tokencredit.train.COLUMNS``. ``logprob`` is not among them: it belongs to an update, not to a step.
+MAKERS: dict[str, Callable[[Source], Column]] = {
+    "ref_logprob": _reference,
+    "rollout_logprob": _rollout,
+    "teacher_logprob": _teacher,
+    "privileged_logprob": _privileged,
+    "residual_norm": _residual_norm,
+    "attention_entropy": _attention_entropy,
+    "noise": _noise,
+    "progress": _progress,
+    "entropy_history": _entropy_history,
+}
