@@ -73,12 +73,12 @@ def at_forks(sequences: list[Sequence]) -> torch.Tensor:
 
 
 def signals_of(scorer: Scorer, budget: int = 13) -> TokenSignals:
-    return BATCH.signals(*scorer.score(BATCH.sequences, budget), None)
+    return BATCH.signals(*scorer.score(BATCH.sequences, budget))
 
 
 def shifted_signals(late: int) -> TokenSignals:
     logprob, entropy = known(BATCH.sequences, late=late)
-    return BATCH.signals(logprob.float(), entropy.float(), None)
+    return BATCH.signals(logprob.float(), entropy.float())
 
 
 @pytest.fixture(scope="module")
