@@ -31,8 +31,8 @@ def policy_loss(
     L = sum_t [ -w_t S_t + w_t old_kl_coef |log rho_t| + u_t kl_coef (exp(d_t) - d_t - 1) - u_t entropy_coef H_t ] with rho = exp(logprob -
     old_logprob) and d = ref_logprob - logprob (the k3 estimate). S is min(rho A, clip(rho, 1 - clip_low, 1 + clip_high) A) (arXiv
     2604.11056 Eq. 2), or what ``credit.surrogate`` and ``credit.ratio`` say. "token-mean": w = keep / N with N all tokens of the batch,
-    or the kept ones where the credit says so; "sequence-mean": w = keep / (R T_i), T_i counted likewise; "constant": w = keep / (R ``max_response_tokens``),
-    arXiv 2503.20783. u is w without ``keep``.
+    or the kept ones where the credit says so; "sequence-mean": w = keep / (R T_i), T_i counted likewise; "constant": w = keep /
+    (R ``max_response_tokens``), arXiv 2503.20783. u is w without ``keep``.
 
     ``signals`` and ``credit`` describe the whole optimiser batch of N tokens; ``logprob`` is [N], or [N'] for the tokens ``rows`` (int64)
     of a micro-batch: the weights always belong to the whole batch, so losses and gradients of micro-batches add up to the batch's. A ratio
