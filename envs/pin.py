@@ -15,7 +15,7 @@ from packaging.utils import canonicalize_name
 
 HERE = Path(__file__).parent
 GRAPH = ["snakemake", "snakemake-executor-plugin-slurm"]
-DEVELOPMENT = ["pytest", "pytest-timeout", "hypothesis", "ruff", "snakefmt", "pre-commit", "statsmodels"]
+DEVELOPMENT = ["pytest", "pytest-timeout", "hypothesis", "ruff", "snakefmt", "pre-commit", "statsmodels", "trl"]
 CORE = ["pydantic", "pyyaml", "typer", "rich", "numpy", "pandas", "pyarrow"]
 GRADER = ["math-verify[antlr4_13_2]", "latex2sympy2_extended", "sympy", "regex"]
 MODELS = ["torch", "transformers", "tokenizers", "safetensors", "huggingface_hub", "tqdm"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -249,7 +250,7 @@ def test_an_adapter_is_its_own_reference(model_dir: Path, tmp_path: Path) -> Non
     ("credit", "changed", "sentence"),
     [
         ("eapoo", {}, "credit = 'eapoo' is not known; allowed: archer"),
-        ("erpo", {}, "needs the column 'ref_logprob': `beta` above 0"),
+        ("erpo", {}, "needs the column 'ref_logprob', which TRL gives with `beta` above 0"),
         ("eapo", {"loss_type": "bnpo"}, "loss_type = 'bnpo'; allowed: grpo, dapo, dr_grpo"),
         ("eapo", {"loss_type": "cispo"}, "is a method, such as credit='cispo'"),
         ("eapo", {"importance_sampling_level": "sequence"}, "credit='gspo'"),
@@ -297,3 +298,16 @@ def test_the_documentation_says_which_methods_can_be_used() -> None:
     rows = [f"| `{name}` | {support(name)} |" for name in METHODS]
     assert [row for row in rows if row not in table] == []
     assert {column for name in METHODS for column in METHODS[name].columns} >= set(MISSING)
+
+
+def test_the_example_runs() -> None:
+    path = DOCS.parent / "examples" / "trl_eapo.py"
+    spec = importlib.util.spec_from_file_location("trl_eapo", path)
+    assert spec is not None
+    assert spec.loader is not None
+    example = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(example)
+    trainer = example.main(steps=2, pretraining_steps=150)
+    steps = [record for record in trainer.state.log_history if "entropy" in record]
+    assert len(steps) == 2
+    assert any(record["grad_norm"] > 0 and record["reward_std"] > 0 for record in steps)

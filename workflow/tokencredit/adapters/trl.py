@@ -34,7 +34,7 @@ from tokencredit.seeds import derive_seed, uniforms
 AGGREGATIONS: dict[str, Aggregation] = {"grpo": "sequence-mean", "dapo": "token-mean", "dr_grpo": "constant"}
 
 CONDITIONS = {
-    "ref_logprob": "`beta` above 0, so that there is a reference",
+    "ref_logprob": "`beta` above 0",
     "rollout_logprob": "vLLM, or a `rollout_func` that returns log-probs",
 }
 MISSING = {
@@ -42,7 +42,7 @@ MISSING = {
     "privileged_logprob": "TRL scores under the prompt that it sampled from",
     "residual_norm": "TRL's scoring returns log-probs, not the states with and without the adapter",
     "attention_entropy": "TRL's scoring returns log-probs, not attention",
-    "entropy_history": "TRL's checkpoints would lose it",
+    "entropy_history": "no checkpoint of TRL's keeps the entropies of earlier steps",
 }
 
 
@@ -66,8 +66,8 @@ class CreditGRPOTrainer(GRPOTrainer):
     ``loss_type`` ("grpo", "dapo" or "dr_grpo") are read from it, where the credit does not bring its own. Advantages are TRL's. A response
     is right where the weighted sum of its rewards is above 0; one that no function rewarded leaves its group and the loss.
 
-    Raises ``UserError`` for a method whose columns TRL cannot give, for parts of TRL's loss that this one does not have, and where a
-    micro-batch would not belong to exactly one generation batch.
+    Raises ``UserError`` for a method whose columns TRL cannot give, for parts of TRL's loss that this one does not have, and where an
+    optimiser batch would not be part of one generation batch.
     """
 
     def __init__(
@@ -194,15 +194,10 @@ class CreditGRPOTrainer(GRPOTrainer):
         with torch.no_grad():
             scores = [self._score(self.model, part) for part in slices]
         where = place[responses]
-        current = dataclasses.replace(
-            signals,
-            **{
-                name: torch.empty_like(signals.entropy).index_put(
-                    (where[where >= 0],), self._gathered(torch.cat(padded))[where >= 0]
-                )
-                for name, padded in zip(("logprob", "entropy"), zip(*scores, strict=True), strict=True)
-            },
-        )
+        there = where >= 0
+        logprob, entropy = (self._gathered(torch.cat(values))[there] for values in zip(*scores, strict=True))
+        order = where[there].argsort()
+        current = dataclasses.replace(signals, logprob=logprob[order], entropy=entropy[order])
         return _Batch(current, place, self._credit(current))
 
     def _score(self, model: Any, inputs: dict[str, Any], chunk: bool = False) -> tuple[Tensor, Tensor]:
@@ -280,7 +275,9 @@ def _function(
         if column in MISSING:
             raise UserError(f"CreditGRPOTrainer: credit {credit!r} needs the column {column!r}: {MISSING[column]}.")
         if not there.get(column, True):
-            raise UserError(f"CreditGRPOTrainer: credit {credit!r} needs the column {column!r}: {CONDITIONS[column]}.")
+            raise UserError(
+                f"CreditGRPOTrainer: credit {credit!r} needs the column {column!r}, which TRL gives with {CONDITIONS[column]}."
+            )
     return partial(assign, credit, **params)
 
 
