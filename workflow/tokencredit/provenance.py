@@ -9,7 +9,18 @@ from importlib import metadata
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent
-PEERS = ("torch", "transformers", "tokenizers", "accelerate", "peft", "math-verify", "numpy", "pandas", "pyarrow", "snakemake")
+PEERS = (
+    "torch",
+    "transformers",
+    "tokenizers",
+    "accelerate",
+    "peft",
+    "math-verify",
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "snakemake",
+)
 
 
 # Code that counts by its result: what the configuration resolves to is compared itself, wherever a code digest is.
