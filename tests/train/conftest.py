@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import yaml
+from safetensors.torch import load_file
+from torch import Tensor
 
 from tokencredit import files
 from tokencredit.base.pretrain import build_model, new_tokenizer
-from tokencredit.config import load_study, read_yaml
+from tokencredit.config import Study, load_study, read_yaml
 from tokencredit.data.embedded import generate_problems
 from tokencredit.train import loop
 from tokencredit.train.cell import Cell
@@ -63,10 +69,47 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def tiny_cell(tiny: Path, name: str, out: Path) -> Cell:
     """A cell of the tiny study under seed 0."""
-    study = load_study(tiny / "config", "smoke")
+    study = _study(tiny / "config")
     data, test = tiny / "data/train/problems.parquet", tiny / "data/test/problems.parquet"
     teacher = tiny / "models" / TEACHER if study.methods[name].teacher else None
     return Cell(study, name, 0, tiny / "models" / MODEL, [data], test, out, teacher)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a finished run of the tiny study left."""
+
+    cell: Cell
+
+    @cached_property
+    def metrics(self) -> pd.DataFrame:
+        """One row per step."""
+        return pd.DataFrame(files.read_jsonl(self.cell.out / "metrics.jsonl"))
+
+    @cached_property
+    def tokens(self) -> pd.DataFrame:
+        """The stored rollouts, with the number of the token's response. The two prompts of a step are those of its first update."""
+        tokens = files.read_parquet(self.cell.out / "rollouts.parquet")
+        return tokens.assign(response=(tokens["position"] == 0).cumsum())
+
+    @cached_property
+    def weights(self) -> dict[str, Tensor]:
+        return load_file(self.cell.out / "model" / "model.safetensors")
+
+
+@pytest.fixture(scope="session")
+def trained(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Trained]:
+    """A method of the tiny study, trained once whoever asks."""
+
+    @cache
+    def run(name: str) -> Trained:
+        cell = tiny_cell(tiny, name, tmp_path_factory.mktemp(name))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(loop, "GradingPool", CoinPool)
+            assert loop.train(cell)
+        return Trained(cell)
+
+    return run
 
 
 @pytest.fixture
@@ -74,6 +117,11 @@ def cell(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cell:
     """EAPO of the tiny study, 5 steps, a checkpoint every second."""
     monkeypatch.setattr(loop, "GradingPool", CoinPool)
     return tiny_cell(tiny, "eapo", tmp_path / "run")
+
+
+@cache
+def _study(config: Path) -> Study:
+    return load_study(config, "smoke")
 
 
 def _rewrite(path: Path, change: Any) -> None:
@@ -91,14 +139,17 @@ def _shrink_models(raw: Any) -> None:
 
 
 def _fit_methods(raw: Any) -> None:
-    """The same teacher for all, penalties within responses of 6 tokens, and the group advantage on every base to compare with."""
+    """What acts on an untrained model within 6 tokens: a tiny teacher for all, short penalties, bounds that its entropies and covariances
+    reach. And, to compare with, the group advantage on every base.
+    """
     for base in raw["bases"].values():
         if "overlong_buffer" in base:
             base["overlong_buffer"] = 4
     for method in raw["methods"].values():
         if "teacher" in method:
             method["teacher"] = TEACHER
-    raw["methods"]["entroreg-adaptive"]["params"] = {"target": 10.0}  # untrained, the policy is far above 0.2 nats
+    raw["methods"]["entroreg-adaptive"]["params"] = {"target": 10.0}
+    raw["methods"]["clip-cov"]["params"] = {"low": 0.0}
     for base in raw["bases"]:
         raw["methods"][f"plain-{base}"] = {"title": "Plain", "base": base, "credit": "grpo"}
 

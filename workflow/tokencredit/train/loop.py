@@ -101,25 +101,22 @@ class Run:
             cell.problems(), self.tokenizer, cell.model.prompt, training.sampling.max_prompt_tokens, cell.seed
         )
         self.sampler = Sampler(engine, pool, self.prompts, training.sampling, training.group_size, cell.seed)
+        prompt, problems = cell.model.prompt, cell.curve_problems()
+        self.curve = Curve(engine, pool, self.tokenizer, prompt, problems, cell.study, self.recorder)
+        self.probe = Probe(self.recorder, self.updater.scorer, training.micro_batch_tokens)
         method = cell.method
         self.credit = Credit(method.credit, METHODS[method.credit].defaults | method.params, method.control)
-        self.columns = Columns(
-            self.credit.columns | ({"ref_logprob"} if base.kl_coef else set()),
-            Source(
-                cell,
-                self.policy,
-                self.updater.scorer,
-                self.tokenizer,
-                self.prompts,
-                self.recorder,
-                self.accelerator,
-                self.adapter,
-            ),
+        source = Source(
+            cell=cell,
+            policy=self.policy,
+            scorer=self.updater.scorer,
+            adapter=self.adapter,
+            tokenizer=self.tokenizer,
+            prompts=self.prompts,
+            recorder=self.recorder,
+            accelerator=self.accelerator,
         )
-        self.curve = Curve(
-            engine, pool, self.tokenizer, cell.model.prompt, cell.curve_problems(), cell.study, self.recorder
-        )
-        self.probe = Probe(self.recorder, self.updater.scorer, training.micro_batch_tokens)
+        self.columns = Columns(self.credit.columns | ({"ref_logprob"} if base.kl_coef else set()), source)
 
     def bar(self) -> tqdm:
         name = f"{self.cell.study.name}/{self.cell.name}/seed{self.cell.seed}"
