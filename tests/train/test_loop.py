@@ -11,15 +11,20 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from safetensors.torch import load_file
 
 from tests.train.conftest import CoinPool
 from tokencredit import files
+from tokencredit.base import load_policy, load_tokenizer
 from tokencredit.base.pretrain import new_tokenizer
-from tokencredit.credit import QUADRANTS
+from tokencredit.credit import METHODS, QUADRANTS
 from tokencredit.errors import UserError
-from tokencredit.train import loop
+from tokencredit.policy import Scorer, Sequence
+from tokencredit.prompts import encode_prompt
+from tokencredit.provenance import PACKAGE, imported_files
+from tokencredit.train import loop, training_code
 from tokencredit.train.cell import Cell
-from tokencredit.train.loop import train
+from tokencredit.train.loop import Run, train
 from tokencredit.train.update import Updater
 
 RESULTS = ("metrics.jsonl", "rollouts.parquet", "evaluations.parquet", "probe.parquet")
@@ -84,6 +89,42 @@ def test_a_killed_run_that_goes_on_equals_an_unkilled_one(
     monkeypatch.setattr(Updater, "step", whole_step)
     assert train(killed)
     assert digests(killed.out) == digests(cell.out)
+
+
+def test_an_adapter_is_checkpointed_alone_and_merged_at_the_end(cell: Cell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The saved model is a plain one, with the base's names, and thinks what the policy thought at its last step."""
+    arca = replace(cell, name="arca")
+    kept: dict[str, set[str]] = {}
+    whole_step = Run.step
+
+    def watching(self: Run, step: int) -> object:
+        for path in arca.out.glob("work/*/checkpoints/*/trained.safetensors"):
+            kept[path.parent.name] = set(load_file(path))
+        return whole_step(self, step)
+
+    monkeypatch.setattr(Run, "step", watching)
+    assert train(arca)
+    assert set(kept) == {"step-000002", "step-000004"}
+    assert all("lora" in name for names in kept.values() for name in names)
+
+    model, base = load_policy(arca.out / "model"), load_policy(cell.model_dir)
+    assert {name for name, _ in model.named_parameters()} == {name for name, _ in base.named_parameters()}
+    tokens = files.read_parquet(arca.out / "rollouts.parquet")
+    probe = files.read_parquet(arca.out / "probe.parquet")
+    last = probe[probe["step"] == 5]
+    texts = tokens[tokens["step"] == 1].assign(response=lambda table: (table["position"] == 0).cumsum())
+    prompts = {problem.problem_id: problem for problem in arca.problems()}
+    tokenizer = load_tokenizer(cell.model_dir)
+    sequences = [
+        Sequence(
+            encode_prompt(tokenizer, cell.model.prompt, prompts[text["problem_id"].iloc[0]]), tuple(text["token_id"])
+        )
+        for _, text in texts.groupby("response")
+    ]
+    assert len(last) == len(texts)
+    entropy = Scorer(model).score(sequences, 10_000)[1]
+    assert abs(last["entropy"].to_numpy() - entropy.numpy()).max() < 1e-4
+    assert abs(Scorer(base).score(sequences, 10_000)[1] - entropy).max() > 1e-3
 
 
 def test_a_finished_run_is_not_trained_again(cell: Cell, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,3 +213,14 @@ def test_a_run_without_a_single_mixed_group_says_so(cell: Cell, monkeypatch: pyt
     with pytest.raises(UserError, match="nothing was trained"):
         train(cell)
     assert not (cell.out / "run.json").exists()
+
+
+def test_a_cells_code_is_the_trainer_its_own_method_and_its_control() -> None:
+    """No method's file is in the trainer's imports, and the controls' file counts for the cells that have one."""
+    trainer = {path.relative_to(PACKAGE).as_posix() for path in imported_files("train.__main__")}
+    assert not trainer & {f"{method.module.replace('.', '/')}.py" for method in METHODS.values()}
+    assert {"policy/adapter.py", "policy/attention.py", "train/columns.py", "credit/controls.py"} <= trainer
+    assert training_code("forking") != training_code("forking", "shuffled") == training_code("forking", "random-mask")
+    assert training_code("forking") != training_code("eapo")
+    without = {path.name for path in imported_files("train.__main__", without=("credit.controls",))}
+    assert "controls.py" not in without

@@ -10,8 +10,8 @@ from accelerate import Accelerator
 
 from tests.models import tiny_qwen3
 from tokencredit.config import Base, Training
-from tokencredit.credit import METHODS, Method, TokenCredit, TokenSignals, assign, group_advantage
-from tokencredit.policy import Scorer, Sequence, policy_loss
+from tokencredit.credit import METHODS, Method, TokenCredit, TokenSignals, assign, controlled, group_advantage
+from tokencredit.policy import Scorer, Sequence, add_lora, policy_loss
 from tokencredit.train.update import Credit, Updater
 
 BASE = Base(clip_low=0.2, clip_high=0.28, kl_coef=0.0, aggregation="token-mean", dynamic_sampling=False, max_refills=0)
@@ -61,46 +61,97 @@ def batch(scorer: Scorer) -> tuple[list[Sequence], TokenSignals]:
         reward=reward,
         advantage=group_advantage(reward, group),
         group=group,
+        noise=torch.rand(int(lengths.sum()), generator=random),
+        progress=0.5,
     )
     return sequences, signals
 
 
-def weights_after(name: str = "eapo", base: Base = BASE, **changes: object) -> tuple[torch.Tensor, dict[str, float]]:
+def weights_after(
+    name: str = "eapo", base: Base = BASE, control: str | None = None, **changes: object
+) -> tuple[torch.Tensor, dict[str, float]]:
     scorer = Scorer(tiny_qwen3())
     sequences, signals = batch(scorer)
     updater = Updater(scorer, training(**changes), base, Accelerator(cpu=True))
-    metrics, _ = updater.step(1, sequences, signals, Credit(name, {}))
+    metrics, _ = updater.step(1, sequences, signals, Credit(name, {}, control))
     return torch.cat([parameter.detach().flatten() for parameter in scorer.parameters()]), metrics
 
 
-@pytest.mark.parametrize("name", ["grpo", "eapo", "phr"])
-def test_the_micro_batch_budget_changes_nothing(name: str) -> None:
-    whole, metrics = weights_after(name)
-    split, split_metrics = weights_after(name, micro_batch_tokens=20)
+# At the rollout and at every update, with gaps, under terms of their own, with ratios of whole responses, under a control.
+@pytest.mark.parametrize(
+    ("name", "base", "control"),
+    [
+        ("eapo", {}, None),
+        ("phr", {"aggregation": "sequence-mean"}, None),
+        ("forking", {}, None),
+        ("kl-cov", {}, None),
+        ("entroreg", {}, None),
+        ("hoelderpo", {}, None),
+        ("grpo", {"aggregation": "constant"}, None),
+        ("forking", {}, "random-mask"),
+    ],
+)
+def test_the_micro_batch_budget_changes_nothing(name: str, base: dict[str, object], control: str | None) -> None:
+    whole, metrics = weights_after(name, BASE.model_copy(update=base), control)
+    split, split_metrics = weights_after(name, BASE.model_copy(update=base), control, micro_batch_tokens=20)
     torch.testing.assert_close(whole, split, atol=1e-8, rtol=0)
     assert metrics == pytest.approx(split_metrics, abs=1e-6)
     assert metrics["updates"] == 2
 
 
-def test_leaving_out_responses_without_credit_leaves_the_gradient_as_it_is() -> None:
+# Terms that need no credit keep every response in; a penalty keeps those in that it falls on.
+@pytest.mark.parametrize(
+    ("term", "forwards"),
+    [
+        ({}, "some"),
+        ({"old_kl_coef": 0.0, "entropy_coef": torch.zeros(1)}, "some"),
+        ({"old_kl_coef": 0.5}, "some"),
+        ({"entropy_coef": 0.1}, "all"),
+        ({"kl_coef": 0.1}, "all"),
+    ],
+    ids=["credit alone", "terms of no weight", "drift penalty", "entropy bonus", "divergence"],
+)
+def test_leaving_out_responses_without_a_gradient_leaves_the_gradient_as_it_is(
+    term: dict[str, object], forwards: str
+) -> None:
     """The minibatch gradient, computed on the active responses only, equals the plain gradient of all of them."""
     scorer = Scorer(tiny_qwen3())
     sequences, signals = batch(scorer)
-    credit = assign("nhr", signals)
-    logprob, _ = scorer(sequences)
-    policy_loss(logprob, signals, credit)[0].backward()
+    if "kl_coef" in term:
+        signals = dataclasses.replace(signals, ref_logprob=signals.old_logprob - 0.1)
+    terms = {
+        name: value.expand(len(signals.response)) if torch.is_tensor(value) else value for name, value in term.items()
+    }
+    credit = dataclasses.replace(assign("nhr", signals), **terms)
+    logprob, entropy = scorer(sequences)
+    # Away from the old policy, or the penalty's kink has no gradient.
+    signals = dataclasses.replace(signals, old_logprob=signals.old_logprob - 0.05)
+    policy_loss(logprob, signals, credit, entropy=entropy)[0].backward()
     plain = [parameter.grad.clone() for parameter in scorer.parameters()]
     scorer.zero_grad()
 
     seen: list[torch.Tensor] = []
-    forwards: list[int] = []
-    scorer.register_forward_pre_hook(lambda _, arguments: forwards.append(len(arguments[0])))
+    passed: list[int] = []
+    scorer.register_forward_pre_hook(lambda _, arguments: passed.append(len(arguments[0])))
     updater = Updater(scorer, training(grad_clip=1e9), BASE, Accelerator(cpu=True))
     updater.optimizer.step = lambda: seen.extend(parameter.grad.clone() for parameter in scorer.parameters())
     updater.update(sequences, signals, credit)
-    assert sum(forwards) < len(sequences)
+    assert (sum(passed) == len(sequences)) == (forwards == "all")
     for obtained, expected in zip(seen, plain, strict=True):
         torch.testing.assert_close(obtained, expected, atol=1e-10, rtol=0)
+
+
+def test_a_penalty_reaches_a_response_without_advantage() -> None:
+    """Of a group of equal rewards a kept token under the drift penalty still has a gradient; one that is not kept has none."""
+    scorer = Scorer(tiny_qwen3())
+    sequences, signals = batch(scorer)
+    penalty = torch.zeros(len(signals.response))
+    penalty[0] = 1.0
+    signals = dataclasses.replace(signals, old_logprob=signals.old_logprob - 0.05)
+    for keep, moved in ((signals.every_token, True), (~signals.every_token, False)):
+        credit = TokenCredit(torch.zeros(len(signals.response)), keep, old_kl_coef=penalty)
+        updater = Updater(scorer, training(), BASE, Accelerator(cpu=True))
+        assert (updater.update(sequences, signals, credit)["grad_norm"] > 0) == moved
 
 
 def test_a_step_whose_groups_are_all_equal_moves_nothing() -> None:
@@ -138,20 +189,75 @@ def test_warm_up_is_linear_in_steps() -> None:
 
 
 def test_a_method_of_the_update_stage_sees_the_policy_of_its_own_update(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its credit is asked for once per update, with that minibatch's log-probs under the weights of then."""
+    """Its credit is asked for once per update, with that minibatch's log-probs and entropies under the weights of then."""
     seen: list[TokenSignals] = []
 
     def watching(signals: TokenSignals, scale: float = 1.0) -> TokenCredit:
         seen.append(signals)
-        return TokenCredit(scale * signals.token_advantage, signals.every_token)
+        return TokenCredit(
+            scale * signals.token_advantage, signals.every_token, clip_low=signals.noise, ratio_power=float(len(seen))
+        )
 
-    declared = Method("watching", watching, "update", ("logprob",), {"scale": 1.0}, "a test", "paper", "credit.grpo")
+    declared = Method(
+        "watching", watching, "update", ("logprob", "noise"), {"scale": 1.0}, "a test", "paper", "credit.grpo"
+    )
     monkeypatch.setitem(METHODS, "watching", declared)
     scorer = Scorer(tiny_qwen3())
     sequences, signals = batch(scorer)
     updater = Updater(scorer, training(), BASE, Accelerator(cpu=True))
-    metrics, credit = updater.step(1, sequences, signals, Credit("watching", {"scale": 2.0}))
+    watched = Credit("watching", {"scale": 2.0})
+    assert watched.columns == {"noise"}
+    metrics, credit = updater.step(1, sequences, signals, watched)
     assert len(seen) == metrics["updates"] == 2
     torch.testing.assert_close(seen[0].logprob, seen[0].old_logprob)
     assert (seen[1].logprob - seen[1].old_logprob).abs().max() > 1e-4
+    tokens = len(seen[0].entropy)
+    torch.testing.assert_close(seen[0].entropy, signals.entropy[:tokens])
+    assert (seen[1].entropy - signals.entropy[tokens:]).abs().max() > 1e-4
+    # The step's record: what each update has per token, joined; a number that moved between them is left out.
     assert torch.equal(credit.advantage, 2 * signals.token_advantage)
+    assert torch.equal(credit.clip_low, signals.noise)
+    assert credit.ratio_power == 0.0
+
+
+@pytest.mark.parametrize("name", ["eapo", "forking"])
+def test_a_control_stands_round_the_credit_at_either_stage(name: str) -> None:
+    scorer = Scorer(tiny_qwen3())
+    sequences, signals = batch(scorer)
+    updater = Updater(scorer, training(prompts_per_update=4), BASE, Accelerator(cpu=True))
+    _, credit = updater.step(1, sequences, signals, Credit(name, {}, "shuffled"))
+    logprob = {} if name == "eapo" else {"logprob": signals.old_logprob}
+    expected = controlled("shuffled", signals, assign(name, dataclasses.replace(signals, **logprob)))
+    torch.testing.assert_close(credit.advantage, expected.advantage)
+    assert torch.equal(credit.keep, expected.keep)
+    assert Credit(name, {}, "shuffled").columns == {"noise"}
+    assert Credit(name, {}).columns == set()
+
+
+def test_the_constant_aggregation_divides_by_the_longest_response() -> None:
+    """Twice the limit is half the loss, and the gradient's direction stays."""
+    base = BASE.model_copy(update={"aggregation": "constant"})
+    norms = []
+    for longest in (8, 16):
+        scorer = Scorer(tiny_qwen3())
+        sequences, signals = batch(scorer)
+        settings = training(sampling={**training().sampling.model_dump(), "max_response_tokens": longest})
+        updater = Updater(scorer, settings, base, Accelerator(cpu=True))
+        norms.append(updater.update(sequences, signals, assign("dr-grpo", signals))["grad_norm"])
+    assert norms[0] == pytest.approx(2 * norms[1], rel=1e-6)
+
+
+def test_an_adapter_is_all_that_the_optimiser_moves() -> None:
+    model = tiny_qwen3()
+    before = [parameter.detach().clone() for parameter in model.parameters()]
+    scorer = Scorer(model)
+    add_lora(model, 4, 8, seed=0)
+    sequences, signals = batch(scorer)
+    updater = Updater(scorer, training(weight_decay=0.5), BASE, Accelerator(cpu=True))
+    updater.step(1, sequences, signals, Credit("grpo", {}))
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    frozen = [parameter for parameter in model.parameters() if not parameter.requires_grad]
+    assert sum(len(group["params"]) for group in updater.optimizer.param_groups) == len(trained)
+    assert all(float(parameter.detach().abs().sum()) > 0 for parameter in trained)  # B was 0
+    for parameter, expected in zip(frozen, before, strict=True):
+        assert torch.equal(parameter, expected)

@@ -89,10 +89,9 @@ def _teacher(source: Source) -> Column:
     folder = source.cell.teacher_dir
     ours, theirs = source.tokenizer.get_vocab(), load_tokenizer(folder).get_vocab()
     if ours != theirs:
-        other = len(ours.items() ^ theirs.items())
         raise UserError(
-            f"{folder}: the teacher {source.cell.method.teacher!r} has another vocabulary than {source.cell.model_dir}: {other} "
-            f"tokens are missing in one of the two or have another number; its log-probs would be of other texts."
+            f"{folder}: the teacher {source.cell.method.teacher!r} has another vocabulary than {source.cell.model_dir}: "
+            f"{len(ours.items() ^ theirs.items())} entries differ, so its log-probs would be of other texts."
         )
     teacher = source.frozen(folder)
     return lambda step, batch: teacher.score(batch.sequences, source.budget)[0]

@@ -1,0 +1,214 @@
+"""The optional columns: what each is made from, what cannot be had, and that no micro-batch is seen in them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from tests.train.conftest import MODEL, TEACHER, tiny_cell
+from tokencredit import files
+from tokencredit.base import load_policy, load_tokenizer
+from tokencredit.base.pretrain import build_model
+from tokencredit.config import Study
+from tokencredit.errors import UserError
+from tokencredit.policy import Scorer, Sequence, add_lora, attention_entropy
+from tokencredit.prompts import prompt_of
+from tokencredit.records import Response, Rollout
+from tokencredit.train import COLUMNS
+from tokencredit.train.cell import Cell
+from tokencredit.train.columns import MAKERS, Columns, Source
+from tokencredit.train.recorder import Recorder
+from tokencredit.train.rollouts import Prompts, RolloutBatch
+
+
+@pytest.fixture
+def source(tiny: Path, tmp_path: Path) -> Source:
+    """IW-OPD's: a cell with a teacher."""
+    cell = tiny_cell(tiny, "iw-opd", tmp_path / "run")
+    tokenizer = load_tokenizer(cell.model_dir)
+    policy = load_policy(cell.model_dir)
+    sampling = cell.study.training.sampling
+    prompts = Prompts(cell.problems(), tokenizer, cell.model.prompt, sampling.max_prompt_tokens, cell.seed)
+    scorer = Scorer(policy, sampling.temperature)
+    return Source(cell, policy, scorer, tokenizer, prompts, Recorder(tmp_path / "work"), Accelerator(cpu=True))
+
+
+def batch_of(source: Source, logprobs: bool = True) -> RolloutBatch:
+    """Three groups of two responses of 1 to 6 tokens; the third group has the prompt of the first."""
+    random = torch.Generator().manual_seed(0)
+    groups = []
+    for draw in (0, 1, 0):
+        problem, prompt = source.prompts.draw(draw)
+        group = []
+        for sample in range(2):
+            length = int(torch.randint(1, 7, (1,), generator=random))
+            tokens = tuple(torch.randint(2, 100, (length,), generator=random).tolist())
+            own = tuple(-0.5 * place for place in range(length)) if logprobs else ()
+            response = Response("", tokens, "stop", own)
+            group.append(
+                Rollout(problem.problem_id, sample, prompt, response, "right" if sample else "wrong", 2.0 * sample - 1)
+            )
+        groups.append(group)
+    return RolloutBatch(groups)
+
+
+def column(source: Source, name: str, step: int = 1, batch: RolloutBatch | None = None) -> Tensor:
+    batch = batch or batch_of(source)
+    empty = batch.signals(torch.zeros(len(batch.position)), torch.zeros(len(batch.position)))
+    return getattr(Columns([name], source).fill(step, batch, empty), name)
+
+
+def with_training(source: Source, **changes: object) -> Source:
+    """The same source with another setting of training."""
+    study = source.cell.study
+    file = study.file.model_copy(update={"training": study.training.model_copy(update=changes)})
+    return replace(source, cell=replace(source.cell, study=Study(study.name, file, study.config)))
+
+
+def test_every_column_that_is_named_can_be_made() -> None:
+    assert {*MAKERS, "logprob"} == set(COLUMNS)
+
+
+@pytest.mark.parametrize("name", sorted(MAKERS))
+def test_the_micro_batch_budget_changes_no_column(name: str, source: Source) -> None:
+    source.recorder.line("metrics", {"step": 1, "entropy": 1.25})
+    adapter = add_lora(source.policy, 4, 8, seed=0) if name == "residual_norm" else None
+    source = replace(source, adapter=adapter)
+    for parameter in source.policy.parameters():  # so that the adapter moves something
+        torch.nn.init.normal_(parameter, std=0.1, generator=torch.Generator().manual_seed(0))
+    whole, split = (column(with_training(source, micro_batch_tokens=budget), name, step=2) for budget in (10_000, 30))
+    torch.testing.assert_close(torch.as_tensor(whole), torch.as_tensor(split), atol=1e-5, rtol=0)
+    assert torch.as_tensor(whole).abs().sum() > 0
+
+
+def test_noise_is_the_tokens_own_at_every_step(source: Source) -> None:
+    batch = batch_of(source)
+    noise = column(source, "noise", step=1, batch=batch)
+    assert torch.equal(column(source, "noise", step=1, batch=batch), noise)
+    assert ((noise >= 0) & (noise < 1)).all()
+    assert len(noise.unique()) == len(noise)  # the third group has the problem of the first, and noise of its own
+    other_seed = replace(source, cell=replace(source.cell, seed=1))
+    for other in (column(source, "noise", step=2, batch=batch), column(other_seed, "noise", step=1, batch=batch)):
+        assert not torch.isin(other, noise).any()
+    # A longer response before a token leaves the token's noise as it is.
+    first = batch.rollouts[0]
+    longer = replace(first, response=replace(first.response, token_ids=(*first.response.token_ids, 5)))
+    groups = [[longer, batch.rollouts[1]], batch.rollouts[2:4], batch.rollouts[4:]]
+    length = len(first.response.token_ids)
+    moved = column(source, "noise", step=1, batch=RolloutBatch(groups))
+    assert torch.equal(torch.cat([moved[:length], moved[length + 1 :]]), noise)
+
+
+def test_the_reference_and_the_teacher_score_the_same_tokens(source: Source, tiny: Path) -> None:
+    batch = batch_of(source)
+    for name, model in (("ref_logprob", MODEL), ("teacher_logprob", TEACHER)):
+        expected = Scorer(load_policy(tiny / "models" / model)).score(batch.sequences, 10_000)[0]
+        torch.testing.assert_close(column(source, name, batch=batch), expected, atol=1e-6, rtol=0)
+    assert not torch.allclose(column(source, "ref_logprob"), column(source, "teacher_logprob"), atol=1e-2)
+
+
+def test_the_reference_stays_when_the_policy_moves(source: Source) -> None:
+    reference = Columns(["ref_logprob"], source)
+    batch = batch_of(source)
+    empty = batch.signals(torch.zeros(len(batch.position)), torch.zeros(len(batch.position)))
+    before = reference.fill(1, batch, empty).ref_logprob
+    with torch.no_grad():
+        for parameter in source.policy.parameters():
+            parameter.mul_(2)
+    assert torch.equal(reference.fill(2, batch, empty).ref_logprob, before)
+
+
+def test_the_informed_policy_reads_the_answer_before_it_scores(source: Source) -> None:
+    """By hand: the privileged prompt's text, encoded, before each response."""
+    batch = batch_of(source)
+    answers = {problem.problem_id: problem for problem in source.cell.problems()}
+    sequences = []
+    for rollout in batch.rollouts:
+        problem = answers[rollout.problem_id]
+        text = prompt_of(f"{{problem}} Answer: {problem.answer}.\n", problem.problem)
+        sequences.append(Sequence(tuple(source.tokenizer.encode(text)), rollout.response.token_ids))
+    expected = source.scorer.score(sequences, 10_000)[0]
+    torch.testing.assert_close(column(source, "privileged_logprob", batch=batch), expected, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "said"),
+    [
+        ("{problem} Answer:{answer}", "cannot read '"),
+        ("{problem} Certainly {answer}", "cannot read ' Certainly'"),
+        ("{problem}" + " Answer" * 160 + " {answer}", "models.embedded-smoke reads 160"),
+    ],
+)
+def test_a_privileged_prompt_that_cannot_be_used_is_refused(
+    source: Source, prompt: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = source.cell.study.config.models
+    monkeypatch.setitem(models, MODEL, models[MODEL].model_copy(update={"privileged_prompt": prompt}))
+    with pytest.raises(UserError, match=said):
+        Columns(["privileged_logprob"], source)
+
+
+def test_the_samplers_log_probs_are_taken_as_they_are(source: Source) -> None:
+    batch = batch_of(source)
+    assert torch.equal(column(source, "rollout_logprob", batch=batch), -0.5 * batch.position.float())
+    with pytest.raises(UserError, match="it gave 0 for"):
+        column(source, "rollout_logprob", batch=batch_of(source, logprobs=False))
+
+
+def test_attention_is_the_middle_layers(source: Source) -> None:
+    settings = source.cell.model.model_copy(update={"layers": 3})
+    source, batch = replace(source, policy=build_model(settings, source.tokenizer)), batch_of(source)
+    first, middle, last = (attention_entropy(source.policy, batch.sequences, layer, 10_000) for layer in range(3))
+    found = column(source, "attention_entropy", batch=batch)
+    assert torch.equal(found, middle)
+    assert not torch.allclose(found, first)
+    assert not torch.allclose(found, last)
+
+
+def test_progress_and_history_are_of_the_steps_that_lie_behind(source: Source) -> None:
+    assert [column(source, "progress", step=step) for step in (1, 2, 5)] == [0.0, 0.2, 0.8]
+    source.recorder.resume_at(0)
+    assert column(source, "entropy_history").tolist() == []
+    for line in ({"step": 1, "entropy": 0.1}, {"step": 2}, {"step": 3, "entropy": 0.7}):
+        source.recorder.line("metrics", line)
+    assert column(source, "entropy_history", step=4).tolist() == [0.1, 0.7]
+
+
+def test_a_teacher_with_another_vocabulary_is_refused(source: Source, tmp_path: Path, tiny: Path) -> None:
+    other = tmp_path / "other"
+    tokenizer = load_tokenizer(tiny / "models" / TEACHER)
+    tokenizer.add_tokens(["more"])
+    tokenizer.save_pretrained(other)
+    files.write_json(other / "config.json", {})
+    with pytest.raises(UserError, match=r"another vocabulary than .*: 1 entries differ"):
+        Columns(["teacher_logprob"], replace(source, cell=replace(source.cell, teacher_dir=other)))
+
+
+def test_a_cell_and_its_teacher_belong_together(source: Source) -> None:
+    cell: Cell = source.cell
+    with pytest.raises(UserError, match="--teacher: none is given, and the teacher of iw-opd is tiny-teacher"):
+        replace(cell, teacher_dir=None)
+    with pytest.raises(UserError, match=r"--teacher: .* is given, and the teacher of eapo is nobody"):
+        replace(cell, name="eapo")
+
+
+def test_the_teacher_and_the_control_decide_the_run(source: Source, tiny: Path) -> None:
+    cell = source.cell
+    assert cell.digests()["teacher"] == files.read_json(cell.teacher_dir / "model.json")["sha256"]
+    assert replace(cell, teacher_dir=tiny / "models" / MODEL).digests() != cell.digests()
+    plain, control = (tiny_cell(tiny, name, cell.out) for name in ("forking", "forking-shuffled"))
+    assert "teacher" not in plain.digests()
+    assert plain.digests()["config"] != control.digests()["config"]
+    assert plain.digests()["code"] != control.digests()["code"]
+
+
+def test_columns_that_are_not_asked_for_stay_open(source: Source) -> None:
+    batch = batch_of(source)
+    signals = batch.signals(torch.zeros(len(batch.position)), torch.zeros(len(batch.position)))
+    filled = Columns(["noise"], source).fill(1, batch, signals)
+    assert [name for name in COLUMNS if getattr(filled, name) is not None] == ["noise"]
