@@ -261,3 +261,25 @@ def test_an_adapter_is_all_that_the_optimiser_moves() -> None:
     assert all(float(parameter.detach().abs().sum()) > 0 for parameter in trained)  # B was 0
     for parameter, expected in zip(frozen, before, strict=True):
         assert torch.equal(parameter, expected)
+
+
+def test_before_the_first_update_of_a_step_the_ratio_is_exactly_one() -> None:
+    """KL-Cov's |log rho| has no gradient there: with the rounding of another pass it would have one, of random sign."""
+    scorer = Scorer(tiny_qwen3().float())
+    sequences, signals = batch(scorer)
+    rounded = dataclasses.replace(signals, old_logprob=signals.old_logprob + 2e-6)
+
+    def gradient(name: str, moved: bool) -> torch.Tensor:
+        seen: list[torch.Tensor] = []
+        updater = Updater(scorer, training(grad_clip=1e9), BASE, Accelerator(cpu=True))
+        updater.optimizer.step = lambda: seen.extend(parameter.grad.flatten() for parameter in scorer.parameters())
+        credit = Credit(name, {"k": 0.3} if name == "kl-cov" else {})
+        metrics = updater.update(
+            sequences, rounded, credit.at_update(rounded, rounded.old_logprob, rounded.entropy), moved
+        )
+        assert (metrics["ratio_max"] == 1.0) != moved
+        return torch.cat(seen)
+
+    plain = gradient("grpo", moved=False)
+    torch.testing.assert_close(gradient("kl-cov", moved=False), plain, atol=1e-6, rtol=1e-4)
+    assert (gradient("kl-cov", moved=True) - plain).abs().max() > 1e-3

@@ -69,15 +69,19 @@ class Updater:
         whole = credit.at_rollout(signals)
         parts: list[TokenCredit] = []
         history: list[dict[str, float]] = []
-        for groups in torch.arange(int(signals.group.max()) + 1).split(self.training.prompts_per_update):
+        minibatches = torch.arange(int(signals.group.max()) + 1).split(self.training.prompts_per_update)
+        for index, groups in enumerate(minibatches):
             chosen = ((signals.group >= groups[0]) & (signals.group <= groups[-1])).nonzero().squeeze(1)
             part, rows = signals.select(chosen)
             members = [sequences[index] for index in chosen.tolist()]
-            if whole is None:
+            moved = index > 0
+            if whole is not None:
+                parts.append(whole.select(rows))
+            elif moved:
                 parts.append(credit.at_update(part, *self.scorer.score(members, self.training.micro_batch_tokens)))
             else:
-                parts.append(whole.select(rows))
-            history.append(self.update(members, part, parts[-1]))
+                parts.append(credit.at_update(part, part.old_logprob, part.entropy))
+            history.append(self.update(members, part, parts[-1], moved))
         means: dict[str, float | None] = {
             name: sum(entry[name] for entry in history) / len(history) for name in history[0]
         }
@@ -90,8 +94,13 @@ class Updater:
         }
         return means, whole if whole is not None else _joined(parts)
 
-    def update(self, sequences: list[Sequence], signals: TokenSignals, credit: TokenCredit) -> dict[str, float]:
-        """One optimiser update on one minibatch.
+    def update(
+        self, sequences: list[Sequence], signals: TokenSignals, credit: TokenCredit, moved: bool = True
+    ) -> dict[str, float]:
+        """One optimiser update on one minibatch; ``moved``: whether the policy has been updated since it was scored.
+
+        Before that its log-probs are the old ones, and are set to them: two passes over other micro-batches differ by rounding, whose
+        sign would otherwise be the gradient of KL-Cov's |log rho|, and which in low precision would cross GSPO's narrow bounds.
 
         A response none of whose tokens has a gradient is left out of forward and backward, and the normaliser still counts it. Clip
         fractions and ``kl_old`` then leave its tokens out of their sums.
@@ -106,8 +115,11 @@ class Updater:
             members = [active[index] for index in batch]
             rows = torch.cat([torch.arange(starts[index], starts[index + 1]) for index in members])
             logprob, entropy = self.scorer([sequences[index] for index in members])
+            logprob = logprob.cpu()
+            if not moved:
+                logprob = signals.old_logprob[rows] + (logprob - logprob.detach())
             loss, metrics = policy_loss(
-                logprob.cpu(),
+                logprob,
                 signals,
                 credit,
                 clip_low=base.clip_low,
