@@ -51,6 +51,16 @@ def test_a_cell_is_asked_for_by_its_path_whatever_the_study(fresh: Project) -> N
     assert {job.rule for job in jobs} == {"prepare", "fetch", "audit", "train"}
 
 
+def test_a_cell_waits_for_its_teacher(fresh: Project) -> None:
+    """The teacher is a model of its own, and the trainer is told where it is; a cell without one is not."""
+    runs = [f"results/toy-methods/runs/{cell}/seed0/run.json" for cell in ("iw-opd", "eapo")]
+    told = fresh.run("--dry-run", "--printshellcmds", *runs).stdout
+    trainers = [line for line in told.splitlines() if "tokencredit.train" in line]
+    with_teacher = ["--teacher results/models/embedded-1m-teacher " in line for line in sorted(trainers)]
+    assert with_teacher == [False, True]
+    assert "output: results/models/embedded-1m-teacher/model.json" in told
+
+
 def test_the_slurm_profile_works_as_typed(fresh: Project) -> None:
     done = fresh.run("--profile", "slurm", "-n")
     assert done.returncode == 0, done.stdout
