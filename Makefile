@@ -13,7 +13,7 @@ SNAKEMAKE := $(OFFLINE) $(BIN)/snakemake --cores $(CORES) --quiet host rules
 # A killed snakemake leaves its lock; a trainer that it left behind is waited for by the trainer itself.
 UNLOCK = @$(SNAKEMAKE) --unlock --quiet all
 
-.PHONY: help demo smoke test check dry-run format pins clean
+.PHONY: help demo smoke test test-verl check dry-run format pins clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -31,6 +31,9 @@ smoke: .venv/runtime ## the same graph with everything tiny (about two minutes)
 
 test: .venv/development ## all tests, the smoke study included
 	$(OFFLINE) OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+
+test-verl: .venv-verl/development ## the adapter for verl against verl itself, in an environment of its own
+	$(OFFLINE) OMP_NUM_THREADS=1 .venv-verl/bin/python -m pytest tests/adapters/test_verl.py tests/adapters/test_verl_hooks.py
 
 check: .venv/development ## formatters and linters of Python and Snakemake
 	$(BIN)/ruff check
@@ -69,4 +72,11 @@ clean: ## delete the results of the demo and the smoke study, and caches; other 
 
 .venv/development: envs/requirements-dev.txt .venv/runtime
 	$(PIP_INSTALL) -r envs/requirements-dev.txt
+	@touch $@
+
+.venv-verl/development: envs/requirements-dev.txt envs/requirements-verl.txt pyproject.toml
+	$(PYTHON) -m venv .venv-verl
+	$(subst $(BIN),.venv-verl/bin,$(PIP_INSTALL)) -r envs/requirements-dev.txt
+	$(subst $(BIN),.venv-verl/bin,$(PIP_INSTALL)) --no-deps -r envs/requirements-verl.txt
+	$(subst $(BIN),.venv-verl/bin,$(PIP_INSTALL)) --no-deps --no-build-isolation --editable .
 	@touch $@

@@ -180,7 +180,7 @@ def test_check_prints_a_line_for_each_study_and_what_is_not_pinned() -> None:
     assert done.exit_code == 0, done.output
     lines = {line.split()[0]: line.split() for line in done.output.splitlines()}
     # 13 methods x 3 seeds + 2 models; (30 + 30 + 83) x 32 + (500 + 272 + 675) x 4 responses a row; 220 steps x 16 updates a run
-    assert lines["paper-7b"][2:] == ["13", "39", "41", "6", f"{41 * 10364:,}", f"{39 * 220 * 16:,}"]
+    assert lines["paper-7b"][2:] == ["18", "54", "56", "6", f"{56 * 10364:,}", f"{54 * 220 * 16:,}"]
     assert "not pinned: models.eurus-2-7b-prime.revision = null" in done.output
 
 

@@ -65,7 +65,8 @@ def policy_loss(
     if signals.ref_logprob is not None:
         towards = signals.ref_logprob[rows] - logprob
         k3 = towards.exp() - towards - 1
-        loss = loss + (plain_weight * coefficient * k3).sum()
+        if _acts(coefficient):
+            loss = loss + (plain_weight * coefficient * k3).sum()
         kl_ref = (plain_weight * k3).sum().detach()
     elif _acts(coefficient):
         raise UserError("policy_loss: kl_coef is not 0, but the signals hold no ref_logprob.")
