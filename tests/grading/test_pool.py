@@ -13,10 +13,13 @@ import time
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tokencredit.errors import UserError
 from tokencredit.grading import Grade, GradingPool, grade, grade_many
 from tokencredit.grading import pool as pool_module
+from tokencredit.grading.pool import Verdict
 from tokencredit.provenance import imported_files
 
 WORKFLOW = Path(pool_module.__file__).parents[2]
@@ -40,17 +43,28 @@ def test_functions_without_a_pool() -> None:
     assert [result.outcome for result in grade_many([("5", box(5)), ("5", box(6))], workers=1)] == ["right", "wrong"]
 
 
-def test_an_endless_answer_is_ungraded_and_its_worker_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_endless_answer_is_ungraded_and_its_worker_replaced() -> None:
     with GradingPool(workers=2, timeout=2) as pool:
         pool.grade("5", box(5))
         grades = pool.grade_many([("1", box(1)), ("5", ENDLESS), ("2", box(2)), ("5", box("9!!!!!!")), ("3", box(3))])
         assert [grade.outcome for grade in grades] == ["right", "ungraded", "right", "ungraded", "right"]
         assert grades[1] == Grade("ungraded", "10^{10^{10}}", "grading took longer than 2 s")
         assert pool.grade("7", box(7)).outcome == "right"
-        asked: list[tuple[str, str]] = []
-        monkeypatch.setattr(pool, "_judge", lambda keys, progress: asked.extend(keys) or {})
+
+
+def test_copies_of_an_endless_answer_cost_one_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    expired: list[tuple[str, str]] = []
+    expire = pool_module._Worker.expire
+    monkeypatch.setattr(pool_module._Worker, "expire", lambda self: expired.append(self._key) or expire(self))
+    with GradingPool(workers=2, timeout=1) as pool:
+        pairs = [("5", f"{number}: {ENDLESS}") for number in range(10)] + [("5", box(5))]
+        grades = pool.grade_many(pairs)
+        assert [grade.outcome for grade in grades] == ["ungraded"] * 10 + ["right"]
+        assert {grade.reason for grade in grades[:10]} == {"grading took longer than 1 s"}
+        assert expired == [("5", "10^{10^{10}}")]
+        assert list(pool._known) == [("5", "5")], "a time-out is no verdict"
         assert pool.grade("5", ENDLESS).outcome == "ungraded"
-        assert asked == [], "a verdict is remembered, a time-out too"
+        assert len(expired) == 2, "another call tries again"
 
 
 def test_memory_is_bounded() -> None:
@@ -79,8 +93,8 @@ def test_workers_cannot_run_a_string_as_python() -> None:
         env=os.environ | {"PYTHONPATH": str(WORKFLOW)},
     )
     _, numeral, python = map(json.loads, done.stdout.splitlines())
-    assert numeral == ["right", "7"]
-    assert python[0] == "ungraded"
+    assert numeral == ["right", "7", True]
+    assert (python[0], python[2]) == ("ungraded", False), "a failure of the grader is no verdict"
     assert python[1].startswith("the comparison failed: UnreadableError")
 
 
@@ -186,11 +200,9 @@ def test_signals_for_the_parent_do_not_reach_the_answer() -> None:
 def test_equal_pairs_are_judged_once(monkeypatch: pytest.MonkeyPatch) -> None:
     judged: list[tuple[str, str]] = []
 
-    def judge(
-        self: GradingPool, keys: list[tuple[str, str]], progress: bool
-    ) -> dict[tuple[str, str], tuple[str, None]]:
+    def judge(self: GradingPool, keys: list[tuple[str, str]], progress: bool) -> dict[tuple[str, str], Verdict]:
         judged.extend(keys)
-        return {key: ("right", None) for key in keys}
+        return {key: Verdict("right", None, judged=True) for key in keys}
 
     monkeypatch.setattr(GradingPool, "_judge", judge)
     monkeypatch.setattr(pool_module, "MEMORY_OF_GRADES", 3)
@@ -200,6 +212,27 @@ def test_equal_pairs_are_judged_once(monkeypatch: pytest.MonkeyPatch) -> None:
     pool.grade_many([("5", box(5)), ("7", box(7)), ("8", box(8))])
     assert judged[2:] == [("7", "7"), ("8", "8")]
     assert list(pool._known) == [("5", "5"), ("7", "7"), ("8", "8")], "the pair used longest ago is forgotten"
+
+
+GOLDS = ["5", "1,000", r"\frac{1}{2}", "x+1", r"(1,\infty)", r"\text{east}", "12:00", ""]
+RESPONSES = [
+    *map(box, ["5", "1000", "0.5", r"\dfrac12", "1+x", "(1, 2)", "east", "12:00", r"\frac", "", "1/0", "9" * 3000]),
+    *("no box", r"\boxed{5", "<think>" + box(5)),
+]
+PAIRS = st.tuples(st.sampled_from(GOLDS), st.sampled_from(RESPONSES), st.sampled_from(["", "So it is ", "</think>"]))
+
+
+@settings(max_examples=20, deadline=None)
+@given(drawn=st.lists(PAIRS, max_size=20))
+def test_copies_are_graded_as_each_on_its_own(pool: GradingPool, drawn: list[tuple[str, str, str]]) -> None:
+    pairs = [(gold, before + response) for gold, response, before in drawn]
+    alone = []
+    for pair in pairs:
+        pool._known.clear()
+        alone.append(pool.grade(*pair))
+    pool._known.clear()
+    assert pool.grade_many(pairs) == alone
+    assert pool.grade_many(pairs[::-1]) == alone[::-1], "and so from memory"
 
 
 def test_settings_that_make_no_sense() -> None:

@@ -2,6 +2,9 @@
 
 A worker is a separate interpreter behind two pipes. The limit is wall time, kept by the parent: no signal handler is involved, so it works
 in any thread and beside PyTorch's. A worker that exceeds it, or dies, is killed and replaced, and its answer is ungraded.
+
+Responses to one question repeat a few answers, and finding a box costs little beside comparing what it holds. So boxes are found here, and
+each different (gold, answer) goes to a worker once: ten copies of one that hangs cost one time limit, and are ten that are ungraded.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal, Self, cast
+from typing import Any, Literal, NamedTuple, Self
 
 from tokencredit.errors import UserError
 from tokencredit.grading import worker
@@ -31,11 +34,10 @@ GRADER = f"math-verify {metadata.version('math-verify')}"
 TIMEOUT = 10.0  # seconds of wall time per answer; a usual one takes milliseconds
 MEMORY = 2 * 2**30  # bytes of address space per worker
 START_TIMEOUT = 120.0  # seconds until a worker has imported SymPy
-MEMORY_OF_GRADES = 100_000  # pairs whose grade a pool remembers
+MEMORY_OF_GRADES = 100_000  # pairs whose verdict a pool remembers: some 30 MB of usual answers
 
 Outcome = Literal["right", "wrong", "ungraded"]
 Pair = tuple[str, str]  # a gold and an extracted answer
-Verdict = tuple[Outcome, str | None]  # an outcome and its reason
 
 _SOURCES = Path(__file__).parents[2]
 
@@ -53,11 +55,20 @@ class Grade:
     reason: str | None
 
 
+class Verdict(NamedTuple):
+    """What became of a pair in a worker. ``judged``: False where the grader failed, which says nothing about the next attempt."""
+
+    outcome: Outcome
+    reason: str | None
+    judged: bool
+
+
 class GradingPool:
     """Workers that stay alive between calls. A context manager; nothing is started before the first answer that needs a worker.
 
-    Verdicts on equal (gold, answer) pairs are remembered, the last ``MEMORY_OF_GRADES`` of them. May be used from any thread; calls
-    from several threads take turns.
+    Equal (gold, answer) pairs are judged once per call, and once in the pool's life while they are among the ``MEMORY_OF_GRADES`` used
+    last; but a time-out, a crash or another failure of the grader is forgotten when its call ends. May be used from any thread; calls from
+    several threads take turns.
     """
 
     def __init__(self, workers: int = 1, timeout: float = TIMEOUT, memory: int = MEMORY) -> None:
@@ -102,7 +113,7 @@ class GradingPool:
             verdicts |= self._judge([key for key in wanted if key not in verdicts], progress)
             self._remember(verdicts)
         return [
-            Grade(verdicts[key][0], extraction.answer, verdicts[key][1])
+            Grade(verdicts[key].outcome, extraction.answer, verdicts[key].reason)
             if key is not None
             else _without_worker(extraction)
             for key, extraction in zip(keys, extractions, strict=True)
@@ -119,8 +130,9 @@ class GradingPool:
 
     def _remember(self, verdicts: dict[Pair, Verdict]) -> None:
         for key, verdict in verdicts.items():
-            self._known[key] = verdict
-            self._known.move_to_end(key)
+            if verdict.judged:
+                self._known[key] = verdict
+                self._known.move_to_end(key)
         while len(self._known) > MEMORY_OF_GRADES:
             self._known.popitem(last=False)
 
@@ -200,7 +212,7 @@ class _Worker:
         while b"\n" in self._buffer:
             line, _, self._buffer = self._buffer.partition(b"\n")
             if self._started:
-                self._verdict = cast(Verdict, tuple(json.loads(line)))
+                self._verdict = Verdict(*json.loads(line))
                 return True
             self._started = True
             self.deadline = time.monotonic() + self.timeout
@@ -213,7 +225,7 @@ class _Worker:
         self.kill()
         if not self._started:
             raise UserError(f"a grading process did not start: {reason}. What it printed stands above.")
-        self._verdict = ("ungraded", reason)
+        self._verdict = Verdict("ungraded", reason, judged=False)
 
     def alive(self) -> bool:
         return self._process.poll() is None

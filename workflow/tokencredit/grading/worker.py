@@ -1,4 +1,4 @@
-"""A grading process: reads (gold, answer) lines, writes (outcome, reason) lines, and can be killed at any time.
+"""A grading process: reads (gold, answer) lines, writes (outcome, reason, judged) lines, and can be killed at any time.
 
 Started by the pool as a fresh interpreter: it shares no thread, lock or memory with its parent, and imports neither PyTorch nor the
 parent's main module. It speaks JSON lines, so that nothing in an answer is ever unpickled. An error that Math-Verify swallows while it
@@ -30,18 +30,20 @@ def serve(timeout: float, memory: int) -> None:
     forbid_evaluation()
     if sys.platform == "linux":  # elsewhere the limit is not kept
         _limit(resource.RLIMIT_AS, memory)
-    _reply(replies, "ready", None)
+    _reply(replies, "ready", None, judged=False)
     for line in sys.stdin.buffer:
         gold, answer = json.loads(line)
         _limit_cpu(timeout)
+        judged = False
         try:
             outcome, reason = judge(gold, answer)
+            judged = True
         except MemoryError:
             outcome, reason = "ungraded", f"grading needed more than {memory // 2**20} MiB of memory"
         # An expression can make SymPy raise anything; that is a failure of the grader, and it is reported as one.
         except Exception as error:  # noqa: BLE001
             outcome, reason = "ungraded", f"the comparison failed: {type(error).__name__}: {str(error)[:200]}"
-        _reply(replies, outcome, reason)
+        _reply(replies, outcome, reason, judged)
 
 
 def _limit_cpu(timeout: float) -> None:
@@ -56,5 +58,5 @@ def _limit(kind: int, value: int) -> None:
     resource.setrlimit(kind, (value if hard == resource.RLIM_INFINITY else min(value, hard), hard))
 
 
-def _reply(stream: TextIO, outcome: str, reason: str | None) -> None:
-    print(json.dumps([outcome, reason]), file=stream, flush=True)
+def _reply(stream: TextIO, outcome: str, reason: str | None, judged: bool) -> None:
+    print(json.dumps([outcome, reason, judged]), file=stream, flush=True)
