@@ -75,7 +75,7 @@ class Graph:
 
     def model_config(self, w: Wildcards) -> dict[str, Any]:
         chosen = self._one_of("model", w.model, self.config.models)
-        return chosen.model_dump(mode="json", exclude={"title", "privileged_prompt"})
+        return chosen.model_dump(mode="json", exclude={"title", "privileged_prompt", "architecture"})
 
     def embedded_models(self) -> list[str]:
         return [name for name, model in self.config.models.items() if isinstance(model, EmbeddedModel)]

@@ -5,12 +5,14 @@ allowed. Nothing heavy is imported: the graph reads the configuration at every s
 """
 
 from tokencredit.config.keys import (
+    Architecture,
     Base,
     Benchmark,
     Dataset,
     EmbeddedModel,
     FileDataset,
     GeneratedDataset,
+    Gpu,
     HubModel,
     HubSource,
     Method,
@@ -33,6 +35,7 @@ from tokencredit.config.study_keys import (
 )
 
 __all__ = [
+    "Architecture",
     "Base",
     "Benchmark",
     "BenchmarkUse",
@@ -44,6 +47,7 @@ __all__ = [
     "EvaluationRow",
     "FileDataset",
     "GeneratedDataset",
+    "Gpu",
     "HubModel",
     "HubSource",
     "JobResources",

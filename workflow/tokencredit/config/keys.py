@@ -145,6 +145,51 @@ class EmbeddedModel(Strict):
         return _with_problem(self)
 
 
+class Architecture(Strict):
+    """The shape of a decoder, as its config.json has it: memory and cost are reckoned from it before the model is there."""
+
+    family: Literal["qwen2", "qwen3"] = Field(
+        description="What a layer holds beside its matrices: biases of queries, keys and values (`qwen2`), or norms of queries and keys."
+    )
+    hidden_size: Positive = Field(description="Width of the residual stream.")
+    layers: Positive = Field(description="Transformer layers.")
+    heads: Positive = Field(description="Attention heads of a layer.")
+    kv_heads: Positive = Field(description="Heads of keys and values; they must divide `heads`.")
+    head_size: Positive = Field(description="Width of a head.")
+    intermediate_size: Positive = Field(description="Width of the feed-forward layers.")
+    vocabulary: Positive = Field(description="Rows of the embedding.")
+    tied_head: bool = Field(False, description="Whether the head is the embedding.")
+
+    @model_validator(mode="after")
+    def _fits(self) -> Architecture:
+        if self.heads % self.kv_heads:
+            raise ValueError(f"kv_heads = {self.kv_heads} must divide heads = {self.heads}")
+        return self
+
+    @property
+    def query_size(self) -> int:
+        return self.heads * self.head_size
+
+    @property
+    def key_size(self) -> int:
+        return self.kv_heads * self.head_size
+
+    @property
+    def layer_matrices(self) -> int:
+        """Weights of the matrices of a layer: each is multiplied with every token."""
+        attention = 2 * self.hidden_size * (self.query_size + self.key_size)
+        return attention + 3 * self.hidden_size * self.intermediate_size
+
+    @property
+    def parameters(self) -> int:
+        """All weights of the model: matrices, biases, norms, embedding and, unless it is tied, head."""
+        biases = self.query_size + 2 * self.key_size if self.family == "qwen2" else 0
+        head_norms = 2 * self.head_size if self.family == "qwen3" else 0
+        layer = self.layer_matrices + biases + head_norms + 2 * self.hidden_size
+        tables = (1 if self.tied_head else 2) * self.vocabulary * self.hidden_size
+        return self.layers * layer + tables + self.hidden_size
+
+
 class HubModel(Strict):
     """A released model of the Hugging Face Hub."""
 
@@ -157,6 +202,10 @@ class HubModel(Strict):
         "the result is then not pinned, and `model.json` records which commit it was.",
     )
     parameters: Positive = Field(description="Number of parameters, recorded with the model.")
+    architecture: Architecture | None = Field(
+        None,
+        description="Its shape, for the estimate of memory and cost (`python -m tokencredit.plan`); it must have `parameters` weights.",
+    )
     prompt: str = Field(
         description="The whole prompt, special tokens included, with `{problem}` in it; nothing is added, "
         "no chat template is applied."
@@ -168,6 +217,10 @@ class HubModel(Strict):
 
     @model_validator(mode="after")
     def _fits(self) -> HubModel:
+        if self.architecture and self.architecture.parameters != self.parameters:
+            raise ValueError(
+                f"the architecture has {self.architecture.parameters} weights, and parameters = {self.parameters}: one of the two is wrong"
+            )
         return _with_problem(self)
 
 
@@ -269,3 +322,21 @@ class BenchmarksFile(Strict):
     """Test sets."""
 
     benchmarks: dict[Name, Benchmark] = Field(description="The benchmarks by name.")
+
+
+# ---------------------------------------------------------------- gpus.yaml
+
+
+class Gpu(Strict):
+    """A model of GPU, as far as a study's cost depends on it."""
+
+    title: str = Field(description="Its name.")
+    memory_gib: Rate = Field(description="Memory in GiB that PyTorch reports, less than the number on the box.")
+    bf16_tflops: Rate = Field(description="Peak of dense bfloat16 matrix products, in 10^12 operations a second.")
+    bandwidth_gb_s: Rate = Field(description="Memory bandwidth in 10^9 bytes a second.")
+
+
+class GpusFile(Strict):
+    """GPUs that jobs may run on."""
+
+    gpus: dict[Name, Gpu] = Field(description="The GPUs by name.")

@@ -14,6 +14,8 @@ from tokencredit.config.keys import (
     DatasetsFile,
     EmbeddedModel,
     GeneratedDataset,
+    Gpu,
+    GpusFile,
     Method,
     MethodsFile,
     ModelsFile,
@@ -25,7 +27,7 @@ from tokencredit.errors import UserError
 from tokencredit.train import COLUMNS, columns_of
 
 # What only names or describes something and decides no number; and what decides the runs alone that use it.
-_LABELS = {"title", "licence"}
+_LABELS = {"title", "licence", "architecture"}
 _OF_SOME_RUNS = {"privileged_prompt", "lora_rank"}
 
 
@@ -219,9 +221,16 @@ class Config:
         self._check_embedded(path, file)
         return Study(name, file, self)
 
+    @cached_property
+    def gpus(self) -> dict[str, Gpu]:
+        """The GPUs of ``gpus.yaml``, read where a study names one: the cost of a study depends on them, and no result does."""
+        return self._read("gpus.yaml", GpusFile).gpus
+
     def _check_names(self, path: Path, file: StudyFile) -> None:
         training, evaluation = file.training, file.evaluation
         known(path, "model", file.model, self.models)
+        if file.resources.gpu_model is not None:
+            known(path, "resources.gpu_model", file.resources.gpu_model, self.gpus)
         for method in training.methods:
             known(path, "training.methods", method, self.methods)
         known(path, "reference", file.reference, training.methods)

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from tokencredit.config.keys import NAME, BenchmarksFile, DatasetsFile, MethodsFile, ModelsFile
+from tokencredit.config.keys import NAME, BenchmarksFile, DatasetsFile, GpusFile, MethodsFile, ModelsFile
 from tokencredit.config.reading import models_of
 from tokencredit.config.study_keys import StudyFile
 
@@ -18,6 +18,7 @@ FILES: dict[str, type[BaseModel]] = {
     "models": ModelsFile,
     "datasets": DatasetsFile,
     "benchmarks": BenchmarksFile,
+    "gpus": GpusFile,
 }
 
 

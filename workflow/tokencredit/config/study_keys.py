@@ -134,6 +134,10 @@ class Resources(Strict):
     train: JobResources = Field(description="One training run.")
     generate: JobResources = Field(description="The responses of one row to one benchmark.")
     light: JobResources = Field(description="Everything else: data, grading, scores, tables, figures.")
+    gpu_model: Name | None = Field(
+        None,
+        description="The GPU, one of gpus.yaml, for the estimate of memory and cost; no job is sent anywhere by it.",
+    )
 
 
 class StudyFile(Strict):
