@@ -13,7 +13,7 @@ SNAKEMAKE := $(OFFLINE) $(BIN)/snakemake --cores $(CORES) --quiet host rules
 # A killed snakemake leaves its lock; a trainer that it left behind is waited for by the trainer itself.
 UNLOCK = @$(SNAKEMAKE) --unlock --quiet all
 
-.PHONY: help demo smoke test test-verl check dry-run format pins clean
+.PHONY: help demo smoke test test-verl test-vllm check dry-run format pins clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -34,6 +34,9 @@ test: .venv/development ## all tests, the smoke study included
 
 test-verl: .venv-verl/development ## the adapter for verl against verl itself, in an environment of its own
 	$(OFFLINE) OMP_NUM_THREADS=1 .venv-verl/bin/python -m pytest tests/adapters/test_verl.py tests/adapters/test_verl_hooks.py
+
+test-vllm: .venv-vllm/development ## vLLM as the sampler, in an environment of its own (3 GB, CPU build)
+	$(OFFLINE) OMP_NUM_THREADS=1 .venv-vllm/bin/python -m pytest tests/engines/test_vllm_engine.py
 
 check: .venv/development ## formatters and linters of Python and Snakemake
 	$(BIN)/ruff check
@@ -79,4 +82,12 @@ clean: ## delete the results of the demo and the smoke study, and caches; other 
 	$(subst $(BIN),.venv-verl/bin,$(PIP_INSTALL)) -r envs/requirements-dev.txt
 	$(subst $(BIN),.venv-verl/bin,$(PIP_INSTALL)) --no-deps -r envs/requirements-verl.txt
 	$(subst $(BIN),.venv-verl/bin,$(PIP_INSTALL)) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# torch first, with its own dependencies: they differ between the CPU and the CUDA build.
+.venv-vllm/development: envs/requirements-vllm.txt pyproject.toml
+	$(PYTHON) -m venv .venv-vllm
+	$(subst $(BIN),.venv-vllm/bin,$(PIP_INSTALL)) --constraint envs/requirements-vllm.txt torch
+	$(subst $(BIN),.venv-vllm/bin,$(PIP_INSTALL)) --no-deps -r envs/requirements-vllm.txt
+	$(subst $(BIN),.venv-vllm/bin,$(PIP_INSTALL)) --no-deps --no-build-isolation --editable .
 	@touch $@
