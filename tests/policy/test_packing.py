@@ -1,24 +1,91 @@
-"""Sequences are shared out without loss, and evenly."""
+"""Sequences are cut and laid out without loss, and in every layout a token sees its own sequence and nothing else."""
 
 from __future__ import annotations
 
 import itertools
+import random
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import Qwen3Config, Qwen3ForCausalLM, modeling_flash_attention_utils
+from transformers.models.qwen3.modeling_qwen3 import Qwen3RMSNorm
 
-from tokencredit.policy.packing import balanced
+from tokencredit.policy import Scorer, Sequence, balanced, micro_batches
+from tokencredit.policy.packing import _PASS, Layout, Packed, Padded, layout_of
 
-LENGTHS = st.lists(st.integers(1, 9000), max_size=30)
+LAYOUTS = pytest.mark.parametrize("layout", [Padded, Packed])
+# Packed rows go through each implementation; padded ones are the rows of the first two.
+ATTENTION = pytest.mark.parametrize(
+    ("layout", "attention"),
+    [(Padded, "sdpa"), (Padded, "eager"), (Packed, "sdpa"), (Packed, "eager"), (Packed, "flash_attention_2")],
+)
+SEQUENCES = [
+    Sequence((1, 2, 3), (4, 5, 6, 7, 0)),
+    Sequence((9,), (8,)),
+    Sequence((3, 1, 4, 1, 5), (9, 2)),
+    Sequence((2, 7), (1, 8, 2, 8, 1, 8, 2, 8, 4, 5)),
+    Sequence((6, 6), ()),
+    Sequence((2, 7), (1, 8, 2, 8, 1, 8, 2, 8, 4, 6)),
+]
 
 
-def work(lengths: list[int]) -> float:
-    return sum(length + length**2 / 30_720 for length in lengths)
+# --- which sequences share a pass
+
+
+@settings(max_examples=50, deadline=None)
+@given(lengths=st.lists(st.integers(1, 40), max_size=30), budget=st.integers(1, 200))
+@LAYOUTS
+def test_micro_batches_hold_every_sequence_once_within_the_budget(
+    layout: type[Layout], lengths: list[int], budget: int
+) -> None:
+    sequences = [Sequence((0,), (0,) * (length - 1)) for length in lengths]
+    batches = list(micro_batches(sequences, budget, layout))
+    assert sorted(index for batch in batches for index in batch) == list(range(len(sequences)))
+    for batch in batches:
+        assert len(batch) == 1 or layout([sequences[index] for index in batch], "cpu").ids.numel() <= budget
+
+
+@settings(max_examples=50, deadline=None)
+@given(lengths=st.lists(st.integers(1, 300), min_size=1, max_size=8), budget=st.integers(300, 1500))
+def test_rectangles_cost_the_least_that_sorted_sequences_can(lengths: list[int], budget: int) -> None:
+    def cost(batches: list[list[int]]) -> float:
+        places = [len(batch) * max(batch) for batch in batches]
+        return sum(places) + _PASS * len(batches) if max(places) <= budget else float("inf")
+
+    ordered = sorted(lengths)
+    borders = itertools.chain.from_iterable(
+        itertools.combinations(range(1, len(ordered)), count) for count in range(len(ordered))
+    )
+    least = min(
+        cost([ordered[start:stop] for start, stop in itertools.pairwise([0, *inner, len(ordered)])])
+        for inner in borders
+    )
+    assert cost([[lengths[index] for index in batch] for batch in Padded.cut(lengths, budget)]) == least
+
+
+@pytest.mark.parametrize("budget", [1024, 2048, 8192])
+def test_packed_rows_are_few_and_even(budget: int) -> None:
+    rng = random.Random(0)
+    lengths = [min(160, 20 + int(rng.lognormvariate(3.2, 0.6))) for _ in range(500)]
+    rows = [sum(lengths[index] for index in batch) for batch in Packed.cut(lengths, budget)]
+    assert len(rows) <= -(-sum(lengths) // budget) + 1
+    assert max(rows) - min(rows) <= 0.02 * budget
+
+
+def test_a_sequence_beyond_the_budget_stands_alone() -> None:
+    assert Packed.cut([3, 9, 4, 12, 3], 8) == [[1], [3], [2], [0, 4]]
+    assert Packed.cut([3, 9, 4, 12, 3], 11) == [[3], [1], [0, 2, 4]]
+    assert Padded.cut([3, 9, 12], 8) == [[2], [1], [0]]
 
 
 @settings(max_examples=100, deadline=None)
-@given(lengths=LENGTHS, parts=st.integers(1, 8))
+@given(lengths=st.lists(st.integers(1, 9000), max_size=30), parts=st.integers(1, 8))
 def test_parts_hold_every_sequence_once_and_differ_by_one_sequence_at_most(lengths: list[int], parts: int) -> None:
     shares = balanced(lengths, parts)
     assert len(shares) == parts
@@ -51,3 +118,185 @@ def test_attention_counts_where_sequences_are_long() -> None:
 def test_no_part_is_refused() -> None:
     with pytest.raises(ValueError, match="0 parts"):
         balanced([1], 0)
+
+
+# --- how they lie in it
+
+
+@LAYOUTS
+def test_a_state_predicts_the_token_after_it(layout: type[Layout]) -> None:
+    batch = layout(SEQUENCES, "cpu")
+    assert batch.tokens.tolist() == [token for sequence in SEQUENCES for token in sequence.response]
+    before = [
+        token for s in SEQUENCES if s.response for token in (s.prompt + s.response)[len(s.prompt) - 1 : -1]
+    ]  # fmt: skip
+    assert batch.predicting(batch.ids).tolist() == before
+    assert batch.predicting(torch.stack([batch.ids, -batch.ids], -1)).tolist() == [[token, -token] for token in before]
+
+
+def test_a_packed_row_has_no_padding_and_its_positions_start_again() -> None:
+    batch = Packed(SEQUENCES[:3], "cpu")
+    assert batch.ids.tolist() == [[1, 2, 3, 4, 5, 6, 7, 0, 9, 8, 3, 1, 4, 1, 5, 9, 2]]
+    assert batch.inputs["position_ids"].tolist() == [[*range(8), *range(2), *range(7)]]
+    assert batch.inputs["cu_seq_lens_q"].tolist() == [0, 8, 10, 17]
+    assert batch.inputs["max_length_q"] == 8
+
+
+def test_a_sequence_without_a_prompt_is_refused() -> None:
+    with pytest.raises(ValueError, match="a prompt of at least one token"):
+        Sequence((), (1, 2))
+
+
+@pytest.mark.parametrize(
+    ("attention", "layout"),
+    [
+        ("sdpa", Padded),
+        ("eager", Padded),
+        ("flash_attention_2", Packed),
+        ("flash_attention_3", Packed),
+        ("kernels-community/flash-attn2", Packed),
+    ],
+)
+def test_the_layout_is_that_of_the_models_attention(attention: str, layout: type[Layout]) -> None:
+    model = policy(attention)
+    assert layout_of(model) is layout
+
+
+# --- what a model makes of it
+
+
+@ATTENTION
+@pytest.mark.usefixtures("reference_kernel")
+def test_statistics_and_gradients_are_those_of_each_sequence_alone(layout: type[Layout], attention: str) -> None:
+    # Eager attention takes its softmax in float32.
+    tolerance = 1e-6 if attention == "eager" else 1e-12
+    *expected, expected_gradient = statistics(policy("sdpa"), Padded, SEQUENCES, together=False)
+    *obtained, gradient = statistics(policy(attention), layout, SEQUENCES)
+    for one, other in zip(obtained, expected, strict=True):
+        torch.testing.assert_close(one, other, atol=tolerance, rtol=0)
+    assert gradient.keys() == expected_gradient.keys()
+    for name, value in gradient.items():
+        assert value.abs().max() > 1e-6
+        torch.testing.assert_close(value, expected_gradient[name], atol=10 * tolerance, rtol=0)
+
+
+@ATTENTION
+@pytest.mark.usefixtures("reference_kernel")
+def test_no_token_sees_another_sequence(layout: type[Layout], attention: str) -> None:
+    model = policy(attention)
+    logprob, entropy, _ = statistics(model, layout, SEQUENCES)
+    for index, sequence in enumerate(SEQUENCES):
+        other = Sequence(
+            tuple(token + 10 for token in sequence.prompt), tuple(token + 10 for token in sequence.response)
+        )
+        changed = [*SEQUENCES[:index], other, *SEQUENCES[index + 1 :]]
+        owner = torch.arange(len(SEQUENCES)).repeat_interleave(torch.tensor([len(s.response) for s in SEQUENCES]))
+        for before, after in zip((logprob, entropy), statistics(model, layout, changed)[:2], strict=True):
+            assert torch.equal(before[owner != index], after[owner != index])
+            assert not bool((before[owner == index] == after[owner == index]).any())
+
+
+def test_flash_attention_is_given_the_borders_and_no_padding(reference_kernel: list[dict[str, Any]]) -> None:
+    Scorer(policy("flash_attention_2")).score(SEQUENCES, budget=20)
+    layers, total = 2, sum(map(len, SEQUENCES))
+    assert sum(call["tokens"] for call in reference_kernel) == layers * total
+    assert sum(call["sequences"] for call in reference_kernel) == layers * len(SEQUENCES)
+    assert all(call["tokens"] <= 20 for call in reference_kernel)
+    assert {call["window"] for call in reference_kernel if call["tokens"] > 4} == {(-1, -1), (3, 3)}
+
+
+def work(lengths: list[int]) -> float:
+    return sum(length + length**2 / 30_720 for length in lengths)
+
+
+def policy(attention: str) -> Qwen3ForCausalLM:
+    """A float64 model with two query heads for each key, and in one of its two layers a window of four tokens."""
+    config = Qwen3Config(
+        vocab_size=23,
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        head_dim=8,
+        tie_word_embeddings=True,
+        max_position_embeddings=64,
+        use_sliding_window=True,
+        sliding_window=4,
+        max_window_layers=1,
+        initializer_range=0.3,
+    )
+    torch.manual_seed(0)
+    model = Qwen3ForCausalLM(config)
+    # Those of transformers compute in float32 whatever the model's dtype, and would round what is compared here.
+    for name, module in list(model.named_modules()):
+        if isinstance(module, Qwen3RMSNorm):
+            model.set_submodule(name, nn.RMSNorm(len(module.weight), module.variance_epsilon))
+    model = model.double().eval()
+    # Set past the check that a kernel is installed: the tests bring their own.
+    model.config._attn_implementation = attention
+    return model
+
+
+def statistics(
+    model: Qwen3ForCausalLM, layout: type[Layout], sequences: list[Sequence], together: bool = True
+) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+    """Log-probs and entropies in one pass of ``layout``, or in one for each sequence; and the gradient of a sum with uneven weights."""
+    scorer = Scorer(model)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tokencredit.policy.scoring.layout_of", lambda _: layout)
+        passes = [sequences] if together else [[sequence] for sequence in sequences]
+        parts = [scorer(members) for members in passes]
+    logprob, entropy = (torch.cat(values) for values in zip(*parts, strict=True))
+    weight = torch.arange(len(logprob), dtype=logprob.dtype).sin()
+    model.zero_grad()
+    (weight * logprob + weight.flip(0) * entropy).sum().backward()
+    return logprob.detach(), entropy.detach(), {name: value.grad.clone() for name, value in model.named_parameters()}
+
+
+@pytest.fixture
+def reference_kernel(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]:
+    """Flash attention's variable-length kernel as a loop over sequences, in its place; yields the calls made of it.
+
+    Everything above the kernel is what transformers runs on a GPU.
+    """
+    calls: list[dict[str, Any]] = []
+
+    def varlen(
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        cu_seqlens_q: Tensor,
+        cu_seqlens_k: Tensor,
+        max_seqlen_q: int,
+        max_seqlen_k: int,
+        softmax_scale: float,
+        causal: bool,
+        window_size: tuple[int, int] = (-1, -1),
+    ) -> Tensor:
+        borders = cu_seqlens_q.tolist()
+        assert causal
+        assert borders == cu_seqlens_k.tolist()
+        assert max_seqlen_q == max_seqlen_k == max(stop - start for start, stop in itertools.pairwise(borders))
+        calls.append({"tokens": len(q), "sequences": len(borders) - 1, "window": tuple(window_size)})
+        outputs = []
+        for start, stop in itertools.pairwise(borders):
+            queries, keys, values = (part[start:stop].transpose(0, 1) for part in (q, k, v))
+            back = torch.arange(stop - start)[:, None] - torch.arange(stop - start)
+            seen = (back >= 0) & ((back <= window_size[0]) | (window_size[0] < 0))
+            outputs.append(
+                functional.scaled_dot_product_attention(
+                    queries, keys, values, attn_mask=seen, scale=softmax_scale, enable_gqa=True
+                ).transpose(0, 1)
+            )
+        return torch.cat(outputs)
+
+    def fixed_length(*_: Any, **__: Any) -> Tensor:
+        raise AssertionError("the kernel for rows of one length was called: it lets sequences see each other")
+
+    kernels = (fixed_length, varlen, None, None, None)
+    monkeypatch.setattr(modeling_flash_attention_utils, "_loaded_implementation", None)
+    monkeypatch.setattr(modeling_flash_attention_utils, "_lazy_imports", lambda *_, **__: kernels)
+    yield calls
+    # Whoever asks for flash attention next loads the installed one.
+    monkeypatch.setattr(modeling_flash_attention_utils, "_loaded_implementation", None)

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.models import tiny_qwen3
-from tokencredit.policy import Scorer, Sequence, micro_batches
-from tokencredit.policy.scoring import Padded, empty_rows, micro_batch_rows
+from tokencredit.policy import Scorer, Sequence
+from tokencredit.policy.packing import Layout, Packed, Padded
+from tokencredit.policy.scoring import empty_rows, micro_batch_rows
 
 SEQUENCES = [
     Sequence((1, 2, 3), (4, 5, 6, 7, 0)),
@@ -34,19 +35,6 @@ def test_scores_equal_a_plain_forward_of_each_sequence_alone() -> None:
     assert place == len(logprob)
 
 
-def test_a_state_predicts_the_token_after_it() -> None:
-    batch = Padded(SEQUENCES, "cpu")
-    assert batch.tokens.tolist() == [token for sequence in SEQUENCES for token in sequence.response]
-    before = [token for s in SEQUENCES for token in (s.prompt + s.response)[len(s.prompt) - 1 : -1]]
-    assert batch.predicting(batch.ids).tolist() == before
-    assert batch.predicting(torch.stack([batch.ids, -batch.ids], -1)).tolist() == [[token, -token] for token in before]
-
-
-def test_a_sequence_without_a_prompt_is_refused() -> None:
-    with pytest.raises(ValueError, match="a prompt of at least one token"):
-        Sequence((), (1, 2))
-
-
 def test_micro_batches_and_order_change_nothing() -> None:
     scorer = Scorer(tiny_qwen3())
     whole = scorer.score(SEQUENCES, budget=1000)
@@ -59,22 +47,13 @@ def test_micro_batches_and_order_change_nothing() -> None:
 
 
 @settings(max_examples=50, deadline=None)
-@given(lengths=st.lists(st.integers(1, 40), max_size=30), budget=st.integers(1, 200))
-def test_micro_batches_hold_every_sequence_once_within_the_budget(lengths: list[int], budget: int) -> None:
-    sequences = [Sequence((0,), (0,) * length) for length in lengths]
-    batches = list(micro_batches(sequences, budget))
-    assert sorted(index for batch in batches for index in batch) == list(range(len(sequences)))
-    for batch in batches:
-        assert len(batch) == 1 or len(batch) * max(len(sequences[index]) for index in batch) <= budget
-
-
-@settings(max_examples=50, deadline=None)
 @given(lengths=st.lists(st.integers(1, 9), max_size=20), budget=st.integers(1, 60))
-def test_every_micro_batch_knows_the_rows_of_its_tokens(lengths: list[int], budget: int) -> None:
+@pytest.mark.parametrize("layout", [Padded, Packed])
+def test_every_micro_batch_knows_the_rows_of_its_tokens(layout: type[Layout], lengths: list[int], budget: int) -> None:
     numbers = iter(range(sum(lengths)))
     sequences = [Sequence((0,), tuple(next(numbers) for _ in range(length))) for length in lengths]
     seen: list[int] = []
-    for members, rows in micro_batch_rows(sequences, budget):
+    for members, rows in micro_batch_rows(sequences, budget, layout):
         assert rows.tolist() == [token for sequence in members for token in sequence.response]
         seen += rows.tolist()
     assert sorted(seen) == list(range(len(empty_rows(sequences))))

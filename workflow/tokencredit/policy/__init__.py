@@ -4,7 +4,8 @@ from tokencredit.policy.adapter import Adapter, add_lora
 from tokencredit.policy.attention import attention_entropy
 from tokencredit.policy.head import token_stats
 from tokencredit.policy.loss import policy_loss
-from tokencredit.policy.scoring import Scorer, Sequence, micro_batches
+from tokencredit.policy.packing import Sequence, balanced, micro_batches
+from tokencredit.policy.scoring import Scorer
 
 __all__ = [
     "Adapter",
@@ -12,6 +13,7 @@ __all__ = [
     "Sequence",
     "add_lora",
     "attention_entropy",
+    "balanced",
     "micro_batches",
     "policy_loss",
     "token_stats",

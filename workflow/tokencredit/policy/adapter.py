@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from tokencredit.errors import UserError
-from tokencredit.policy.scoring import Padded, Sequence, empty_rows, evaluating, micro_batch_rows
+from tokencredit.policy.packing import Layout, Sequence, layout_of
+from tokencredit.policy.scoring import empty_rows, evaluating, micro_batch_rows
 
 if TYPE_CHECKING:
     from peft import LoraModel
@@ -63,9 +64,10 @@ class Adapter:
                 "the adapter has been merged into the model: there is no state without it to compare with."
             )
         norm = empty_rows(sequences)
+        layout = layout_of(self.model)
         with evaluating(self.model):
-            for members, rows in micro_batch_rows(sequences, budget):
-                batch = Padded(members, self.model.device)
+            for members, rows in micro_batch_rows(sequences, budget, layout):
+                batch = layout(members, self.model.device)
                 moved = self._states(batch)
                 with self._off():
                     moved -= self._states(batch)
@@ -77,9 +79,9 @@ class Adapter:
         self._merged = True
         return self._tuner.merge_and_unload()
 
-    def _states(self, batch: Padded) -> Tensor:
+    def _states(self, batch: Layout) -> Tensor:
         """[n, H], in float32 or wider."""
-        states = batch.predicting(self.model.get_decoder()(input_ids=batch.ids, use_cache=False).last_hidden_state)
+        states = batch.predicting(self.model.get_decoder()(**batch.inputs, use_cache=False).last_hidden_state)
         return states.to(torch.promote_types(states.dtype, torch.float32))
 
     @contextmanager

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from tokencredit.errors import UserError
-from tokencredit.policy.scoring import Padded, Sequence, empty_rows, evaluating, micro_batch_rows
+from tokencredit.policy.packing import Padded, Sequence
+from tokencredit.policy.scoring import empty_rows, evaluating, micro_batch_rows
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
