@@ -110,7 +110,8 @@ class Study:
     def training_config(self, cell: str) -> dict[str, Any]:
         """Everything in the configuration that decides what one cell's training computes, as plain JSON."""
         method, training, config = self.method(cell), self.training, self.config
-        decided_elsewhere = {"methods", "seeds", "datasets", "micro_batch_tokens", "checkpoint_every"}
+        decided_elsewhere = {"methods", "seeds", "datasets"}
+        never_the_result = {"micro_batch_tokens", "gradient_checkpointing", "checkpoint_every", "watchdog_minutes"}
         told = "privileged_logprob" in columns_of(method.credit)
         of_some = {
             "control": method.control,
@@ -125,7 +126,7 @@ class Study:
             "base": _facts(self.base_of(cell)),
             "credit": method.credit,
             "params": METHODS[method.credit].defaults | method.params,
-            "training": training.model_dump(mode="json", exclude=decided_elsewhere),
+            "training": training.model_dump(mode="json", exclude=decided_elsewhere | never_the_result),
             **{key: value for key, value in of_some.items() if value is not None},
         }
 

@@ -65,7 +65,15 @@ class Training(Strict):
         description="Tokens (prompt and response) of one forward and backward pass: memory only, never the result."
     )
     mixed_precision: Literal["no", "bf16"] = Field(description="Precision of the forward and backward passes.")
+    gradient_checkpointing: bool = Field(
+        False,
+        description="Keep the inputs of the layers only, and compute the rest again for the backward pass: memory only, never the result.",
+    )
     checkpoint_every: Positive = Field(description="Steps between checkpoints, from which a killed run goes on.")
+    watchdog_minutes: Rate = Field(
+        240.0,
+        description="A process that stays in one phase of a step (sampling, scoring, updating …) this long prints where it hangs and ends.",
+    )
     curve: Curve = Field(description="The evaluation inside training.")
     rollouts: RolloutRecord = Field(description="What is stored for the token-level analyses.")
 
@@ -127,11 +135,17 @@ class JobResources(Strict):
     threads: Positive = Field(1, description="CPU threads.")
 
 
+class TrainingResources(JobResources):
+    """What a training run asks of the scheduler. It trains in one process for each GPU."""
+
+    processes: Positive = Field(1, description="Processes of a run without GPUs.")
+
+
 class Resources(Strict):
     """What jobs ask of the scheduler; nothing here changes a result."""
 
     pretrain: JobResources = Field(description="Making or fetching a base model.")
-    train: JobResources = Field(description="One training run.")
+    train: TrainingResources = Field(description="One training run.")
     generate: JobResources = Field(description="The responses of one row to one benchmark.")
     light: JobResources = Field(description="Everything else: data, grading, scores, tables, figures.")
     gpu_model: Name | None = Field(
