@@ -14,6 +14,7 @@ from tqdm import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from tokencredit.engines.cache import SamplingCache, left_padding
+from tokencredit.engines.ending import end_tokens, finished_response
 from tokencredit.engines.sampling import sample_tokens
 from tokencredit.records import Request, Response
 from tokencredit.seeds import uniforms
@@ -37,7 +38,7 @@ class TransformersEngine:
         self.model = model
         self.tokenizer = tokenizer
         self.batch_size = batch_size
-        self.end_tokens = _end_tokens(model, tokenizer)
+        self.end_tokens = end_tokens(model, tokenizer)
 
     def sample(
         self, requests: list[Request], *, temperature: float, top_p: float, max_tokens: int, progress: bool = False
@@ -64,7 +65,7 @@ class TransformersEngine:
         device = self.model.device
         seeds = np.array([request.seed for request in requests], dtype=np.uint64)
         logits, cache, mask, position = self._prefill(requests, max_tokens)
-        end_tokens = torch.tensor(sorted(self.end_tokens), device=device)
+        ends = torch.tensor(sorted(self.end_tokens), device=device)
         tokens = torch.full((len(requests), max_tokens), -1, dtype=torch.long)
         logprobs = torch.zeros(len(requests), max_tokens)
         rows = torch.arange(len(requests))  # the request of each row of the batch
@@ -74,7 +75,7 @@ class TransformersEngine:
             token, logprob = sample_tokens(logits, noise, temperature, top_p)
             tokens[rows[alive], step] = token.cpu()[alive]
             logprobs[rows[alive], step] = logprob.cpu()[alive]
-            alive &= ~torch.isin(token, end_tokens).cpu()
+            alive &= ~torch.isin(token, ends).cpu()
             if step == max_tokens - 1 or not alive.any():
                 break
             if (~alive).sum() >= _FINISHED_SHARE * len(alive):
@@ -120,10 +121,8 @@ class TransformersEngine:
         ).logits[:, -1]
 
     def _response(self, tokens: list[int], logprobs: list[float]) -> Response:
-        ids = tuple(tokens[: tokens.index(-1)] if -1 in tokens else tokens)
-        finished = ids[-1] in self.end_tokens
-        text = self.tokenizer.decode(ids[:-1] if finished else ids, skip_special_tokens=True)
-        return Response(text, ids, "stop" if finished else "length", tuple(logprobs[: len(ids)]))
+        ids = tokens[: tokens.index(-1)] if -1 in tokens else tokens
+        return finished_response(ids, logprobs[: len(ids)], self.end_tokens, self.tokenizer)
 
 
 def _batches(requests: list[Request], size: int) -> Iterator[list[int]]:
@@ -133,10 +132,3 @@ def _batches(requests: list[Request], size: int) -> Iterator[list[int]]:
     )
     for start in range(0, len(order), size):
         yield order[start : start + size]
-
-
-def _end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
-    """The tokens that end a response: the tokenizer's, and those of the model's generation settings (some models have several)."""
-    own = model.generation_config.eos_token_id
-    listed = own if isinstance(own, list) else [own]
-    return frozenset(token for token in [tokenizer.eos_token_id, *listed] if token is not None)

@@ -1,0 +1,251 @@
+"""Sampling with vLLM: an engine with weights of its own, which are the policy's as of the last push.
+
+vLLM is imported only here, and only once an engine is made. One request is one sample, as each has its own seed; requests with the same
+prompt share its key-value blocks through vLLM's prefix cache.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import tempfile
+from collections.abc import Iterable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tokencredit.engines.ending import end_tokens, finished_response
+from tokencredit.engines.weights import plain_weights
+from tokencredit.errors import UserError
+from tokencredit.records import Request, Response
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from tokencredit.policy import Sequence
+
+# Key-value blocks: on a CPU the memory they may take, and their size, which a prompt has to fill to be shared (vLLM's default is 128).
+_CPU_CACHE_BYTES = 2**30
+_CPU_BLOCK_TOKENS = 32
+_SHARED_MEMORY = Path("/dev/shm")
+
+
+class VllmEngine:
+    """Samples from a copy of ``model`` in ``dtype``; ``push_weights`` after every change of the model.
+
+    ``longest``: tokens of a prompt and its response together. ``temperature``: the one whose log-probs are wanted. ``logprobs`` of a
+    response are at the sampling temperature, before the top-p restriction, and left out where vLLM cannot say them: it knows those at
+    temperature 1 before top-p, and those at any temperature after top-p. ``batch_size``: rows decoded together. ``memory_share``: of a
+    GPU's memory, for weights and cache. ``separate``: in a process of its own, instead of inside this one.
+
+    Raises ``UserError`` where vLLM is not installed.
+    """
+
+    name = "vllm"
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        longest: int,
+        temperature: float = 1.0,
+        dtype: torch.dtype = torch.float32,
+        batch_size: int = 256,
+        memory_share: float = 0.4,
+        separate: bool = False,
+    ) -> None:
+        if find_spec("vllm") is None:
+            raise UserError(
+                "engine 'vllm': the package vllm is not installed here; docs/performance.md says how, or use engine 'transformers'."
+            )
+        self.tokenizer, self.temperature, self.longest = tokenizer, temperature, longest
+        self.end_tokens = end_tokens(model, tokenizer)
+        self._dtype, self._separate = dtype, separate
+        self._asleep = False
+        # Of the two kinds of log-probs that vLLM has, an engine gives one.
+        self._before_top_p = temperature == 1
+        # The shape is all that vLLM reads from disk: the weights come by the same way as every later push.
+        self._folder = tempfile.TemporaryDirectory(prefix="tokencredit-vllm-")
+        shape = {**model.config.to_dict(), "architectures": [type(model).__name__]}
+        Path(self._folder.name, "config.json").write_text(json.dumps(shape, default=str), encoding="utf-8")
+        with _undisturbed(separate):
+            from vllm import LLM
+            from vllm.platforms import current_platform
+
+            from tokencredit.engines.vllm_worker import WeightReceiver
+
+            self._on_cpu = current_platform.is_cpu()
+            self._llm = LLM(
+                model=self._folder.name,
+                load_format="dummy",
+                skip_tokenizer_init=True,
+                generation_config="vllm",  # none of the model's own sampling settings
+                dtype=str(dtype).removeprefix("torch."),
+                max_model_len=longest,
+                max_num_seqs=batch_size,
+                logprobs_mode="raw_logprobs" if self._before_top_p else "processed_logprobs",
+                enable_prefix_caching=True,
+                worker_extension_cls=f"{WeightReceiver.__module__}.{WeightReceiver.__name__}",
+                disable_log_stats=True,
+                **self._on_device(memory_share),
+            )
+        self.push_weights(plain_weights(model))
+
+    def sample(
+        self, requests: list[Request], *, temperature: float, top_p: float, max_tokens: int, progress: bool = False
+    ) -> list[Response]:
+        """One response for each request, in order; a seed gives the same sample in any company. Other samples than another engine's."""
+        from vllm import SamplingParams
+
+        self._check_awake()
+        self._check_length(max((len(request.prompt_tokens) for request in requests), default=0) + max_tokens)
+        logprobs = 0 if self._says_logprobs(temperature, top_p) else None  # 0: of the sampled token and no other
+        settings = [
+            SamplingParams(
+                temperature=temperature,
+                top_p=top_p,
+                max_tokens=max_tokens,
+                seed=request.seed,
+                logprobs=logprobs,
+                flat_logprobs=True,
+                stop_token_ids=sorted(self.end_tokens),
+                ignore_eos=True,  # the end tokens are all of them named
+                detokenize=False,
+            )
+            for request in requests
+        ]
+        responses = []
+        for output in self._generate([request.prompt_tokens for request in requests], settings, progress):
+            values = output.logprobs.logprobs if logprobs is not None else ()
+            responses.append(finished_response(output.token_ids, values, self.end_tokens, self.tokenizer))
+        return responses
+
+    def score(self, sequences: list[Sequence]) -> Tensor:
+        """Log-probs (nats, at the engine's temperature) of the response tokens, [sum of response lengths] float32, in order.
+
+        They take the way of a sampled token, prefix cache and sampler included, one request each: for few tokens.
+        """
+        from vllm import SamplingParams
+
+        self._check_awake()
+        self._check_length(max(map(len, sequences)))
+        prompts, settings = [], []
+        for sequence in sequences:
+            for place, token in enumerate(sequence.response):
+                prompts.append(sequence.prompt + sequence.response[:place])
+                settings.append(
+                    SamplingParams(
+                        temperature=self.temperature,
+                        max_tokens=1,
+                        seed=0,
+                        logprob_token_ids=[token],
+                        ignore_eos=True,
+                        detokenize=False,
+                    )
+                )
+        outputs = self._generate(prompts, settings)
+        return torch.tensor(
+            [
+                output.logprobs[0][asked.logprob_token_ids[0]].logprob
+                for output, asked in zip(outputs, settings, strict=True)
+            ]
+        )
+
+    def push_weights(self, weights: Iterable[tuple[str, Tensor]]) -> None:
+        """Take over ``weights`` (``plain_weights`` of the policy), wake up, and forget all that was computed with the old ones."""
+        if self._asleep and not self._on_cpu:
+            self._llm.wake_up(tags=["weights"])
+        cast = ((name, weight.to(self._dtype)) for name, weight in weights)
+        if self._separate:
+            self._push_file(cast)
+        else:
+            self._llm.collective_rpc("receive_weights", args=(cast,))
+        if self._asleep and not self._on_cpu:
+            self._llm.wake_up(tags=["kv_cache"])
+        self._asleep = False
+        if not self._llm.reset_prefix_cache():
+            raise RuntimeError("vLLM did not give up its prefix cache, which holds states of the old weights.")
+
+    def sleep(self) -> None:
+        """Leave the GPU's memory to the trainer, weights included, until the next push; on a CPU nothing is given up.
+
+        Nothing can be sampled until then, on a CPU neither.
+        """
+        if not self._asleep and not self._on_cpu:
+            self._llm.sleep(level=2)
+        self._asleep = True
+
+    def close(self) -> None:
+        """End vLLM, and its process where it has one."""
+        self._llm.llm_engine.engine_core.shutdown()
+        self._folder.cleanup()
+
+    def _on_device(self, memory_share: float) -> dict[str, Any]:
+        if self._on_cpu:
+            return {
+                "enforce_eager": True,
+                "kv_cache_memory_bytes": _CPU_CACHE_BYTES,
+                "block_size": _CPU_BLOCK_TOKENS,
+            }
+        return {"gpu_memory_utilization": memory_share, "enable_sleep_mode": True}
+
+    def _generate(self, prompts: list[tuple[int, ...]], settings: list[Any], progress: bool = False) -> Iterator[Any]:
+        """The one output of each prompt."""
+        if not prompts:
+            return
+        tokens = [{"prompt_token_ids": list(prompt)} for prompt in prompts]
+        for request in self._llm.generate(tokens, settings, use_tqdm=progress):
+            yield request.outputs[0]
+
+    def _says_logprobs(self, temperature: float, top_p: float) -> bool:
+        return temperature == 1 if self._before_top_p else top_p == 1
+
+    def _check_awake(self) -> None:
+        if self._asleep:
+            raise RuntimeError("this engine sleeps; push_weights wakes it.")
+
+    def _check_length(self, tokens: int) -> None:
+        if tokens > self.longest:
+            raise UserError(
+                f"engine 'vllm': a prompt and its response may take {tokens} tokens; this engine was made for {self.longest}."
+            )
+
+    def _push_file(self, weights: Iterable[tuple[str, Tensor]]) -> None:
+        from safetensors.torch import save_file
+
+        memory = _SHARED_MEMORY if _SHARED_MEMORY.is_dir() else None
+        with tempfile.TemporaryDirectory(prefix="tokencredit-weights-", dir=memory) as folder:
+            path = str(Path(folder, "weights.safetensors"))
+            save_file({name: weight.cpu().contiguous() for name, weight in weights}, path)
+            self._llm.collective_rpc("receive_file", args=(path,))
+
+
+@contextlib.contextmanager
+def _undisturbed(separate: bool) -> Iterator[None]:
+    """Make vLLM here without what it does to its process: it seeds the global generators, and on a CPU takes threads away for good."""
+    ours = {
+        "VLLM_ENABLE_V1_MULTIPROCESSING": str(int(separate)),
+        "VLLM_NO_USAGE_STATS": "1",
+        "VLLM_LOGGING_LEVEL": os.environ.get("VLLM_LOGGING_LEVEL", "ERROR"),
+    }
+    before = {name: os.environ.get(name) for name in ours}
+    threads, set_threads = torch.get_num_threads(), torch.set_num_threads
+    python, numpy = random.getstate(), np.random.get_state()
+    os.environ.update(ours)
+    try:
+        with torch.random.fork_rng():
+            yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.__setitem__(name, value)
+        random.setstate(python)
+        np.random.set_state(numpy)
+        torch.set_num_threads = set_threads
+        torch.set_num_threads(threads)

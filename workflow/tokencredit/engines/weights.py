@@ -1,0 +1,33 @@
+"""A policy's weights as a plain model has them: what an engine with a copy of its own is given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+# peft's names: an adapted layer holds the plain one under the first, and its own weights under names that hold the second.
+_PLAIN, _ADAPTER = ".base_layer.", ".lora_"
+
+
+@torch.no_grad()
+def plain_weights(model: PreTrainedModel) -> Iterator[tuple[str, Tensor]]:
+    """Name and value of each weight, shared ones once, named as ``save_pretrained`` names them; nothing in ``model`` is changed.
+
+    A LoRA adapter is added to a copy of the weight it adapts, one weight at a time: what sampling sees is what training computes, and
+    the trained weights keep every bit.
+    """
+    for name, parameter in model.named_parameters():
+        if _ADAPTER in name:
+            continue
+        module, adapted, weight = name.partition(_PLAIN)
+        if adapted and weight == "weight":
+            layer = model.get_submodule(module)
+            deltas = [layer.get_delta_weight(adapter) for adapter in layer.active_adapters]
+            parameter = parameter + sum(deltas)
+        yield (f"{module}.{weight}" if adapted else name), parameter.detach()
