@@ -277,7 +277,7 @@ def test_methods_without_their_columns_are_refused(name: str, tmp_path: Path) ->
 
 
 def test_parameters_are_checked_before_anything_is_loaded(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="credit 'eapo' has no parameter 'alfa'; allowed: alpha, phi"):
+    with pytest.raises(UserError, match="credit method 'eapo' has no parameter 'alfa'; allowed: alpha, phi"):
         CreditGRPOTrainer("no-such-model", parity, settings(tmp_path), credit="eapo", credit_params={"alfa": 1.0})
     with pytest.raises(UserError, match="credit_params belong to a method's name"):
         CreditGRPOTrainer(

@@ -109,19 +109,49 @@ WRONG: dict[str, tuple[str, str, Any, list[str]]] = {
         "methods.yaml",
         "methods.eapo.params",
         {"alpah": 0.2},
-        ["methods.eapo.params.alpah", "unknown parameter", "did you mean 'alpha'"],
+        ["methods.eapo.params.alpah", "unknown key", "did you mean 'alpha'"],
     ),
     "parameter of a credit without any": (
         "methods.yaml",
         "methods.grpo.params",
         {"alpha": 0.2},
-        ["methods.grpo.params.alpha", "'grpo' takes no parameter"],
+        ["methods.grpo.params.alpha", "unknown key", "nothing is allowed here"],
     ),
     "text for a parameter": (
         "methods.yaml",
         "methods.eapo.params.alpha",
         "high",
-        ["methods.eapo.params.alpha = 'high'", "is a text", "must be a number", "0.2"],
+        ["methods.eapo.params.alpha = 'high'", "must be a number"],
+    ),
+    "parameter out of its bounds": (
+        "methods.yaml",
+        "methods.eapo.params.phi",
+        0.5,
+        ["methods.eapo.params.phi = 0.5", "must be greater than 1"],
+    ),
+    "unknown choice of a parameter": (
+        "methods.yaml",
+        "methods.grpo",
+        {"title": "PHR", "base": "plain", "credit": "phr", "params": {"threshold": "group-p33"}},
+        ["methods.grpo.params.threshold = 'group-p33'", "must be 'group-mean', 'group-p25'"],
+    ),
+    "random mask of what masks nothing": (
+        "methods.yaml",
+        "methods.eapo.control",
+        "random-mask",
+        ["methods.eapo.control = 'random-mask'", "leaves no token out"],
+    ),
+    "shuffle of what is the same at all tokens": (
+        "methods.yaml",
+        "methods.grpo.control",
+        "shuffled",
+        ["methods.grpo.control = 'shuffled'", "treats all tokens of a response alike"],
+    ),
+    "matched norm of the group advantage": (
+        "methods.yaml",
+        "methods.grpo.control",
+        "norm-matched",
+        ["methods.grpo.control = 'norm-matched'", "norm is matched already"],
     ),
     "true for a parameter": (
         "methods.yaml",
@@ -257,9 +287,28 @@ def test_a_teacher_shares_the_tokens_and_reads_as_much_as_the_policy_writes(spoi
     message = message_of(config)
     assert message.startswith(f"{config / STUDY}: training.methods = 'grpo'")
     assert "teacher 'released' does not share the tokens of 'small'" in message
+    assert "its teacher is the model that is trained" in message_of(
+        spoil("methods.yaml", "methods.grpo", {**TAUGHT, "teacher": "small"})
+    )
     short = {**FILES["models.yaml"]["models"]["small"], "max_tokens": 48}
     changes = ("methods.yaml", "methods.grpo", {**TAUGHT, "teacher": "short"}, "models.yaml", "models.short", short)
     assert "models.short.max_tokens allows at most 48" in message_of(spoil(*changes))
+
+
+def test_every_group_is_refused_where_dynamic_sampling_drops_them(spoil: Spoil) -> None:
+    every = {"title": "NSR", "base": "plain", "credit": "nsr", "params": {"every_group": True}}
+    assert load_study(spoil("methods.yaml", "methods.grpo", every), "one").methods["grpo"].params["every_group"]
+    config = spoil("methods.yaml", "methods.grpo", every, "methods.yaml", "bases.plain.dynamic_sampling", True)
+    assert message_of(config).startswith(
+        f"{config / 'methods.yaml'}: methods.grpo.params.every_group = true: has no effect on base 'plain'"
+    )
+
+
+def test_whole_numbers_are_the_same_parameters(spoil: Spoil) -> None:
+    """phi: 2 is phi: 2.0: nothing trains again for it."""
+    whole = load_study(spoil("methods.yaml", "methods.eapo.params.phi", 2), "one").training_config("eapo")
+    assert whole == load_study(spoil("methods.yaml", "methods.eapo.params.phi", 2.0), "one").training_config("eapo")
+    assert isinstance(whole["params"]["phi"], float)
 
 
 def test_a_column_that_the_trainer_cannot_fill_is_refused(spoil: Spoil, monkeypatch: pytest.MonkeyPatch) -> None:

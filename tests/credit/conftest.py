@@ -44,6 +44,7 @@ def make_signals(seed: int = 0, groups: int = 4, group_size: int = 8, longest: i
         residual_norm=uniform(),
         attention_entropy=uniform(),
         noise=uniform(),
+        control_noise=uniform(),
         progress=0.3,
         entropy_history=torch.tensor([0.1, 0.15, 0.25, 0.18, 0.12], dtype=torch.float64),
     )

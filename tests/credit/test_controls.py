@@ -9,6 +9,7 @@ import torch
 
 from tests.credit.conftest import gradient_of, loss_and_gradient, make_signals, staged
 from tokencredit.credit import CONTROLS, METHODS, TokenCredit, TokenSignals, assign, controlled
+from tokencredit.credit.controls import refusal
 from tokencredit.errors import UserError
 
 
@@ -67,14 +68,24 @@ def test_a_random_mask_is_random() -> None:
     difference = torch.stack(kept) - torch.stack(left)
     assert difference.mean().abs() < 3 * difference.std() / len(kept) ** 0.5
     signals, credit, control = both("random-mask", "forking")
-    other = controlled("random-mask", dataclasses.replace(signals, noise=1 - signals.noise), credit)
+    other = controlled("random-mask", dataclasses.replace(signals, control_noise=1 - signals.control_noise), credit)
     assert not torch.equal(other.keep, control.keep)
 
 
 @pytest.mark.parametrize("control", CONTROLS)
-def test_a_control_gives_another_gradient_than_its_method(control: str) -> None:
-    signals, _, other = both(control, "forking")
-    assert not torch.allclose(loss_and_gradient(signals, other)[1], gradient_of("forking", signals), atol=1e-9)
+@pytest.mark.parametrize("name", METHODS)
+def test_a_control_acts_where_it_is_not_refused_and_nowhere_else(name: str, control: str) -> None:
+    """Where it is refused it is the method itself, or uniform credit under another name. One that is allowed differs from its method."""
+    signals, _, other = both(control, name)
+    gradient = loss_and_gradient(signals, other)[1]
+    itself = torch.allclose(gradient, gradient_of(name, signals), atol=1e-9)
+    uniform = torch.allclose(gradient, gradient_of("grpo", signals), atol=1e-9)
+    if refusal(control, METHODS[name]) is None:
+        assert not itself
+    elif control == "random-mask":
+        assert other.keep.all(), "no token is left out"
+    else:
+        assert itself or uniform or name == "iw-opd"
 
 
 def test_unknown_controls_and_missing_noise_are_refused() -> None:
@@ -82,5 +93,5 @@ def test_unknown_controls_and_missing_noise_are_refused() -> None:
     credit = assign("eapo", signals)
     with pytest.raises(UserError, match="control 'other' is not known; allowed: norm-matched, shuffled, random-mask"):
         controlled("other", signals, credit)
-    with pytest.raises(UserError, match="control 'shuffled' needs the column 'noise'"):
-        controlled("shuffled", dataclasses.replace(signals, noise=None), credit)
+    with pytest.raises(UserError, match="control 'shuffled' needs the column 'control_noise'"):
+        controlled("shuffled", dataclasses.replace(signals, control_noise=None), credit)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.credit.conftest import current_entropy, loss_and_gradient, make_signals, staged
-from tokencredit.credit import METHODS, QUADRANTS, TokenCredit, assign
+from tokencredit.credit import METHODS, QUADRANTS, TokenCredit, TokenSignals, assign
 from tokencredit.errors import UserError
 from tokencredit.policy import policy_loss
 
@@ -118,6 +118,28 @@ def test_the_power_mean_of_ratios(power: float) -> None:
             slopes[rows] = -advantage * mean * share
         assert float(loss) == pytest.approx(expected, rel=1e-9)
         torch.testing.assert_close(gradient[: len(slopes)], slopes, rtol=1e-9, atol=1e-9 * float(slopes.abs().max()))
+
+
+@pytest.mark.parametrize("power", [1e-5, 1e-4, 1e-3, -0.002])
+def test_the_power_mean_near_power_zero_is_right_in_float32(power: float) -> None:
+    """An annealed power passes through zero: (log of a mean close to 1) / p must not be rounding."""
+    random = torch.Generator().manual_seed(0)
+    tokens = 2000
+    zeros = torch.zeros(tokens)
+    signals = TokenSignals(
+        response=torch.zeros(tokens, dtype=torch.long),
+        position=torch.arange(tokens),
+        entropy=zeros,
+        old_logprob=zeros - 1,
+        reward=torch.ones(1),
+        advantage=torch.ones(1),
+        group=torch.zeros(1, dtype=torch.long),
+    )
+    log_ratio = 0.1 * torch.randn(tokens, generator=random)
+    credit = TokenCredit(zeros + 1, signals.every_token, surrogate="unclipped", ratio="response", ratio_power=power)
+    loss, _ = policy_loss(signals.old_logprob + log_ratio, signals, credit)
+    exact = log_ratio.double().mul(power).exp().mean().pow(1 / power)
+    assert float(loss) == pytest.approx(-float(exact), rel=1e-5)
 
 
 def test_the_token_form_of_a_response_ratio_has_its_value_and_the_tokens_gradient() -> None:

@@ -266,10 +266,7 @@ def _function(
     if credit not in METHODS:
         raise UserError(f"CreditGRPOTrainer: credit = {credit!r} is not known; allowed: {', '.join(METHODS)}.")
     method = METHODS[credit]
-    for key in params:
-        if key not in method.defaults:
-            allowed = ", ".join(method.defaults) or "none"
-            raise UserError(f"CreditGRPOTrainer: credit {credit!r} has no parameter {key!r}; allowed: {allowed}.")
+    params = method.resolved(params)
     there = {"ref_logprob": args.beta != 0.0, "rollout_logprob": args.use_vllm or has_rollout}
     for column in method.columns:
         if column in MISSING:

@@ -58,15 +58,15 @@ def read_yaml(path: str | Path) -> Any:
         raise UserError(f"{path}: is not valid YAML: {_yaml_problem(error)}.") from error
 
 
-def parse(path: Path, model: type[T], raw: Any) -> T:
-    """``raw`` as a ``model``; the first thing wrong with it is a ``UserError``."""
+def parse(path: Path, model: type[T], raw: Any, under: str = "") -> T:
+    """``raw``, what stands ``under`` a key of the file, as a ``model``; the first thing wrong with it is a ``UserError``."""
     try:
         return model.model_validate(raw if raw is not None else {})
     except ValidationError as error:
         # A misspelt key is both unknown and missing: its unknown name says more.
         first, *others = sorted(error.errors(), key=lambda item: item["type"] != "extra_forbidden")
         more = f" ({len(others)} more wrong in this file)" if others else ""
-        raise UserError(f"{_sentence(path, model, first)}{more}.") from error
+        raise UserError(f"{_sentence(path, model, first, under)}{more}.") from error
 
 
 def extended(path: Path, raw: Any, table: str) -> Any:
@@ -116,8 +116,9 @@ def _yaml_problem(error: yaml.YAMLError) -> str:
     return " ".join(str(error).split())
 
 
-def _sentence(path: Path, model: type[BaseModel], item: Any) -> str:
+def _sentence(path: Path, model: type[BaseModel], item: Any, under: str = "") -> str:
     keys, names = _locate(model, item["loc"])
+    keys = [*([under] if under else []), *keys]
     kind, context, key = item["type"], item.get("ctx", {}), ".".join(keys) or "the file"
     if kind == "extra_forbidden":
         return f"{path}: {key}: unknown key; {allowed(keys[-1], names)}"

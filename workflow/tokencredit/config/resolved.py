@@ -23,6 +23,7 @@ from tokencredit.config.keys import (
 from tokencredit.config.reading import allowed, extended, known, parse, read_yaml
 from tokencredit.config.study_keys import StudyFile
 from tokencredit.credit import METHODS
+from tokencredit.credit.controls import refusal
 from tokencredit.errors import UserError
 from tokencredit.train import COLUMNS, columns_of
 
@@ -125,7 +126,7 @@ class Study:
             "curve_dataset": _facts(config.datasets[config.benchmarks[training.curve.benchmark].dataset]),
             "base": _facts(self.base_of(cell)),
             "credit": method.credit,
-            "params": METHODS[method.credit].defaults | method.params,
+            "params": METHODS[method.credit].resolved(method.params),
             "training": training.model_dump(mode="json", exclude=decided_elsewhere | never_the_result),
             **{key: value for key, value in of_some.items() if value is not None},
         }
@@ -165,17 +166,15 @@ class Config:
     def _check_method(self, path: Path, key: str, method: Method) -> None:
         known(path, f"{key}.base", method.base, self.bases)
         known(path, f"{key}.credit", method.credit, METHODS)
-        defaults = METHODS[method.credit].defaults
-        for name, value in method.params.items():
-            if name not in defaults:
-                rule = allowed(name, list(defaults)) if defaults else f"credit {method.credit!r} takes no parameter"
-                raise UserError(f"{path}: {key}.params.{name}: unknown parameter; {rule}.")
-            if (wanted := _kind(defaults[name])) != (given := _kind(value)):
-                raise UserError(
-                    f"{path}: {key}.params.{name} = {value!r}: is {given}; "
-                    f"it must be {wanted}, as its default {defaults[name]!r}."
-                )
+        parse(path, METHODS[method.credit].parameters, method.params, under=f"{key}.params")
         self._check_credit(path, key, method)
+        if method.control and (reason := refusal(method.control, METHODS[method.credit])):
+            raise UserError(f"{path}: {key}.control = {method.control!r}: credit {method.credit!r} {reason}.")
+        if method.params.get("every_group") and self.bases[method.base].dynamic_sampling:
+            raise UserError(
+                f"{path}: {key}.params.every_group = true: has no effect on base {method.base!r}, "
+                f"whose dynamic_sampling drops the groups that it is about."
+            )
 
     def _check_credit(self, path: Path, key: str, method: Method) -> None:
         """What the credit function declares is what the method has: its status, its columns, and what these are made from."""
@@ -286,6 +285,11 @@ class Config:
         models += [(row.model, tested, [evaluation.sampling]) for row in evaluation.rows]
         for method in file.training.methods:
             if teacher := self.methods[method].teacher:
+                if teacher == file.model:
+                    raise UserError(
+                        f"{path}: training.methods = {method!r}: its teacher is the model that is trained: "
+                        f"there is nothing to learn from it."
+                    )
                 if self.models[teacher].kind != self.models[file.model].kind:
                     raise UserError(
                         f"{path}: training.methods = {method!r}: its teacher {teacher!r} does not share the tokens of {file.model!r}: "
@@ -321,9 +325,3 @@ def _facts(entry: Any) -> dict[str, Any]:
 
 def _word(value: bool) -> str:
     return "true" if value else "false"
-
-
-def _kind(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true or false"
-    return "a text" if isinstance(value, str) else "a number"

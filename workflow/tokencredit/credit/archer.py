@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tokencredit.credit.parameters import NonNegative, Share, UpToOne
 from tokencredit.credit.registry import method
 from tokencredit.credit.segments import segment_quantile
 from tokencredit.credit.signals import TokenCredit, TokenSignals
@@ -9,6 +10,7 @@ from tokencredit.credit.signals import TokenCredit, TokenSignals
 
 @method(
     "archer",
+    plain=True,
     source="arXiv 2507.15778",
     equation=r"\epsilon_{i,t} = \omega\,\epsilon_r + (1-\omega)\,\epsilon_k,\quad \beta_{i,t} = \omega\,\beta_r \tfrac{N}{N_r} + "
     r"(1-\omega)\,\beta_k \tfrac{N}{N_k},\quad \omega = \mathbb 1[H_{i,t} \ge Q_\rho(H_i)]",
@@ -19,11 +21,11 @@ from tokencredit.credit.signals import TokenCredit, TokenSignals
 )
 def archer(
     signals: TokenSignals,
-    rho: float = 0.8,
-    eps_r: float = 0.5,
-    eps_k: float = 0.2,
-    beta_r: float = 0.0,
-    beta_k: float = 0.001,
+    rho: UpToOne = 0.8,
+    eps_r: Share = 0.5,
+    eps_k: Share = 0.2,
+    beta_r: NonNegative = 0.0,
+    beta_k: NonNegative = 0.001,
 ) -> TokenCredit:
     """Tokens at or above the ``rho``-quantile of their own response's entropies get ``eps_r`` and ``beta_r``, others ``eps_k``, ``beta_k``.
 

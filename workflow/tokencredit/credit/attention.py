@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
-
+from tokencredit.credit.parameters import NonNegative, Share
 from tokencredit.credit.registry import method
-from tokencredit.credit.segments import segment_mean, segment_zscore
+from tokencredit.credit.segments import highest, segment_mean, segment_zscore
 from tokencredit.credit.signals import TokenCredit, TokenSignals
 
 _SOURCE = "arXiv 2605.07660"
@@ -21,9 +20,9 @@ _UNSEEN = "The weight function, its schedule, the layer and the set-up could not
     masks=True,
     slips=_UNSEEN,
 )
-def attention_anchors(signals: TokenSignals, rho: float = 0.2) -> TokenCredit:
+def attention_anchors(signals: TokenSignals, rho: Share = 0.2) -> TokenCredit:
     """The ``rho`` N tokens of the batch with the lowest attention entropy; the mean is over these."""
-    return _extreme(signals, rho, descending=False)
+    return TokenCredit(signals.token_advantage, highest(-signals.attention_entropy, rho), denominator="kept")
 
 
 @method(
@@ -35,9 +34,9 @@ def attention_anchors(signals: TokenSignals, rho: float = 0.2) -> TokenCredit:
     masks=True,
     slips=_UNSEEN,
 )
-def attention_explorers(signals: TokenSignals, rho: float = 0.2) -> TokenCredit:
+def attention_explorers(signals: TokenSignals, rho: Share = 0.2) -> TokenCredit:
     """The ``rho`` N tokens of the batch with the highest attention entropy; the mean is over these."""
-    return _extreme(signals, rho, descending=True)
+    return TokenCredit(signals.token_advantage, highest(signals.attention_entropy, rho), denominator="kept")
 
 
 @method(
@@ -49,17 +48,9 @@ def attention_explorers(signals: TokenSignals, rho: float = 0.2) -> TokenCredit:
     columns=("attention_entropy", "progress"),
     slips=_UNSEEN,
 )
-def attention_entropy(signals: TokenSignals, strength: float = 0.3) -> TokenCredit:
+def attention_entropy(signals: TokenSignals, strength: NonNegative = 0.3) -> TokenCredit:
     """Soft weights of mean one over the batch, which favour anchors at the start of training and explorers at its end."""
     z = segment_zscore(signals.attention_entropy.double(), signals.batch)
     weight = (1 + strength * (2 * signals.progress - 1) * z).clamp(min=0)
     advantage = signals.token_advantage * (weight / segment_mean(weight, signals.batch))
     return TokenCredit(advantage.to(signals.advantage.dtype), signals.every_token)
-
-
-def _extreme(signals: TokenSignals, rho: float, descending: bool) -> TokenCredit:
-    values = signals.attention_entropy
-    count = max(1, math.ceil(rho * len(values) - 1e-9))
-    border = values.sort(descending=descending).values[count - 1 : count]
-    keep = values >= border if descending else values <= border
-    return TokenCredit(signals.token_advantage, keep, denominator="kept")

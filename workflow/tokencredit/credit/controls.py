@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from tokencredit.credit.registry import Method
 from tokencredit.credit.signals import TokenCredit, TokenSignals
 from tokencredit.errors import UserError
 
@@ -20,6 +21,19 @@ class Control:
 
     function: Callable[[TokenSignals, TokenCredit], TokenCredit]
     columns: tuple[str, ...] = ()
+
+
+def refusal(control: str, method: Method) -> str | None:
+    """Why the control cannot act around the method, as the end of a sentence; None where it can."""
+    if control == "random-mask" and not method.masks:
+        return "leaves no token out, so there is no mask to draw anew"
+    if control == "shuffled" and not method.per_token:
+        return "treats all tokens of a response alike, so there is nothing to permute"
+    if control == "norm-matched" and method.plain:
+        return "has the group advantage at every token, so its norm is matched already"
+    if control == "norm-matched" and "teacher_logprob" in method.columns:
+        return "does not start from the group advantage, so uniform weights of it are another method"
+    return None
 
 
 def controlled(control: str, signals: TokenSignals, credit: TokenCredit) -> TokenCredit:
@@ -35,7 +49,8 @@ def controlled(control: str, signals: TokenSignals, credit: TokenCredit) -> Toke
 def norm_matched(signals: TokenSignals, credit: TokenCredit) -> TokenCredit:
     """Uniform weights of the same sum |w A| over the batch, all tokens kept: what the method's learning rate alone does.
 
-    The scale takes the method's denominator in, so that the token mean of \\|A\\| in the loss is the method's.
+    The scale takes the method's denominator in, so that the token mean of \\|A\\| over the batch that the credit was computed for is the
+    method's.
     """
     mass = (credit.advantage.double().abs() * credit.keep).sum()
     if credit.denominator == "kept":
@@ -50,20 +65,20 @@ def norm_matched(signals: TokenSignals, credit: TokenCredit) -> TokenCredit:
 
 def shuffled(signals: TokenSignals, credit: TokenCredit) -> TokenCredit:
     """The same credits, permuted within each response: what their distribution does without their places."""
-    by_noise = signals.noise.argsort(stable=True)
+    by_noise = signals.control_noise.argsort(stable=True)
     return credit.select(by_noise[signals.response[by_noise].argsort(stable=True)])
 
 
 def random_mask(signals: TokenSignals, credit: TokenCredit) -> TokenCredit:
     """As many tokens as the method keeps in the batch, but random ones, each with the group advantage: what any such subset does."""
     keep = signals.every_token & False
-    keep[signals.noise.argsort(stable=True)[: int(credit.keep.sum())]] = True
+    keep[signals.control_noise.argsort(stable=True)[: int(credit.keep.sum())]] = True
     advantage = signals.token_advantage.to(credit.advantage.dtype)
     return dataclasses.replace(credit, advantage=advantage, keep=keep)
 
 
 CONTROLS: dict[str, Control] = {
     "norm-matched": Control(norm_matched),
-    "shuffled": Control(shuffled, columns=("noise",)),
-    "random-mask": Control(random_mask, columns=("noise",)),
+    "shuffled": Control(shuffled, columns=("control_noise",)),
+    "random-mask": Control(random_mask, columns=("control_noise",)),
 }

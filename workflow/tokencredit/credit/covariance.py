@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tokencredit.credit.parameters import NonNegative, Positive, Share
 from tokencredit.credit.registry import method
 from tokencredit.credit.signals import TokenCredit, TokenSignals
 
@@ -27,11 +28,11 @@ _COVARIANCE = r"c_{i,t} = (\log\pi_{i,t} - \overline{\log\pi})(A_i - \bar A)"
 )
 def clip_cov(
     signals: TokenSignals,
-    r: float = 2e-4,
+    r: Share = 2e-4,
     low: float = 1.0,
     high: float = 5.0,
-    clip_low: float = 0.2,
-    clip_high: float = 0.2,
+    clip_low: Share = 0.2,
+    clip_high: Positive = 0.2,
 ) -> TokenCredit:
     """Leave out max(1, floor(r N)) random tokens among the not-clipped ones with ``low`` < cov < ``high``; all stay in the mean.
 
@@ -50,6 +51,7 @@ def clip_cov(
 
 @method(
     "kl-cov",
+    plain=True,
     source=_SOURCE,
     equation=rf"L = \tfrac1N\sum_{{i,t}} -\rho_{{i,t}} A_i + "
     rf"\beta\,\mathbb 1[(i,t) \in \operatorname{{top}}_k c]\,|\log\rho_{{i,t}}|,\ {_COVARIANCE}",
@@ -58,7 +60,7 @@ def clip_cov(
     slips="arXiv 2604.11056 describes another method under this name; this is the published one. All tokens are unclipped. Trainers differ "
     "in units: the authors' k_percent 0.2 is 0.2 %, and one has beta 0.1 as its default where the paper has 1.",
 )
-def kl_cov(signals: TokenSignals, k: float = 2e-3, beta: float = 1.0) -> TokenCredit:
+def kl_cov(signals: TokenSignals, k: Share = 2e-3, beta: NonNegative = 1.0) -> TokenCredit:
     """Every token gets the unclipped -A rho; the max(1, floor(k N)) of highest covariance also beta |log pi - log pi_old|.
 
     They are chosen among the groups that have an advantage, so that the others stay without a gradient."""

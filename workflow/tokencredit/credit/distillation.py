@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tokencredit.credit.parameters import NonNegative, UpToOne
 from tokencredit.credit.registry import method
 from tokencredit.credit.segments import segment_mean, segment_quantile, segment_sum
 from tokencredit.credit.signals import TokenCredit, TokenSignals
@@ -16,7 +17,7 @@ from tokencredit.credit.signals import TokenCredit, TokenSignals
     slips="Self-distillation that weighs *later* tokens more (arXiv 2605.21606) gains too. The reward does not enter; groups of equal "
     "rewards teach nothing unless `every_group` is true, as published.",
 )
-def iw_opd(signals: TokenSignals, gamma: float = 0.5, every_group: bool = False) -> TokenCredit:
+def iw_opd(signals: TokenSignals, gamma: NonNegative = 0.5, every_group: bool = False) -> TokenCredit:
     """The teacher's log-ratio at each token, weighed by what share of the response's disagreement lies still ahead.
 
     The weight falls from 1 + gamma at the first token towards 1 and never rises.
@@ -43,7 +44,7 @@ def iw_opd(signals: TokenSignals, gamma: float = 0.5, every_group: bool = False)
     slips="beta, the normalisation of d and which side of the entropies rho means could not be read: here the rho most uncertain tokens "
     "of a response are pushed away from the teacher, and d is divided by its mean size in the response. Not arXiv 2601.09088 (DASD-4B).",
 )
-def dasd(signals: TokenSignals, beta: float = 0.1, rho: float = 0.2) -> TokenCredit:
+def dasd(signals: TokenSignals, beta: NonNegative = 0.1, rho: UpToOne = 0.2) -> TokenCredit:
     """Towards the informed self where the entropy is below the response's (1 - rho)-quantile, away from it above.
 
     d: log pi(privileged prompt) - log pi, over its mean absolute value in the response; sigma_H: mean absolute deviation of its entropies.

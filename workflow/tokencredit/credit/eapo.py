@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tokencredit.credit.parameters import AboveOne, UpToOne
 from tokencredit.credit.registry import method
 from tokencredit.credit.signals import TokenCredit, TokenSignals
 from tokencredit.credit.thresholds import QUADRANTS, quadrant_of
@@ -29,7 +30,7 @@ def _without_equation(quadrant: str) -> str:
     slips="The paper does not say which policy's entropy it means (the old one here; `eapo-per-update` takes the current one), "
     "nor the ddof of sigma_H (0 here).",
 )
-def eapo(signals: TokenSignals, alpha: float = 0.2, phi: float = 2.0) -> TokenCredit:
+def eapo(signals: TokenSignals, alpha: UpToOne = 0.2, phi: AboveOne = 2.0) -> TokenCredit:
     """A^CA = A + alpha sign(A) A^H with A^H = clip((H - mu_H) / sigma_H, -|A| / phi, |A| / phi).
 
     mu_H and sigma_H (ddof 0) are taken over the group's response tokens under the old policy. The weight A^CA / A lies in
@@ -40,31 +41,31 @@ def eapo(signals: TokenSignals, alpha: float = 0.2, phi: float = 2.0) -> TokenCr
 
 
 @method("eapo-per-update", source="arXiv 2604.11056 v1, Eq. 6-7", equation=_EQUATION, stage="update")
-def eapo_per_update(signals: TokenSignals, alpha: float = 0.2, phi: float = 2.0) -> TokenCredit:
+def eapo_per_update(signals: TokenSignals, alpha: UpToOne = 0.2, phi: AboveOne = 2.0) -> TokenCredit:
     """EAPO with the entropies of the current policy at every update, and their mean and deviation over the group in it."""
     return eapo(signals, alpha, phi)
 
 
 @method("eapo-without-phr", source=_ABLATION, equation=_without_equation("phr"))
-def eapo_without_phr(signals: TokenSignals, alpha: float = 0.2, phi: float = 2.0) -> TokenCredit:
+def eapo_without_phr(signals: TokenSignals, alpha: UpToOne = 0.2, phi: AboveOne = 2.0) -> TokenCredit:
     """EAPO with plain A_i at positive, high-entropy tokens."""
     return _without("phr", signals, alpha, phi)
 
 
 @method("eapo-without-plr", source=_ABLATION, equation=_without_equation("plr"))
-def eapo_without_plr(signals: TokenSignals, alpha: float = 0.2, phi: float = 2.0) -> TokenCredit:
+def eapo_without_plr(signals: TokenSignals, alpha: UpToOne = 0.2, phi: AboveOne = 2.0) -> TokenCredit:
     """EAPO with plain A_i at positive, low-entropy tokens."""
     return _without("plr", signals, alpha, phi)
 
 
 @method("eapo-without-nhr", source=_ABLATION, equation=_without_equation("nhr"))
-def eapo_without_nhr(signals: TokenSignals, alpha: float = 0.2, phi: float = 2.0) -> TokenCredit:
+def eapo_without_nhr(signals: TokenSignals, alpha: UpToOne = 0.2, phi: AboveOne = 2.0) -> TokenCredit:
     """EAPO with plain A_i at negative, high-entropy tokens."""
     return _without("nhr", signals, alpha, phi)
 
 
 @method("eapo-without-nlr", source=_ABLATION, equation=_without_equation("nlr"))
-def eapo_without_nlr(signals: TokenSignals, alpha: float = 0.2, phi: float = 2.0) -> TokenCredit:
+def eapo_without_nlr(signals: TokenSignals, alpha: UpToOne = 0.2, phi: AboveOne = 2.0) -> TokenCredit:
     """EAPO with plain A_i at negative, low-entropy tokens."""
     return _without("nlr", signals, alpha, phi)
 

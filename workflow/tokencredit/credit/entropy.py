@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-import math
-
+from tokencredit.credit.parameters import AboveOne, NonNegative, Share
 from tokencredit.credit.registry import method
+from tokencredit.credit.segments import highest
 from tokencredit.credit.signals import TokenCredit, TokenSignals
 
 
 @method(
     "entroreg",
+    plain=True,
+    per_token=False,
     source="arXiv 2604.11056, App. B.4",
     equation=r"L = L_{\text{base}} - \beta\,\tfrac1N \sum_{i,t} H_{i,t}",
     slips="The paper does not state its coefficient; published sweeps find 1e-4 and 1e-3 nearly without effect, 1e-2 an explosion.",
 )
-def entroreg(signals: TokenSignals, beta: float = 1e-3) -> TokenCredit:
+def entroreg(signals: TokenSignals, beta: NonNegative = 1e-3) -> TokenCredit:
     """A_it = A_i, and beta times the mean entropy is maximised, with the gradient through the entropy."""
     return TokenCredit(signals.token_advantage, signals.every_token, entropy_coef=beta)
 
 
 @method(
     "entroreg-adaptive",
+    plain=True,
+    per_token=False,
     source="arXiv 2505.22312 (Skywork-OR1)",
     equation=r"L = L_{\text{base}} - c_s\,\mathbb 1[\bar H_s < H^*]\,\tfrac1N \sum_{i,t} H_{i,t},\quad "
     r"c_s = \operatorname{clip}(c_{s-1} \pm \delta, 0, c_{\max}),\ + \text{ where } \bar H_{s-1} < H^*",
@@ -28,7 +32,7 @@ def entroreg(signals: TokenSignals, beta: float = 1e-3) -> TokenCredit:
     slips="Trainers that copied the rule have defaults 50 (step) and 200 (bound) times larger.",
 )
 def entroreg_adaptive(
-    signals: TokenSignals, target: float = 0.2, delta: float = 1e-4, largest: float = 0.005
+    signals: TokenSignals, target: NonNegative = 0.2, delta: NonNegative = 1e-4, largest: NonNegative = 0.005
 ) -> TokenCredit:
     """An entropy bonus whose coefficient moves by ``delta`` a step, up while the mean entropy is below ``target`` nats, down otherwise.
 
@@ -48,7 +52,7 @@ def entroreg_adaptive(
     stage="update",
     slips='arXiv 2604.11056, Table 4, calls it "positive only"; it adds a positive term to every token, right or wrong.',
 )
-def entroadv(signals: TokenSignals, alpha: float = 0.4, kappa: float = 2.0) -> TokenCredit:
+def entroadv(signals: TokenSignals, alpha: NonNegative = 0.4, kappa: AboveOne = 2.0) -> TokenCredit:
     """A + min(alpha H, |A| / kappa), always plus: on wrong responses it shrinks the penalty; with kappa > 1 the sign never flips."""
     advantage = signals.token_advantage
     bonus = (alpha * signals.entropy).minimum(advantage.abs() / kappa)
@@ -64,10 +68,6 @@ def entroadv(signals: TokenSignals, alpha: float = 0.4, kappa: float = 2.0) -> T
     slips="Paper and code divide by the selected tokens; a common trainer option keeps all tokens in the denominator (5 times smaller at "
     "rho = 0.2). The code's threshold is the micro-batch's, here the optimiser batch's. Its first releases trained without the mask.",
 )
-def forking(signals: TokenSignals, rho: float = 0.2) -> TokenCredit:
+def forking(signals: TokenSignals, rho: Share = 0.2) -> TokenCredit:
     """The ceil(rho N) tokens of highest entropy in the batch, and those that equal the last of them; the mean is over these."""
-    entropy = signals.entropy
-    # A product such as 0.2 * 105 may lie a rounding error above the whole number that is meant.
-    count = max(1, math.ceil(rho * len(entropy) - 1e-9))
-    threshold = entropy.sort(descending=True).values[count - 1 : count]
-    return TokenCredit(signals.token_advantage, keep=entropy >= threshold, denominator="kept")
+    return TokenCredit(signals.token_advantage, keep=highest(signals.entropy, rho), denominator="kept")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tokencredit.credit.parameters import Count, NonNegative
 from tokencredit.credit.registry import method
 from tokencredit.credit.segments import segment_zscore
 from tokencredit.credit.signals import TokenCredit, TokenSignals
@@ -15,19 +16,20 @@ if TYPE_CHECKING:
 @method(
     "erpo",
     source="arXiv 2603.28204",
+    status="reconstruction",
     equation=r"\hat A_{i,t} = A_i + \eta\, z_G\big(W_{i,t}\operatorname{sign}(A_i)\,\tilde s_{i,t}\big),\quad "
     r"W = \sigma\!\Big(\gamma\tfrac{H-\mu_G}{\sigma_G}\Big),\quad "
     r"\tilde s = z_{G,\lfloor K t / T_i \rfloor}\big(\beta(\log\pi - \log\pi_{\text{ref}})\big)",
     columns=("ref_logprob",),
-    slips="beta cancels: both z-scores divide it out. log pi is the old policy's, so that at the first step s = 0 and ERPO is GRPO. "
-    "Another ERPO is arXiv 2608.23311.",
+    slips="Rebuilt from partial sources. beta cancels: both z-scores divide it out. log pi is the old policy's, so that at the first step "
+    "s = 0 and ERPO is GRPO. Another ERPO is arXiv 2608.23311.",
 )
 def erpo(
     signals: TokenSignals,
-    gamma: float = 5.0,
-    eta: float = 0.2,
-    beta: float = 0.1,
-    buckets: int = 10,
+    gamma: NonNegative = 5.0,
+    eta: NonNegative = 0.2,
+    beta: NonNegative = 0.1,
+    buckets: Count = 10,
     gate: bool = True,
     normalise: bool = True,
     anchor: bool = True,

@@ -9,6 +9,8 @@ from tokencredit.credit.signals import TokenCredit, TokenSignals
 
 @method(
     "grpo",
+    plain=True,
+    per_token=False,
     source="arXiv 2402.03300",
     equation=r"\hat A_{i,t} = A_i = \frac{r_i - \operatorname{mean}_G r}{\operatorname{std}_G r}",
 )
@@ -19,6 +21,8 @@ def grpo(signals: TokenSignals) -> TokenCredit:
 
 @method(
     "dapo",
+    plain=True,
+    per_token=False,
     source="arXiv 2503.14476",
     equation=r"\hat A_{i,t} = A_i",
     slips="The recipe's account and its best run disagree on overlong filtering; truncated responses are graded as they are here.",
@@ -30,6 +34,7 @@ def dapo(signals: TokenSignals) -> TokenCredit:
 
 @method(
     "dr-grpo",
+    per_token=False,
     source="arXiv 2503.20783",
     equation=r"\hat A_{i,t} = r_i - \operatorname{mean}_G r",
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tokencredit.credit.parameters import AboveOne, UpToOne
 from tokencredit.credit.registry import method
 from tokencredit.credit.signals import TokenCredit, TokenSignals
 
@@ -14,7 +15,7 @@ from tokencredit.credit.signals import TokenCredit, TokenSignals
     r"w_{i,t} = 1 + \alpha\,\operatorname{clip}\!\Big(\tfrac{H_{i,t}-\mu_H}{\sigma_H |A_i|}, -\tfrac1\phi, \tfrac1\phi\Big)",
     slips="Only the abstract of v2 was available; HAPO may be EAPO's Eq. 6-7 under a new name. Not arXiv 2509.16591 (`hetero-hapo`).",
 )
-def hapo(signals: TokenSignals, alpha: float = 0.2, phi: float = 2.0) -> TokenCredit:
+def hapo(signals: TokenSignals, alpha: UpToOne = 0.2, phi: AboveOne = 2.0) -> TokenCredit:
     """A'_it = A_i w_it / mean_t(w_it) within each response, with EAPO's weight w = 1 + alpha clip(z / |A|, -1 / phi, 1 / phi).
 
     A sign-preserving reallocation of advantage towards capacity: sum_t |A'_it| = sum_t |A_i| in every response.

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
+from tokencredit.credit.parameters import Positive, Share
 from tokencredit.credit.registry import method
 from tokencredit.credit.segments import segment_quantile, segment_sum, segment_zscore
 from tokencredit.credit.signals import TokenCredit, TokenSignals
-from tokencredit.errors import UserError
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-VARIANTS = ("as_described", "as_released")
 
 
 @method(
@@ -31,18 +29,16 @@ VARIANTS = ("as_described", "as_released")
 )
 def hetero_hapo(
     signals: TokenSignals,
-    rho: float = 0.8,
-    clip_low: float = 0.2,
-    clip_high: float = 0.28,
-    variant: str = "as_described",
+    rho: Share = 0.8,
+    clip_low: Share = 0.2,
+    clip_high: Positive = 0.28,
+    variant: Literal["as_described", "as_released"] = "as_described",
 ) -> TokenCredit:
     """(B) the group's mean and deviation over tokens; (C) A (1 + h) where h > 0 outside the inner trust region, or h <= 0 inside it;
     (D) the lower clip bound widened by 1 - h at h <= 0, the upper one by 1 + h at h > 0.
 
     h: log-entropy minus its ``rho``-quantile over the batch, each side scaled to [-1, 1]. Inner region: [1 - eps_L / 2, 1 + eps_R / 2].
     """
-    if variant not in VARIANTS:
-        raise UserError(f"hetero-hapo: variant = {variant!r} is not known; allowed: {', '.join(VARIANTS)}.")
     released = variant == "as_released"
     h = _heterogeneity(signals, rho, released)
     certain = h <= 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tokencredit.credit.parameters import NonNegative, Positive
 from tokencredit.credit.registry import method
 from tokencredit.credit.segments import segment_mean
 from tokencredit.credit.signals import TokenCredit, TokenSignals
@@ -16,7 +17,7 @@ from tokencredit.credit.signals import TokenCredit, TokenSignals
     slips="The authors' runs square a (`sharpening: 2`) where the equation has exponent 1; the printed Gini and effective-token numbers "
     "are those of squared scores. Their adapter's dropout is active while a is measured; here it is off.",
 )
-def arca(signals: TokenSignals, sharpening: float = 1.0, epsilon: float = 1e-8) -> TokenCredit:
+def arca(signals: TokenSignals, sharpening: NonNegative = 1.0, epsilon: Positive = 1e-8) -> TokenCredit:
     """A_i T_i w_t with log pi in place of the ratio and without clipping: under the sequence mean each response is A_i sum_t w_t log pi_t.
 
     w sums to 1 within the response; before the adapter has moved anything all a are 0 and w is uniform.

@@ -5,6 +5,7 @@ All are taken in float64: equal float32 values have exactly their own mean, and 
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -47,6 +48,13 @@ def segment_order(values: Tensor, segment: Tensor) -> Tensor:
     """[N] int64: the rows segment after segment, in each by ascending value; equal values as they stand."""
     by_value = values.argsort(stable=True)
     return by_value[segment[by_value].argsort(stable=True)]
+
+
+def highest(values: Tensor, share: float) -> Tensor:
+    """[N] bool: the ceil(share N) largest of ``values``, at least one, and those that equal the last of them."""
+    # A product such as 0.2 * 105 may lie a rounding error above the whole number that is meant.
+    count = max(1, math.ceil(share * len(values) - 1e-9))
+    return values >= values.sort(descending=True).values[count - 1 : count]
 
 
 def _sums(values: Tensor, segment: Tensor) -> Tensor:

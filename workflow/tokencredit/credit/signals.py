@@ -47,7 +47,8 @@ class TokenSignals:
         None  # [N] float, ||h(adapter on) - h(adapter off)||_2 of the state that predicts the token
     )
     attention_entropy: Tensor | None = None  # [N] float in [0, 1], entropy of attention / log(context length)
-    noise: Tensor | None = None  # [N] float in [0, 1), the token's own random number
+    noise: Tensor | None = None  # [N] float in [0, 1), the token's own random number, for methods
+    control_noise: Tensor | None = None  # [N] float in [0, 1), another one, for the controls around them
     progress: float | None = None  # share of the run's steps that lie behind, in [0, 1)
     entropy_history: Tensor | None = None  # [S] float, nats, mean token entropy of every earlier step
 

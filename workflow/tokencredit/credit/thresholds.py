@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 from tokencredit.credit.segments import segment_mean, segment_quantile, segment_zscore
 from tokencredit.credit.signals import TokenSignals
@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 QUADRANTS = ("phr", "plr", "nhr", "nlr")
-THRESHOLDS = ("group-mean", "group-p25", "group-p50", "group-p75", "batch-mean", "k-means")
+Threshold = Literal["group-mean", "group-p25", "group-p50", "group-p75", "batch-mean", "k-means"]
+THRESHOLDS: tuple[Threshold, ...] = get_args(Threshold)
 
 
 def quadrant_of(signals: TokenSignals, threshold: str = "group-mean") -> Tensor:

@@ -52,7 +52,8 @@ def policy_loss(
     ratio = _ratio(log_ratio, signals, rows, part)
     bounds = (torch.as_tensor(bound, dtype=ratio.dtype, device=ratio.device) for bound in (1 - low, 1 + high))
     clipped = torch.clamp(ratio, *bounds)
-    loss = -(weight * _surrogate(part, ratio, clipped, logprob)).sum()
+    surrogate = _surrogate(part, ratio, clipped, logprob).masked_fill(~part.keep, 0.0)
+    loss = -(weight * surrogate).sum()
     if _acts(part.old_kl_coef):
         loss = loss + (weight * part.old_kl_coef * log_ratio.abs()).sum()
     if _acts(part.entropy_coef):
@@ -95,7 +96,9 @@ def _ratio(log_ratio: Tensor, signals: TokenSignals, rows: Tensor, credit: Token
     here = torch.bincount(index, minlength=len(signals.reward))
     if not bool(((here == 0) | (here == lengths)).all()):
         raise ValueError("policy_loss: a ratio of the whole response needs all of its tokens in one micro-batch.")
-    count = lengths.clamp(min=1).to(log_ratio.dtype)
+    # In float64: near power 0 the logarithm of a mean close to 1 is divided by a small number.
+    log_ratio, dtype = log_ratio.double(), log_ratio.dtype
+    count = lengths.clamp(min=1).double()
     power = credit.ratio_power
     if abs(power) < 1e-6:
         log_mean = torch.zeros_like(count).index_add(0, index, log_ratio) / count
@@ -106,8 +109,8 @@ def _ratio(log_ratio: Tensor, signals: TokenSignals, rows: Tensor, credit: Token
         total = torch.zeros_like(count).index_add(0, index, (scaled - top[index]).exp())
         log_mean = (top + total.masked_fill(here == 0, 1.0).log() - count.log()) / power
     if credit.ratio == "response":
-        return log_mean.exp()[index]
-    return log_mean.detach().exp()[index] * (log_ratio - log_ratio.detach()).exp()
+        return log_mean.exp()[index].to(dtype)
+    return (log_mean.detach().exp()[index] * (log_ratio - log_ratio.detach()).exp()).to(dtype)
 
 
 def _surrogate(credit: TokenCredit, ratio: Tensor, clipped: Tensor, logprob: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ COLUMNS = (
     "residual_norm",
     "attention_entropy",
     "noise",
+    "control_noise",
     "progress",
     "entropy_history",
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -138,12 +139,12 @@ def _attention_entropy(source: Source) -> Column:
     return lambda step, batch: attention_entropy(source.policy, batch.sequences, layer, source.budget)
 
 
-def _noise(source: Source) -> Column:
-    """A number of each token's own in [0, 1), by (run seed, step, group, problem, sample, position)."""
+def _noise(source: Source, salt: str = "noise") -> Column:
+    """A number of each token's own in [0, 1), by (run seed, salt, step, group, problem, sample, position)."""
 
     def column(step: int, batch: RolloutBatch) -> Tensor:
         seeds = [
-            derive_seed(source.cell.seed, "noise", step, group, rollout.problem_id, rollout.sample)
+            derive_seed(source.cell.seed, salt, step, group, rollout.problem_id, rollout.sample)
             for group, rollout in zip(batch.group.tolist(), batch.rollouts, strict=True)
         ]
         return torch.from_numpy(uniforms(np.array(seeds, np.uint64)[batch.response.numpy()], batch.position.numpy()))
@@ -176,6 +177,7 @@ MAKERS: dict[str, Callable[[Source], Column]] = {
     "residual_norm": _residual_norm,
     "attention_entropy": _attention_entropy,
     "noise": _noise,
+    "control_noise": partial(_noise, salt="control noise"),
     "progress": _progress,
     "entropy_history": _entropy_history,
 }

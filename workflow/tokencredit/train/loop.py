@@ -105,7 +105,7 @@ class Run:
         self.curve = Curve(engine, pool, self.tokenizer, prompt, problems, cell.study, self.recorder)
         self.probe = Probe(self.recorder, self.updater.scorer, training.micro_batch_tokens)
         method = cell.method
-        self.credit = Credit(method.credit, METHODS[method.credit].defaults | method.params, method.control)
+        self.credit = Credit(method.credit, METHODS[method.credit].resolved(method.params), method.control)
         source = Source(
             cell=cell,
             policy=self.policy,

@@ -70,11 +70,11 @@ class Updater:
         parts: list[TokenCredit] = []
         history: list[dict[str, float]] = []
         minibatches = torch.arange(int(signals.group.max()) + 1).split(self.training.prompts_per_update)
-        for index, groups in enumerate(minibatches):
+        moved = False
+        for groups in minibatches:
             chosen = ((signals.group >= groups[0]) & (signals.group <= groups[-1])).nonzero().squeeze(1)
             part, rows = signals.select(chosen)
             members = [sequences[index] for index in chosen.tolist()]
-            moved = index > 0
             if whole is not None:
                 parts.append(whole.select(rows))
             elif moved:
@@ -82,6 +82,7 @@ class Updater:
             else:
                 parts.append(credit.at_update(part, part.old_logprob, part.entropy))
             history.append(self.update(members, part, parts[-1], moved))
+            moved |= bool(_active(part, parts[-1]))
         means: dict[str, float | None] = {
             name: sum(entry[name] for entry in history) / len(history) for name in history[0]
         }
