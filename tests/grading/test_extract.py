@@ -89,10 +89,12 @@ def test_any_text_gives_an_answer_or_a_reason(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "hostile", ["{", "}", r"\boxed{", r"\boxed{}", "<think>", r"\boxed{1},", r"\boxed{\boxed{", " and ", "\\", "$ "]
+    "hostile",
+    ["{", "}", r"\boxed{", r"\boxed{}", "<think>", r"\boxed{1},", r"\boxed{\boxed{", " and ", "\\", "$ ", r"\boxed   "],
 )
 def test_a_million_hostile_characters_are_read_to_the_end(hostile: str) -> None:
     """In time that grows with the text, not with its square: otherwise this test takes an hour."""
-    text = r"\boxed{1}" + hostile * (1_000_000 // len(hostile)) + r"\boxed{2}"
-    answer, reason = extract_answer(text)
-    assert (answer is None) != (reason is None)
+    for end in (r"\boxed{2}", " and no more"):
+        text = r"\boxed{1}" + hostile * (1_000_000 // len(hostile)) + end
+        answer, reason = extract_answer(text)
+        assert (answer is None) != (reason is None)

@@ -6,7 +6,7 @@ r"""Which part of a response is its answer.
    commas: ``\boxed{1}, \boxed{2}`` is the set {1, 2}, so that naming two candidates does not pass for naming the right one. Boxes with
    anything else between them are separate answers: the last counts.
 
-All of this is one pass over the text; no pattern here can backtrack.
+All of this is one pass over the text, in time that grows with its length; braces count from the first box on.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ EMPTY_BOX = "the box is empty"
 OPEN_REASONING = "the reasoning (<think>) does not end"
 
 _OPEN, _CLOSE = "<think>", "</think>"
-_TOKEN = re.compile(r"\\+(?:boxed|fbox)\s*\{|\\.|[{}]", re.DOTALL)
+_BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
+# Pairs of backslashes are one token: a long run of them would else be looked through from each of them for a box at its end.
+_TOKEN = re.compile(rf"\\*{_BOX.pattern}|(?:\\\\)+|\\.|[{{}}]", re.DOTALL)
 _BETWEEN_PARTS = re.compile(r"(?:\s|,|;|\$|\\[ ,;:()\[\]]|\\q?quad|\\text\{\s*(?:and|or)\s*\}|\band\b|\bor\b)*")
 
 
@@ -71,12 +73,14 @@ def _last_answer(text: str) -> str | None:
 
 def _closed_boxes(text: str) -> list[_Box]:
     """The outermost boxes whose braces balance, in order."""
-    if "boxed" not in text and "fbox" not in text:
+    first = _BOX.search(text)
+    if first is None:
         return []
+    start = len(text[: first.start()].rstrip("\\"))
     stack: list[int | None] = []  # for each open brace: where its box starts, or None
     boxes: list[_Box] = []
     inner: list[int] = []  # where the content of an open box starts
-    for token in _TOKEN.finditer(text):
+    for token in _TOKEN.finditer(text, start):
         sign = token[0]
         if sign == "{":
             stack.append(None)
@@ -84,11 +88,11 @@ def _closed_boxes(text: str) -> list[_Box]:
             stack.append(token.start())
             inner.append(token.end())
         elif sign == "}" and stack:
-            start = stack.pop()
-            if start is not None:
-                while boxes and boxes[-1].start > start:
+            opened = stack.pop()
+            if opened is not None:
+                while boxes and boxes[-1].start > opened:
                     boxes.pop()
-                boxes.append(_Box(start, token.end(), text[inner.pop() : token.start()]))
+                boxes.append(_Box(opened, token.end(), text[inner.pop() : token.start()]))
     return boxes
 
 
