@@ -24,6 +24,7 @@ from tokencredit.adapters.verl_hooks import (
     support,
 )
 from tokencredit.credit import METHODS, QUADRANTS, TokenCredit, TokenSignals, assign, group_advantage
+from tokencredit.credit.registry import parameters_of
 from tokencredit.errors import UserError
 from tokencredit.policy import policy_loss
 
@@ -119,7 +120,7 @@ def test_a_column_that_is_read_without_effect_is_an_obstacle(monkeypatch: pytest
     monkeypatch.setitem(
         METHODS,
         "peeks",
-        dataclasses.replace(METHODS["grpo"], name="peeks", function=peeks, defaults={"depth": 0}),
+        dataclasses.replace(METHODS["grpo"], name="peeks", function=peeks, parameters=parameters_of("peeks", peeks)),
     )
     assert obstacle("peeks", "estimator") is None
     assert "reads `entropy`" in obstacle("peeks", "estimator", depth=1)

@@ -235,7 +235,7 @@ def test_a_random_mask_has_the_size_of_the_method_s_and_other_places_at_every_st
     assert of_step(run, 1)["keep"].sum() == of_step(method, 1)["keep"].sum()
     for step in (1, 2, 4, 5):
         tokens = of_step(run, step)
-        chosen = tokens["noise"].rank() <= tokens["keep"].sum()
+        chosen = tokens["control_noise"].rank() <= tokens["keep"].sum()
         assert (tokens["keep"] == chosen).all()
     places = [tuple(of_step(run, step)["keep"]) for step in (1, 2, 4, 5)]
     assert len(set(places)) == 4

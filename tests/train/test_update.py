@@ -10,7 +10,8 @@ from accelerate import Accelerator
 
 from tests.models import tiny_qwen3
 from tokencredit.config import Base, Training
-from tokencredit.credit import METHODS, Method, TokenCredit, TokenSignals, assign, controlled, group_advantage
+from tokencredit.credit import METHODS, TokenCredit, TokenSignals, assign, controlled, group_advantage
+from tokencredit.credit.registry import parameters_of
 from tokencredit.policy import Scorer, Sequence, add_lora, policy_loss
 from tokencredit.train.update import Credit, Updater
 
@@ -62,6 +63,7 @@ def batch(scorer: Scorer) -> tuple[list[Sequence], TokenSignals]:
         advantage=group_advantage(reward, group),
         group=group,
         noise=torch.rand(int(lengths.sum()), generator=random),
+        control_noise=torch.rand(int(lengths.sum()), generator=random),
         progress=0.5,
     )
     return sequences, signals
@@ -198,8 +200,12 @@ def test_a_method_of_the_update_stage_sees_the_policy_of_its_own_update(monkeypa
             scale * signals.token_advantage, signals.every_token, clip_low=signals.noise, ratio_power=float(len(seen))
         )
 
-    declared = Method(
-        "watching", watching, "update", ("logprob", "noise"), {"scale": 1.0}, "a test", "paper", "credit.grpo"
+    declared = dataclasses.replace(
+        METHODS["grpo"],
+        function=watching,
+        stage="update",
+        columns=("logprob", "noise"),
+        parameters=parameters_of("watching", watching),
     )
     monkeypatch.setitem(METHODS, "watching", declared)
     scorer = Scorer(tiny_qwen3())
@@ -230,7 +236,7 @@ def test_a_control_stands_round_the_credit_at_either_stage(name: str) -> None:
     expected = controlled("shuffled", signals, assign(name, dataclasses.replace(signals, **logprob)))
     torch.testing.assert_close(credit.advantage, expected.advantage)
     assert torch.equal(credit.keep, expected.keep)
-    assert Credit(name, {}, "shuffled").columns == {"noise"}
+    assert Credit(name, {}, "shuffled").columns == {"control_noise"}
     assert Credit(name, {}).columns == set()
 
 

@@ -168,7 +168,8 @@ class CreditGRPOTrainer(GRPOTrainer):
             group=torch.arange(len(reward), device=reward.device) // group_size,
             entropy=self._gathered(entropy),
             old_logprob=self._gathered(logprob),
-            noise=self._noise(mask),
+            noise=self._noise(mask, "credit noise"),
+            control_noise=self._noise(mask, "control noise"),
             progress=self.state.global_step / max(1, self.state.max_steps),
             **columns,
         )
@@ -217,9 +218,9 @@ class CreditGRPOTrainer(GRPOTrainer):
         """[b, T] of this process -> [B, T] of all, wide enough for the longest completion; 0 is put where there is no token."""
         return self.accelerator.gather(self.accelerator.pad_across_processes(values, dim=1))
 
-    def _noise(self, mask: Tensor) -> Tensor:
+    def _noise(self, mask: Tensor, salt: str) -> Tensor:
         """[B, T] in [0, 1): a hash of the seed, the step, the response and the token's place."""
-        seeds = [derive_seed(self.args.seed, "credit noise", self.state.global_step, row) for row in range(len(mask))]
+        seeds = [derive_seed(self.args.seed, salt, self.state.global_step, row) for row in range(len(mask))]
         noise = uniforms(np.array(seeds, np.uint64)[:, None], np.arange(mask.shape[1]))
         return torch.from_numpy(noise).to(mask.device)
 

@@ -84,16 +84,12 @@ def method(
     def register(function: CreditFunction) -> CreditFunction:
         if name in METHODS:
             raise ValueError(f"the credit method {name!r} is declared twice")
-        hints = get_type_hints(function, include_extras=True)
-        taken = list(inspect.signature(function).parameters.values())[1:]
-        fields = {parameter.name: (hints[parameter.name], parameter.default) for parameter in taken}
-        parameters = create_model(name, __config__=ConfigDict(extra="forbid", strict=True), **fields)
         METHODS[name] = Method(
             name=name,
             function=function,
             stage=stage,
             columns=columns,
-            parameters=parameters,
+            parameters=parameters_of(name, function),
             source=source,
             status=status,
             module=function.__module__.removeprefix("tokencredit."),
@@ -106,6 +102,14 @@ def method(
         return function
 
     return register
+
+
+def parameters_of(name: str, function: CreditFunction) -> type[BaseModel]:
+    """The parameters of a credit function as its signature declares them: all but the first, the signals."""
+    hints = get_type_hints(function, include_extras=True)
+    taken = list(inspect.signature(function).parameters.values())[1:]
+    fields = {parameter.name: (hints[parameter.name], parameter.default) for parameter in taken}
+    return create_model(name, __config__=ConfigDict(extra="forbid", strict=True), **fields)
 
 
 def assign(name: str, signals: TokenSignals, **params: Any) -> TokenCredit:

@@ -69,7 +69,7 @@ def judge(gold: str, answer: str) -> Verdict:
         given = read(answer_latex)
     except UnreadableError:
         return "ungraded", "the boxed answer cannot be read as mathematics"
-    equal = verify(expected, given, timeout_seconds=None, raise_on_error=True) and _same_size(expected, given)
+    equal = _same_size(expected, given) and verify(expected, given, timeout_seconds=None, raise_on_error=True)
     return ("right" if equal else "wrong"), None
 
 
