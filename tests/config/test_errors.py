@@ -13,7 +13,7 @@ from tokencredit.config import Config, load_study
 from tokencredit.credit import METHODS
 from tokencredit.errors import UserError
 
-from .conftest import ABSENT, FILES, Spoil
+from .conftest import ABSENT, FILES, SAMPLING, Spoil
 
 STUDY = "studies/one.yaml"
 
@@ -83,7 +83,13 @@ WRONG: dict[str, tuple[str, str, Any, list[str]]] = {
     "list for a mapping": (STUDY, "training", [1], ["training", "mapping of keys"]),
     "number for a list": (STUDY, "training.seeds", 3, ["training.seeds = 3", "list"]),
     "unknown choice": (STUDY, "training.mixed_precision", "fp16", ["mixed_precision = 'fp16'", "'no' or 'bf16'"]),
-    "unknown engine": (STUDY, "evaluation.engine", "vllm", ["evaluation.engine = 'vllm'", "'transformers'"]),
+    "unknown engine": (STUDY, "evaluation.engine", "sglang", ["engine = 'sglang'", "'transformers' or 'vllm'"]),
+    "log-probs that vLLM does not have": (
+        STUDY,
+        "training",
+        {**FILES[STUDY]["training"], "engine": "vllm", "sampling": {**SAMPLING, "temperature": 0.7, "top_p": 0.9}},
+        ["engine = 'vllm'", "sampling.temperature = 0.7", "sampling.top_p = 0.9", "one of the two must be 1"],
+    ),
     "negative seed": (STUDY, "training.seeds", [-1], ["training.seeds.0 = -1", "greater than or equal to 0"]),
     "temperature zero": (STUDY, "evaluation.sampling.temperature", 0, ["temperature = 0", "greater than 0"]),
     "embedded model, real benchmark": (

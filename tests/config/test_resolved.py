@@ -51,6 +51,8 @@ def test_parameters_that_are_not_given_are_the_credit_functions_own(spoil: Spoil
 MATTERS: list[tuple[str, str, Any]] = [
     (STUDY, "training.datasets", ["toy-test"]),
     (STUDY, "training.steps", 11),
+    (STUDY, "training.engine", "vllm"),
+    (STUDY, "training.mismatch_kl", 0.02),
     (STUDY, "training.prompts_per_step", 16),
     (STUDY, "training.prompts_per_update", 2),
     (STUDY, "training.group_size", 8),
@@ -96,6 +98,8 @@ DOES_NOT: list[tuple[str, str, Any]] = [
     (STUDY, "training.methods", ["grpo", "eapo", "eapo-strong"]),
     (STUDY, "training.seeds", [0, 1, 2]),
     (STUDY, "training.micro_batch_tokens", 2048),
+    (STUDY, "training.engine_memory", 0.2),
+    (STUDY, "training.engine_separate", True),
     (STUDY, "training.checkpoint_every", 1),
     (STUDY, "evaluation.seed", 7),
     (STUDY, "evaluation.benchmarks.0.samples", 2),

@@ -113,6 +113,7 @@ class Study:
         method, training, config = self.method(cell), self.training, self.config
         decided_elsewhere = {"methods", "seeds", "datasets"}
         never_the_result = {"micro_batch_tokens", "gradient_checkpointing", "checkpoint_every", "watchdog_minutes"}
+        never_the_result |= {"engine_memory", "engine_separate"}
         told = "privileged_logprob" in columns_of(method.credit)
         of_some = {
             "control": method.control,

@@ -8,6 +8,8 @@ from pydantic import Field, model_validator
 
 from tokencredit.config.keys import Count, Name, NonNegative, Positive, Rate, Share, Strict, Temperature
 
+EngineName = Literal["transformers", "vllm"]
+
 
 class Sampling(Strict):
     """How responses are drawn."""
@@ -55,6 +57,17 @@ class Training(Strict):
     )
     group_size: Annotated[int, Field(ge=2)] = Field(description="Responses per prompt, G.")
     sampling: Sampling = Field(description="How rollouts are drawn.")
+    engine: EngineName = Field("transformers", description="What samples the rollouts and the learning curves.")
+    engine_memory: Share = Field(
+        0.4, description="vLLM's share of a GPU's memory while it samples: memory only, never the result."
+    )
+    engine_separate: bool = Field(
+        False, description="Whether vLLM has a process of its own instead of sharing the trainer's: never the result."
+    )
+    mismatch_kl: Rate = Field(
+        0.01,
+        description="Largest mean KL(sampler, trainer) of a step's tokens, nats. A run that exceeds it is marked invalid in every table.",
+    )
     learning_rate: Rate = Field(description="Learning rate of AdamW, constant after the warm-up.")
     warmup_steps: Count = Field(description="Steps of linear warm-up.")
     weight_decay: NonNegative = Field(description="Weight decay of AdamW.")
@@ -85,6 +98,11 @@ class Training(Strict):
             )
         if self.warmup_steps > self.steps:
             raise ValueError(f"warmup_steps = {self.warmup_steps} must not exceed steps = {self.steps}")
+        if self.engine == "vllm" and self.sampling.temperature != 1 and self.sampling.top_p < 1:
+            raise ValueError(
+                f"engine = 'vllm' has no log-probs at sampling.temperature = {self.sampling.temperature:g} before "
+                f"sampling.top_p = {self.sampling.top_p:g}; one of the two must be 1"
+            )
         for key, values in (("datasets", self.datasets), ("methods", self.methods), ("seeds", self.seeds)):
             _distinct(key, values)
         return self
@@ -113,7 +131,7 @@ class BenchmarkUse(Strict):
 class Evaluation(Strict):
     """The evaluation of every row of the results table."""
 
-    engine: Literal["transformers"] = Field(description="What generates.")
+    engine: EngineName = Field(description="What generates.")
     seed: int = Field(description="Seed of all evaluation sampling; the same for every row, so that rows are paired.")
     sampling: Sampling = Field(description="How responses are drawn.")
     rows: list[EvaluationRow] = Field([], description="Models that are evaluated beside the trained ones.")
