@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from accelerate import Accelerator
 from torch import Tensor
 
 from tests.train.conftest import MODEL, TEACHER, tiny_cell
@@ -22,6 +21,7 @@ from tokencredit.records import Response, Rollout
 from tokencredit.train import COLUMNS
 from tokencredit.train.cell import Cell
 from tokencredit.train.columns import MAKERS, Columns, Source
+from tokencredit.train.processes import Processes
 from tokencredit.train.recorder import Recorder
 from tokencredit.train.rollouts import Prompts, RolloutBatch
 
@@ -35,7 +35,7 @@ def source(tiny: Path, tmp_path: Path) -> Source:
     sampling = cell.study.training.sampling
     prompts = Prompts(cell.problems(), tokenizer, cell.model.prompt, sampling.max_prompt_tokens, cell.seed)
     scorer = Scorer(policy, sampling.temperature)
-    return Source(cell, policy, scorer, tokenizer, prompts, Recorder(tmp_path / "work"), Accelerator(cpu=True))
+    return Source(cell, policy, scorer, tokenizer, prompts, Recorder(tmp_path / "work"), Processes())
 
 
 def batch_of(source: Source, logprobs: bool = True) -> RolloutBatch:

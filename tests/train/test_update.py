@@ -6,7 +6,6 @@ import dataclasses
 
 import pytest
 import torch
-from accelerate import Accelerator
 
 from tests.models import tiny_qwen3
 from tokencredit.config import Base, Training
@@ -74,7 +73,7 @@ def weights_after(
 ) -> tuple[torch.Tensor, dict[str, float]]:
     scorer = Scorer(tiny_qwen3())
     sequences, signals = batch(scorer)
-    updater = Updater(scorer, training(**changes), base, Accelerator(cpu=True))
+    updater = Updater(scorer, training(**changes), base)
     metrics, _ = updater.step(1, sequences, signals, Credit(name, {}, control))
     return torch.cat([parameter.detach().flatten() for parameter in scorer.parameters()]), metrics
 
@@ -135,7 +134,7 @@ def test_leaving_out_responses_without_a_gradient_leaves_the_gradient_as_it_is(
     seen: list[torch.Tensor] = []
     passed: list[int] = []
     scorer.register_forward_pre_hook(lambda _, arguments: passed.append(len(arguments[0])))
-    updater = Updater(scorer, training(grad_clip=1e9), BASE, Accelerator(cpu=True))
+    updater = Updater(scorer, training(grad_clip=1e9), BASE)
     updater.optimizer.step = lambda: seen.extend(parameter.grad.clone() for parameter in scorer.parameters())
     updater.update(sequences, signals, credit)
     assert (sum(passed) == len(sequences)) == (forwards == "all")
@@ -152,7 +151,7 @@ def test_a_penalty_reaches_a_response_without_advantage() -> None:
     signals = dataclasses.replace(signals, old_logprob=signals.old_logprob - 0.05)
     for keep, moved in ((signals.every_token, True), (~signals.every_token, False)):
         credit = TokenCredit(torch.zeros(len(signals.response)), keep, old_kl_coef=penalty)
-        updater = Updater(scorer, training(), BASE, Accelerator(cpu=True))
+        updater = Updater(scorer, training(), BASE)
         assert (updater.update(sequences, signals, credit)["grad_norm"] > 0) == moved
 
 
@@ -160,7 +159,7 @@ def test_a_step_whose_groups_are_all_equal_moves_nothing() -> None:
     scorer = Scorer(tiny_qwen3())
     sequences, signals = batch(scorer)
     before = [parameter.detach().clone() for parameter in scorer.parameters()]
-    updater = Updater(scorer, training(), BASE, Accelerator(cpu=True))
+    updater = Updater(scorer, training(), BASE)
     nothing = assign("grpo", dataclasses.replace(signals, advantage=torch.zeros(16)))
     metrics = updater.update(sequences, signals, nothing)
     assert metrics["grad_norm"] == 0.0
@@ -186,7 +185,7 @@ def test_every_option_of_the_optimiser_acts(changes: dict[str, object]) -> None:
 
 
 def test_warm_up_is_linear_in_steps() -> None:
-    updater = Updater(Scorer(tiny_qwen3()), training(warmup_steps=4), BASE, Accelerator(cpu=True))
+    updater = Updater(Scorer(tiny_qwen3()), training(warmup_steps=4), BASE)
     assert [updater.learning_rate(step) for step in (1, 2, 4, 9)] == pytest.approx([0.25e-2, 0.5e-2, 1e-2, 1e-2])
 
 
@@ -210,7 +209,7 @@ def test_a_method_of_the_update_stage_sees_the_policy_of_its_own_update(monkeypa
     monkeypatch.setitem(METHODS, "watching", declared)
     scorer = Scorer(tiny_qwen3())
     sequences, signals = batch(scorer)
-    updater = Updater(scorer, training(), BASE, Accelerator(cpu=True))
+    updater = Updater(scorer, training(), BASE)
     watched = Credit("watching", {"scale": 2.0})
     assert watched.columns == {"noise"}
     metrics, credit = updater.step(1, sequences, signals, watched)
@@ -230,7 +229,7 @@ def test_a_method_of_the_update_stage_sees_the_policy_of_its_own_update(monkeypa
 def test_a_control_stands_round_the_credit_at_either_stage(name: str) -> None:
     scorer = Scorer(tiny_qwen3())
     sequences, signals = batch(scorer)
-    updater = Updater(scorer, training(prompts_per_update=4), BASE, Accelerator(cpu=True))
+    updater = Updater(scorer, training(prompts_per_update=4), BASE)
     _, credit = updater.step(1, sequences, signals, Credit(name, {}, "shuffled"))
     logprob = {} if name == "eapo" else {"logprob": signals.old_logprob}
     expected = controlled("shuffled", signals, assign(name, dataclasses.replace(signals, **logprob)))
@@ -248,7 +247,7 @@ def test_the_constant_aggregation_divides_by_the_longest_response() -> None:
         scorer = Scorer(tiny_qwen3())
         sequences, signals = batch(scorer)
         settings = training(sampling={**training().sampling.model_dump(), "max_response_tokens": longest})
-        updater = Updater(scorer, settings, base, Accelerator(cpu=True))
+        updater = Updater(scorer, settings, base)
         norms.append(updater.update(sequences, signals, assign("dr-grpo", signals))["grad_norm"])
     assert norms[0] == pytest.approx(2 * norms[1], rel=1e-6)
 
@@ -259,7 +258,7 @@ def test_an_adapter_is_all_that_the_optimiser_moves() -> None:
     scorer = Scorer(model)
     add_lora(model, 4, 8, seed=0)
     sequences, signals = batch(scorer)
-    updater = Updater(scorer, training(weight_decay=0.5), BASE, Accelerator(cpu=True))
+    updater = Updater(scorer, training(weight_decay=0.5), BASE)
     updater.step(1, sequences, signals, Credit("grpo", {}))
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     frozen = [parameter for parameter in model.parameters() if not parameter.requires_grad]
@@ -277,7 +276,7 @@ def test_before_the_first_update_of_a_step_the_ratio_is_exactly_one() -> None:
 
     def gradient(name: str, moved: bool) -> torch.Tensor:
         seen: list[torch.Tensor] = []
-        updater = Updater(scorer, training(grad_clip=1e9), BASE, Accelerator(cpu=True))
+        updater = Updater(scorer, training(grad_clip=1e9), BASE)
         updater.optimizer.step = lambda: seen.extend(parameter.grad.flatten() for parameter in scorer.parameters())
         credit = Credit(name, {"k": 0.3} if name == "kl-cov" else {})
         metrics = updater.update(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +11,7 @@ import typer
 
 from tokencredit import cli
 from tokencredit.config import load_study
+from tokencredit.train.launch import EXIT_STOPPED, launch
 
 app = cli.new_app("Train one cell of a study; a killed run goes on where its last checkpoint stands.")
 
@@ -27,16 +29,28 @@ def train(
     out: Annotated[Path, typer.Option(help="Folder of the run.")],
     teacher: Annotated[Path | None, typer.Option(help="Folder of the method's teacher, with model.json.")] = None,
     config: Annotated[Path, typer.Option(help="Folder of the configuration.")] = Path("config"),
+    processes: Annotated[
+        int, typer.Option(min=1, help="Processes to train in, each on a GPU of its own where there are GPUs.")
+    ] = 1,
 ) -> None:
     """Sample, grade, assign credit, update; write metrics, stored rollouts, the model and, last, run.json."""
+    if processes > 1 and "RANK" not in os.environ:
+        sys.exit(launch([sys.executable, "-m", "tokencredit.train", *sys.argv[1:]], processes))
+
     from tokencredit.train import loop
     from tokencredit.train.cell import Cell
+    from tokencredit.train.processes import joined
 
-    finished = loop.train(Cell(load_study(config, study), cell, seed, model, data, curve_data, out, teacher))
+    with joined() as all_processes:
+        wanted = Cell(load_study(config, study), cell, seed, model, data, curve_data, out, teacher)
+        finished = loop.train(wanted, all_processes)
+        if all_processes.first and finished:
+            cli.made([out / "run.json", out / "metrics.jsonl", out / "rollouts.parquet", out / "model"])
+        elif all_processes.first:
+            stopped = f"stopped after a checkpoint under {out / 'work'}; the same command goes on from there"
+            print(stopped, file=sys.stderr)
     if not finished:
-        print(f"stopped after a checkpoint under {out / 'work'}; the same command goes on from there", file=sys.stderr)
-        sys.exit(loop.EXIT_STOPPED)
-    cli.made([out / "run.json", out / "metrics.jsonl", out / "rollouts.parquet", out / "model"])
+        sys.exit(EXIT_STOPPED)
 
 
 if __name__ == "__main__":

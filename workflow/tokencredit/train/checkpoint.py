@@ -1,4 +1,7 @@
-"""Checkpoints of a run: complete or not there, kept under a digest of everything that decides the run."""
+"""Checkpoints of a run: complete or not there, kept under a digest of everything that decides the run.
+
+The first process writes them, in one piece: what several processes saved one can go on from, and the other way round.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,17 @@ import os
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import nn
+from torch.optim import Optimizer
 
 from tokencredit import files
 from tokencredit.errors import UserError
+from tokencredit.train.processes import ALONE, Processes
+from tokencredit.train.sharding import load_state, load_weights, whole_state, whole_weights
 
 
 @dataclass(frozen=True)
@@ -24,15 +30,26 @@ class Progress:
     drawn: int
 
 
-def save(folder: Path, progress: Progress, run_digest: str, model: nn.Module, optimizer: Any) -> None:
+def save(
+    folder: Path,
+    progress: Progress,
+    run_digest: str,
+    model: nn.Module,
+    optimizer: Optimizer,
+    processes: Processes = ALONE,
+) -> None:
     """Write ``folder/step-N`` beside itself, sync, rename; then delete all but the newest two."""
+    weights = {name: weight.cpu() for name, weight in whole_weights(model) if processes.first}
+    state = whole_state(optimizer, keep=processes.first)
+    if not processes.first:
+        return
     target = folder / f"step-{progress.step:06d}"
     temporary = folder / f".{target.name}.partial"
     shutil.rmtree(temporary, ignore_errors=True)
     try:
         temporary.mkdir(parents=True)
-        save_file(_trained(model), temporary / "trained.safetensors")
-        torch.save(optimizer.state_dict(), temporary / "optimizer.pt")
+        save_file(weights, temporary / "trained.safetensors")
+        torch.save(state, temporary / "optimizer.pt")
         files.write_json(temporary / "state.json", {**asdict(progress), "run_digest": run_digest})
         for path in temporary.iterdir():
             with path.open("rb") as file:
@@ -49,8 +66,26 @@ def save(folder: Path, progress: Progress, run_digest: str, model: nn.Module, op
         shutil.rmtree(old)
 
 
-def restore(folder: Path, run_digest: str, model: nn.Module, optimizer: Any, device: torch.device) -> Progress | None:
+def restore(
+    folder: Path,
+    run_digest: str,
+    model: nn.Module,
+    optimizer: Optimizer,
+    device: torch.device,
+    processes: Processes = ALONE,
+) -> Progress | None:
     """Load the newest checkpoint into ``model`` and ``optimizer``; None if there is none, ``UserError`` if it is of another run."""
+    found = processes.from_first(lambda: _newest(folder, run_digest))
+    if found is None:
+        return None
+    newest, progress = found
+    with safe_open(newest / "trained.safetensors", "pt", device=str(device)) as stored:
+        load_weights(model, stored.get_tensor)
+    load_state(optimizer, torch.load(newest / "optimizer.pt", map_location="cpu", mmap=True, weights_only=True))
+    return progress
+
+
+def _newest(folder: Path, run_digest: str) -> tuple[Path, Progress] | None:
     complete = _complete(folder)
     if not complete:
         return None
@@ -61,17 +96,7 @@ def restore(folder: Path, run_digest: str, model: nn.Module, optimizer: Any, dev
             f"{newest}: this checkpoint belongs to another configuration, seed or code (run digest {state['run_digest'][:12]}, "
             f"this run's is {run_digest[:12]}); move it away to start again."
         )
-    stored = load_file(newest / "trained.safetensors", device=str(device))
-    with torch.no_grad():
-        for name, parameter in _trained(model).items():
-            parameter.copy_(stored[name])
-    optimizer.load_state_dict(torch.load(newest / "optimizer.pt", map_location=device, weights_only=True))
-    return Progress(state["step"], state["drawn"])
-
-
-def _trained(model: nn.Module) -> dict[str, nn.Parameter]:
-    """The weights that training moves, each once where it is shared: all of them, or an adapter's."""
-    return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    return newest, Progress(state["step"], state["drawn"])
 
 
 def _complete(folder: Path) -> list[Path]:

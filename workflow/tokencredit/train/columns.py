@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from accelerate import Accelerator
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -21,8 +20,10 @@ from tokencredit.policy import Adapter, Scorer, Sequence, attention_entropy
 from tokencredit.prompts import encode_privileged_prompt
 from tokencredit.seeds import derive_seed, uniforms
 from tokencredit.train.cell import Cell
+from tokencredit.train.processes import Processes
 from tokencredit.train.recorder import Recorder
 from tokencredit.train.rollouts import Prompts, RolloutBatch
+from tokencredit.train.sharding import ready
 
 # The column of one step's batch: [N] float on the CPU, or what ``TokenSignals`` holds once per batch.
 Column = Callable[[int, RolloutBatch], Tensor | float]
@@ -30,7 +31,10 @@ Column = Callable[[int, RolloutBatch], Tensor | float]
 
 @dataclass(frozen=True)
 class Source:
-    """What columns are made from, beside a step's batch. ``scorer`` is the policy's, and at the time of filling the old policy's."""
+    """What columns are made from, beside a step's batch. ``scorer`` is the policy's, and at the time of filling the old policy's.
+
+    ``policy`` and ``adapter`` are in one piece in each process, for columns that look inside.
+    """
 
     cell: Cell
     policy: PreTrainedModel
@@ -38,7 +42,7 @@ class Source:
     tokenizer: PreTrainedTokenizerBase
     prompts: Prompts
     recorder: Recorder
-    accelerator: Accelerator
+    processes: Processes
     adapter: Adapter | None = None
 
     @property
@@ -47,9 +51,13 @@ class Source:
 
     def frozen(self, model_dir: Path) -> Scorer:
         """Another model as a scorer, in the precision of the policy's passes: of two equal models the log-probs are equal."""
-        model = load_policy(model_dir).requires_grad_(False)
-        scorer = Scorer(model, self.cell.study.training.sampling.temperature)
-        return self.accelerator.prepare_model(scorer, evaluation_mode=True)
+        training = self.cell.study.training
+        scorer = Scorer(load_policy(model_dir).requires_grad_(False), training.sampling.temperature)
+        return ready(scorer, training, self.processes)
+
+    def logprob(self, scorer: Scorer, sequences: list[Sequence]) -> Tensor:
+        """[N] float32, nats: the log-probs of the sequences' response tokens."""
+        return self.processes.score(scorer, sequences, self.budget)[0]
 
 
 class Columns:
@@ -66,7 +74,7 @@ class Columns:
 def _reference(source: Source) -> Column:
     """log pi under the model that training started from."""
     reference = source.frozen(source.cell.model_dir)
-    return lambda step, batch: reference.score(batch.sequences, source.budget)[0]
+    return lambda step, batch: source.logprob(reference, batch.sequences)
 
 
 def _rollout(source: Source) -> Column:
@@ -95,7 +103,7 @@ def _teacher(source: Source) -> Column:
             f"{len(ours.items() ^ theirs.items())} entries differ, so its log-probs would be of other texts."
         )
     teacher = source.frozen(folder)
-    return lambda step, batch: teacher.score(batch.sequences, source.budget)[0]
+    return lambda step, batch: source.logprob(teacher, batch.sequences)
 
 
 def _privileged(source: Source) -> Column:
@@ -120,7 +128,7 @@ def _privileged(source: Source) -> Column:
             Sequence(told[rollout.problem_id, rollout.prompt_tokens], rollout.response.token_ids)
             for rollout in batch.rollouts
         ]
-        return source.scorer.score(sequences, source.budget)[0]
+        return source.logprob(source.scorer, sequences)
 
     return column
 
@@ -130,13 +138,21 @@ def _residual_norm(source: Source) -> Column:
     if source.adapter is None:
         raise ValueError("the column residual_norm needs an adapter: the base's lora_rank is 0.")
     adapter = source.adapter
-    return lambda step, batch: adapter.residual_norm(batch.sequences, source.budget)
+
+    def norm(share: list[Sequence]) -> Tensor:
+        return adapter.residual_norm(share, source.budget)
+
+    return lambda step, batch: source.processes.rows(batch.sequences, norm)
 
 
 def _attention_entropy(source: Source) -> Column:
     """How widely the middle layer looks around when it predicts each token."""
     layer = source.policy.config.num_hidden_layers // 2
-    return lambda step, batch: attention_entropy(source.policy, batch.sequences, layer, source.budget)
+
+    def entropy(share: list[Sequence]) -> Tensor:
+        return attention_entropy(source.policy, share, layer, source.budget)
+
+    return lambda step, batch: source.processes.rows(batch.sequences, entropy)
 
 
 def _noise(source: Source, salt: str = "noise") -> Column:

@@ -6,6 +6,9 @@ What is left out of textbook GRPO, and why:
 - no second pass for entropies: one pass without gradient gives the old log-probs and the entropies together, before any micro-batch is cut;
 - no random state to save: every choice is a hash of (seed, draw, problem, sample), so a resumed run is the same run;
 - no best checkpoint: the model after the last step is the result.
+
+The same text runs in every process of a run; ``processes`` shares out what is costly and says who writes. The result does not depend on
+how many there are.
 """
 
 from __future__ import annotations
@@ -18,7 +21,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from accelerate import Accelerator
 from tqdm import tqdm
 
 from tokencredit import files
@@ -27,83 +29,86 @@ from tokencredit.credit import METHODS
 from tokencredit.engines import load_engine
 from tokencredit.errors import UserError
 from tokencredit.grading import GradingPool
-from tokencredit.policy import Adapter, Scorer, add_lora
+from tokencredit.policy import Adapter, add_lora
 from tokencredit.provenance import environment
 from tokencredit.seeds import derive_seed
 from tokencredit.train import checkpoint, metrics
 from tokencredit.train.cell import Cell
 from tokencredit.train.checkpoint import Progress
 from tokencredit.train.columns import Columns, Source
+from tokencredit.train.heartbeat import Heartbeat
+from tokencredit.train.processes import ALONE, Processes
 from tokencredit.train.recorder import Recorder
 from tokencredit.train.rollouts import Collected, Prompts, RolloutBatch, Sampler
+from tokencredit.train.sharding import copy_weights, trained_scorer
 from tokencredit.train.update import Credit, Updater
 from tokencredit.train.watch import Curve, Probe
 
-EXIT_STOPPED = 75  # EX_TEMPFAIL: stopped by a signal after a checkpoint; the same command goes on
 
-
-def train(cell: Cell) -> bool:
+def train(cell: Cell, processes: Processes = ALONE) -> bool:
     """Train one cell to its last step, or go on where a checkpoint stands. True when ``run.json`` is there, False when stopped.
 
-    One process at a time: where a killed workflow left its trainer behind, the next one waits for it and takes over what it made.
+    One run at a time: where a killed workflow left its trainer behind, the next one waits for it and takes over what it made.
     """
-    with files.exclusive(cell.out):
-        return cell.finished() or _train(cell)
+    with files.exclusive(cell.out) if processes.first else contextlib.nullcontext():
+        return processes.from_first(cell.finished) or _train(cell, processes)
 
 
-def _train(cell: Cell) -> bool:
+def _train(cell: Cell, processes: Processes) -> bool:
     started = time.monotonic()
     training = cell.study.training
     with GradingPool(workers=1) as pool, _signals() as stop:
-        run = Run(cell, pool)
-        run.resume()
-        with run.bar() as bar:
-            for step in range(run.progress.step + 1, training.steps + 1):
-                record = run.step(step)
-                bar.update()
-                bar.set_postfix(
-                    solved=f"{record['solve_rate']:.2f}", entropy=f"{record.get('entropy', float('nan')):.3f}"
-                )
-                if stop.asked or step % training.checkpoint_every == 0 or step == training.steps:
-                    run.save()
-                if stop.asked and step < training.steps:
-                    return False
-    run.publish(started)
+        run = Run(cell, pool, processes)
+        with run.heartbeat:
+            run.resume()
+            with run.bar() as bar:
+                for step in range(run.progress.step + 1, training.steps + 1):
+                    record = run.step(step)
+                    bar.update()
+                    bar.set_postfix(
+                        solved=f"{record['solve_rate']:.2f}", entropy=f"{record.get('entropy', float('nan')):.3f}"
+                    )
+                    # A signal may have reached some processes only, and reaches each at another point of its step.
+                    stopped = any(processes.gather(stop.asked))
+                    if stopped or step % training.checkpoint_every == 0 or step == training.steps:
+                        run.save()
+                    if stopped and step < training.steps:
+                        return False
+            processes.from_first(lambda: run.publish(started))
     return True
 
 
 class Run:
     """The moving parts of one cell's training, and one step of it."""
 
-    def __init__(self, cell: Cell, pool: GradingPool) -> None:
-        self.cell, self.training = cell, cell.study.training
+    def __init__(self, cell: Cell, pool: GradingPool, processes: Processes) -> None:
+        self.cell, self.training, self.processes = cell, cell.study.training, processes
         training, base = self.training, cell.base
-        self.accelerator = Accelerator(mixed_precision=training.mixed_precision)
-        if self.accelerator.num_processes > 1:
-            raise UserError(f"training runs in one process; it was launched in {self.accelerator.num_processes}.")
         torch.manual_seed(derive_seed(cell.seed, "torch"))
 
+        # What samples and is published: the weights in one piece. What is trained is the same model, or a sharded copy of it.
         self.tokenizer = load_tokenizer(cell.model_dir)
-        self.policy = load_policy(cell.model_dir).to(self.accelerator.device)
+        self.policy = load_policy(cell.model_dir, device=processes.device)
         self.adapter: Adapter | None = None
         if base.lora_rank:
             self.adapter = add_lora(self.policy, base.lora_rank, 2 * base.lora_rank, derive_seed(cell.seed, "adapter"))
-        self.updater = Updater(Scorer(self.policy, training.sampling.temperature), training, base, self.accelerator)
+        self.updater = Updater(trained_scorer(self.policy, training, processes), training, base, processes)
 
         self.digests = cell.digests()
         self.run_digest = files.digest_of({**self.digests, "seed": cell.seed})
-        self.recorder = Recorder(cell.out / "work" / self.run_digest[:12])
+        self.recorder = Recorder(cell.out / "work" / self.run_digest[:12], processes)
         self.checkpoints = self.recorder.work / "checkpoints"
+        self.heartbeat = Heartbeat(self.recorder.work / "processes", processes.rank, training.watchdog_minutes)
         self.progress = Progress(step=0, drawn=0)
 
         engine = load_engine("transformers", self.policy, self.tokenizer)
         self.prompts = Prompts(
             cell.problems(), self.tokenizer, cell.model.prompt, training.sampling.max_prompt_tokens, cell.seed
         )
-        self.sampler = Sampler(engine, pool, self.prompts, training.sampling, training.group_size, cell.seed)
+        self.sampler = Sampler(engine, pool, self.prompts, training.sampling, training.group_size, cell.seed, processes)
         prompt, problems = cell.model.prompt, cell.curve_problems()
-        self.curve = Curve(engine, pool, self.tokenizer, prompt, problems, cell.study, self.recorder)
-        self.probe = Probe(self.recorder, self.updater.scorer, training.micro_batch_tokens)
+        self.curve = Curve(engine, pool, self.tokenizer, prompt, problems, cell.study, self.recorder, processes)
+        self.probe = Probe(self.recorder, self.updater.scorer, training.micro_batch_tokens, processes)
         method = cell.method
         self.credit = Credit(method.credit, METHODS[method.credit].resolved(method.params), method.control)
         source = Source(
@@ -114,19 +119,27 @@ class Run:
             tokenizer=self.tokenizer,
             prompts=self.prompts,
             recorder=self.recorder,
-            accelerator=self.accelerator,
+            processes=processes,
         )
         self.columns = Columns(self.credit.columns | ({"ref_logprob"} if base.kl_coef else set()), source)
 
     def bar(self) -> tqdm:
         name = f"{self.cell.study.name}/{self.cell.name}/seed{self.cell.seed}"
-        return tqdm(total=self.training.steps, initial=self.progress.step, desc=name, unit="step")
+        steps, done = self.training.steps, self.progress.step
+        return tqdm(total=steps, initial=done, desc=name, unit="step", disable=not self.processes.first)
 
     def resume(self) -> None:
         """Go to the newest checkpoint, or evaluate the base where there is none."""
+        self.heartbeat.phase(0, "resume")
         stored = checkpoint.restore(
-            self.checkpoints, self.run_digest, self.policy, self.updater.optimizer, self.accelerator.device
+            self.checkpoints,
+            self.run_digest,
+            self.updater.scorer.model,
+            self.updater.optimizer,
+            self.processes.device,
+            self.processes,
         )
+        copy_weights(self.updater.scorer.model, self.policy)
         self.progress = stored or self.progress
         self.recorder.resume_at(self.progress.step)
         if stored is None:
@@ -135,6 +148,7 @@ class Run:
     def step(self, step: int) -> dict[str, Any]:
         """Sample, grade, score, assign credit, update, record. Returns the step's metrics."""
         clock = time.monotonic
+        self.heartbeat.phase(step, "sample")
         collected = self.sampler.collect(self.training.prompts_per_step, self.cell.base, self.progress.drawn, clock)
         record: dict[str, Any] = {"step": step, **metrics.collection_metrics(collected)}
         seconds = {
@@ -150,6 +164,7 @@ class Run:
         tokens_per_second = record.get("tokens", 0) / sum(seconds.values())
         watching = clock()
         if step % self.training.curve.every == 0 or step == self.training.steps:
+            self.heartbeat.phase(step, "evaluate")
             self.curve.evaluate(step)
             self.probe.score(step)
         seconds["seconds_evaluate"] = clock() - watching
@@ -162,14 +177,17 @@ class Run:
         """From graded groups to updated weights: metrics, and seconds by phase."""
         budget = self.training.micro_batch_tokens
         started = time.monotonic()
+        self.heartbeat.phase(step, "score")
         batch = RolloutBatch(collected.groups)
-        old_logprob, entropy = self.updater.scorer.score(batch.sequences, budget)
+        old_logprob, entropy = self.processes.score(self.updater.scorer, batch.sequences, budget)
         signals = self.columns.fill(step, batch, batch.signals(old_logprob, entropy))
         first = not self.probe.kept
         if first:
             self.probe.keep(batch, signals, self.training.rollouts.prompts)
         scored = time.monotonic()
+        self.heartbeat.phase(step, "update")
         update_metrics, token_credit = self.updater.step(step, batch.sequences, signals, self.credit)
+        copy_weights(self.updater.scorer.model, self.policy)
         if first or step == self.training.steps or step % self.training.rollouts.every == 0:
             tokens = self.tokenizer.convert_ids_to_tokens(batch.token_id.tolist())
             table = metrics.token_table(step, batch, signals, token_credit, tokens, self.training.rollouts.prompts)
@@ -178,7 +196,15 @@ class Run:
         return metrics.token_metrics(signals, token_credit) | update_metrics, seconds
 
     def save(self) -> None:
-        checkpoint.save(self.checkpoints, self.progress, self.run_digest, self.policy, self.updater.optimizer)
+        self.heartbeat.phase(self.progress.step, "save")
+        checkpoint.save(
+            self.checkpoints,
+            self.progress,
+            self.run_digest,
+            self.updater.scorer.model,
+            self.updater.optimizer,
+            self.processes,
+        )
 
     def publish(self, started: float) -> None:
         """Put the results beside each other, ``run.json`` last, and only then let the work folder go."""
@@ -209,7 +235,8 @@ class Run:
                 "model": load_manifest(cell.model_dir),
                 "teacher": load_manifest(cell.teacher_dir) if cell.teacher_dir else None,
                 "prompts_too_long": self.prompts.too_long,
-                "environment": environment(str(self.accelerator.device)),
+                "processes": self.processes.count,
+                "environment": environment(str(self.processes.device)),
                 "files": {name: files.sha256(path) for name, path in made.items() if name != "timing.jsonl"},
                 "model_sha256": files.sha256(model_dir),
                 "final": lines[-1],

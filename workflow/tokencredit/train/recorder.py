@@ -11,19 +11,25 @@ import pandas as pd
 
 from tokencredit import files
 from tokencredit.errors import UserError
+from tokencredit.train.processes import ALONE, Processes
 
 TABLES = ("rollouts", "evaluations", "probe")
 
 
 class Recorder:
-    """JSON lines per step and table parts per step in a work folder; ``publish`` joins them beside ``run.json``."""
+    """JSON lines per step and table parts per step in a work folder; ``publish`` joins them beside ``run.json``.
 
-    def __init__(self, work: Path) -> None:
-        self.work = work
+    All processes record the same, so the first alone writes, and reads for the others.
+    """
+
+    def __init__(self, work: Path, processes: Processes = ALONE) -> None:
+        self.work, self.processes = work, processes
         work.mkdir(parents=True, exist_ok=True)
 
     def resume_at(self, step: int) -> None:
         """Forget the lines of steps after ``step``: they will be written again."""
+        if not self.processes.first:
+            return
         for name in ("metrics", "timing"):
             path = self.work / f"{name}.jsonl"
             kept = []
@@ -34,6 +40,8 @@ class Recorder:
             files.write_text(path, "".join(kept))
 
     def line(self, name: str, record: dict[str, Any]) -> None:
+        if not self.processes.first:
+            return
         path = self.work / f"{name}.jsonl"
         try:
             with path.open("a", encoding="utf-8") as file:
@@ -43,10 +51,11 @@ class Recorder:
 
     def lines(self, name: str) -> list[dict[str, Any]]:
         """The records so far, in the order of their steps."""
-        return files.read_jsonl(self.work / f"{name}.jsonl")
+        return self.processes.from_first(lambda: files.read_jsonl(self.work / f"{name}.jsonl"))
 
     def part(self, name: str, step: int, table: pd.DataFrame) -> None:
-        files.write_parquet(self.work / name / f"{step:06d}.parquet", table)
+        if self.processes.first:
+            files.write_parquet(self.work / name / f"{step:06d}.parquet", table)
 
     def publish(self, out: Path) -> dict[str, Path]:
         """Join the parts of each table and copy the lines to ``out``; the files made, by name."""

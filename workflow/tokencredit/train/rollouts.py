@@ -18,6 +18,7 @@ from tokencredit.policy import Sequence
 from tokencredit.prompts import encode_prompt
 from tokencredit.records import Problem, Request, Rollout
 from tokencredit.seeds import derive_seed, generator
+from tokencredit.train.processes import ALONE, Processes
 
 
 class Prompts:
@@ -63,13 +64,20 @@ class Collected:
 
 
 class Sampler:
-    """Samples and grades groups of responses."""
+    """Samples and grades groups of responses, each process a part of them; all are given all groups."""
 
     def __init__(
-        self, engine: Engine, pool: GradingPool, prompts: Prompts, sampling: Sampling, group_size: int, seed: int
+        self,
+        engine: Engine,
+        pool: GradingPool,
+        prompts: Prompts,
+        sampling: Sampling,
+        group_size: int,
+        seed: int,
+        processes: Processes = ALONE,
     ) -> None:
         self.engine, self.pool, self.prompts, self.sampling = engine, pool, prompts, sampling
-        self.group_size, self.seed = group_size, seed
+        self.group_size, self.seed, self.processes = group_size, seed, processes
 
     def collect(self, prompts: int, base: Base, drawn: int, clock: Any) -> Collected:
         """``prompts`` groups, starting at draw number ``drawn``.
@@ -87,27 +95,25 @@ class Sampler:
         return collected
 
     def _sample(self, prompts: int, base: Base, collected: Collected, clock: Any) -> None:
-        draws = [self.prompts.draw(collected.drawn + index) for index in range(prompts)]
-        requests, gold = [], []
-        for index, (problem, tokens) in enumerate(draws):
+        asked = []
+        for draw in range(collected.drawn, collected.drawn + prompts):
+            problem, tokens = self.prompts.draw(draw)
             for sample in range(self.group_size):
-                seed = derive_seed(self.seed, "rollout", collected.drawn + index, problem.problem_id, sample)
-                requests.append(Request(tokens, seed))
-                gold.append((problem, sample))
+                seed = derive_seed(self.seed, "rollout", draw, problem.problem_id, sample)
+                asked.append((problem, sample, Request(tokens, seed)))
+        mine = self.processes.block(asked)
         start = clock()
         responses = self.engine.sample(
-            requests,
+            [request for _, _, request in mine],
             temperature=self.sampling.temperature,
             top_p=self.sampling.top_p,
             max_tokens=self.sampling.max_response_tokens,
         )
         sampled = clock()
         grades = self.pool.grade_many(
-            [(problem.answer, response.text) for (problem, _), response in zip(gold, responses, strict=True)]
+            [(problem.answer, response.text) for (problem, _, _), response in zip(mine, responses, strict=True)]
         )
-        collected.seconds_sample += sampled - start
-        collected.seconds_grade += clock() - sampled
-        rollouts = [
+        graded = [
             Rollout(
                 problem.problem_id,
                 sample,
@@ -116,8 +122,11 @@ class Sampler:
                 grade.outcome,
                 self._reward(grade.outcome, response, base),
             )
-            for (problem, sample), request, response, grade in zip(gold, requests, responses, grades, strict=True)
+            for (problem, sample, request), response, grade in zip(mine, responses, grades, strict=True)
         ]
+        rollouts = self.processes.together(graded)
+        collected.seconds_sample += sampled - start
+        collected.seconds_grade += clock() - sampled
         collected.drawn += prompts
         collected.groups_sampled += prompts
         collected.sampled += len(rollouts)

@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from accelerate import Accelerator
 from torch import Tensor
 
 from tokencredit.config import Base, Training
 from tokencredit.credit import METHODS, TokenCredit, TokenSignals, assign, controlled
 from tokencredit.errors import UserError
 from tokencredit.policy import Scorer, Sequence, micro_batches, policy_loss
+from tokencredit.policy.packing import layout_of
 from tokencredit.train import columns_of
+from tokencredit.train.processes import ALONE, NOTHING, Processes
+from tokencredit.train.sharding import unsharded
 
 
 @dataclass(frozen=True)
@@ -44,17 +46,20 @@ class Credit:
 
 
 class Updater:
-    """AdamW with linear warm-up over steps; each update is one minibatch of whole groups, in micro-batches of a token budget."""
+    """AdamW with linear warm-up over steps; each update is one minibatch of whole groups, in micro-batches of a token budget.
 
-    def __init__(self, scorer: Scorer, training: Training, base: Base, accelerator: Accelerator) -> None:
-        self.training, self.base, self.accelerator = training, base, accelerator
-        optimizer = torch.optim.AdamW(
+    The credit is the whole minibatch's, computed in every process; its forward and backward passes are shared out.
+    """
+
+    def __init__(self, scorer: Scorer, training: Training, base: Base, processes: Processes = ALONE) -> None:
+        self.scorer, self.training, self.base, self.processes = scorer, training, base, processes
+        self.optimizer = torch.optim.AdamW(
             [parameter for parameter in scorer.parameters() if parameter.requires_grad],
             lr=training.learning_rate,
             betas=(training.adam_beta1, training.adam_beta2),
             weight_decay=training.weight_decay,
+            fused=processes.device.type == "cuda",
         )
-        self.scorer, self.optimizer = accelerator.prepare(scorer, optimizer)
 
     def learning_rate(self, step: int) -> float:
         return self.training.learning_rate * min(1.0, step / max(1, self.training.warmup_steps))
@@ -78,7 +83,8 @@ class Updater:
             if whole is not None:
                 parts.append(whole.select(rows))
             elif moved:
-                parts.append(credit.at_update(part, *self.scorer.score(members, self.training.micro_batch_tokens)))
+                now = self.processes.score(self.scorer, members, self.training.micro_batch_tokens)
+                parts.append(credit.at_update(part, *now))
             else:
                 parts.append(credit.at_update(part, part.old_logprob, part.entropy))
             history.append(self.update(members, part, parts[-1], moved))
@@ -106,14 +112,16 @@ class Updater:
         A response none of whose tokens has a gradient is left out of forward and backward, and the normaliser still counts it. Clip
         fractions and ``kl_old`` then leave its tokens out of their sums.
         """
-        base = self.base
+        base, budget = self.base, self.training.micro_batch_tokens
         starts = torch.tensor([0, *(len(sequence.response) for sequence in sequences)]).cumsum(0)
         active = _active(signals, credit)
+        chosen = [sequences[index] for index in active]
+        mine = [active[place] for place in self.processes.share(chosen)]
         totals = dict.fromkeys(
             ("loss", "clip_low_fraction", "clip_high_fraction", "kl_old", "kl_ref", "ratio_max"), 0.0
         )
-        for batch in micro_batches([sequences[index] for index in active], self.training.micro_batch_tokens):
-            members = [active[index] for index in batch]
+        for batch in micro_batches([sequences[index] for index in mine], budget, layout_of(self.scorer.model)):
+            members = [mine[index] for index in batch]
             rows = torch.cat([torch.arange(starts[index], starts[index + 1]) for index in members])
             logprob, entropy = self.scorer([sequences[index] for index in members])
             logprob = logprob.cpu()
@@ -135,16 +143,21 @@ class Updater:
                 raise UserError(
                     f"training diverged: the loss is {float(loss)}; lower the learning rate or the clip bounds."
                 )
-            self.accelerator.backward(loss)
+            loss.backward()
             totals["loss"] += float(loss.detach())
             totals["ratio_max"] = max(totals["ratio_max"], float(metrics.pop("ratio_max")))
             for name, value in metrics.items():
                 totals[name] += float(value)
-        norm = self.accelerator.clip_grad_norm_(self.scorer.parameters(), self.training.grad_clip) if active else 0.0
+        for _ in range(self.processes.idle_passes(self.scorer, chosen, budget)):
+            (0.0 * self.scorer([NOTHING])[0].sum()).backward()
+        norm = 0.0
         if active:
+            norm = float(unsharded(torch.nn.utils.clip_grad_norm_(self.scorer.parameters(), self.training.grad_clip)))
             self.optimizer.step()
         self.optimizer.zero_grad()
-        return {**totals, "grad_norm": float(norm)}
+        everywhere = self.processes.gather(totals)
+        totals = {name: sum(each[name] for each in everywhere) for name in totals}
+        return {**totals, "ratio_max": max(each["ratio_max"] for each in everywhere), "grad_norm": norm}
 
 
 def _active(signals: TokenSignals, credit: TokenCredit) -> list[int]:

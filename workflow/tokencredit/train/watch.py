@@ -14,6 +14,7 @@ from tokencredit.policy import Scorer, Sequence
 from tokencredit.prompts import encode_prompts
 from tokencredit.records import Problem, Request
 from tokencredit.seeds import derive_seed
+from tokencredit.train.processes import Processes
 from tokencredit.train.recorder import Recorder
 from tokencredit.train.rollouts import RolloutBatch
 
@@ -30,8 +31,9 @@ class Curve:
         problems: list[Problem],
         study: Study,
         recorder: Recorder,
+        processes: Processes,
     ) -> None:
-        self.engine, self.pool, self.recorder = engine, pool, recorder
+        self.engine, self.pool, self.recorder, self.processes = engine, pool, recorder, processes
         self.curve, self.limit = study.training.curve, study.training.sampling.max_response_tokens
         prompts = encode_prompts(tokenizer, template, problems, study.training.sampling.max_prompt_tokens)
         self.asked = [
@@ -41,37 +43,34 @@ class Curve:
         ]
 
     def evaluate(self, step: int) -> None:
-        """Sample, grade and store the outcomes of one step."""
-        problems, samples, requests = zip(*self.asked, strict=True)
+        """Sample, grade and store the outcomes of one step, each process a part of them."""
+        mine = self.processes.block(self.asked)
         responses = self.engine.sample(
-            list(requests), temperature=self.curve.temperature, top_p=self.curve.top_p, max_tokens=self.limit
+            [request for _, _, request in mine],
+            temperature=self.curve.temperature,
+            top_p=self.curve.top_p,
+            max_tokens=self.limit,
         )
         grades = self.pool.grade_many(
-            [(problem.answer, response.text) for problem, response in zip(problems, responses, strict=True)]
+            [(problem.answer, response.text) for (problem, _, _), response in zip(mine, responses, strict=True)]
         )
-        table = pd.DataFrame(
-            {
-                "step": step,
-                "benchmark": self.curve.benchmark,
-                "problem_id": [problem.problem_id for problem in problems],
-                "sample": samples,
-                "outcome": [grade.outcome for grade in grades],
-                "n_tokens": [len(response.token_ids) for response in responses],
-            }
+        rows = self.processes.together(
+            [
+                (step, self.curve.benchmark, problem.problem_id, sample, grade.outcome, len(response.token_ids))
+                for (problem, sample, _), response, grade in zip(mine, responses, grades, strict=True)
+            ]
         )
-        self.recorder.part("evaluations", step, table)
+        columns = ["step", "benchmark", "problem_id", "sample", "outcome", "n_tokens"]
+        self.recorder.part("evaluations", step, pd.DataFrame(rows, columns=columns))
 
 
 class Probe:
     """The tokens of the first rollouts, scored again as training goes on: how the entropy of the same tokens moves."""
 
-    def __init__(self, recorder: Recorder, scorer: Scorer, budget: int) -> None:
-        self.recorder, self.scorer, self.budget = recorder, scorer, budget
+    def __init__(self, recorder: Recorder, scorer: Scorer, budget: int, processes: Processes) -> None:
+        self.recorder, self.scorer, self.budget, self.processes = recorder, scorer, budget, processes
         self.path = recorder.work / "probe.json"
-
-    @property
-    def kept(self) -> bool:
-        return self.path.exists()
+        self.kept = processes.from_first(self.path.exists)
 
     def keep(self, batch: RolloutBatch, signals: TokenSignals, groups: int) -> None:
         """Keep the tokens of the first ``groups`` groups of the first batch that has any: the policy is then still the base."""
@@ -85,14 +84,16 @@ class Probe:
             "quadrant": quadrant_of(signals)[rows].tolist(),
             "base_entropy": part.entropy.tolist(),
         }
-        files.write_json(self.path, kept)
+        if self.processes.first:
+            files.write_json(self.path, kept)
+        self.kept = True
         self.score(0)
 
     def score(self, step: int) -> None:
         """Store the entropies of the kept tokens under the policy of now."""
         if not self.kept:
             return
-        kept = files.read_json(self.path)
+        kept = self.processes.from_first(lambda: files.read_json(self.path))
         sequences = [Sequence(tuple(prompt), tuple(response)) for prompt, response in kept.pop("sequences")]
-        table = pd.DataFrame({"step": step, **kept, "entropy": self.scorer.score(sequences, self.budget)[1]})
-        self.recorder.part("probe", step, table)
+        _, entropy = self.processes.score(self.scorer, sequences, self.budget)
+        self.recorder.part("probe", step, pd.DataFrame({"step": step, **kept, "entropy": entropy}))

@@ -1,0 +1,152 @@
+"""What the tests of many processes run in each of them: ``python -m tests.train.in_processes <what> <folder>``."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import Qwen3ForCausalLM
+
+from tests.models import tiny_qwen3
+from tests.train.conftest import CoinPool, tiny_cell
+from tests.train.test_update import BASE, batch, training
+from tokencredit import cli
+from tokencredit.base import load_policy
+from tokencredit.credit import TokenCredit
+from tokencredit.errors import UserError
+from tokencredit.policy import Scorer, add_lora
+from tokencredit.train import columns, loop
+from tokencredit.train.heartbeat import Heartbeat
+from tokencredit.train.loop import Run
+from tokencredit.train.processes import Processes, joined
+from tokencredit.train.sharding import copy_weights, trained_scorer, unsharded
+from tokencredit.train.update import Credit, Updater
+
+# A clipped advantage; a threshold of the whole batch; one ratio per response; a divergence; a bonus for every token; an adapter.
+METHODS = ("eapo", "forking", "gspo", "archer", "entroreg", "grpo-lora")
+# Two that look inside the policy, one of them through an adapter; a reference model; credit of every update.
+RUNS = ("grpo", "arca", "attention-entropy", "forking")
+
+Measured = dict[str, Any]
+
+
+def moving_model(name: str) -> Qwen3ForCausalLM:
+    """A float64 model with an adapter where ``name`` says so; every weight that is trained has a gradient from the start."""
+    model = tiny_qwen3()
+    if name.endswith("-lora"):
+        add_lora(model, 4, 8, seed=0)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter += 0.01 * torch.arange(parameter.numel()).reshape(parameter.shape).sin()
+    return model
+
+
+def updates(name: str, processes: Processes, **changes: object) -> Measured:
+    """A step of one update: its metrics, its gradient after clipping, and the weights that it leaves in the model that samples."""
+    model = moving_model(name)
+    scorer = trained_scorer(model, training(**changes), processes)
+    sequences, signals = batch(Scorer(tiny_qwen3()))
+    shift = 0.3 * (signals.noise - 0.5)
+    old_logprob = signals.old_logprob.double() + shift
+    signals = dataclasses.replace(signals, old_logprob=old_logprob, ref_logprob=None)
+    if name == "archer":
+        signals = dataclasses.replace(signals, ref_logprob=old_logprob - 0.1)
+    method = Credit(name.removesuffix("-lora"), {})
+    updater = Updater(scorer, training(prompts_per_update=4, **changes), BASE, processes)
+
+    found: list[torch.Tensor] = []
+    step = updater.optimizer.step
+
+    def watched() -> None:
+        found.extend(unsharded(parameter.grad).clone() for parameter in scorer.parameters() if parameter.requires_grad)
+        step()
+
+    updater.optimizer.step = watched
+    metrics, _ = updater.step(1, sequences, signals, method)
+    copy_weights(scorer.model, model)
+    return {"gradient": found, "metrics": metrics, "weights": model.state_dict()}
+
+
+def one_response(processes: Processes) -> Measured:
+    """The gradient of a batch in which a single response has any, so that all processes but one have nothing to do."""
+    scorer = trained_scorer(moving_model("grpo"), training(), processes)
+    sequences, signals = batch(Scorer(tiny_qwen3()))
+    advantage = torch.where(signals.response == 5, 1.0, 0.0)
+    updater = Updater(scorer, training(grad_clip=1e9), BASE, processes)
+    found: list[torch.Tensor] = []
+    updater.optimizer.step = lambda: found.extend(unsharded(each.grad).clone() for each in scorer.parameters())
+    metrics = updater.update(sequences, signals, TokenCredit(advantage, signals.every_token))
+    return {"gradient": found, "metrics": metrics, "weights": {}}
+
+
+def measured(processes: Processes) -> dict[str, Measured]:
+    """Everything that is compared between one process and two."""
+    cases = {name: updates(name, processes) for name in METHODS}
+    # Micro-batches of one or two sequences, and layers computed again: not as many passes in both processes.
+    cases["small"] = updates("eapo", processes, micro_batch_tokens=20, gradient_checkpointing=True)
+    cases["one response"] = one_response(processes)
+    return cases
+
+
+def run(folder: Path, name: str, out: Path, processes: Processes, stop_at: int | None = None) -> bool:
+    """A whole run of the tiny study in float64; at step ``stop_at`` the last process is sent a signal."""
+    cell = tiny_cell(folder, name, out)
+    whole_step = Run.step
+
+    def signalled(self: Run, step: int) -> Any:
+        if step == stop_at and processes.rank == processes.count - 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return whole_step(self, step)
+
+    precise = functools.partial(load_policy, dtype=torch.float64)
+    before = loop.GradingPool, loop.load_policy, columns.load_policy
+    loop.GradingPool, loop.load_policy, columns.load_policy = CoinPool, precise, precise
+    Run.step = signalled
+    try:
+        return loop.train(cell, processes)
+    finally:
+        Run.step = whole_step
+        loop.GradingPool, loop.load_policy, columns.load_policy = before
+
+
+def _everything(folder: Path, processes: Processes) -> None:
+    cases = measured(processes)
+    if processes.first:
+        torch.save(cases, folder / "two.pt")
+    for name in RUNS:
+        assert run(folder, name, folder / "two" / name, processes)
+    assert not run(folder, "arca", folder / "from-two", processes, stop_at=3)
+    assert run(folder, "arca", folder / "from-one", processes)
+
+
+def _fail(folder: Path, processes: Processes) -> None:
+    if not processes.first:
+        raise UserError("the engine of the second process is gone.")
+    processes.gather(None)
+
+
+def _hang(folder: Path, processes: Processes) -> None:
+    """The second process is in an engine that never answers, the first waits for it."""
+    with Heartbeat(folder / "processes", processes.rank, minutes=0.05 if processes.first else 60.0) as heartbeat:
+        heartbeat.phase(7, "sample")
+        if not processes.first:
+            time.sleep(3600)
+        processes.gather(None)
+
+
+def main() -> None:
+    what = {"everything": _everything, "fail": _fail, "hang": _hang}[sys.argv[1]]
+    with joined() as processes:
+        what(Path(sys.argv[2]), processes)
+
+
+if __name__ == "__main__":
+    cli.run(main)

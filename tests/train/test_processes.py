@@ -1,0 +1,194 @@
+"""Training in two processes, with weights and optimiser states in pieces, is training in one: gradients, whole runs, checkpoints, ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.train import in_processes
+from tests.train.in_processes import METHODS, RUNS, Measured
+from tests.train.test_update import training
+from tokencredit import files
+from tokencredit.train.launch import EXIT_STOPPED, launch
+from tokencredit.train.processes import NOTHING, Processes
+from tokencredit.train.sharding import trained_scorer
+
+TABLES = ("rollouts.parquet", "evaluations.parquet", "probe.parquet")
+REPOSITORY = Path(__file__).parents[2]
+
+
+def in_two(what: str, folder: Path) -> int:
+    return launch([sys.executable, "-m", "tests.train.in_processes", what, str(folder)], 2)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def sources() -> Any:
+    """Started processes import what this one does, and take one core each."""
+    paths = os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "workflow")])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", paths)
+        patch.setenv("OMP_NUM_THREADS", "1")
+        yield
+
+
+@pytest.fixture(scope="module")
+def one() -> dict[str, Measured]:
+    return in_processes.measured(Processes())
+
+
+@pytest.fixture(scope="module")
+def both(tiny: Path, sources: None) -> Path:
+    """A folder in which one process and two have done the same: ``one`` and ``two`` hold their runs, ``two.pt`` the updates."""
+    for name in RUNS:
+        assert in_processes.run(tiny, name, tiny / "one" / name, Processes())
+    assert not in_processes.run(tiny, "arca", tiny / "from-one", Processes(), stop_at=3)
+    assert in_two("everything", tiny) == 0
+    assert in_processes.run(tiny, "arca", tiny / "from-two", Processes())
+    return tiny
+
+
+@pytest.mark.parametrize("case", [*METHODS, "small", "one response"])
+def test_an_update_of_two_processes_is_that_of_one(case: str, one: dict[str, Measured], both: Path) -> None:
+    """Loss, metrics, gradient of the whole batch, and the weights after it."""
+    alone, together = one[case], torch.load(both / "two.pt", weights_only=False)[case]
+    assert_close(together["metrics"], alone["metrics"])
+    assert max(float(gradient.abs().max()) for gradient in alone["gradient"]) > 1e-6
+    for obtained, expected in zip(together["gradient"], alone["gradient"], strict=True):
+        torch.testing.assert_close(obtained, expected, rtol=1e-9, atol=1e-12)
+    assert together["weights"].keys() == alone["weights"].keys()
+    for name, expected in alone["weights"].items():
+        torch.testing.assert_close(together["weights"][name], expected, rtol=0, atol=1e-8)
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_run_of_two_processes_is_that_of_one(name: str, both: Path) -> None:
+    assert_equal(both / "two" / name, both / "one" / name)
+    assert files.read_json(both / "two" / name / "run.json")["processes"] == 2
+    assert not (both / "two" / name / "work").exists()
+
+
+@pytest.mark.parametrize("saved_by", ["from-one", "from-two"])
+def test_what_some_processes_saved_others_go_on_from(saved_by: str, both: Path) -> None:
+    """Stopped at step 3 by a signal to one process, and finished by another number of them."""
+    assert_equal(both / saved_by, both / "one" / "arca")
+
+
+def test_layers_that_are_computed_again_change_nothing() -> None:
+    plain = in_processes.updates("eapo", Processes())
+    again = in_processes.updates("eapo", Processes(), gradient_checkpointing=True)
+    assert again["metrics"] == plain["metrics"]
+    for obtained, expected in zip(again["gradient"], plain["gradient"], strict=True):
+        assert torch.equal(obtained, expected)
+
+
+def test_layers_are_computed_again_only_where_it_is_asked_for() -> None:
+    for asked, passes in ((False, 1), (True, 2)):
+        scorer = trained_scorer(in_processes.moving_model("grpo"), training(gradient_checkpointing=asked), Processes())
+        seen: list[object] = []
+        scorer.model.model.layers[0].mlp.register_forward_pre_hook(lambda *_, seen=seen: seen.append(1))
+        logprob, _ = scorer([NOTHING])
+        logprob.sum().backward()
+        assert len(seen) == passes
+        scorer.score([NOTHING], 10)
+        assert len(seen) == passes + 1
+
+
+def assert_equal(run: Path, expected: Path) -> None:
+    """Sampled tokens and verdicts exactly, numbers to rounding, weights too."""
+    lines, wanted = (files.read_jsonl(out / "metrics.jsonl") for out in (run, expected))
+    assert [line["step"] for line in wanted] == [1, 2, 3, 4, 5]
+    for line, other in zip(lines, wanted, strict=True):
+        assert_close(line, other)
+    for name in TABLES:
+        table, other = (files.read_parquet(out / name) for out in (run, expected))
+        numbers = other.select_dtypes("floating").columns
+        pd.testing.assert_frame_equal(table.drop(columns=numbers), other.drop(columns=numbers))
+        np.testing.assert_allclose(table[numbers], other[numbers], rtol=1e-5, atol=1e-6)
+    weights, others = (load_file(out / "model" / "model.safetensors") for out in (run, expected))
+    for name, other in others.items():
+        torch.testing.assert_close(weights[name], other, rtol=0, atol=1e-7)
+
+
+def assert_close(metrics: dict[str, Any], expected: dict[str, Any]) -> None:
+    """The same numbers, and none where none is expected."""
+    missing = {name: value for name, value in expected.items() if value is None}
+    assert {name: value for name, value in metrics.items() if value is None} == missing
+    numbers = {name: value for name, value in expected.items() if value is not None}
+    assert {name: metrics[name] for name in numbers} == pytest.approx(numbers, rel=1e-6, abs=1e-9)
+    assert metrics.keys() == expected.keys()
+
+
+# ---------------------------------------------------------------- ends
+
+
+def python(code: str) -> list[str]:
+    return [sys.executable, "-c", f"import os, signal, sys, time; first = os.environ['RANK'] == '0'\n{code}"]
+
+
+def test_processes_that_agree_end_as_they_agree() -> None:
+    assert launch(python("assert os.environ['WORLD_SIZE'] == '3'"), 3) == 0
+    assert launch(python(f"sys.exit({EXIT_STOPPED})"), 2) == EXIT_STOPPED
+
+
+def test_a_process_that_fails_ends_the_others_and_its_sentence_is_shown(capfd: pytest.CaptureFixture[str]) -> None:
+    """However long the first would go on, and whatever it says about a connection that it lost."""
+    code = "time.sleep(0.3 if first else 0)\nif first: sys.exit(1)\nprint('error: no such thing.', file=sys.stderr)\nsys.exit(2)"
+    assert launch(python(code), 2) == 2
+    assert capfd.readouterr().err == "error: no such thing.\n"
+    assert launch(python("if first: time.sleep(3600)\nos.kill(os.getpid(), signal.SIGKILL)"), 2) == 128 + signal.SIGKILL
+    assert capfd.readouterr().err == "error: process 1 of 2 ended by SIGKILL; the others were stopped.\n"
+
+
+def test_only_the_first_process_speaks(capfd: pytest.CaptureFixture[str]) -> None:
+    launch(python("print('made'); print('warning', file=sys.stderr)"), 3)
+    assert capfd.readouterr() == ("made\n", "warning\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_signal_reaches_every_process(number: signal.Signals, tmp_path: Path) -> None:
+    code = f"""
+signal.signal({int(number)}, lambda *_: sys.exit({EXIT_STOPPED}))
+open(os.path.join({str(tmp_path)!r}, os.environ['RANK']), 'w').close()
+time.sleep(3600)"""
+
+    def send() -> None:
+        while len(list(tmp_path.iterdir())) < 2:
+            time.sleep(0.05)
+        os.kill(os.getpid(), number)
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    assert launch(python(code), 2) == EXIT_STOPPED
+    sender.join()
+
+
+def test_an_error_for_the_user_in_one_process_ends_all_with_it(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert in_two("fail", tmp_path) == 2
+    assert capfd.readouterr().err.endswith("error: the engine of the second process is gone.\n")
+
+
+def test_a_process_that_waits_for_one_that_hangs_shows_where_and_ends(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert in_two("hang", tmp_path) == 1
+    told = capfd.readouterr().err
+    assert "Timeout (0:00:03)!" in told
+    assert "in all_gather_object" in told
+    assert "in gather" in told
+    for rank in (0, 1):
+        where = json.loads((tmp_path / "processes" / f"{rank}.json").read_text())
+        assert (where["rank"], where["step"], where["phase"]) == (rank, 7, "sample")

@@ -1,0 +1,87 @@
+"""Several processes of one command on this machine, which end together.
+
+They find each other as under torchrun or ``accelerate launch``, which may be used instead. But neither of these hands on an exit status,
+and both kill what is still at work half a minute after a SIGTERM, where a run wants to finish its step and save.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from typing import IO, Any
+
+EXIT_ERROR = 2  # a UserError, which has said in a sentence what is wrong
+EXIT_STOPPED = 75  # EX_TEMPFAIL: stopped by a signal after a checkpoint; the same command goes on
+
+_GRACE = 1.0  # seconds in which others may fail for the same reason, or tell the reason
+
+
+def launch(command: list[str], processes: int) -> int:
+    """Run ``command`` in ``processes`` processes; the exit status of all of them, or of the one that failed, when no other runs any more.
+
+    SIGTERM and SIGUSR1 are passed on to all. Where one fails the others, which would wait for it, are killed. The first alone writes to
+    standard output and error; what another wrote is shown if it was the one that failed.
+    """
+    cores = int(os.environ.get("OMP_NUM_THREADS", len(os.sched_getaffinity(0))))
+    shared = {
+        "WORLD_SIZE": str(processes),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(_free_port()),
+        "OMP_NUM_THREADS": str(max(1, cores // processes)),
+    }
+    running: list[subprocess.Popen[bytes]] = []
+    with ExitStack() as stack:
+        for number in (signal.SIGTERM, signal.SIGUSR1):
+            before = signal.signal(number, lambda received, _: [each.send_signal(received) for each in running])
+            stack.callback(signal.signal, number, before)
+        stack.callback(lambda: [(each.kill(), each.wait()) for each in running])
+        outputs: list[IO[bytes] | None] = [None]
+        outputs += [stack.enter_context(tempfile.TemporaryFile()) for _ in range(1, processes)]
+        for rank, output in enumerate(outputs):
+            own = {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+            pipes: dict[str, Any] = {} if output is None else {"stdout": output, "stderr": subprocess.STDOUT}
+            running.append(subprocess.Popen(command, env={**os.environ, **shared, **own}, **pipes))
+        failed = _wait(running)
+        if failed is None:
+            return max(each.returncode for each in running)
+        return _explain(failed, running[failed].returncode, processes, outputs[failed])
+
+
+def _wait(running: list[subprocess.Popen[bytes]]) -> int | None:
+    """Wait for the end of all, or for a failure: the rank to blame for it."""
+    while True:
+        failed = _failed(running)
+        if failed:
+            time.sleep(_GRACE)
+            # Whoever lost the connection to a process that failed has nothing to say about the reason.
+            return next((rank for rank in _failed(running) if running[rank].returncode == EXIT_ERROR), failed[0])
+        if all(each.poll() is not None for each in running):
+            return None
+        time.sleep(0.1)
+
+
+def _failed(running: list[subprocess.Popen[bytes]]) -> list[int]:
+    return [rank for rank, each in enumerate(running) if each.poll() not in (None, 0, EXIT_STOPPED)]
+
+
+def _explain(rank: int, status: int, processes: int, output: IO[bytes] | None) -> int:
+    """Show what the failed process wrote; its exit status, as a shell would give it."""
+    if output is not None:
+        output.seek(0)
+        sys.stderr.write(output.read().decode(errors="replace"))
+    if status != EXIT_ERROR:
+        ended = f"by {signal.Signals(-status).name}" if status < 0 else f"with status {status}"
+        print(f"error: process {rank} of {processes} ended {ended}; the others were stopped.", file=sys.stderr)
+    return 128 - status if status < 0 else status
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]

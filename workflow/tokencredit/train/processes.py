@@ -1,0 +1,145 @@
+"""The processes that train one cell together: how they share out work, and how they agree on it.
+
+Every process holds the same plan and computes the same credit, so only what is costly is shared out: sampling and grading by requests,
+forward and backward passes by sequences. With one process all of this is the identity.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from itertools import chain
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from tokencredit.errors import UserError
+from tokencredit.policy import Scorer, Sequence, balanced, micro_batches
+from tokencredit.policy.packing import layout_of
+
+T = TypeVar("T")
+
+# What a process passes through the policy while others have more to do: a pass is a thing that all do together.
+NOTHING = Sequence((0,), (0,))
+
+
+@contextmanager
+def joined() -> Iterator[Processes]:
+    """This process among those that were launched together, by the RANK, LOCAL_RANK and WORLD_SIZE of its environment; alone without them.
+
+    Tensors of GPUs go through NCCL, what lies in memory through gloo. ``UserError`` where there are fewer GPUs than processes.
+    """
+    rank, count = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    device = _device(int(os.environ.get("LOCAL_RANK", 0)))
+    if count == 1:
+        yield Processes(device=device)
+        return
+    # How long a process may wait for another is the heartbeat's to say.
+    patience = timedelta(days=365)
+    dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=patience)
+    yield Processes(rank, count, device)
+    # Not after an error: the others may be elsewhere, and taking leave of them would hang.
+    dist.destroy_process_group()
+
+
+@dataclass(frozen=True)
+class Processes:
+    """All processes of a run, seen from the one of number ``rank``, which computes on ``device``."""
+
+    rank: int = 0
+    count: int = 1
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the process that writes."""
+        return self.rank == 0
+
+    def gather(self, value: T) -> list[T]:
+        """The ``value`` of every process, by rank, in each of them."""
+        if self.count == 1:
+            return [value]
+        values: list[Any] = [None] * self.count
+        dist.all_gather_object(values, value)
+        return values
+
+    def from_first(self, make: Callable[[], T]) -> T:
+        """What ``make`` gives in the first process, in every one; the others wait for it."""
+        return self.gather(make() if self.first else None)[0]
+
+    def block(self, items: list[T]) -> list[T]:
+        """This process's run of ``items``; the runs of all are of nearly equal length, and ``together`` they are ``items``."""
+        return items[self.rank * len(items) // self.count : (self.rank + 1) * len(items) // self.count]
+
+    def together(self, block: list[T]) -> list[T]:
+        """The blocks of all processes, one after the other."""
+        return list(chain.from_iterable(self.gather(block)))
+
+    def share(self, sequences: list[Sequence]) -> list[int]:
+        """The places in ``sequences`` of those that this process takes: about as much work as any other's, and all of them alone."""
+        return self._shares(sequences)[self.rank]
+
+    def idle_passes(self, scorer: Scorer, sequences: list[Sequence], budget: int) -> int:
+        """How many more passes another process needs for its share of ``sequences`` than this one.
+
+        The weights of a pass are gathered from all processes, so each makes as many passes as the busiest, some of them with ``NOTHING``.
+        """
+        if self.count == 1:
+            return 0
+        layout = layout_of(scorer.model)
+        passes = [
+            sum(1 for _ in micro_batches([sequences[index] for index in share], budget, layout))
+            for share in self._shares(sequences)
+        ]
+        return max(passes) - passes[self.rank]
+
+    def score(self, scorer: Scorer, sequences: list[Sequence], budget: int) -> tuple[Tensor, Tensor]:
+        """``scorer.score`` of all sequences: log-probs and entropies in nats, [N] float32 each, in every process."""
+
+        def compute(share: list[Sequence]) -> Tensor:
+            rows = torch.stack(scorer.score(share, budget))
+            for _ in range(self.idle_passes(scorer, sequences, budget)):
+                scorer.score([NOTHING], budget)
+            return rows
+
+        logprob, entropy = self.rows(sequences, compute)
+        return logprob, entropy
+
+    def rows(self, sequences: list[Sequence], compute: Callable[[list[Sequence]], Tensor]) -> Tensor:
+        """[..., N]: what ``compute`` ([..., n] for n response tokens) gives for all sequences, in their order, in every process.
+
+        Each process computes its share only.
+        """
+        shares = self._shares(sequences)
+        parts = self.gather(compute([sequences[index] for index in shares[self.rank]]))
+        starts = torch.tensor([0, *(len(sequence.response) for sequence in sequences)]).cumsum(0).tolist()
+        whole = parts[0].new_empty(*parts[0].shape[:-1], starts[-1])
+        for share, part in zip(shares, parts, strict=True):
+            rows = [torch.arange(starts[index], starts[index + 1]) for index in share]
+            if rows:
+                whole[..., torch.cat(rows)] = part
+        return whole
+
+    def _shares(self, sequences: list[Sequence]) -> list[list[int]]:
+        return balanced([len(sequence) for sequence in sequences], self.count)
+
+
+# A run in one process, on the CPU.
+ALONE = Processes()
+
+
+def _device(local_rank: int) -> torch.device:
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    if local_rank >= torch.cuda.device_count():
+        raise UserError(
+            f"process {local_rank} of this machine has no GPU of its own: there are {torch.cuda.device_count()}; at most as many "
+            f"processes are allowed."
+        )
+    torch.cuda.set_device(local_rank)
+    return torch.device("cuda", local_rank)
