@@ -6,11 +6,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from tokencredit.config import Sampling
 from tokencredit.engines.canary import BOUNDS, PROMPTS, UNLIKELY, Canary, Reading, canary_sequences, judge
 from tokencredit.errors import UserError
 from tokencredit.policy import Sequence
 from tokencredit.records import Response
 
+SAMPLING = Sampling(temperature=0.7, top_p=0.9, max_prompt_tokens=4, max_response_tokens=2)
 SEQUENCES = [Sequence((1, 2), (3, 4)), Sequence((5,), (6,))]
 START = torch.tensor([-1.0, -0.2, -3.0])
 MOVE = torch.tensor([0.3, -0.2, 0.5])
@@ -36,7 +38,7 @@ class SomeEngine:
         return self.values + self.noise * wobble
 
     def sample(self, requests, *, temperature, top_p, max_tokens):
-        assert (temperature, top_p) == (0.7, 1.0)
+        assert (temperature, top_p, max_tokens) == (0.7, 1.0, 2)
         return [Response("", (request.prompt_tokens[0], request.seed % 7), "length") for request in requests]
 
 
@@ -107,8 +109,8 @@ def test_what_is_not_finite_stops_the_run(value: float) -> None:
 
 def test_what_is_watched_is_fixed_by_the_prompts() -> None:
     prompts = [(1, 2), (1, 2), (3,), (4,), (5,), (6,)]
-    watched = canary_sequences(SomeEngine(), prompts, 50, 0.7)
-    assert watched == canary_sequences(SomeEngine(), iter(prompts), 50, 0.7)
+    watched = canary_sequences(SomeEngine(), prompts, 50, SAMPLING)
+    assert watched == canary_sequences(SomeEngine(), iter(prompts), 50, SAMPLING)
     assert [sequence.prompt for sequence in watched[:PROMPTS]] == [(1, 2), (3,), (4,), (5,)]
     assert [sequence.prompt for sequence in watched[PROMPTS:]] == [p for p in prompts[1:5] for _ in range(UNLIKELY)]
     assert all(len(sequence.response) == 1 and 0 <= sequence.response[0] < 50 for sequence in watched[PROMPTS:])

@@ -9,6 +9,9 @@ import copy
 import os
 import random
 import signal
+import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import numpy as np
@@ -18,14 +21,14 @@ from scipy.stats import chi2_contingency
 from transformers import Qwen3ForCausalLM
 
 from tokencredit.base.pretrain import build_model, new_tokenizer
-from tokencredit.config import Config
+from tokencredit.config import Config, Sampling
 from tokencredit.data.embedded import generate_problems
 from tokencredit.engines import load_engine
 from tokencredit.engines.canary import BOUNDS, Canary, canary_sequences
 from tokencredit.engines.transformers_engine import TransformersEngine
 from tokencredit.engines.weights import plain_weights
 from tokencredit.errors import UserError
-from tokencredit.policy import Scorer, Sequence
+from tokencredit.policy import Scorer, Sequence, add_lora
 from tokencredit.records import Request, Response
 from tokencredit.seeds import derive_seed
 from tokencredit.train.mismatch import mismatch
@@ -115,7 +118,8 @@ def apart(engine, model, requests: list[Request], temperature: float = 1.0, **ch
 
 
 def canary_of(engine, model, prompts, temperature: float = 1.0) -> Canary:
-    sequences = canary_sequences(engine, prompts, model.config.vocab_size, temperature)
+    sampling = Sampling(temperature=temperature, top_p=1.0, max_prompt_tokens=100, max_response_tokens=24)
+    sequences = canary_sequences(engine, prompts, model.config.vocab_size, sampling)
     return Canary(engine, lambda s: Scorer(model, temperature).score(s, 4096)[0], sequences, BOUNDS["no"])
 
 
@@ -227,6 +231,21 @@ def test_pushed_weights_are_the_ones_that_sample(case, prompts) -> None:
     assert apart(engine, model, requests) < 1e-4
 
 
+def test_an_adapter_is_pushed_merged(case, prompts) -> None:
+    model, engine = case
+    policy = copy.deepcopy(model)
+    add_lora(policy, rank=2, alpha=4, seed=0)
+    with torch.no_grad():
+        for name, parameter in policy.named_parameters():
+            if "lora_B" in name:
+                parameter.normal_(std=0.1)
+    engine.push_weights(plain_weights(policy))
+    requests = requests_for(prompts)
+    assert apart(engine, policy, requests) < 1e-4
+    assert apart(engine, model, requests) > 0.1
+    engine.push_weights(plain_weights(model))
+
+
 def test_a_sleeping_engine_samples_only_after_a_push(case, prompts) -> None:
     model, engine = case
     engine.sleep()
@@ -316,6 +335,24 @@ def test_the_canary_catches_a_stale_prefix_cache(case, prompts, monkeypatch: pyt
     engine.push_weights(plain_weights(model))
 
 
+def test_in_low_precision_it_stays_within_that_bound(tokenizer, prompts) -> None:
+    """The trainer's passes are autocast from float32 weights, the engine's weights are bfloat16."""
+    model = new_model(tied=True)
+    engine = load_engine("vllm", model, tokenizer, longest=LONGEST, dtype=torch.bfloat16, batch_size=64)
+    try:
+        scorer = Scorer(model)
+        scorer.forward = torch.autocast("cpu", torch.bfloat16)(scorer.forward)
+        canary = canary_of(engine, model, prompts)
+        canary.trainer, canary.bound = lambda s: scorer.score(s, 4096)[0], BOUNDS["bf16"]
+        canary.check("at the start")
+        other = stirred(model, 0.05)
+        engine.push_weights(plain_weights(other))
+        with pytest.raises(UserError, match="samples from other weights"):
+            canary.check("step 1")
+    finally:
+        engine.close()
+
+
 def test_vllm_leaves_its_process_as_it_was(tokenizer) -> None:
     def state() -> list[object]:
         numbers = [torch.initial_seed(), torch.get_rng_state().sum().item(), np.random.get_state()[1].sum()]
@@ -345,3 +382,29 @@ def test_in_a_process_of_its_own(tokenizer, prompts) -> None:
         canary_of(engine, other, prompts).check("step 1")
     finally:
         engine.close()
+
+
+def test_in_each_of_two_trainers() -> None:
+    """Every process has an engine of its own inside and asks it for what it likes; their group outlives the engines."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    shared = {**os.environ, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    trainers = [
+        subprocess.Popen(
+            [sys.executable, "-m", "tests.engines.one_of_two_trainers"],
+            env={**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in (0, 1)
+    ]
+    try:
+        outputs = [trainer.communicate(timeout=300) for trainer in trainers]
+    finally:
+        for trainer in trainers:
+            trainer.kill()
+    assert [trainer.returncode for trainer in trainers] == [0, 0], outputs
+    assert [output.splitlines()[-1] for output, _ in outputs] == ["rank 0 agrees", "rank 1 agrees"]
+    assert not any("Traceback" in errors for _, errors in outputs), outputs

@@ -19,6 +19,7 @@ from tokencredit.records import Request
 from tokencredit.seeds import derive_seed, generator
 
 if TYPE_CHECKING:
+    from tokencredit.config import Sampling
     from tokencredit.policy import Sequence
 
 # Largest mean of |engine - trainer| over the tokens, nats. In float32 the two agree to 1e-5, in bfloat16 to a few hundredths.
@@ -80,8 +81,8 @@ def judge(now: Reading, anchor: Reading | None, bound: float) -> Reading:
 class Canary:
     """An engine under watch: ``push`` its weights and see that it took them over.
 
-    ``trainer`` gives the trainer's log-probs (nats, at the sampling temperature) of the response tokens of sequences, [n], as
-    ``engine.score`` gives the engine's. ``bound``: one of ``BOUNDS``.
+    ``trainer`` gives the trainer's log-probs (nats, at the sampling temperature) of the response tokens of ``sequences``, [n], as
+    ``engine.score`` gives the engine's. ``bound``: one of ``BOUNDS``. ``watch`` makes one.
     """
 
     def __init__(
@@ -107,8 +108,23 @@ class Canary:
         return {"canary_mean": float(apart.mean()), "canary_max": float(apart.max())}
 
 
+def watch(
+    engine: MirrorEngine,
+    trainer: Callable[[list[Sequence]], Tensor],
+    prompts: Iterable[tuple[int, ...]],
+    *,
+    vocabulary: int,
+    sampling: Sampling,
+    bound: float,
+) -> Canary:
+    """A canary for ``engine``, which has the trainer's weights now: that is checked first. ``sampling``: how the run samples."""
+    canary = Canary(engine, trainer, canary_sequences(engine, prompts, vocabulary, sampling), bound)
+    canary.check("at the start")
+    return canary
+
+
 def canary_sequences(
-    engine: MirrorEngine, prompts: Iterable[tuple[int, ...]], vocabulary: int, temperature: float
+    engine: MirrorEngine, prompts: Iterable[tuple[int, ...]], vocabulary: int, sampling: Sampling
 ) -> list[Sequence]:
     """What a canary watches: a short response of the engine to each of the first distinct prompts, and after each some tokens by lot.
 
@@ -119,7 +135,8 @@ def canary_sequences(
 
     chosen = list(dict.fromkeys(prompts))[:PROMPTS]
     requests = [Request(prompt, derive_seed("canary", index)) for index, prompt in enumerate(chosen)]
-    responses = engine.sample(requests, temperature=temperature, top_p=1.0, max_tokens=TOKENS)
+    tokens = min(TOKENS, sampling.max_response_tokens)
+    responses = engine.sample(requests, temperature=sampling.temperature, top_p=1.0, max_tokens=tokens)
     likely = [
         Sequence(request.prompt_tokens, response.token_ids)
         for request, response in zip(requests, responses, strict=True)
@@ -127,7 +144,7 @@ def canary_sequences(
     lots = [
         generator("canary", index).choice(vocabulary, UNLIKELY, replace=False).tolist() for index in range(len(chosen))
     ]
-    unlikely = [Sequence(prompt, (token,)) for prompt, tokens in zip(chosen, lots, strict=True) for token in tokens]
+    unlikely = [Sequence(prompt, (token,)) for prompt, lot in zip(chosen, lots, strict=True) for token in lot]
     return likely + unlikely
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+import torch.distributed as dist
 from torch import Tensor
 
 from tokencredit.engines.ending import end_tokens, finished_response
@@ -69,6 +70,8 @@ class VllmEngine:
         self.end_tokens = end_tokens(model, tokenizer)
         self._dtype, self._separate = dtype, separate
         self._asleep = False
+        # Whether this is one of several trainers, each with an engine of its own inside.
+        self._among_others = dist.is_initialized() and dist.get_world_size() > 1
         # Of the two kinds of log-probs that vLLM has, an engine gives one.
         self._before_top_p = temperature == 1
         # The shape is all that vLLM reads from disk: the weights come by the same way as every later push.
@@ -94,6 +97,7 @@ class VllmEngine:
                 enable_prefix_caching=True,
                 worker_extension_cls=f"{WeightReceiver.__module__}.{WeightReceiver.__name__}",
                 disable_log_stats=True,
+                distributed_executor_backend="external_launcher" if self._among_others and not separate else None,
                 **self._on_device(memory_share),
             )
         self.push_weights(plain_weights(model))
@@ -183,8 +187,9 @@ class VllmEngine:
         self._asleep = True
 
     def close(self) -> None:
-        """End vLLM, and its process where it has one."""
-        self._llm.llm_engine.engine_core.shutdown()
+        """End vLLM, and its process where it has one. To be called before the trainer's processes take leave of each other."""
+        with _kept_process_group() if self._among_others else contextlib.nullcontext():
+            self._llm.llm_engine.engine_core.shutdown()
         self._folder.cleanup()
 
     def _on_device(self, memory_share: float) -> dict[str, Any]:
@@ -249,3 +254,16 @@ def _undisturbed(separate: bool) -> Iterator[None]:
         np.random.set_state(numpy)
         torch.set_num_threads = set_threads
         torch.set_num_threads(threads)
+
+
+@contextlib.contextmanager
+def _kept_process_group() -> Iterator[None]:
+    """Let vLLM end without the process group that it found here: it would take leave of the other trainers in our name."""
+    from vllm.distributed import parallel_state
+
+    ends = parallel_state.destroy_distributed_environment
+    parallel_state.destroy_distributed_environment = lambda: None
+    try:
+        yield
+    finally:
+        parallel_state.destroy_distributed_environment = ends

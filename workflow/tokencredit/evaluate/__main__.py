@@ -42,17 +42,19 @@ def generate(
     import torch
 
     from tokencredit.base import load_policy, load_tokenizer
-    from tokencredit.engines import load_engine
-    from tokencredit.evaluate.generate import generate_responses, generation_metadata, read_problems
+    from tokencredit.evaluate.generate import evaluation_engine, generate_responses, generation_metadata, read_problems
 
     chosen = read_problems(problems, resolved, benchmark)
+    template = resolved.config.models[line.model].prompt
     device = "cuda" if torch.cuda.is_available() else "cpu"
     dtype = torch.bfloat16 if resolved.training.mixed_precision == "bf16" else torch.float32
-    tokenizer, policy = load_tokenizer(model_dir), load_policy(model_dir, dtype, device)
+    tokenizer = load_tokenizer(model_dir)
+    # An engine with weights of its own has the device for itself.
+    policy = load_policy(model_dir, dtype, device if resolved.evaluation.engine == "transformers" else "cpu")
     table = generate_responses(
-        load_engine(resolved.evaluation.engine, policy, tokenizer),
+        evaluation_engine(resolved, policy, tokenizer, template, chosen),
         tokenizer,
-        resolved.config.models[line.model].prompt,
+        template,
         chosen,
         resolved.benchmarks[benchmark].samples,
         resolved.evaluation.sampling,

@@ -16,9 +16,48 @@ from tokencredit.records import Problem, Request, problems_from
 from tokencredit.seeds import derive_seed
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
     from tokencredit.engines import Engine
 
 COLUMNS = ["problem_id", "sample", "response", "n_tokens", "finish_reason", "sampling_seed"]
+
+# Of a GPU that nothing else works on; and tokens of a pass that scores a few short sequences.
+_MEMORY_SHARE, _BUDGET = 0.9, 4096
+
+
+def evaluation_engine(
+    study: Study, policy: PreTrainedModel, tokenizer: Any, template: str, problems: Sequence[Problem]
+) -> Engine:
+    """The study's engine around ``policy``; one with weights of its own has to give the policy's log-probs first, or is a ``UserError``."""
+    from tokencredit.engines import load_engine
+
+    evaluation, sampling = study.evaluation, study.evaluation.sampling
+    if evaluation.engine == "transformers":
+        return load_engine("transformers", policy, tokenizer)
+
+    from tokencredit.engines.canary import BOUNDS, watch
+    from tokencredit.policy import Scorer
+
+    engine = load_engine(
+        evaluation.engine,
+        policy,
+        tokenizer,
+        longest=sampling.max_prompt_tokens + sampling.max_response_tokens,
+        temperature=sampling.temperature,
+        dtype=policy.dtype,
+        memory_share=_MEMORY_SHARE,
+    )
+    scorer = Scorer(policy, sampling.temperature)
+    watch(
+        engine,
+        lambda sequences: scorer.score(sequences, _BUDGET)[0],
+        encode_prompts(tokenizer, template, problems, sampling.max_prompt_tokens),
+        vocabulary=policy.config.vocab_size,
+        sampling=sampling,
+        bound=BOUNDS[study.training.mixed_precision],
+    )
+    return engine
 
 
 def generate_responses(
