@@ -1,23 +1,52 @@
-"""The head: log-prob and entropy of given tokens, without an array of [tokens, vocabulary] that outlives a chunk."""
+"""The head: log-prob and entropy of given tokens. No array of [tokens, vocabulary] is made, forward or backward."""
 
 from __future__ import annotations
 
+import math
+from typing import Any, Literal, overload
+
 import torch
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
+from torch.autograd.function import once_differentiable
 
-# A chunk's logits are held three times over (logits, log-softmax, softmax); 2**25 numbers are 128 MiB each in fp32.
-_CHUNK_NUMBERS = 2**25
+# The work is cut into tiles of tokens x vocabulary. No array of a tile (its logits, their exponentials, the weight's rows, their gradient)
+# has more numbers than this, and at most six are held at once: 2**22 are 16 MiB in float32, 96 MiB together. On a CPU the time is the
+# same from 2**20 to 2**23 (docs/performance.md).
+_TILE_NUMBERS = 2**22
+_TILE_TOKENS = 1024
+
+
+@overload
+def token_stats(
+    hidden: Tensor,
+    weight: Tensor,
+    target: Tensor,
+    temperature: float | Tensor = 1.0,
+    *,
+    with_gap: Literal[False] = False,
+) -> tuple[Tensor, Tensor]: ...
+
+
+@overload
+def token_stats(
+    hidden: Tensor, weight: Tensor, target: Tensor, temperature: float | Tensor = 1.0, *, with_gap: Literal[True]
+) -> tuple[Tensor, Tensor, Tensor]: ...
 
 
 def token_stats(
-    hidden: Tensor, weight: Tensor, target: Tensor, temperature: float | Tensor = 1.0
-) -> tuple[Tensor, Tensor]:
-    """log pi(target) and H(pi) = -sum_v pi_v log pi_v, both in nats, of softmax(hidden weight^T / temperature).
+    hidden: Tensor, weight: Tensor, target: Tensor, temperature: float | Tensor = 1.0, *, with_gap: bool = False
+) -> tuple[Tensor, ...]:
+    """log pi(target) and H(pi) = -sum_v pi_v log pi_v, both in nats, of pi = softmax(hidden weight^T / temperature).
 
-    ``hidden`` [N, H], ``weight`` [V, H], ``target`` [N] int64, ``temperature`` a number or [N] -> two tensors [N], float32 (float64 from
-    float64 inputs) whatever the weights' dtype. Both are differentiable in ``hidden`` and ``weight``; the backward pass computes each
-    chunk's logits again instead of keeping them.
+    ``hidden`` [N, H], ``weight`` [V, H], ``target`` [N] int64, ``temperature`` a number or [N] -> two tensors [N], float32 (float64 where
+    an input is), whatever the inputs' dtype and under autocast too. ``with_gap``: a third, log pi of the likeliest token minus that of the
+    second, without a gradient; inf where there is no second.
+
+    Log-prob and entropy are once differentiable in ``hidden``, ``weight`` and ``temperature``. The backward pass computes the logits again
+    tile by tile, leaves out tokens whose gradient is 0, and computes nothing for an input that needs no gradient. A logit of -inf is a
+    token of probability 0, which adds nothing to the entropy or to a gradient; a row of nothing else gives NaN.
+
+    Raises ``ValueError`` for shapes that do not fit and for a target outside the vocabulary.
     """
     if hidden.ndim != 2 or weight.ndim != 2 or hidden.shape[1] != weight.shape[1]:
         raise ValueError(
@@ -25,19 +54,138 @@ def token_stats(
         )
     if target.shape != hidden.shape[:1]:
         raise ValueError(f"token_stats needs one target per row: {tuple(target.shape)} for {hidden.shape[0]} rows.")
-    dtype = torch.promote_types(hidden.dtype, torch.float32)
+    if len(target) and not 0 <= int(target.min()) <= int(target.max()) < len(weight):
+        raise ValueError(
+            f"token_stats needs targets from 0 to {len(weight) - 1}; got {int(target.min())} to {int(target.max())}."
+        )
+    dtype = torch.promote_types(torch.promote_types(hidden.dtype, weight.dtype), torch.float32)
     temperatures = torch.as_tensor(temperature, dtype=dtype, device=hidden.device).expand(len(hidden))
-    weight = weight.to(dtype)
-    size = max(1, _CHUNK_NUMBERS // weight.shape[0])
-    if len(hidden) <= size:
-        return _chunk_stats(hidden, weight, target, temperatures)
-    chunks = zip(hidden.split(size), target.split(size), temperatures.split(size), strict=True)
-    parts = [
-        checkpoint(_chunk_stats, rows, weight, tokens, warmth, use_reentrant=False) for rows, tokens, warmth in chunks
-    ]
-    return torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts])
+    states = hidden.to(dtype) / temperatures[:, None]
+    stats = _TokenStats.apply(states, weight, target, with_gap)
+    return stats if with_gap else stats[:2]
 
 
-def _chunk_stats(hidden: Tensor, weight: Tensor, target: Tensor, temperature: Tensor) -> tuple[Tensor, Tensor]:
-    logprobs = torch.log_softmax((hidden.to(weight.dtype) @ weight.T) / temperature[:, None], dim=-1)
-    return logprobs.gather(-1, target[:, None]).squeeze(-1), -(logprobs.exp() * logprobs).sum(-1)
+class _TokenStats(torch.autograd.Function):
+    """``token_stats`` of states that have the dtype of the results and are divided by the temperature already.
+
+    With p = pi_i, and g and e the gradients by log pi_i(target_i) and H_i, the gradient by the logit of token v in row i is
+    g_i (1[v = target_i] - p_v) - e_i p_v (log p_v + H_i); a product with it gives each of the two gradients.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, states: Tensor, weight: Tensor, target: Tensor, with_gap: bool
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        lowest = torch.finfo(states.dtype).min
+        top = states.new_full((len(states),), lowest)
+        total, moment, chosen = states.new_zeros(3, len(states))
+        largest = states.new_full((len(states), 2), -torch.inf) if with_gap else None
+        vocabulary, tokens = _tiles(states, weight)
+        with torch.autocast(states.device.type, enabled=False):
+            for columns in vocabulary:
+                part = weight[columns].to(states.dtype)
+                for rows in tokens:
+                    tile = states[rows] @ part.T
+                    place, inside = _place(target[rows], columns)
+                    chosen[rows] += torch.where(inside, tile.gather(1, place).squeeze(1), 0)
+                    if largest is not None:
+                        seen = torch.cat([largest[rows], tile.topk(min(2, len(part))).values], 1)
+                        largest[rows] = seen.topk(2).values
+                    exponentials = _fold(tile, top[rows], total[rows], moment[rows])
+        log_total = total.masked_fill_(top == lowest, torch.nan).log()
+        logprob, entropy = (chosen - top) - log_total, log_total - moment / total
+        gap = None if largest is None else largest[:, 0] - largest[:, 1]
+        # A single tile is no larger than what backward holds anyway: it is kept, which saves one of three products.
+        kept = exponentials if len(vocabulary) == len(tokens) == 1 else None
+        ctx.save_for_backward(states, weight, target, top, total, entropy, kept)
+        if gap is not None:
+            ctx.mark_non_differentiable(gap)
+        return logprob, entropy, gap
+
+    @staticmethod
+    @once_differentiable
+    def backward(
+        ctx: Any, by_logprob: Tensor, by_entropy: Tensor, _: Tensor | None
+    ) -> tuple[Tensor | None, Tensor | None, None, None]:
+        states, weight, target, top, total, entropy, kept = ctx.saved_tensors
+        shape, moves = states.shape, (by_logprob != 0) | (by_entropy != 0)
+        live = None if moves.all() else moves.nonzero().squeeze(1)
+        if live is not None:
+            states, target, top, total, entropy = (value[live] for value in (states, target, top, total, entropy))
+            by_logprob, by_entropy, kept = by_logprob[live], by_entropy[live], None if kept is None else kept[live]
+        entropy_counts = bool((by_entropy != 0).any())
+        by_states = torch.zeros_like(states) if ctx.needs_input_grad[0] else None
+        by_weight = torch.empty_like(weight) if ctx.needs_input_grad[1] else None
+        vocabulary, tokens = _tiles(states, weight)
+        with torch.autocast(states.device.type, enabled=False):
+            for columns in vocabulary:
+                part = weight[columns].to(states.dtype)
+                # A row of -inf has no probability, and no share in the gradient: 0 * -inf is 0.
+                finite = part.nan_to_num(torch.nan, torch.inf, 0.0) if by_states is not None else None
+                # Tokens are summed within one tile of the vocabulary: in float32, without a float32 copy of the whole gradient.
+                by_part = torch.zeros_like(part) if by_weight is not None else None
+                for rows in tokens:
+                    if kept is None:
+                        p = _below(states[rows] @ part.T, top[rows]).exp_().div_(total[rows, None])
+                    else:
+                        p = kept / total[rows, None]
+                    factor = -by_logprob[rows, None]
+                    if entropy_counts:
+                        surplus = p.log().clamp_(min=_floor(p.dtype)).add_(entropy[rows, None])
+                        factor = torch.addcmul(factor, surplus, by_entropy[rows, None], value=-1)
+                    place, inside = _place(target[rows], columns)
+                    at_target = torch.where(inside, by_logprob[rows], 0)
+                    by_tile = p.mul_(factor).scatter_add_(1, place, at_target[:, None])
+                    if by_states is not None:
+                        by_states[rows].addmm_(by_tile, finite)
+                    if by_part is not None:
+                        by_part.addmm_(by_tile.T, states[rows])
+                if by_weight is not None:
+                    by_weight[columns] = by_part
+        if by_states is not None and live is not None:
+            by_states = by_states.new_zeros(shape).index_copy_(0, live, by_states)
+        return by_states, by_weight, None, None
+
+
+def _fold(tile: Tensor, top: Tensor, total: Tensor, moment: Tensor) -> Tensor:
+    """Add logits z [n, v] to their rows' [n] top = max z, total = sum exp(z - top) and moment = sum (z - top) exp(z - top).
+
+    The entropy is log total - moment / total. Measured from the largest logit, log total >= 0 >= moment: nothing cancels, however large the
+    logits, and the entropy is never negative. Returns exp(z - top), [n, v]; ``tile`` is overwritten.
+    """
+    new_top = torch.maximum(top, tile.amax(1))
+    shift = (top - new_top).clamp_(min=_floor(top.dtype))
+    below = _below(tile, new_top)
+    exponentials, scale = below.exp(), shift.exp()
+    moment.add_(shift * total).mul_(scale)
+    total.mul_(scale).add_(exponentials.sum(1))
+    moment.add_(below.mul_(exponentials).sum(1))
+    top.copy_(new_top)
+    return exponentials
+
+
+def _below(tile: Tensor, top: Tensor) -> Tensor:
+    return tile.sub_(top[:, None]).clamp_(min=_floor(tile.dtype))
+
+
+def _floor(dtype: torch.dtype) -> float:
+    """The log of the smallest normal number, which stands for every lower one: -inf exp(-inf) is not a number, and exp is slow below."""
+    return math.log(torch.finfo(dtype).tiny)
+
+
+def _place(target: Tensor, columns: slice) -> tuple[Tensor, Tensor]:
+    """[n, 1] the column of each row's target in a tile, and [n] whether it is there; where it is not, the column means nothing."""
+    place = target - columns.start
+    width = columns.stop - columns.start
+    return place.clamp(0, width - 1)[:, None], (place >= 0) & (place < width)
+
+
+def _tiles(states: Tensor, weight: Tensor) -> tuple[list[slice], list[slice]]:
+    """The tiles of the vocabulary and those of the tokens; a small vocabulary is one tile with as many tokens as the budget holds."""
+    tokens = min(len(states), max(_TILE_TOKENS, _TILE_NUMBERS // max(len(weight), states.shape[1])))
+    columns = _TILE_NUMBERS // max(tokens, states.shape[1], 1)
+    return _slices(len(weight), max(columns, 1)), _slices(len(states), max(tokens, 1))
+
+
+def _slices(length: int, size: int) -> list[slice]:
+    return [slice(start, min(start + size, length)) for start in range(0, length, size)]
