@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.grading.conftest import Outcome
+from tests.grading.conftest import Outcome, Readings
 from tokencredit.grading import GradingPool
 
 
@@ -133,6 +133,49 @@ def test_equal_texts_are_parsed_and_compared_too(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(judge, "verify", lambda *_, **__: False)
     assert judge.judge("5", "5") == ("wrong", None)
+
+
+def test_numbers_of_different_size_need_no_comparison(monkeypatch: pytest.MonkeyPatch) -> None:
+    from tokencredit.grading import judge
+
+    monkeypatch.setattr(judge, "verify", lambda *_, **__: True)
+    assert judge.judge(r"\sqrt{2}", r"\frac{3}{2}") == ("wrong", None)
+    assert judge.judge(r"\sqrt{2}", "1.41421") == ("right", None)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "5",
+            r"\frac{3}{4}",
+            "(1,2]",
+            r"x \in [-2,7]",
+            r"\begin{pmatrix} 1 \\ 2 \end{pmatrix}",
+            "1,000",
+            r"\{1\pm\sqrt{5},-2\}",
+        ),
+        # Refused at the first stage, read at the second.
+        *("8n^2 + 4n + 1", "x^2(y^2+y-6)=0", r"[ \frac{\pi^2}{8}, \frac{5 \pi^2}{4} ]", "f(n) = n^3"),
+        # Read by neither: in the lexer, in the parser, after it.
+        *(r"5:21\textsc{pm}", r"\{x \mid 2 < x < 3\}", r"\frac", "(1", "+", "1/0"),
+    ],
+)
+def test_two_stages_read_what_one_reads(text: str, readings: Readings) -> None:
+    one, two = readings(text)
+    assert one == two
+
+
+@pytest.mark.parametrize(("text", "stage"), [("5", "SLL"), ("8n^2 + 4n + 1", "LL")])
+def test_both_stages_are_needed(monkeypatch: pytest.MonkeyPatch, text: str, stage: str) -> None:
+    from antlr4 import PredictionMode
+
+    from tokencredit.grading import judge
+
+    monkeypatch.setattr(judge.latex2sympy2, "PSParser", judge._TwoStageParser)
+    parser = judge.latex2sympy2._Latex2Sympy().create_parser(text)
+    parser.math()
+    assert parser._interp.predictionMode == getattr(PredictionMode, stage)
 
 
 def test_sympy_cannot_run_a_string_as_python() -> None:

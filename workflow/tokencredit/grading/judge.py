@@ -3,6 +3,8 @@
 Model output is never run as code. Two things see to it. The answer goes to the LaTeX grammar alone, never to Math-Verify's extraction
 from plain expressions, which evaluates them as Python. And where SymPy itself would evaluate a string (it does so for every numeral
 that the grammar found), `forbid_evaluation` puts a reader of single numerals and names that can do nothing else.
+
+Most of the time goes into parsing: `parse_in_two_stages` has the parser try ANTLR's faster prediction first. What is read stays the same.
 """
 
 from __future__ import annotations
@@ -12,8 +14,10 @@ import re
 from functools import lru_cache
 from typing import Any
 
+import latex2sympy2_extended.latex2sympy2 as latex2sympy2
 import sympy
 import sympy.parsing.sympy_parser
+from antlr4 import CommonTokenStream, PredictionMode
 from latex2sympy2_extended.math_normalization import NormalizationConfig, normalize_latex
 from math_verify.grader import verify
 from math_verify.parser import parse_latex_cached
@@ -40,6 +44,31 @@ class UnreadableError(Exception):
 def forbid_evaluation() -> None:
     """From now on, in this process, SymPy reads strings as a numeral, a name or not at all, where it would run them as Python."""
     sympy.parsing.sympy_parser.parse_expr = _literal
+
+
+def parse_in_two_stages() -> None:
+    """From now on, in this process, LaTeX is parsed by ``_TwoStageParser``."""
+    latex2sympy2.PSParser = _TwoStageParser
+
+
+class _TwoStageParser(latex2sympy2.PSParser):
+    """The grammar's parser with SLL prediction, which remembers what it has worked out, and LL prediction for texts that SLL refuses.
+
+    ANTLR's manual says of SLL that it gives the parse tree of LL or a syntax error.
+    """
+
+    def math(self) -> Any:
+        """The parse tree of the whole text."""
+        self._interp.predictionMode = PredictionMode.SLL
+        try:
+            return super().math()
+        # The error listener of Math-Verify's parser raises bare exceptions for syntax errors.
+        except Exception:  # noqa: BLE001
+            lexer = self.getTokenStream().tokenSource
+            lexer.reset()
+            self.setTokenStream(CommonTokenStream(lexer))
+            self._interp.predictionMode = PredictionMode.LL
+            return super().math()
 
 
 def _literal(text: str, *_: Any, **__: Any) -> sympy.Expr:
@@ -69,6 +98,7 @@ def judge(gold: str, answer: str) -> Verdict:
         given = read(answer_latex)
     except UnreadableError:
         return "ungraded", "the boxed answer cannot be read as mathematics"
+    # Sizes first: it takes microseconds to see that two numbers differ, and Math-Verify simplifies their difference.
     equal = _same_size(expected, given) and verify(expected, given, timeout_seconds=None, raise_on_error=True)
     return ("right" if equal else "wrong"), None
 

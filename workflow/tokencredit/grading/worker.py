@@ -25,9 +25,10 @@ def serve(timeout: float, memory: int) -> None:
         signal.signal(
             ignored, signal.SIG_IGN
         )  # meant for the parent, which may want to end its step; it ends this process itself
-    from tokencredit.grading.judge import forbid_evaluation, judge
+    from tokencredit.grading.judge import forbid_evaluation, judge, parse_in_two_stages
 
     forbid_evaluation()
+    parse_in_two_stages()
     if sys.platform == "linux":  # elsewhere the limit is not kept
         _limit(resource.RLIMIT_AS, memory)
     _reply(replies, "ready", None, judged=False)
