@@ -21,7 +21,7 @@ GRADER = ["math-verify[antlr4_13_2]", "latex2sympy2_extended", "sympy", "regex"]
 MODELS = ["torch", "transformers", "tokenizers", "safetensors", "huggingface_hub", "tqdm"]
 FAMILIES = {
     "data": ("Rules of data.smk.", [*CORE, "datasets", "huggingface_hub"]),
-    "train": ("Rules of base.smk and train.smk.", [*CORE, *GRADER, *MODELS, "accelerate", "peft"]),
+    "train": ("Rules of base.smk and train.smk.", [*CORE, *GRADER, *MODELS, "peft"]),
     "evaluate": ("Rules of evaluate.smk.", [*CORE, *GRADER, *MODELS]),
     "analysis": ("Rules of analyse.smk and report.smk.", [*CORE, "scipy", "matplotlib", "seaborn", "jinja2"]),
 }

@@ -1,4 +1,4 @@
-"""What the tests of many processes run in each of them: ``python -m tests.train.in_processes <what> <folder>``."""
+"""What the tests of many processes run in each of them: ``python -m tests.train.in_processes <folder>``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import functools
 import os
 import signal
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +16,10 @@ from transformers import Qwen3ForCausalLM
 from tests.models import tiny_qwen3
 from tests.train.conftest import CoinPool, tiny_cell
 from tests.train.test_update import BASE, batch, training
-from tokencredit import cli
 from tokencredit.base import load_policy
 from tokencredit.credit import TokenCredit
-from tokencredit.errors import UserError
 from tokencredit.policy import Scorer, add_lora
 from tokencredit.train import columns, loop
-from tokencredit.train.heartbeat import Heartbeat
 from tokencredit.train.loop import Run
 from tokencredit.train.processes import Processes, joined
 from tokencredit.train.sharding import copy_weights, trained_scorer, unsharded
@@ -38,7 +34,7 @@ Measured = dict[str, Any]
 
 
 def moving_model(name: str) -> Qwen3ForCausalLM:
-    """A float64 model with an adapter where ``name`` says so; every weight that is trained has a gradient from the start."""
+    """A float64 model, with an adapter where ``name`` says so; every weight that is trained has a gradient from the start."""
     model = tiny_qwen3()
     if name.endswith("-lora"):
         add_lora(model, 4, 8, seed=0)
@@ -52,6 +48,8 @@ def moving_model(name: str) -> Qwen3ForCausalLM:
 def updates(name: str, processes: Processes, **changes: object) -> Measured:
     """A step of one update: its metrics, its gradient after clipping, and the weights that it leaves in the model that samples."""
     model = moving_model(name)
+    if "mixed_precision" in changes:
+        model.float()  # autocast leaves float64 alone
     scorer = trained_scorer(model, training(**changes), processes)
     sequences, signals = batch(Scorer(tiny_qwen3()))
     shift = 0.3 * (signals.noise - 0.5)
@@ -93,6 +91,7 @@ def measured(processes: Processes) -> dict[str, Measured]:
     # Micro-batches of one or two sequences, and layers computed again: not as many passes in both processes.
     cases["small"] = updates("eapo", processes, micro_batch_tokens=20, gradient_checkpointing=True)
     cases["one response"] = one_response(processes)
+    cases["bf16"] = updates("eapo", processes, mixed_precision="bf16")
     return cases
 
 
@@ -117,7 +116,7 @@ def run(folder: Path, name: str, out: Path, processes: Processes, stop_at: int |
         loop.GradingPool, loop.load_policy, columns.load_policy = before
 
 
-def _everything(folder: Path, processes: Processes) -> None:
+def main(folder: Path, processes: Processes) -> None:
     cases = measured(processes)
     if processes.first:
         torch.save(cases, folder / "two.pt")
@@ -127,26 +126,6 @@ def _everything(folder: Path, processes: Processes) -> None:
     assert run(folder, "arca", folder / "from-one", processes)
 
 
-def _fail(folder: Path, processes: Processes) -> None:
-    if not processes.first:
-        raise UserError("the engine of the second process is gone.")
-    processes.gather(None)
-
-
-def _hang(folder: Path, processes: Processes) -> None:
-    """The second process is in an engine that never answers, the first waits for it."""
-    with Heartbeat(folder / "processes", processes.rank, minutes=0.05 if processes.first else 60.0) as heartbeat:
-        heartbeat.phase(7, "sample")
-        if not processes.first:
-            time.sleep(3600)
-        processes.gather(None)
-
-
-def main() -> None:
-    what = {"everything": _everything, "fail": _fail, "hang": _hang}[sys.argv[1]]
-    with joined() as processes:
-        what(Path(sys.argv[2]), processes)
-
-
 if __name__ == "__main__":
-    cli.run(main)
+    with joined() as together:
+        main(Path(sys.argv[1]), together)

