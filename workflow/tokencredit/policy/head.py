@@ -113,17 +113,17 @@ class _TokenStats(torch.autograd.Function):
         if live is not None:
             states, target, top, total, entropy = (value[live] for value in (states, target, top, total, entropy))
             by_logprob, by_entropy, kept = by_logprob[live], by_entropy[live], None if kept is None else kept[live]
-        entropy_counts = bool((by_entropy != 0).any())
+        entropy_counts, masked = bool((by_entropy != 0).any()), bool(weight.amin() == -torch.inf)
         by_states = torch.zeros_like(states) if ctx.needs_input_grad[0] else None
-        by_weight = torch.empty_like(weight) if ctx.needs_input_grad[1] else None
+        by_weight = torch.zeros_like(weight) if ctx.needs_input_grad[1] else None
         vocabulary, tokens = _tiles(states, weight)
         with torch.autocast(states.device.type, enabled=False):
             for columns in vocabulary:
                 part = weight[columns].to(states.dtype)
                 # A row of -inf has no probability, and no share in the gradient: 0 * -inf is 0.
-                finite = part.nan_to_num(torch.nan, torch.inf, 0.0) if by_states is not None else None
+                finite = part.nan_to_num(torch.nan, torch.inf, 0.0) if masked else part
                 # Tokens are summed within one tile of the vocabulary: in float32, without a float32 copy of the whole gradient.
-                by_part = torch.zeros_like(part) if by_weight is not None else None
+                by_part = None if by_weight is None else by_weight[columns].to(states.dtype)
                 for rows in tokens:
                     if kept is None:
                         p = _below(states[rows] @ part.T, top[rows]).exp_().div_(total[rows, None])
@@ -140,7 +140,7 @@ class _TokenStats(torch.autograd.Function):
                         by_states[rows].addmm_(by_tile, finite)
                     if by_part is not None:
                         by_part.addmm_(by_tile.T, states[rows])
-                if by_weight is not None:
+                if by_part is not None and by_part.dtype != weight.dtype:
                     by_weight[columns] = by_part
         if by_states is not None and live is not None:
             by_states = by_states.new_zeros(shape).index_copy_(0, live, by_states)
