@@ -41,7 +41,7 @@ rule generate:
     params:
         model=ask(GRAPH.evaluated_folder),
         config=ask(GRAPH.generation_config),
-        code=digest("evaluate.generate", "base"),
+        code=ask(GRAPH.generation_code),
     shell:
         "python -m tokencredit.evaluate generate --config config --study {wildcards.study} --row {wildcards.row}"
         " --seed {wildcards.seed} --benchmark {wildcards.benchmark} --model-dir {params.model}"

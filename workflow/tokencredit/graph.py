@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from tokencredit.analysis import plan
 from tokencredit.config import Config, EmbeddedModel, FileDataset, JobResources, Row
+from tokencredit.engines import code_of_others
 from tokencredit.errors import UserError
 from tokencredit.provenance import code_digest
 from tokencredit.train import training_code
@@ -128,6 +129,10 @@ class Graph:
             allowed = ", ".join(self.study(w.study).benchmarks)
             raise UserError(f"{w.benchmark} is not a benchmark of study {w.study}; allowed: {allowed}.")
         return self._benchmark_problems(w.benchmark)
+
+    def generation_code(self, w: Wildcards) -> str:
+        """The generator with the study's engine, not the other one."""
+        return digest("evaluate.generate", "base", without=code_of_others(self.study(w.study).evaluation.engine))
 
     def generation_config(self, w: Wildcards) -> dict[str, Any]:
         return self.study(w.study).evaluation_config(self._row(w), w.benchmark)

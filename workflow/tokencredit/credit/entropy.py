@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tokencredit.credit.parameters import AboveOne, NonNegative, Share
+from tokencredit.credit.parameters import AtLeastOne, NonNegative, Share
 from tokencredit.credit.registry import method
 from tokencredit.credit.segments import highest
 from tokencredit.credit.signals import TokenCredit, TokenSignals
@@ -52,7 +52,7 @@ def entroreg_adaptive(
     stage="update",
     slips='arXiv 2604.11056, Table 4, calls it "positive only"; it adds a positive term to every token, right or wrong.',
 )
-def entroadv(signals: TokenSignals, alpha: NonNegative = 0.4, kappa: AboveOne = 2.0) -> TokenCredit:
+def entroadv(signals: TokenSignals, alpha: NonNegative = 0.4, kappa: AtLeastOne = 2.0) -> TokenCredit:
     """A + min(alpha H, |A| / kappa), always plus: on wrong responses it shrinks the penalty; with kappa > 1 the sign never flips."""
     advantage = signals.token_advantage
     bonus = (alpha * signals.entropy).minimum(advantage.abs() / kappa)

@@ -20,6 +20,15 @@ if TYPE_CHECKING:
 ENGINES = ("transformers", "vllm")
 
 
+# The modules that only one engine takes: weights of its own need a canary, and the policy's passes to compare with.
+_ONLY = {"transformers": ("engines.transformers_engine",), "vllm": ("engines.vllm_engine", "engines.canary", "policy")}
+
+
+def code_of_others(name: str) -> tuple[str, ...]:
+    """The modules that the engine called ``name`` does not take: a change in them changes nothing that it samples."""
+    return tuple(module for engine, modules in _ONLY.items() if engine != name for module in modules)
+
+
 class Engine(Protocol):
     """Whatever turns requests into responses."""
 

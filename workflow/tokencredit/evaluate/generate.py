@@ -10,6 +10,7 @@ import pandas as pd
 
 from tokencredit import files, provenance
 from tokencredit.config import Row, Sampling, Study
+from tokencredit.engines import code_of_others
 from tokencredit.errors import UserError
 from tokencredit.prompts import encode_prompts
 from tokencredit.records import Problem, Request, problems_from
@@ -124,6 +125,8 @@ def generation_metadata(
         "model_sha256": files.sha256(model_dir),
         "data_sha256": files.sha256(problems),
         "config_digest": files.digest_of(study.evaluation_config(row, benchmark)),
-        "code_digest": provenance.code_digest("evaluate.generate", "base"),
+        "code_digest": provenance.code_digest(
+            "evaluate.generate", "base", without=code_of_others(study.evaluation.engine)
+        ),
         "environment": provenance.environment(device),
     }
