@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 # of a Qwen2 layer of width H, so 20 H; this is the 1.5B's. For sequences that are much shorter the work is the number of tokens.
 _ATTENTION_LENGTH = 20 * 1536
 
-# What a pass costs beside its tokens, in tokens: calls of kernels, and the loss around them. Measured with the embedded model on one core.
-_PASS = 96
+# What a pass costs beside its tokens, as a share of its budget: calls of kernels, weights to be gathered, the loss around it. It is about
+# 100 tokens, of 2,048, for the embedded model on one core; where it is more, the budget has to be large anyway.
+_PASS = 1 / 20
 
 
 @dataclass(frozen=True)
@@ -84,20 +85,18 @@ class Padded(Layout):
     def cut(lengths: list[int], budget: int) -> list[list[int]]:
         """Sequences of similar length together: of all cuts of the sorted sequences, the one with the least padding and fewest passes.
 
-        What is least is the number of places of all rectangles, and ``_PASS`` for each.
+        What is least is the number of places of all rectangles, and a twentieth of ``budget`` for each.
         """
         order = sorted(range(len(lengths)), key=lambda index: (-lengths[index], index))
-        costs, starts = (
-            [0],
-            [0],
-        )  # of the first so many sequences: the least cost, and where its last micro-batch starts
+        # Of the first so many sequences: the least cost, and where the last micro-batch of that cut starts.
+        costs, starts = [0.0], [0]
         for stop in range(1, len(order) + 1):
             found = []
             for start in range(stop - 1, -1, -1):
                 places = lengths[order[start]] * (stop - start)
                 if places > budget and start < stop - 1:
                     break
-                found.append((costs[start] + places + _PASS, start))
+                found.append((costs[start] + places + _PASS * budget, start))
             cost, start = min(found)
             costs.append(cost)
             starts.append(start)
