@@ -333,7 +333,9 @@ class Gpu(Strict):
     title: str = Field(description="Its name.")
     memory_gib: Rate = Field(description="Memory in GiB that PyTorch reports, less than the number on the box.")
     bf16_tflops: Rate = Field(description="Peak of dense bfloat16 matrix products, in 10^12 operations a second.")
-    fp32_tflops: Rate = Field(description="The same in float32, without TF32: what the head and a float32 sampler run at.")
+    fp32_tflops: Rate = Field(
+        description="The same in float32, without TF32: what the head and a float32 sampler run at."
+    )
     bandwidth_gb_s: Rate = Field(description="Memory bandwidth in 10^9 bytes a second.")
 
 
