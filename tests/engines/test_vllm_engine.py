@@ -24,7 +24,7 @@ from transformers import Qwen3ForCausalLM
 from tokencredit.base.pretrain import build_model, new_tokenizer
 from tokencredit.config import Config, Sampling
 from tokencredit.data.embedded import generate_problems
-from tokencredit.engines import load_engine
+from tokencredit.engines import load_engine, vllm_engine
 from tokencredit.engines.canary import BOUNDS, Canary, canary_sequences
 from tokencredit.engines.transformers_engine import TransformersEngine
 from tokencredit.engines.weights import plain_weights
@@ -209,6 +209,26 @@ def test_a_sample_depends_on_its_own_seed_only(case, prompts) -> None:
     assert [response.token_ids for response in ask(engine, requests[::-1])][::-1] == together
     assert [ask(engine, [request])[0].token_ids for request in requests[:5]] == together[:5]
     assert ask(engine, []) == []
+
+
+def test_more_prompts_than_a_pass_reads_or_the_cache_holds_change_nothing(
+    tokenizer, prompts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Prompts wait for the next pass, and responses that lost their place in the cache are taken up again where they were."""
+    monkeypatch.setattr(vllm_engine, "_CPU_CACHE_BYTES", 2 * 2**20)
+    model = new_model(tied=True)
+    engine = load_engine("vllm", model, tokenizer, longest=LONGEST, batch_size=200)
+    try:
+        requests = requests_for([a + b for a in prompts for b in prompts[:4]])
+        assert sum(len(request.prompt_tokens) for request in requests) > 2 * vllm_engine._CPU_BATCH_TOKENS
+        responses = ask(engine, requests, max_tokens=60)
+        scarce = [ask(engine, [request], max_tokens=60)[0].token_ids for request in requests[::20]]
+        assert [response.token_ids for response in responses[::20]] == scarce
+        told = torch.tensor([logprob for response in responses for logprob in response.logprobs])
+        expected = Scorer(model).score(sequences_of(requests, responses), 4096)[0]
+        assert float((told - expected).abs().max()) < 1e-4
+    finally:
+        engine.close()
 
 
 def test_other_seeds_give_other_samples_up_to_the_largest(case, prompts) -> None:

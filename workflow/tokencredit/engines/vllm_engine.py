@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 # Key-value blocks: on a CPU the memory they may take, and their size, which a prompt has to fill to be shared (vLLM's default is 128).
 _CPU_CACHE_BYTES = 2**30
 _CPU_BLOCK_TOKENS = 32
+# Tokens of a pass there; a prompt is read in one.
+_CPU_BATCH_TOKENS = 4096
 _SHARED_MEMORY = Path("/dev/shm")
 
 
@@ -196,6 +198,9 @@ class VllmEngine:
         if self._on_cpu:
             return {
                 "enforce_eager": True,
+                # A prompt that is read in pieces takes its seed's generator back by a step, which those of a CPU cannot do.
+                "enable_chunked_prefill": False,
+                "max_num_batched_tokens": max(_CPU_BATCH_TOKENS, self.longest),
                 "kv_cache_memory_bytes": _CPU_CACHE_BYTES,
                 "block_size": _CPU_BLOCK_TOKENS,
             }
