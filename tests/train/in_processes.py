@@ -74,7 +74,7 @@ def updates(name: str, processes: Processes, **changes: object) -> Measured:
 
 
 def one_response(processes: Processes) -> Measured:
-    """The gradient of a batch in which a single response has any, so that all processes but one have nothing to do."""
+    """The gradient of a batch in which a single response has any, so that all processes but one have nothing to do; and its scores."""
     scorer = trained_scorer(moving_model("grpo"), training(), processes)
     sequences, signals = batch(Scorer(tiny_qwen3()))
     advantage = torch.where(signals.response == 5, 1.0, 0.0)
@@ -82,6 +82,8 @@ def one_response(processes: Processes) -> Measured:
     found: list[torch.Tensor] = []
     updater.optimizer.step = lambda: found.extend(unsharded(each.grad).clone() for each in scorer.parameters())
     metrics = updater.update(sequences, signals, TokenCredit(advantage, signals.every_token))
+    logprob, entropy = processes.score(scorer, sequences[5:6], 1000)
+    metrics |= {"logprob": float(logprob.sum()), "entropy": float(entropy.sum())}
     return {"gradient": found, "metrics": metrics, "weights": {}}
 
 

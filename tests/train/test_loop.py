@@ -24,6 +24,7 @@ from tokencredit.prompts import encode_prompt
 from tokencredit.provenance import PACKAGE, imported_files
 from tokencredit.train import loop, training_code
 from tokencredit.train.cell import Cell
+from tokencredit.train.heartbeat import Heartbeat
 from tokencredit.train.loop import Run, train
 from tokencredit.train.update import Updater
 
@@ -179,6 +180,24 @@ def test_a_checkpoint_of_another_configuration_is_refused(cell: Cell, monkeypatc
     with pytest.raises(UserError, match="belongs to another configuration, seed or code"):
         train(other)
     assert files.sha256(work.parent / own / "checkpoints") == before
+
+
+def test_a_run_says_in_which_phase_it_is(cell: Cell, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[int, str]] = []
+    whole_phase = Heartbeat.phase
+
+    def listening(self: Heartbeat, step: int, name: str) -> None:
+        whole_phase(self, step, name)
+        written = json.loads(self.path.read_text())
+        assert self.minutes == cell.study.training.watchdog_minutes
+        assert (written["rank"], written["pid"]) == (0, os.getpid())
+        told.append((written["step"], written["phase"]))
+
+    monkeypatch.setattr(Heartbeat, "phase", listening)
+    assert train(cell)
+    assert told[0] == (0, "resume")
+    assert [name for step, name in told if step == 1] == ["sample", "score", "update"]
+    assert [name for step, name in told if step == 2] == ["sample", "score", "update", "evaluate", "save"]
 
 
 def test_another_seed_is_another_run_and_the_same_seed_the_same(cell: Cell) -> None:

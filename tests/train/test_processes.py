@@ -97,6 +97,15 @@ def test_what_some_processes_saved_others_go_on_from(saved_by: str, both: Path) 
     assert_equal(both / saved_by, both / "one" / "arca")
 
 
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+def test_blocks_are_nearly_equal_and_together_everything(count: int) -> None:
+    for length in range(12):
+        items = list(range(length))
+        blocks = [Processes(rank, count).block(items) for rank in range(count)]
+        assert [item for block in blocks for item in block] == items
+        assert max(map(len, blocks)) - min(map(len, blocks)) <= 1
+
+
 def test_layers_that_are_computed_again_change_nothing() -> None:
     plain = in_processes.updates("eapo", Processes())
     again = in_processes.updates("eapo", Processes(), gradient_checkpointing=True)
