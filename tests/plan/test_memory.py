@@ -120,7 +120,7 @@ def test_the_peak_of_an_update_is_the_one_of_real_passes(name: str, mixed: bool,
             sum(part.sum() for part in scorer(sequences)).backward()
     memory = training_memory(trainer(architecture, width=2 if mixed else 4, checkpointing=checkpointing))
     assert memory.always.value == pytest.approx(12 * architecture.parameters)
-    assert 0.98 * live.peak <= memory.needs("update").value <= 1.12 * live.peak
+    assert 0.98 * live.peak <= memory.needs("update").value <= 1.05 * live.peak
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_the_peak_of_sampling_is_the_one_of_the_engine(largest: str, width: int,
     copy = setup.rows.value * (prompt + response) * cache_bytes(architecture, width) / architecture.layers
     memory = generation_memory(setup, given(0), on_gpu=True)
     expected = max(memory.needs("prefill").value, memory.needs("decoding").value - copy)
-    assert 0.97 * live.peak <= expected <= 1.12 * live.peak
+    assert 0.98 * live.peak <= expected <= 1.07 * live.peak
 
 
 def test_the_cache_holds_what_the_formula_says() -> None:
