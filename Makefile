@@ -36,7 +36,7 @@ test-verl: .venv-verl/development ## the adapter for verl against verl itself, i
 	$(OFFLINE) OMP_NUM_THREADS=1 .venv-verl/bin/python -m pytest tests/adapters/test_verl.py tests/adapters/test_verl_hooks.py
 
 test-vllm: .venv-vllm/development ## vLLM as the sampler, in an environment of its own (3 GB, CPU build)
-	$(OFFLINE) OMP_NUM_THREADS=1 .venv-vllm/bin/python -m pytest tests/engines/test_vllm_engine.py
+	$(OFFLINE) OMP_NUM_THREADS=1 .venv-vllm/bin/python -m pytest tests/engines/test_vllm_*.py
 
 check: .venv/development ## formatters and linters of Python and Snakemake
 	$(BIN)/ruff check

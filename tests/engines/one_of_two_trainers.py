@@ -1,10 +1,10 @@
-"""One of two processes of ``test_vllm_engine``: an engine of its own, its own requests, and a word with the other before and after."""
+"""One of two processes of ``test_vllm_processes``: an engine of its own, its own requests, and a word with the other before and after."""
 
 from __future__ import annotations
 
 import torch.distributed as dist
 
-from tests.engines.test_vllm_engine import LONGEST, NAME, apart, new_model, requests_for, stirred
+from tests.engines.vllm_cases import LONGEST, NAME, apart, new_model, requests_for, stirred
 from tokencredit.base.pretrain import new_tokenizer
 from tokencredit.config import Config
 from tokencredit.engines.vllm_engine import VllmEngine

@@ -1,38 +1,28 @@
-"""vLLM against transformers: the same distribution, log-probs and endings, and weights that follow the policy's.
+"""vLLM against transformers: the same distribution, log-probs and endings.
 
 Runs where vLLM is installed (``make test-vllm``), on a CPU.
 """
 
 from __future__ import annotations
 
-import copy
 import os
 import random
 import signal
-import socket
-import subprocess
 import sys
-from collections.abc import Iterator
 from importlib.util import find_spec
 
 import numpy as np
 import pytest
 import torch
 from scipy.stats import chi2_contingency
-from transformers import Qwen3ForCausalLM
 
-from tokencredit.base.pretrain import build_model, new_tokenizer
-from tokencredit.config import Config, Sampling
-from tokencredit.data.embedded import generate_problems
+from tests.engines.vllm_cases import LONGEST, apart, ask, new_model, requests_for, sequences_of
 from tokencredit.engines import load_engine, vllm_engine
-from tokencredit.engines.canary import BOUNDS, Canary, canary_sequences
 from tokencredit.engines.transformers_engine import TransformersEngine
-from tokencredit.engines.weights import plain_weights
 from tokencredit.errors import UserError
-from tokencredit.policy import Scorer, Sequence, add_lora
-from tokencredit.records import Request, Response
+from tokencredit.policy import Scorer
+from tokencredit.records import Request
 from tokencredit.seeds import derive_seed
-from tokencredit.train.mismatch import mismatch
 
 if find_spec("vllm") is None:
     # Not importorskip: what importing vLLM does to its process is tested too.
@@ -40,96 +30,10 @@ if find_spec("vllm") is None:
         "vLLM is not installed here: make test-vllm runs these in an environment of its own", allow_module_level=True
     )
 
-LONGEST = 160
-NAME = "embedded-smoke"
 
-
-def new_model(tied: bool) -> Qwen3ForCausalLM:
-    """An embedded model without training, with weights large enough that its next tokens are far from uniform."""
-    settings = Config("config").models[NAME]
-    model = build_model(settings, new_tokenizer(settings))
-    if not tied:
-        model.config.tie_word_embeddings = False
-        torch.manual_seed(7)
-        model = Qwen3ForCausalLM(model.config)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.ndim > 1:
-                parameter.mul_(4)
-    return model.eval()
-
-
-def stirred(model: Qwen3ForCausalLM, scale: float, part: str = "") -> Qwen3ForCausalLM:
-    """A copy of ``model`` whose weights with ``part`` in their name have moved by ``scale``, as training would move them."""
-    other = copy.deepcopy(model)
-    torch.manual_seed(11)
-    with torch.no_grad():
-        for name, parameter in other.named_parameters():
-            if part in name:
-                parameter.add_(scale * torch.randn_like(parameter))
-    return other
-
-
-@pytest.fixture(scope="module")
-def tokenizer():
-    return new_tokenizer(Config("config").models[NAME])
-
-
-@pytest.fixture(scope="module")
-def prompts(tokenizer) -> list[tuple[int, ...]]:
-    problems = generate_problems([1, 2], 12, 3, "train")["problem"]
-    return [tuple(tokenizer(f"{problem}\n").input_ids) for problem in problems]
-
-
-@pytest.fixture(scope="module", params=["tied", "untied"])
-def case(request: pytest.FixtureRequest, tokenizer) -> Iterator[tuple[Qwen3ForCausalLM, object]]:
-    """A model and an engine made for it, at temperature 1. A test that pushes other weights pushes the model's own again."""
-    model = new_model(request.param == "tied")
-    engine = load_engine("vllm", model, tokenizer, longest=LONGEST, batch_size=64)
-    yield model, engine
-    engine.close()
-
-
-@pytest.fixture(scope="module")
-def warm(tokenizer) -> Iterator[tuple[Qwen3ForCausalLM, object]]:
-    """A model and an engine made for log-probs at temperature 0.7."""
-    model = new_model(tied=True)
-    engine = load_engine("vllm", model, tokenizer, longest=LONGEST, temperature=0.7, batch_size=64)
-    yield model, engine
-    engine.close()
-
-
-def requests_for(prompts: list[tuple[int, ...]], samples: int = 4) -> list[Request]:
-    return [
-        Request(prompt, derive_seed("vllm", index, k)) for index, prompt in enumerate(prompts) for k in range(samples)
-    ]
-
-
-def ask(engine, requests: list[Request], **changes: float) -> list[Response]:
-    return engine.sample(requests, **{"temperature": 1.0, "top_p": 1.0, "max_tokens": 24} | changes)
-
-
-def sequences_of(requests: list[Request], responses: list[Response]) -> list[Sequence]:
-    return [Sequence(a.prompt_tokens, b.token_ids) for a, b in zip(requests, responses, strict=True)]
-
-
-def apart(engine, model, requests: list[Request], temperature: float = 1.0, **changes: float) -> float:
-    """Largest |engine - transformers| of the log-probs of sampled tokens, nats."""
-    responses = ask(engine, requests, temperature=temperature, **changes)
-    told = torch.tensor([logprob for response in responses for logprob in response.logprobs])
-    expected = Scorer(model, temperature).score(sequences_of(requests, responses), 4096)[0]
-    assert len(told) == len(expected)
-    return float((told - expected).abs().max())
-
-
-def canary_of(engine, model, prompts, temperature: float = 1.0) -> Canary:
-    sampling = Sampling(temperature=temperature, top_p=1.0, max_prompt_tokens=100, max_response_tokens=24)
-    sequences = canary_sequences(engine, prompts, model.config.vocab_size, sampling)
-    return Canary(engine, lambda s: Scorer(model, temperature).score(s, 4096)[0], sequences, BOUNDS["no"])
-
-
-def test_vllm_leaves_its_process_as_it_was(tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_vllm_leaves_its_process_as_it_was(vllm_tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
     """First of all tests here, so that its import is part of it, and where nobody has said how many threads there may be."""
+    assert "vllm" not in sys.modules
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     threads = torch.get_num_threads()
     torch.set_num_threads(2)
@@ -145,7 +49,7 @@ def test_vllm_leaves_its_process_as_it_was(tokenizer, monkeypatch: pytest.Monkey
         }
 
     before = state()
-    engine = load_engine("vllm", new_model(tied=True), tokenizer, longest=LONGEST, batch_size=8)
+    engine = load_engine("vllm", new_model(tied=True), vllm_tokenizer, longest=LONGEST, batch_size=8)
     try:
         assert "vllm" in sys.modules
         after = state()
@@ -212,12 +116,12 @@ def test_a_sample_depends_on_its_own_seed_only(case, prompts) -> None:
 
 
 def test_more_prompts_than_a_pass_reads_or_the_cache_holds_change_nothing(
-    tokenizer, prompts, monkeypatch: pytest.MonkeyPatch
+    vllm_tokenizer, prompts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Prompts wait for the next pass, and responses that lost their place in the cache are taken up again where they were."""
     monkeypatch.setattr(vllm_engine, "_CPU_CACHE_BYTES", 2 * 2**20)
     model = new_model(tied=True)
-    engine = load_engine("vllm", model, tokenizer, longest=LONGEST, batch_size=200)
+    engine = load_engine("vllm", model, vllm_tokenizer, longest=LONGEST, batch_size=200)
     try:
         requests = requests_for([a + b for a in prompts for b in prompts[:4]])
         assert sum(len(request.prompt_tokens) for request in requests) > 2 * vllm_engine._CPU_BATCH_TOKENS
@@ -270,177 +174,3 @@ def test_an_end_token_at_the_last_place_that_is_left_is_an_end(case, prompts) ->
 def test_a_prompt_that_leaves_no_room_is_an_error(case, prompts) -> None:
     with pytest.raises(UserError, match=r"take 1\d\d tokens; this engine was made for 160"):
         ask(case[1], [Request(prompts[0], 0)], max_tokens=LONGEST)
-
-
-def test_pushed_weights_are_the_ones_that_sample(case, prompts) -> None:
-    model, engine = case
-    requests = requests_for(prompts)
-    other = stirred(model, 0.05)
-    assert apart(engine, other, requests) > 0.1
-    engine.push_weights(plain_weights(other))
-    assert apart(engine, other, requests) < 1e-4
-    engine.push_weights(plain_weights(model))
-    assert apart(engine, model, requests) < 1e-4
-
-
-def test_an_adapter_is_pushed_merged(case, prompts) -> None:
-    model, engine = case
-    policy = copy.deepcopy(model)
-    add_lora(policy, rank=2, alpha=4, seed=0)
-    with torch.no_grad():
-        for name, parameter in policy.named_parameters():
-            if "lora_B" in name:
-                parameter.normal_(std=0.1)
-    engine.push_weights(plain_weights(policy))
-    requests = requests_for(prompts)
-    assert apart(engine, policy, requests) < 1e-4
-    assert apart(engine, model, requests) > 0.1
-    engine.push_weights(plain_weights(model))
-
-
-def test_a_sleeping_engine_samples_only_after_a_push(case, prompts) -> None:
-    model, engine = case
-    engine.sleep()
-    engine.sleep()
-    with pytest.raises(RuntimeError, match="push_weights wakes it"):
-        ask(engine, requests_for(prompts[:1]))
-    engine.push_weights(plain_weights(model))
-    assert apart(engine, model, requests_for(prompts)) < 1e-4
-
-
-def test_the_gate_passes_its_samples_with_top_p_too(case, prompts) -> None:
-    model, engine = case
-    requests = requests_for(prompts)
-    responses = ask(engine, requests, top_p=0.8)
-    told = torch.tensor([logprob for response in responses for logprob in response.logprobs])
-    assert mismatch(told, Scorer(model).score(sequences_of(requests, responses), 4096)[0])["mismatch_kl"] < 1e-8
-
-
-@pytest.mark.parametrize("scale", [0.05, 1e-3])
-def test_the_canary_sings_while_the_weights_follow(case, prompts, scale: float) -> None:
-    model, engine = case
-    canary = canary_of(engine, model, prompts)
-    canary.check("at the start")
-    for step in range(1, 4):
-        model_now = stirred(model, scale * step)
-        canary.trainer = lambda s, model_now=model_now: Scorer(model_now).score(s, 4096)[0]
-        assert canary.push(plain_weights(model_now), f"step {step}")["canary_max"] < 1e-4
-    engine.push_weights(plain_weights(model))
-
-
-def test_the_canary_catches_stale_weights(case, prompts) -> None:
-    """Weights that were not pushed, after a move too small for the bound on their difference as well as after a large one."""
-    model, engine = case
-    for scale, words in ((0.05, "samples from other weights"), (1e-4, "still samples from old weights")):
-        canary = canary_of(engine, model, prompts)
-        canary.check("at the start")
-        other = stirred(model, scale)
-        canary.trainer = lambda s, other=other: Scorer(other).score(s, 4096)[0]
-        with pytest.raises(UserError, match=words):
-            canary.check("step 1")
-
-
-def test_the_canary_catches_a_stale_head(tokenizer, prompts, case, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What vLLM's reload leaves behind on a CPU where embeddings are tied, were the head not packed again."""
-    from tokencredit.engines import vllm_worker
-
-    model, engine = case
-    canary = canary_of(engine, model, prompts)
-    canary.check("at the start")
-    other = stirred(model, 0.05)
-    canary.trainer = lambda s: Scorer(other).score(s, 4096)[0]
-    with monkeypatch.context() as patch:
-        patch.setattr(vllm_worker, "refresh_head", lambda _: None)
-        if model.config.tie_word_embeddings:
-            with pytest.raises(UserError, match="step 1: the engine's log-probs"):
-                canary.push(plain_weights(other), "step 1")
-        else:
-            canary.push(plain_weights(other), "step 1")
-    engine.push_weights(plain_weights(model))
-
-
-def test_the_canary_catches_a_wrong_temperature(case, warm, prompts) -> None:
-    model, engine = case
-    canary = canary_of(engine, model, prompts)
-    canary.trainer = lambda s: Scorer(model, 0.9).score(s, 4096)[0]
-    with pytest.raises(UserError, match="another temperature"):
-        canary.check("at the start")
-    model, engine = warm
-    canary_of(engine, model, prompts, temperature=0.7).check("at the start")
-    with pytest.raises(UserError, match="another temperature"):
-        canary_of(engine, model, prompts, temperature=1.0).check("at the start")
-
-
-def test_the_canary_catches_a_stale_prefix_cache(case, prompts, monkeypatch: pytest.MonkeyPatch) -> None:
-    """States of the old weights live on where a prompt fills whole blocks, and the last layer's weights hide nothing of it."""
-    model, engine = case
-    long = [prompt + prompts[0] for prompt in prompts[1:]]
-    canary = canary_of(engine, model, long)
-    canary.check("at the start")
-    other = stirred(model, 0.02)
-    canary.trainer = lambda s: Scorer(other).score(s, 4096)[0]
-    with monkeypatch.context() as patch:
-        patch.setattr(type(engine._llm), "reset_prefix_cache", lambda _: True)
-        with pytest.raises(UserError, match="step 1: the engine's log-probs"):
-            canary.push(plain_weights(other), "step 1")
-    canary.push(plain_weights(other), "step 1")
-    engine.push_weights(plain_weights(model))
-
-
-def test_in_low_precision_it_stays_within_that_bound(tokenizer, prompts) -> None:
-    """The trainer's passes are autocast from float32 weights, the engine's weights are bfloat16."""
-    model = new_model(tied=True)
-    engine = load_engine("vllm", model, tokenizer, longest=LONGEST, dtype=torch.bfloat16, batch_size=64)
-    try:
-        scorer = Scorer(model)
-        scorer.forward = torch.autocast("cpu", torch.bfloat16)(scorer.forward)
-        canary = canary_of(engine, model, prompts)
-        canary.trainer, canary.bound = lambda s: scorer.score(s, 4096)[0], BOUNDS["bf16"]
-        canary.check("at the start")
-        other = stirred(model, 0.05)
-        engine.push_weights(plain_weights(other))
-        with pytest.raises(UserError, match="samples from other weights"):
-            canary.check("step 1")
-    finally:
-        engine.close()
-
-
-def test_in_a_process_of_its_own(tokenizer, prompts) -> None:
-    """Weights travel as a file there; the results are those of the engine inside this process."""
-    model = new_model(tied=True)
-    engine = load_engine("vllm", model, tokenizer, longest=LONGEST, batch_size=64, separate=True)
-    try:
-        requests = requests_for(prompts)
-        assert apart(engine, model, requests) < 1e-4
-        other = stirred(model, 0.05)
-        engine.push_weights(plain_weights(other))
-        assert apart(engine, other, requests) < 1e-4
-        canary_of(engine, other, prompts).check("step 1")
-    finally:
-        engine.close()
-
-
-def test_in_each_of_two_trainers() -> None:
-    """Every process has an engine of its own inside and asks it for what it likes; their group outlives the engines."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
-    shared = {**os.environ, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-    trainers = [
-        subprocess.Popen(
-            [sys.executable, "-m", "tests.engines.one_of_two_trainers"],
-            env={**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in (0, 1)
-    ]
-    try:
-        outputs = [trainer.communicate(timeout=300) for trainer in trainers]
-    finally:
-        for trainer in trainers:
-            trainer.kill()
-    assert [trainer.returncode for trainer in trainers] == [0, 0], outputs
-    assert [output.splitlines()[-1] for output, _ in outputs] == ["rank 0 agrees", "rank 1 agrees"]
-    assert not any("Traceback" in errors for _, errors in outputs), outputs
