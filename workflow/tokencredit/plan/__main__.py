@@ -59,8 +59,7 @@ def plan(
         print_estimate(found)
     refused = sentences(found)
     if refused:
-        others = len(refused) - 1
-        more = f" ({others} more sentence{'s' if others > 1 else ''} above)" if others else ""
+        more = f" ({len(refused) - 1} more in all that was printed)" if len(refused) > 1 else ""
         raise UserError(f"{study} cannot run as it is configured: {refused[0]}{more}")
 
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 from tokencredit.config import Architecture, Study
 from tokencredit.plan.memory import adapter_weights
 from tokencredit.plan.quantity import Quantity, assumed, given
+from tokencredit.plan.terms import RELEASED_WEIGHT, ROLLOUT_ROW, TEXT_TOKEN
 
 # Two checkpoints are kept, and a third is written before the oldest goes.
 CHECKPOINTS = 3
-# A row of `rollouts.parquet`, and a token of a stored response as compressed text.
-_ROLLOUT_ROW = 24
-_TEXT_TOKEN = 2
 
 
 def checkpoint_bytes(model: Architecture, lora_rank: int) -> Quantity:
@@ -24,14 +22,14 @@ def run_bytes(study: Study, model: Architecture, response_tokens: Quantity) -> Q
     training = study.training
     stored = 2 + (training.steps - 1) // training.rollouts.every
     rows = response_tokens * (stored * min(training.rollouts.prompts, training.prompts_per_step) * training.group_size)
-    return given(4 * model.parameters) + rows * assumed(_ROLLOUT_ROW)
+    return given(4 * model.parameters) + rows * assumed(ROLLOUT_ROW)
 
 
 def generation_bytes(responses: int, response_tokens: Quantity) -> Quantity:
     """The responses of one row to one benchmark."""
-    return response_tokens * responses * assumed(_TEXT_TOKEN)
+    return response_tokens * responses * assumed(TEXT_TOKEN)
 
 
 def released_bytes(model: Architecture) -> Quantity:
     """A released model as it is downloaded, in bfloat16."""
-    return assumed(2 * model.parameters)
+    return assumed(RELEASED_WEIGHT * model.parameters)

@@ -37,7 +37,7 @@ def as_json(estimate: Estimate) -> dict[str, Any]:
         }
         for job in estimate.jobs
     ]
-    return {**asdict(estimate), "jobs": jobs, "totals": totals}
+    return {**asdict(estimate), "jobs": jobs, "totals": totals, "what_does_not_fit": sentences(estimate)}
 
 
 def sentences(estimate: Estimate) -> list[str]:
@@ -61,8 +61,8 @@ def print_estimate(estimate: Estimate) -> None:
     lines = _equal_jobs(estimate.jobs)
     console.print(_jobs_table(lines, estimate))
     for rule in ("train", "generate"):
-        largest = max((line for line in lines if line.rule == rule), key=lambda line: line.memory.peak.value)
-        console.print(_memory_table(largest))
+        of_rule = [line for line in lines if line.rule == rule]
+        console.print(_memory_table(max(of_rule, key=lambda line: line.memory.peak.value)))
     _print_time(console, lines)
     console.print(_disk_table(estimate))
     console.print(_terms_table(estimate))

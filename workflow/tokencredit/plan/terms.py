@@ -17,6 +17,7 @@ UTILISATION = 0.3
 BANDWIDTH_SHARE = 0.6
 LAYER_LAUNCH = 1e-3  # seconds
 RESERVE = 0.1
+ROLLOUT_ROW, TEXT_TOKEN, RELEASED_WEIGHT = 24, 2, 2  # bytes on disk, the first two compressed
 # Of a process that has imported everything and holds no model, its grader included: measured on Linux with torch 2.13.
 TRAINER_BYTES = 565 * 2**20
 GENERATOR_BYTES = 490 * 2**20
@@ -44,11 +45,11 @@ class Options:
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
             if value is not None and value <= 0:
-                raise UserError(f"--{name.replace('_', '-')} = {value:g}: must be above 0.")
+                raise UserError(f"{_option(name)} = {value:g}: must be above 0.")
         for name, most in (("utilisation", 1), ("reserve", 0.9)):
             value = getattr(self, name)
             if value is not None and value > most:
-                raise UserError(f"--{name} = {value:g}: is a share; at most {most} is allowed.")
+                raise UserError(f"{_option(name)} = {value:g}: is a share; at most {most} is allowed.")
         if self.groups_sampled is not None and self.groups_sampled < 1:
             raise UserError(f"--groups-sampled = {self.groups_sampled:g}: every trained group is sampled; at least 1.")
 
@@ -88,10 +89,10 @@ class Terms:
         said = self._options.prompt_tokens
         return given(min(said, limit)) if said else assumed(PROMPT_SHARE * limit)
 
-    def tokens_per_second(self, cell: str) -> Quantity | None:
-        """Response tokens that ``cell`` trains on per second of a step, where it was said or measured; else the mean of other cells."""
-        found = self.measured.tokens_per_second
-        return _first(self._options.tokens_per_second, found.get(cell, self.measured.mean_tokens_per_second), None)
+    def tokens_per_second(self, cell: str | None = None) -> Quantity | None:
+        """Response tokens trained on per second of a step, where it was said or measured: by ``cell``, or else the mean over all cells."""
+        found = self.measured.tokens_per_second.get(cell, self.measured.mean_tokens_per_second)
+        return _first(self._options.tokens_per_second, found, None)
 
     @property
     def sampling_tokens_per_second(self) -> Quantity | None:
@@ -104,36 +105,29 @@ class Terms:
 
     def lines(self, response_limit: int, prompt_limit: int, on_gpu: bool) -> list[Term]:
         """What is printed beside an estimate for a study with these limits of its training."""
-        share = f"{RESPONSE_SHARE:.0%} of the limit unless said or measured"
+        response, prompt = self.response_tokens(response_limit), self.prompt_tokens(prompt_limit)
+        sampled = "under dynamic sampling, which drops groups of equal outcomes"
+        rows = "decoded together; the engine's own number unless said"
         lines = [
             Term(
                 "response tokens",
-                self.response_tokens(response_limit),
+                response,
                 "tokens",
-                f"mean length; {share}",
-                "--response-tokens",
+                f"mean; {RESPONSE_SHARE:.0%} of the limit unless told",
+                _option("response_tokens"),
             ),
             Term(
                 "prompt tokens",
-                self.prompt_tokens(prompt_limit),
+                prompt,
                 "tokens",
-                f"mean length; {PROMPT_SHARE:.1%} of the limit unless said",
-                "--prompt-tokens",
+                f"mean; {PROMPT_SHARE:.1%} of the limit unless said",
+                _option("prompt_tokens"),
             ),
-            Term(
-                "groups sampled",
-                self.groups_sampled,
-                "per trained group",
-                "under dynamic sampling, which drops groups of equal outcomes",
-                "--groups-sampled",
-            ),
-            Term(
-                "sampler rows",
-                self.sampler_rows,
-                "responses",
-                "decoded together; the engine's own number unless said",
-                "--sampler-rows",
-            ),
+            Term("groups sampled", self.groups_sampled, "per trained group", sampled, _option("groups_sampled")),
+            Term("sampler rows", self.sampler_rows, "responses", rows, _option("sampler_rows")),
+            Term("stored token", assumed(ROLLOUT_ROW), "bytes", "a row of the stored rollouts, on disk"),
+            Term("stored text", assumed(TEXT_TOKEN), "bytes a token", "of a response, on disk"),
+            Term("released weight", assumed(RELEASED_WEIGHT), "bytes", "of a model that is downloaded, on disk"),
         ]
         if on_gpu:
             lines += [
@@ -141,36 +135,30 @@ class Terms:
                     "utilisation",
                     self.utilisation,
                     "of the peak",
-                    "operations of passes, and of decoding",
-                    "--utilisation",
+                    "operations of passes and of decoding",
+                    _option("utilisation"),
                 ),
                 Term("bandwidth", self.bandwidth_share, "of the peak", "when decoding reads weights and cache"),
                 Term("launch", self.layer_launch, "s", "of the kernels of one layer, in every step of decoding"),
-                Term("reserve", self.reserve, "of the memory", "context, communication, fragments", "--reserve"),
+                Term("reserve", self.reserve, "of the memory", "context, communication, fragments", _option("reserve")),
             ]
         else:
-            lines.append(
-                Term("a trainer", self.trainer_bytes / 2**20, "MiB", "that has imported everything and holds no model")
-            )
-            lines.append(
-                Term("a generator", self.generator_bytes / 2**20, "MiB", "the same of a job that only samples")
-            )
-        speeds = (
-            (
-                "training speed",
-                self.tokens_per_second(""),
-                "tokens trained on per second of a step",
-                "--tokens-per-second",
-            ),
-            (
-                "sampling speed",
-                self.sampling_tokens_per_second,
-                "tokens sampled per second by a process",
-                "--sampling-tokens-per-second",
-            ),
-        )
-        lines += [Term(name, speed, "tokens/s", meaning, option) for name, speed, meaning, option in speeds if speed]
+            lines += [
+                Term("trainer", self.trainer_bytes / 2**20, "MiB", "its process with everything imported and no model"),
+                Term("generator", self.generator_bytes / 2**20, "MiB", "the same of a job that only samples"),
+            ]
+        training, sampling = self.tokens_per_second(), self.sampling_tokens_per_second
+        if training:
+            meaning = "tokens trained on per second of a step"
+            lines.append(Term("training speed", training, "tokens/s", meaning, _option("tokens_per_second")))
+        if sampling:
+            meaning = "tokens sampled per second by a process"
+            lines.append(Term("sampling speed", sampling, "tokens/s", meaning, _option("sampling_tokens_per_second")))
         return lines
+
+
+def _option(field: str) -> str:
+    return f"--{field.replace('_', '-')}"
 
 
 def _first(said: float | None, found: Quantity | None, otherwise: float | None) -> Quantity | None:
