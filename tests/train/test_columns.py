@@ -156,7 +156,7 @@ def test_a_privileged_prompt_that_cannot_be_used_is_refused(
 def test_the_samplers_log_probs_are_taken_as_they_are(source: Source) -> None:
     batch = batch_of(source)
     assert torch.equal(column(source, "rollout_logprob", batch=batch), -0.5 * batch.position.float())
-    with pytest.raises(UserError, match="it gave 0 for"):
+    with pytest.raises(UserError, match="gave 0 log-probs for"):
         column(source, "rollout_logprob", batch=batch_of(source, logprobs=False))
 
 

@@ -20,6 +20,7 @@ from tokencredit.policy import Adapter, Scorer, Sequence, attention_entropy
 from tokencredit.prompts import encode_privileged_prompt
 from tokencredit.seeds import derive_seed, uniforms
 from tokencredit.train.cell import Cell
+from tokencredit.train.mismatch import sampler_logprobs
 from tokencredit.train.processes import Processes
 from tokencredit.train.recorder import Recorder
 from tokencredit.train.rollouts import Prompts, RolloutBatch
@@ -80,17 +81,7 @@ def _reference(source: Source) -> Column:
 def _rollout(source: Source) -> Column:
     """log pi of the tokens as the sampler computed them."""
 
-    def column(step: int, batch: RolloutBatch) -> Tensor:
-        for rollout in batch.rollouts:
-            if len(rollout.response.logprobs) != len(rollout.response.token_ids):
-                raise UserError(
-                    f"{source.cell.name}: the column rollout_logprob needs the sampler's log-probs of every token; "
-                    f"of problem {rollout.problem_id} it gave {len(rollout.response.logprobs)} for "
-                    f"{len(rollout.response.token_ids)} tokens."
-                )
-        return torch.tensor([logprob for rollout in batch.rollouts for logprob in rollout.response.logprobs])
-
-    return column
+    return lambda step, batch: sampler_logprobs(batch.rollouts)
 
 
 def _teacher(source: Source) -> Column:

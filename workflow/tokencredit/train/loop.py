@@ -21,22 +21,24 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 from tqdm import tqdm
 
 from tokencredit import files
 from tokencredit.base import load_manifest, load_policy, load_tokenizer
 from tokencredit.credit import METHODS
-from tokencredit.engines import load_engine
 from tokencredit.errors import UserError
 from tokencredit.grading import GradingPool
-from tokencredit.policy import Adapter, add_lora
+from tokencredit.policy import Adapter, Sequence, add_lora
 from tokencredit.provenance import environment
 from tokencredit.seeds import derive_seed
 from tokencredit.train import checkpoint, metrics
 from tokencredit.train.cell import Cell
 from tokencredit.train.checkpoint import Progress
 from tokencredit.train.columns import Columns, Source
+from tokencredit.train.engine import PolicyEngine
 from tokencredit.train.heartbeat import Heartbeat
+from tokencredit.train.mismatch import invalid_by_mismatch, mismatch, sampler_logprobs
 from tokencredit.train.processes import ALONE, Processes
 from tokencredit.train.recorder import Recorder
 from tokencredit.train.rollouts import Collected, Prompts, RolloutBatch, Sampler
@@ -59,7 +61,7 @@ def _train(cell: Cell, processes: Processes) -> bool:
     training = cell.study.training
     with GradingPool(workers=1) as pool, _signals() as stop:
         run = Run(cell, pool, processes)
-        with run.heartbeat:
+        with run.heartbeat, contextlib.closing(run.sampling):
             run.resume()
             with run.bar() as bar:
                 for step in range(run.progress.step + 1, training.steps + 1):
@@ -101,10 +103,12 @@ class Run:
         self.heartbeat = Heartbeat(self.recorder.work / "processes", processes.rank, training.watchdog_minutes)
         self.progress = Progress(step=0, drawn=0)
 
-        engine = load_engine("transformers", self.policy, self.tokenizer)
         self.prompts = Prompts(
             cell.problems(), self.tokenizer, cell.model.prompt, training.sampling.max_prompt_tokens, cell.seed
         )
+        drawn = (tokens for _, tokens in self.prompts.problems)
+        self.sampling = PolicyEngine(training, self.policy, self.tokenizer, lambda some: self._score(some)[0], drawn)
+        engine = self.sampling.engine
         self.sampler = Sampler(engine, pool, self.prompts, training.sampling, training.group_size, cell.seed, processes)
         prompt, problems = cell.model.prompt, cell.curve_problems()
         self.curve = Curve(engine, pool, self.tokenizer, prompt, problems, cell.study, self.recorder, processes)
@@ -141,6 +145,7 @@ class Run:
         )
         copy_weights(self.updater.scorer.model, self.policy)
         self.progress = stored or self.progress
+        self.sampling.follow(f"after step {self.progress.step}")
         self.recorder.resume_at(self.progress.step)
         if stored is None:
             self.curve.evaluate(0)
@@ -175,11 +180,12 @@ class Run:
 
     def _learn(self, step: int, collected: Collected) -> tuple[dict[str, Any], dict[str, float]]:
         """From graded groups to updated weights: metrics, and seconds by phase."""
-        budget = self.training.micro_batch_tokens
         started = time.monotonic()
         self.heartbeat.phase(step, "score")
+        self.sampling.rest()
         batch = RolloutBatch(collected.groups)
-        old_logprob, entropy = self.processes.score(self.updater.scorer, batch.sequences, budget)
+        old_logprob, entropy = self._score(batch.sequences)
+        apart = mismatch(sampler_logprobs(batch.rollouts), old_logprob)
         signals = self.columns.fill(step, batch, batch.signals(old_logprob, entropy))
         first = not self.probe.kept
         if first:
@@ -188,12 +194,17 @@ class Run:
         self.heartbeat.phase(step, "update")
         update_metrics, token_credit = self.updater.step(step, batch.sequences, signals, self.credit)
         copy_weights(self.updater.scorer.model, self.policy)
+        followed = self.sampling.follow(f"after step {step}")
         if first or step == self.training.steps or step % self.training.rollouts.every == 0:
             tokens = self.tokenizer.convert_ids_to_tokens(batch.token_id.tolist())
             table = metrics.token_table(step, batch, signals, token_credit, tokens, self.training.rollouts.prompts)
             self.recorder.part("rollouts", step, table)
         seconds = {"seconds_score": scored - started, "seconds_update": time.monotonic() - scored}
-        return metrics.token_metrics(signals, token_credit) | update_metrics, seconds
+        return metrics.token_metrics(signals, token_credit) | update_metrics | apart | followed, seconds
+
+    def _score(self, sequences: list[Sequence]) -> tuple[Tensor, Tensor]:
+        """Log-probs and entropies of response tokens under the policy of now."""
+        return self.processes.score(self.updater.scorer, sequences, self.training.micro_batch_tokens)
 
     def save(self) -> None:
         self.heartbeat.phase(self.progress.step, "save")
@@ -240,7 +251,7 @@ class Run:
                 "files": {name: files.sha256(path) for name, path in made.items() if name != "timing.jsonl"},
                 "model_sha256": files.sha256(model_dir),
                 "final": lines[-1],
-                "invalid": None,
+                "invalid": invalid_by_mismatch(lines, self.training.mismatch_kl),
                 "seconds": time.monotonic() - started,
             },
         )
