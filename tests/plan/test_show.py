@@ -16,7 +16,11 @@ from tokencredit.plan.show import as_json, in_bytes, in_time, marked, print_esti
 
 from .conftest import ROOT, study
 
-REFUSED = {"training__engine": "transformers", "training__gradient_checkpointing": False}
+REFUSED = {
+    "training__engine": "transformers",
+    "training__gradient_checkpointing": False,
+    "training__micro_batch_tokens": 32768,
+}
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
