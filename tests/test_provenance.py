@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tokencredit import provenance
+from tokencredit.engines import code_of_others
 from tokencredit.provenance import code_digest, environment, imported_files
 
 PACKAGE = provenance.PACKAGE
@@ -112,3 +113,12 @@ def test_environment_names_versions() -> None:
 def test_a_missing_package_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(provenance, "PEERS", ("no-such-package",))
     assert environment()["no-such-package"] == "not installed"
+
+
+def test_what_evaluation_depends_on() -> None:
+    """Not on the loss: the base's responses and scores stay when training changes."""
+    generation = names(PACKAGE, "evaluate.generate", "base", without=code_of_others("transformers"))
+    assert "engines/transformers_engine.py" in generation
+    assert "engines/vllm_engine.py" in names(PACKAGE, "evaluate.generate", "base", without=code_of_others("vllm"))
+    for made in (generation, names(PACKAGE, "evaluate.score")):
+        assert not {name for name in made if name.startswith(("policy/", "train/", "credit/", "engines/vllm"))}

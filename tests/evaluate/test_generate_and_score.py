@@ -11,7 +11,8 @@ import pytest
 from tokencredit import files
 from tokencredit.config import Study
 from tokencredit.errors import UserError
-from tokencredit.evaluate.generate import COLUMNS, generate_responses, generation_metadata, read_problems
+from tokencredit.evaluate.contract import COLUMNS, read_problems
+from tokencredit.evaluate.generate import generate_responses, generation_metadata
 from tokencredit.evaluate.score import score_questions, score_row
 
 IDS = ["a", "b"]

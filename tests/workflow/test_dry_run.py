@@ -57,7 +57,7 @@ def test_a_cell_waits_for_its_teacher(fresh: Project) -> None:
     told = fresh.run("--dry-run", "--printshellcmds", *runs).stdout
     trainers = [line for line in told.splitlines() if "tokencredit.train" in line]
     with_teacher = ["--teacher results/models/embedded-1m-teacher " in line for line in sorted(trainers)]
-    assert with_teacher == [False, True]
+    assert with_teacher == [False, True], told
     assert "output: results/models/embedded-1m-teacher/model.json" in told
 
 

@@ -42,7 +42,8 @@ def generate(
     import torch
 
     from tokencredit.base import load_policy, load_tokenizer
-    from tokencredit.evaluate.generate import evaluation_engine, generate_responses, generation_metadata, read_problems
+    from tokencredit.evaluate.contract import read_problems
+    from tokencredit.evaluate.generate import evaluation_engine, generate_responses, generation_metadata
 
     chosen = read_problems(problems, resolved, benchmark)
     template = resolved.config.models[line.model].prompt

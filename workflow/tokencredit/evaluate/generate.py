@@ -11,17 +11,15 @@ import pandas as pd
 from tokencredit import files, provenance
 from tokencredit.config import Row, Sampling, Study
 from tokencredit.engines import code_of_others
-from tokencredit.errors import UserError
+from tokencredit.evaluate.contract import COLUMNS
 from tokencredit.prompts import encode_prompts
-from tokencredit.records import Problem, Request, problems_from
+from tokencredit.records import Problem, Request
 from tokencredit.seeds import derive_seed
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from tokencredit.engines import Engine
-
-COLUMNS = ["problem_id", "sample", "response", "n_tokens", "finish_reason", "sampling_seed"]
 
 # Of a GPU that nothing else works on; and tokens of a pass that scores a few short sequences.
 _MEMORY_SHARE, _BUDGET = 0.9, 4096
@@ -93,17 +91,6 @@ def generate_responses(
         for (problem_id, sample), sampling_seed, response in zip(keys, seeds, responses, strict=True)
     ]
     return pd.DataFrame(rows, columns=COLUMNS)
-
-
-def read_problems(path: str | Path, study: Study, benchmark: str) -> list[Problem]:
-    """The problems of a study's benchmark: the first so many as the study uses. A file of another length is a ``UserError``."""
-    problems = problems_from(files.read_parquet(path, ["problem_id", "problem", "answer"]))
-    expected = study.config.benchmarks[benchmark].problems
-    if len(problems) != expected:
-        raise UserError(f"{path}: has {len(problems)} problems; benchmarks.{benchmark}.problems = {expected}.")
-    if len({problem.problem_id for problem in problems}) != len(problems):
-        raise UserError(f"{path}: a problem_id occurs twice; every problem needs its own.")
-    return problems[: study.benchmarks[benchmark].problems]
 
 
 def generation_metadata(

@@ -10,8 +10,8 @@ import pandas as pd
 from tokencredit import files, provenance
 from tokencredit.config import Row, Study
 from tokencredit.errors import UserError
+from tokencredit.evaluate.contract import COLUMNS, read_problems
 from tokencredit.evaluate.estimators import maj_at_k
-from tokencredit.evaluate.generate import COLUMNS, read_problems
 
 OUTCOMES = ("right", "wrong", "ungraded")
 FINISH_REASONS = ("stop", "length")
