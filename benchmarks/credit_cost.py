@@ -101,6 +101,7 @@ def batch(tokens: int, group_size: int = 8, longest: int = 64) -> TokenSignals:
         residual_norm=uniform(),
         attention_entropy=uniform(),
         noise=uniform(),
+        control_noise=uniform(),
         progress=0.5,
         entropy_history=uniform()[:100],
     )
