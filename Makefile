@@ -37,6 +37,7 @@ test-verl: .venv-verl/development ## the adapter for verl against verl itself, i
 
 test-vllm: .venv-vllm/development ## vLLM as the sampler, in an environment of its own (3 GB, CPU build)
 	$(OFFLINE) OMP_NUM_THREADS=1 .venv-vllm/bin/python -m pytest tests/engines/test_vllm_*.py
+	$(subst $(BIN),.venv-vllm/bin,$(SNAKEMAKE)) --config study=smoke-vllm
 
 check: .venv/development ## formatters and linters of Python and Snakemake
 	$(BIN)/ruff check
@@ -60,7 +61,7 @@ pins: .venv/development ## write the pinned versions of envs/ from what is insta
 	$(BIN)/python envs/pin.py
 
 clean: ## delete the results of the demo and the smoke study, and caches; other results stay
-	rm -rf results/toy results/smoke results/models/embedded-* results/data/toy-* results/data/overlap/toy-*
+	rm -rf results/toy results/smoke results/smoke-vllm results/models/embedded-* results/data/toy-* results/data/overlap/toy-*
 	rm -rf .pytest_cache .ruff_cache .hypothesis
 	find workflow tests -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -45,10 +45,10 @@ def main(
     samples: Annotated[int, typer.Option(help="Responses per prompt.")] = 8,
     prompt_tokens: Annotated[int, typer.Option(help="Tokens of a prompt.")] = 64,
     tokens: Annotated[int, typer.Option(help="Tokens of a response.")] = 128,
-    repeats: Annotated[int, typer.Option(help="Timed runs of each engine; the median counts.")] = 3,
+    repeats: Annotated[int, typer.Option(help="Timed runs of each engine; the median counts.")] = 5,
     out: Annotated[Path, typer.Option(help="The JSON file to write.")] = Path("results/benchmarks/sampling.json"),
 ) -> None:
-    """Time each engine on each model, side by side, after one run that is not counted."""
+    """Time the engines on each model, in turns, after one run that is not counted."""
     requests = some_requests(prompts, samples, prompt_tokens)
     load_before = os.getloadavg()[0]
     models = []
@@ -65,7 +65,7 @@ def main(
         "threads": torch.get_num_threads(),
         "dtype": "float32",
         "models": models,
-        "load_before": load_before,
+        "load_before_and_after": [load_before, os.getloadavg()[0]],
         "environment": environment("cuda" if torch.cuda.is_available() else "cpu"),
     }
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -100,22 +100,32 @@ def random_model(hidden: int, layers: int, intermediate: int, longest: int) -> Q
 
 
 def measure(model: Qwen3ForCausalLM, requests: list[Request], tokens: int, repeats: int) -> dict[str, object]:
-    """Tokens per second of each engine, their ratio, and what vLLM's own copy of the weights costs: seconds to start and of a push."""
-    speed: dict[str, float] = {}
-    costs: dict[str, float] = {}
-    for name in ENGINES:
-        longest = len(requests[0].prompt_tokens) + tokens
-        options = {"longest": longest, "batch_size": len(requests)} if name == "vllm" else {}
-        started = time.perf_counter()
-        engine = load_engine(name, model, Numbers(), **options)
-        if name == "vllm":
-            costs["seconds_start"] = time.perf_counter() - started
-        seconds = median(lambda engine=engine: sample(engine, requests, tokens), repeats)
-        speed[name] = len(requests) * tokens / seconds
-        if name == "vllm":
-            costs["seconds_push"] = median(lambda engine=engine: engine.push_weights(plain_weights(model)), repeats)
-            engine.close()
-    return {"tokens_per_second": speed, "vllm_over_transformers": speed["vllm"] / speed["transformers"], **costs}
+    """Tokens per second of each engine and their ratio, and what vLLM's own copy of the weights costs: seconds to start and of a push.
+
+    The engines take turns, so that other work on the machine slows both.
+    """
+    longest = len(requests[0].prompt_tokens) + tokens
+    started = time.perf_counter()
+    vllm = load_engine("vllm", model, Numbers(), longest=longest, batch_size=len(requests))
+    seconds_start = time.perf_counter() - started
+    engines = {"transformers": load_engine("transformers", model, Numbers()), "vllm": vllm}
+    seconds: dict[str, list[float]] = {name: [] for name in engines}
+    for repeat in range(1 + repeats):
+        for name, engine in engines.items():
+            spent = timed(lambda engine=engine: sample(engine, requests, tokens))
+            if repeat:
+                seconds[name].append(spent)
+    pushes = [timed(lambda: vllm.push_weights(plain_weights(model))) for _ in range(repeats)]
+    vllm.close()
+    ratios = [slow / fast for slow, fast in zip(seconds["transformers"], seconds["vllm"], strict=True)]
+    return {
+        "tokens_per_second": {
+            name: len(requests) * tokens / statistics.median(values) for name, values in seconds.items()
+        },
+        "vllm_over_transformers": statistics.median(ratios),
+        "seconds_start": seconds_start,
+        "seconds_push": statistics.median(pushes),
+    }
 
 
 def sample(engine: Engine, requests: list[Request], tokens: int) -> None:
@@ -123,14 +133,10 @@ def sample(engine: Engine, requests: list[Request], tokens: int) -> None:
     assert all(len(response.logprobs) == tokens for response in responses)
 
 
-def median(run: Callable[[], object], repeats: int) -> float:
+def timed(run: Callable[[], object]) -> float:
+    started = time.perf_counter()
     run()
-    times = []
-    for _ in range(repeats):
-        started = time.perf_counter()
-        run()
-        times.append(time.perf_counter() - started)
-    return statistics.median(times)
+    return time.perf_counter() - started
 
 
 def show(record: dict) -> None:
