@@ -124,6 +124,7 @@ def main(
         "questions": {"dataset": QUESTIONS, "count": len(rows), "samples": samples},
         "mixture": {**asdict(Mixture()), "wrong_answers": f"golds of {OTHERS}"},
         "running_pool": f"has graded the {len(set(earlier)):,} different golds of {EARLIER}",
+        "sampled": None if generations is None else generations.as_posix(),
         "timeout_s": {"pool": TIMEOUT, "plain": "5 for each parse, 5 for verify"},
         "sets": {name: measure(name, pairs, earlier, workers, repeats) for name, pairs in sets.items()},
         "target": TARGET,
