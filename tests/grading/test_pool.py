@@ -31,7 +31,7 @@ def box(answer: object) -> str:
 
 
 def test_order_and_number(pool: GradingPool) -> None:
-    pairs = [(str(number % 7), box(number % 5) if number % 11 else "none") for number in range(300)]
+    pairs = [(str(number % 7), box(f"{number % 5}.0") if number % 11 else "none") for number in range(300)]
     grades = pool.grade_many(pairs)
     expected = ["wrong" if not number % 11 or number % 7 != number % 5 else "right" for number in range(300)]
     assert [grade.outcome for grade in grades] == expected
@@ -40,16 +40,21 @@ def test_order_and_number(pool: GradingPool) -> None:
 
 def test_functions_without_a_pool() -> None:
     assert grade("5", box("5")) == Grade("right", "5", None)
-    assert [result.outcome for result in grade_many([("5", box(5)), ("5", box(6))], workers=1)] == ["right", "wrong"]
+    assert [result.outcome for result in grade_many([("5", box("5.0")), ("5", box("6.0"))], workers=1)] == [
+        "right",
+        "wrong",
+    ]
 
 
 def test_an_endless_answer_is_ungraded_and_its_worker_replaced() -> None:
     with GradingPool(workers=2, timeout=2) as pool:
-        pool.grade("5", box(5))
-        grades = pool.grade_many([("1", box(1)), ("5", ENDLESS), ("2", box(2)), ("5", box("9!!!!!!")), ("3", box(3))])
+        pool.grade("5", box("5.0"))
+        grades = pool.grade_many(
+            [("1", box("1.0")), ("5", ENDLESS), ("2", box("2.0")), ("5", box("9!!!!!!")), ("3", box("3.0"))]
+        )
         assert [grade.outcome for grade in grades] == ["right", "ungraded", "right", "ungraded", "right"]
         assert grades[1] == Grade("ungraded", "10^{10^{10}}", "grading took longer than 2 s")
-        assert pool.grade("7", box(7)).outcome == "right"
+        assert pool.grade("7", box("7.0")).outcome == "right"
 
 
 def test_copies_of_an_endless_answer_cost_one_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,12 +62,12 @@ def test_copies_of_an_endless_answer_cost_one_time_limit(monkeypatch: pytest.Mon
     expire = pool_module._Worker.expire
     monkeypatch.setattr(pool_module._Worker, "expire", lambda self: expired.append(self._key) or expire(self))
     with GradingPool(workers=2, timeout=1) as pool:
-        pairs = [("5", f"{number}: {ENDLESS}") for number in range(10)] + [("5", box(5))]
+        pairs = [("5", f"{number}: {ENDLESS}") for number in range(10)] + [("5", box("5.0"))]
         grades = pool.grade_many(pairs)
         assert [grade.outcome for grade in grades] == ["ungraded"] * 10 + ["right"]
         assert {grade.reason for grade in grades[:10]} == {"grading took longer than 1 s"}
         assert expired == [("5", "10^{10^{10}}")]
-        assert list(pool._known) == [("5", "5")], "a time-out is no verdict"
+        assert list(pool._known) == [("5", "5.0")], "a time-out is no verdict"
         assert pool.grade("5", ENDLESS).outcome == "ungraded"
         assert len(expired) == 2, "another call tries again"
 
@@ -70,7 +75,7 @@ def test_copies_of_an_endless_answer_cost_one_time_limit(monkeypatch: pytest.Mon
 def test_memory_is_bounded() -> None:
     """A number of 8 GiB. SymPy may swallow the MemoryError and call the two unequal; then the answer is wrong, as it is."""
     with GradingPool(workers=1, timeout=5, memory=2**29) as pool:
-        pool.grade("5", box(5))
+        pool.grade("5", box("5.0"))
         (pid,) = _worker_pids(pool)
         limit = re.search(r"Max address space +(\d+)", Path(f"/proc/{pid}/limits").read_text())
         assert int(limit[1]) == 2**29
@@ -132,13 +137,15 @@ def test_hostile_answers(pool: GradingPool, answer: str, tmp_path: Path, monkeyp
 
 def test_a_million_braces(pool: GradingPool) -> None:
     assert pool.grade("5", r"\boxed{" + "{" * 10**6).outcome == "wrong"
-    assert pool.grade("5", "{" * 10**6 + box(5)).outcome == "right"
+    assert pool.grade("5", "{" * 10**6 + box("5.0")).outcome == "right"
 
 
 def test_off_the_main_thread(pool: GradingPool) -> None:
     found: list[list[Grade]] = []
     threads = [
-        threading.Thread(target=lambda k=k: found.append(pool.grade_many([(str(n), box(n)) for n in range(k, k + 20)])))
+        threading.Thread(
+            target=lambda k=k: found.append(pool.grade_many([(str(n), box(f"{n}.0")) for n in range(k, k + 20)]))
+        )
         for k in (1000, 2000, 3000)
     ]
     for thread in threads:
@@ -157,43 +164,43 @@ def test_workers_are_lazy_stay_and_are_closed() -> None:
     pool = GradingPool(workers=2)
     assert pool.grade("5", "no box").outcome == "wrong"
     assert not pool._idle
-    pool.grade("5", box(5))
+    pool.grade("5", box("5.0"))
     (first,) = _worker_pids(pool)
-    pool.grade("5", box(6))
+    pool.grade("5", box("6.0"))
     assert _worker_pids(pool) == [first]
     pool.close()
     assert not Path(f"/proc/{first}").exists()
-    assert pool.grade("5", box(7)).outcome == "wrong"
+    assert pool.grade("5", box("7.0")).outcome == "wrong"
     pool.close()
 
 
 def test_a_worker_that_is_killed_costs_one_answer() -> None:
     with GradingPool(workers=1, timeout=60) as pool:
-        pool.grade("5", box(5))
+        pool.grade("5", box("5.0"))
         (pid,) = _worker_pids(pool)
         killer = threading.Timer(1.0, os.kill, (pid, signal.SIGKILL))
         killer.start()
-        lost, next_ = pool.grade_many([("5", ENDLESS), ("9", box(9))])
+        lost, next_ = pool.grade_many([("5", ENDLESS), ("9", box("9.0"))])
         assert lost == Grade("ungraded", "10^{10^{10}}", "the grading process died (signal 9)")
         assert next_.outcome == "right"
 
 
 def test_a_worker_that_is_killed_while_idle_costs_nothing() -> None:
     with GradingPool(workers=1) as pool:
-        pool.grade("5", box(5))
+        pool.grade("5", box("5.0"))
         (pid,) = _worker_pids(pool)
         os.kill(pid, signal.SIGKILL)
         time.sleep(0.2)
-        assert pool.grade("8", box(8)).outcome == "right"
+        assert pool.grade("8", box("8.0")).outcome == "right"
 
 
 def test_signals_for_the_parent_do_not_reach_the_answer() -> None:
     with GradingPool(workers=1) as pool:
-        pool.grade("5", box(5))
+        pool.grade("5", box("5.0"))
         (pid,) = _worker_pids(pool)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
             os.kill(pid, number)
-        assert pool.grade("8", box(8)).outcome == "right"
+        assert pool.grade("8", box("8.0")).outcome == "right"
         assert os.getpgid(pid) != os.getpgid(0)
 
 
@@ -207,17 +214,17 @@ def test_equal_pairs_are_judged_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(GradingPool, "_judge", judge)
     monkeypatch.setattr(pool_module, "MEMORY_OF_GRADES", 3)
     pool = GradingPool()
-    pool.grade_many([("5", box(5)), ("5", "again " + box(5)), ("6", box(5))])
-    assert judged == [("5", "5"), ("6", "5")]
-    pool.grade_many([("5", box(5)), ("7", box(7)), ("8", box(8))])
-    assert judged[2:] == [("7", "7"), ("8", "8")]
-    assert list(pool._known) == [("5", "5"), ("7", "7"), ("8", "8")], "the pair used longest ago is forgotten"
+    pool.grade_many([("5", box("5.0")), ("5", "again " + box("5.0")), ("6", box("5.0"))])
+    assert judged == [("5", "5.0"), ("6", "5.0")]
+    pool.grade_many([("5", box("5.0")), ("7", box("7.0")), ("8", box("8.0"))])
+    assert judged[2:] == [("7", "7.0"), ("8", "8.0")]
+    assert list(pool._known) == [("5", "5.0"), ("7", "7.0"), ("8", "8.0")], "the pair used longest ago is forgotten"
 
 
 GOLDS = ["5", "1,000", r"\frac{1}{2}", "x+1", r"(1,\infty)", r"\text{east}", "12:00", ""]
 RESPONSES = [
     *map(box, ["5", "1000", "0.5", r"\dfrac12", "1+x", "(1, 2)", "east", "12:00", r"\frac", "", "1/0", "9" * 3000]),
-    *("no box", r"\boxed{5", "<think>" + box(5)),
+    *("no box", r"\boxed{5", "<think>" + box("5")),
 ]
 PAIRS = st.tuples(st.sampled_from(GOLDS), st.sampled_from(RESPONSES), st.sampled_from(["", "So it is ", "</think>"]))
 
@@ -247,7 +254,7 @@ def test_a_worker_that_cannot_start_is_an_error(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("PYTHONPATH", "")
     monkeypatch.setattr(pool_module.sys, "executable", "/bin/false")
     with pytest.raises(UserError, match="did not start: the grading process died"):
-        GradingPool().grade("5", box(5))
+        GradingPool().grade("5", box("5.0"))
 
 
 def _python(code: str) -> str:
@@ -270,7 +277,7 @@ def test_the_parent_stays_light() -> None:
 
 def test_workers_end_with_their_parent() -> None:
     code = (
-        "import os, signal; from tokencredit.grading import GradingPool; pool = GradingPool(); pool.grade('5', r'\\boxed{5}');"
+        "import os, signal; from tokencredit.grading import GradingPool; pool = GradingPool(); pool.grade('5', r'\\boxed{5.0}');"
         "print(pool._idle[0]._process.pid, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
     )
     done = subprocess.run(
