@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
@@ -38,7 +40,7 @@ class Copy:
         self.asleep, self.closed = False, False
         self.model.load_state_dict(model.state_dict())
 
-    def sample(self, requests: list[Request], **settings: float) -> list[Response]:
+    def sample(self, requests: list[Request], **settings: Any) -> list[Response]:
         assert not self.asleep
         return self.inner.sample(requests, **settings)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import time
 from dataclasses import dataclass
 
 import pytest
@@ -41,14 +40,17 @@ class FixedEngine:
     def __init__(self) -> None:
         self.seeds: list[int] = []
 
-    def sample(self, requests, *, temperature, top_p, max_tokens, progress=False):
+    def sample(self, requests, *, temperature, top_p, max_tokens, progress=False, on_response):
         self.seeds += [request.seed for request in requests]
-        return [
+        responses = [
             Response(
                 str(request.seed), (1,) * (1 + request.seed % max_tokens), "length" if request.seed % 6 == 5 else "stop"
             )
             for request in requests
         ]
+        for place, response in enumerate(responses):
+            on_response(place, response)
+        return responses
 
 
 class ByPrompt:
@@ -90,24 +92,24 @@ def test_no_usable_prompt_is_an_error() -> None:
 
 
 def test_without_dynamic_sampling_every_group_is_used() -> None:
-    collected = sampler(groups("m", "r", "w")).collect(3, KEEPING, 0, time.monotonic)
+    collected = sampler(groups("m", "r", "w")).collect(3, KEEPING, 0)
     assert (len(collected.groups), collected.drawn, collected.zero_variance, collected.refills) == (3, 3, 2, 0)
     assert (collected.right, collected.sampled) == (3, 6)
 
 
 def test_dynamic_sampling_refills_until_full() -> None:
-    collected = sampler(groups("m", "r", "w", "m", "m")).collect(3, DROPPING, 4, time.monotonic)
+    collected = sampler(groups("m", "r", "w", "m", "m")).collect(3, DROPPING, 4)
     assert (len(collected.groups), collected.drawn, collected.zero_variance, collected.refills) == (3, 9, 2, 1)
     assert all(len({rollout.outcome for rollout in group}) == 2 for group in collected.groups)
 
 
 def test_dynamic_sampling_stops_at_its_bound() -> None:
-    collected = sampler(itertools.repeat("wrong")).collect(3, DROPPING, 0, time.monotonic)
+    collected = sampler(itertools.repeat("wrong")).collect(3, DROPPING, 0)
     assert (collected.groups, collected.groups_sampled, collected.refills) == ([], 9, 2)
 
 
 def test_an_ungraded_response_leaves_its_group_and_is_counted() -> None:
-    collected = sampler(groups("u", "m")).collect(2, KEEPING, 0, time.monotonic)
+    collected = sampler(groups("u", "m")).collect(2, KEEPING, 0)
     assert collected.ungraded == 1
     assert [len(group) for group in collected.groups] == [2]
     assert all(rollout.outcome != "ungraded" for group in collected.groups for rollout in group)
@@ -115,29 +117,27 @@ def test_an_ungraded_response_leaves_its_group_and_is_counted() -> None:
 
 def test_noise_belongs_to_the_draw_and_the_sample_not_to_the_call() -> None:
     one, two = sampler(itertools.repeat("right")), sampler(itertools.repeat("right"))
-    one.collect(4, KEEPING, 0, time.monotonic)
-    two.collect(2, KEEPING, 0, time.monotonic)
-    two.collect(2, KEEPING, 2, time.monotonic)
+    one.collect(4, KEEPING, 0)
+    two.collect(2, KEEPING, 0)
+    two.collect(2, KEEPING, 2)
     assert one.engine.seeds == two.engine.seeds
     assert len(set(one.engine.seeds)) == 8
     other = sampler(itertools.repeat("right"), seed=5)
-    other.collect(4, KEEPING, 0, time.monotonic)
+    other.collect(4, KEEPING, 0)
     assert not set(other.engine.seeds) & set(one.engine.seeds)
 
 
 def test_the_soft_overlong_penalty() -> None:
     assert [overlong_penalty(length, 20, 10) for length in (1, 10, 15, 20)] == [0.0, 0.0, -0.5, -1.0]
     assert overlong_penalty(20, 20, 0) == 0.0
-    rewarded = sampler(groups("m", "m")).collect(
-        2, KEEPING.model_copy(update={"overlong_buffer": 6}), 0, time.monotonic
-    )
+    rewarded = sampler(groups("m", "m")).collect(2, KEEPING.model_copy(update={"overlong_buffer": 6}), 0)
     for rollout in (rollout for group in rewarded.groups for rollout in group):
         plain = 1.0 if rollout.outcome == "right" else -1.0
         assert rollout.reward == pytest.approx(plain - len(rollout.response.token_ids) / 6)
 
 
 def test_the_batch_lays_tokens_out_in_rows() -> None:
-    collected = sampler(groups("m", "m")).collect(2, KEEPING, 0, time.monotonic)
+    collected = sampler(groups("m", "m")).collect(2, KEEPING, 0)
     batch = RolloutBatch(collected.groups)
     tokens = sum(len(sequence.response) for sequence in batch.sequences)
     signals = batch.signals(torch.zeros(tokens), torch.arange(tokens).float())

@@ -5,23 +5,26 @@ A response depends on its own request's seed only: neither on its neighbours nor
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tokencredit.errors import UserError
-from tokencredit.records import Request, Response
 
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from tokencredit.policy import Sequence
+    from tokencredit.records import Request, Response
 
 ENGINES = ("transformers", "vllm")
 
+# Told the place of a request and its response, as soon as that has ended.
+OnResponse = Callable[[int, "Response"], None]
 
-# The modules that only one engine takes: weights of its own need a canary, and the policy's passes to compare with.
-_ONLY = {"transformers": ("engines.transformers_engine",), "vllm": ("engines.vllm_engine", "engines.canary", "policy")}
+
+# The modules that only one engine takes: weights of its own need a canary.
+_ONLY = {"transformers": ("engines.transformers_engine",), "vllm": ("engines.vllm_engine", "engines.canary")}
 
 
 def code_of_others(name: str) -> tuple[str, ...]:
@@ -35,9 +38,19 @@ class Engine(Protocol):
     name: str
 
     def sample(
-        self, requests: list[Request], *, temperature: float, top_p: float, max_tokens: int, progress: bool = False
+        self,
+        requests: list[Request],
+        *,
+        temperature: float,
+        top_p: float,
+        max_tokens: int,
+        progress: bool = False,
+        on_response: OnResponse | None = None,
     ) -> list[Response]:
-        """One response for each request, in the order of the requests; at most ``max_tokens`` tokens each, the end token included."""
+        """One response for each request, in the order of the requests; at most ``max_tokens`` tokens each, the end token included.
+
+        ``on_response`` is called once for each, in the order in which they end.
+        """
         ...
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from transformers import PreTrainedTokenizerBase
 
+from tokencredit.engines import OnResponse
 from tokencredit.errors import UserError
 from tokencredit.records import Request, Response
 
@@ -24,11 +25,18 @@ class ScriptedEngine:
         self.script = {self._ids(prompt): (prompt, list(texts)) for prompt, texts in responses.items()}
 
     def sample(
-        self, requests: list[Request], *, temperature: float, top_p: float, max_tokens: int, progress: bool = False
+        self,
+        requests: list[Request],
+        *,
+        temperature: float,
+        top_p: float,
+        max_tokens: int,
+        progress: bool = False,
+        on_response: OnResponse | None = None,
     ) -> list[Response]:
         """One response for each request, in order; raises ``UserError`` where a prompt has no text, or too few."""
         used: dict[tuple[int, ...], int] = {}
-        responses = []
+        responses: list[Response] = []
         for request in requests:
             if request.prompt_tokens not in self.script:
                 raise UserError(
@@ -42,6 +50,8 @@ class ScriptedEngine:
                 )
             used[request.prompt_tokens] = number + 1
             responses.append(self._response(texts[number], max_tokens))
+            if on_response:
+                on_response(len(responses) - 1, responses[-1])
         return responses
 
     def _ids(self, text: str) -> tuple[int, ...]:

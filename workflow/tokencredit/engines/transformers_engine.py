@@ -13,6 +13,7 @@ from torch import Tensor
 from tqdm import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from tokencredit.engines import OnResponse
 from tokencredit.engines.cache import SamplingCache, left_padding
 from tokencredit.engines.ending import end_tokens, finished_response
 from tokencredit.engines.sampling import sample_tokens
@@ -41,10 +42,17 @@ class TransformersEngine:
         self.end_tokens = end_tokens(model, tokenizer)
 
     def sample(
-        self, requests: list[Request], *, temperature: float, top_p: float, max_tokens: int, progress: bool = False
+        self,
+        requests: list[Request],
+        *,
+        temperature: float,
+        top_p: float,
+        max_tokens: int,
+        progress: bool = False,
+        on_response: OnResponse | None = None,
     ) -> list[Response]:
         """One response for each request, in order. Gradients are off; the model's training mode is restored afterwards."""
-        responses: list[Response | None] = [None] * len(requests)
+        responses: dict[int, Response] = {}
         was_training = self.model.training
         self.model.eval()
         try:
@@ -53,21 +61,26 @@ class TransformersEngine:
                 tqdm(total=len(requests), desc="sampling", unit="response", disable=not progress) as bar,
             ):
                 for batch in _batches(requests, self.batch_size):
-                    rows = self._decode([requests[index] for index in batch], temperature, top_p, max_tokens)
-                    for index, response in zip(batch, rows, strict=True):
-                        responses[index] = response
-                    bar.update(len(batch))
+                    chosen = [requests[index] for index in batch]
+                    for row, response in self._decode(chosen, temperature, top_p, max_tokens):
+                        responses[batch[row]] = response
+                        if on_response:
+                            on_response(batch[row], response)
+                        bar.update()
         finally:
             self.model.train(was_training)
-        return [response for response in responses if response is not None]
+        return [responses[index] for index in range(len(requests))]
 
-    def _decode(self, requests: list[Request], temperature: float, top_p: float, max_tokens: int) -> list[Response]:
+    def _decode(
+        self, requests: list[Request], temperature: float, top_p: float, max_tokens: int
+    ) -> Iterator[tuple[int, Response]]:
+        """Each request's index and its response, as they end."""
         device = self.model.device
         seeds = np.array([request.seed for request in requests], dtype=np.uint64)
         logits, cache, mask, position = self._prefill(requests, max_tokens)
         ends = torch.tensor(sorted(self.end_tokens), device=device)
-        tokens = torch.full((len(requests), max_tokens), -1, dtype=torch.long)
-        logprobs = torch.zeros(len(requests), max_tokens)
+        tokens = torch.empty((len(requests), max_tokens), dtype=torch.long)
+        logprobs = torch.empty(len(requests), max_tokens)
         rows = torch.arange(len(requests))  # the request of each row of the batch
         alive = torch.ones(len(requests), dtype=torch.bool)  # rows of the batch that still go on
         for step in range(max_tokens):
@@ -75,9 +88,13 @@ class TransformersEngine:
             token, logprob = sample_tokens(logits, noise, temperature, top_p)
             tokens[rows[alive], step] = token.cpu()[alive]
             logprobs[rows[alive], step] = logprob.cpu()[alive]
-            alive &= ~torch.isin(token, ends).cpu()
-            if step == max_tokens - 1 or not alive.any():
-                break
+            ending = alive & torch.isin(token, ends).cpu() if step < max_tokens - 1 else alive
+            alive = alive & ~ending
+            for row in rows[ending].tolist():
+                ids, values = tokens[row, : step + 1].tolist(), logprobs[row, : step + 1].tolist()
+                yield row, finished_response(ids, values, self.end_tokens, self.tokenizer)
+            if not alive.any():
+                return
             if (~alive).sum() >= _FINISHED_SHARE * len(alive):
                 keep = alive.nonzero().squeeze(-1)
                 rows, alive = rows[keep], alive[keep]
@@ -87,7 +104,6 @@ class TransformersEngine:
             width = cache.get_seq_length() + 1
             logits = self._forward(token[:, None], mask[:, None, None, :width], position[:, None], cache)
             position = position + 1
-        return [self._response(row, values) for row, values in zip(tokens.tolist(), logprobs.tolist(), strict=True)]
 
     def _prefill(self, requests: list[Request], max_tokens: int) -> tuple[Tensor, SamplingCache, Tensor, Tensor]:
         """Logits [R, V] after each prompt, the filled cache, the mask over its columns [R, capacity], and the next position [R]."""
@@ -119,10 +135,6 @@ class TransformersEngine:
             use_cache=True,
             logits_to_keep=1,
         ).logits[:, -1]
-
-    def _response(self, tokens: list[int], logprobs: list[float]) -> Response:
-        ids = tokens[: tokens.index(-1)] if -1 in tokens else tokens
-        return finished_response(ids, logprobs[: len(ids)], self.end_tokens, self.tokenizer)
 
 
 def _batches(requests: list[Request], size: int) -> Iterator[list[int]]:

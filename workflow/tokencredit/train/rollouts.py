@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -18,6 +19,7 @@ from tokencredit.policy import Sequence
 from tokencredit.prompts import encode_prompt
 from tokencredit.records import Problem, Request, Rollout
 from tokencredit.seeds import derive_seed, generator
+from tokencredit.train.graded import sample_and_grade
 from tokencredit.train.processes import ALONE, Processes
 
 
@@ -60,7 +62,7 @@ class Collected:
     groups_sampled: int = 0
     refills: int = 0
     seconds_sample: float = 0.0
-    seconds_grade: float = 0.0
+    seconds_grade: float = 0.0  # after the last response; what was graded before is in seconds_sample
 
 
 class Sampler:
@@ -79,7 +81,7 @@ class Sampler:
         self.engine, self.pool, self.prompts, self.sampling = engine, pool, prompts, sampling
         self.group_size, self.seed, self.processes = group_size, seed, processes
 
-    def collect(self, prompts: int, base: Base, drawn: int, clock: Any) -> Collected:
+    def collect(self, prompts: int, base: Base, drawn: int) -> Collected:
         """``prompts`` groups, starting at draw number ``drawn``.
 
         With dynamic sampling, groups whose outcomes are all equal are dropped and others sampled in their place, at most
@@ -91,10 +93,10 @@ class Sampler:
             if not missing:
                 break
             collected.refills = refill
-            self._sample(missing, base, collected, clock)
+            self._sample(missing, base, collected)
         return collected
 
-    def _sample(self, prompts: int, base: Base, collected: Collected, clock: Any) -> None:
+    def _sample(self, prompts: int, base: Base, collected: Collected) -> None:
         asked = []
         for draw in range(collected.drawn, collected.drawn + prompts):
             problem, tokens = self.prompts.draw(draw)
@@ -102,18 +104,17 @@ class Sampler:
                 seed = derive_seed(self.seed, "rollout", draw, problem.problem_id, sample)
                 asked.append((problem, sample, Request(tokens, seed)))
         mine = self.processes.block(asked)
-        start = clock()
-        responses = self.engine.sample(
+        started = time.monotonic()
+        graded = sample_and_grade(
+            self.engine,
+            self.pool,
             [request for _, _, request in mine],
+            [problem.answer for problem, _, _ in mine],
             temperature=self.sampling.temperature,
             top_p=self.sampling.top_p,
             max_tokens=self.sampling.max_response_tokens,
         )
-        sampled = clock()
-        grades = self.pool.grade_many(
-            [(problem.answer, response.text) for (problem, _, _), response in zip(mine, responses, strict=True)]
-        )
-        graded = [
+        made = [
             Rollout(
                 problem.problem_id,
                 sample,
@@ -122,11 +123,11 @@ class Sampler:
                 grade.outcome,
                 self._reward(grade.outcome, response, base),
             )
-            for (problem, sample, request), response, grade in zip(mine, responses, grades, strict=True)
+            for (problem, sample, request), response, grade in zip(mine, graded.responses, graded.grades, strict=True)
         ]
-        rollouts = self.processes.together(graded)
-        collected.seconds_sample += sampled - start
-        collected.seconds_grade += clock() - sampled
+        rollouts = self.processes.together(made)
+        collected.seconds_sample += graded.seconds_sample
+        collected.seconds_grade += time.monotonic() - started - graded.seconds_sample
         collected.drawn += prompts
         collected.groups_sampled += prompts
         collected.sampled += len(rollouts)

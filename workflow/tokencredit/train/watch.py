@@ -14,6 +14,7 @@ from tokencredit.policy import Scorer, Sequence
 from tokencredit.prompts import encode_prompts
 from tokencredit.records import Problem, Request
 from tokencredit.seeds import derive_seed
+from tokencredit.train.graded import sample_and_grade
 from tokencredit.train.processes import Processes
 from tokencredit.train.recorder import Recorder
 from tokencredit.train.rollouts import RolloutBatch
@@ -45,19 +46,19 @@ class Curve:
     def evaluate(self, step: int) -> None:
         """Sample, grade and store the outcomes of one step, each process a part of them."""
         mine = self.processes.block(self.asked)
-        responses = self.engine.sample(
+        graded = sample_and_grade(
+            self.engine,
+            self.pool,
             [request for _, _, request in mine],
+            [problem.answer for problem, _, _ in mine],
             temperature=self.curve.temperature,
             top_p=self.curve.top_p,
             max_tokens=self.limit,
         )
-        grades = self.pool.grade_many(
-            [(problem.answer, response.text) for (problem, _, _), response in zip(mine, responses, strict=True)]
-        )
         rows = self.processes.together(
             [
                 (step, self.curve.benchmark, problem.problem_id, sample, grade.outcome, len(response.token_ids))
-                for (problem, sample, _), response, grade in zip(mine, responses, grades, strict=True)
+                for (problem, sample, _), response, grade in zip(mine, graded.responses, graded.grades, strict=True)
             ]
         )
         columns = ["step", "benchmark", "problem_id", "sample", "outcome", "n_tokens"]
@@ -70,14 +71,19 @@ class Probe:
     def __init__(self, recorder: Recorder, scorer: Scorer, budget: int, processes: Processes) -> None:
         self.recorder, self.scorer, self.budget, self.processes = recorder, scorer, budget, processes
         self.path = recorder.work / "probe.json"
-        self.kept = processes.from_first(self.path.exists)
+        self.kept = False
 
-    def keep(self, batch: RolloutBatch, signals: TokenSignals, groups: int) -> None:
+    def resume_at(self, step: int) -> None:
+        """Go on with the tokens that were kept at ``step`` or before; later ones will be met, and kept, again."""
+        self.kept = self.processes.from_first(lambda: self.path.exists() and files.read_json(self.path)["step"] <= step)
+
+    def keep(self, step: int, batch: RolloutBatch, signals: TokenSignals, groups: int) -> None:
         """Keep the tokens of the first ``groups`` groups of the first batch that has any: the policy is then still the base."""
         chosen = (signals.group < groups).nonzero().squeeze(1)
         part, rows = signals.select(chosen)
         sequences = [batch.sequences[index] for index in chosen.tolist()]
         kept = {
+            "step": step,
             "sequences": [[sequence.prompt, sequence.response] for sequence in sequences],
             "response": part.response.tolist(),
             "position": part.position.tolist(),
@@ -94,6 +100,7 @@ class Probe:
         if not self.kept:
             return
         kept = self.processes.from_first(lambda: files.read_json(self.path))
+        del kept["step"]
         sequences = [Sequence(tuple(prompt), tuple(response)) for prompt, response in kept.pop("sequences")]
         _, entropy = self.processes.score(self.scorer, sequences, self.budget)
         self.recorder.part("probe", step, pd.DataFrame({"step": step, **kept, "entropy": entropy}))
