@@ -6,7 +6,9 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
@@ -59,3 +61,39 @@ def test_in_each_of_two_trainers() -> None:
     assert [trainer.returncode for trainer in trainers] == [0, 0], outputs
     assert [output.splitlines()[-1] for output, _ in outputs] == ["rank 0 agrees", "rank 1 agrees"]
     assert not any("Traceback" in errors for _, errors in outputs), outputs
+
+
+def test_an_engine_of_its_own_ends_with_a_trainer_that_is_killed() -> None:
+    """Or it would hold the GPU's memory, and whoever goes on with the run would find none."""
+    code = """
+if __name__ == "__main__":
+    import multiprocessing, time
+    from tests.engines.vllm_cases import LONGEST, NAME, new_model
+    from tokencredit.base.pretrain import new_tokenizer
+    from tokencredit.config import Config
+    from tokencredit.engines.vllm_engine import VllmEngine
+
+    tokenizer = new_tokenizer(Config("config").models[NAME])
+    engine = VllmEngine(new_model(tied=True), tokenizer, longest=LONGEST, batch_size=8, separate=True)
+    print("engines", *(child.pid for child in multiprocessing.active_children()), flush=True)
+    time.sleep(600)
+"""
+    trainer = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    try:
+        engines = next(line for line in trainer.stdout if line.startswith("engines")).split()[1:]
+    finally:
+        trainer.kill()
+        trainer.wait()
+    assert engines
+    deadline = time.monotonic() + 60
+    while any(lives(engine) for engine in engines):
+        assert time.monotonic() < deadline, f"processes {engines} live on"
+        time.sleep(0.1)
+
+
+def lives(process: str) -> bool:
+    """Whether it is there, and not only its exit status."""
+    try:
+        return Path("/proc", process, "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False

@@ -153,3 +153,31 @@ def test_in_low_precision_it_stays_within_that_bound(vllm_tokenizer, prompts) ->
             canary.check("step 1")
     finally:
         engine.close()
+
+
+@pytest.mark.parametrize("left_out", ["model.norm", "layers.1.self_attn.q_norm", "embed_tokens"])
+def test_a_push_that_leaves_a_weight_behind_is_an_error(
+    case, prompts, left_out: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even one that moved too little to be seen in a log-prob."""
+    from tokencredit.engines.vllm_worker import WeightReceiver
+
+    model, engine = case
+    receive = WeightReceiver.receive_weights
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            WeightReceiver,
+            "receive_weights",
+            lambda self, weights: receive(self, [(name, weight) for name, weight in weights if left_out not in name]),
+        )
+        with pytest.raises(
+            UserError, match=f"did not take over 1 of [0-9]+ weights that can be compared, .*{left_out}"
+        ):
+            engine.push_weights(plain_weights(stirred(model, 1e-6)))
+    engine.push_weights(plain_weights(model))
+
+
+def test_a_model_without_room_for_the_longest_sequence_is_an_error(case, vllm_tokenizer) -> None:
+    model, _ = case
+    with pytest.raises(UserError, match=r"may take 100000 tokens .*; the model has positions for"):
+        load_engine("vllm", model, vllm_tokenizer, longest=100_000)

@@ -20,9 +20,11 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from tqdm import tqdm
 
+from tokencredit.engines import OnResponse
 from tokencredit.engines.ending import end_tokens, finished_response
-from tokencredit.engines.weights import plain_weights
+from tokencredit.engines.weights import imprint, plain_weights
 from tokencredit.errors import UserError
 from tokencredit.records import Request, Response
 
@@ -68,6 +70,12 @@ class VllmEngine:
             raise UserError(
                 "engine 'vllm': the package vllm is not installed here; docs/performance.md says how, or use engine 'transformers'."
             )
+        places = model.config.max_position_embeddings
+        if longest > places:
+            raise UserError(
+                f"engine 'vllm': a prompt and its response may take {longest} tokens (max_prompt_tokens + max_response_tokens); the "
+                f"model has positions for {places}."
+            )
         self.tokenizer, self.temperature, self.longest = tokenizer, temperature, longest
         self.end_tokens = end_tokens(model, tokenizer)
         self._dtype, self._separate = dtype, separate
@@ -78,7 +86,8 @@ class VllmEngine:
         self._before_top_p = temperature == 1
         # The shape is all that vLLM reads from disk: the weights come by the same way as every later push.
         self._folder = tempfile.TemporaryDirectory(prefix="tokencredit-vllm-")
-        shape = {**model.config.to_dict(), "architectures": [type(model).__name__]}
+        # Logits in float32, as the trainer's are, also of states in low precision.
+        shape = {**model.config.to_dict(), "architectures": [type(model).__name__], "head_dtype": "float32"}
         Path(self._folder.name, "config.json").write_text(json.dumps(shape, default=str), encoding="utf-8")
         with _undisturbed(separate):
             from vllm import LLM
@@ -102,10 +111,19 @@ class VllmEngine:
                 distributed_executor_backend="external_launcher" if self._among_others and not separate else None,
                 **self._on_device(memory_share),
             )
+        if separate:
+            self._llm.collective_rpc("end_with", args=(os.getpid(),))
         self.push_weights(plain_weights(model))
 
     def sample(
-        self, requests: list[Request], *, temperature: float, top_p: float, max_tokens: int, progress: bool = False
+        self,
+        requests: list[Request],
+        *,
+        temperature: float,
+        top_p: float,
+        max_tokens: int,
+        progress: bool = False,
+        on_response: OnResponse | None = None,
     ) -> list[Response]:
         """One response for each request, in order; a seed gives the same sample in any company. Other samples than another engine's."""
         from vllm import SamplingParams
@@ -127,11 +145,13 @@ class VllmEngine:
             )
             for request in requests
         ]
-        responses = []
-        for output in self._generate([request.prompt_tokens for request in requests], settings, progress):
+        responses: dict[int, Response] = {}
+        for index, output in self._generate([request.prompt_tokens for request in requests], settings, progress):
             values = output.logprobs.logprobs if logprobs is not None else ()
-            responses.append(finished_response(output.token_ids, values, self.end_tokens, self.tokenizer))
-        return responses
+            responses[index] = finished_response(output.token_ids, values, self.end_tokens, self.tokenizer)
+            if on_response:
+                on_response(index, responses[index])
+        return [responses[index] for index in range(len(requests))]
 
     def score(self, sequences: list[Sequence]) -> Tensor:
         """Log-probs (nats, at the engine's temperature) of the response tokens, [sum of response lengths] float32, in order.
@@ -156,23 +176,26 @@ class VllmEngine:
                         detokenize=False,
                     )
                 )
-        outputs = self._generate(prompts, settings)
-        return torch.tensor(
-            [
-                output.logprobs[0][asked.logprob_token_ids[0]].logprob
-                for output, asked in zip(outputs, settings, strict=True)
-            ]
-        )
+        logprobs = torch.empty(len(prompts))
+        for index, output in self._generate(prompts, settings):
+            logprobs[index] = output.logprobs[0][settings[index].logprob_token_ids[0]].logprob
+        return logprobs
 
     def push_weights(self, weights: Iterable[tuple[str, Tensor]]) -> None:
-        """Take over ``weights`` (``plain_weights`` of the policy), wake up, and forget all that was computed with the old ones."""
+        """Take over ``weights`` (``plain_weights`` of the policy), wake up, and forget all that was computed with the old ones.
+
+        Raises ``UserError`` where vLLM's model does not hold the very numbers afterwards.
+        """
         if self._asleep and not self._on_cpu:
+            self._give_back_cache()
             self._llm.wake_up(tags=["weights"])
-        cast = ((name, weight.to(self._dtype)) for name, weight in weights)
+        pushed: dict[str, tuple[list[int], int]] = {}
+        cast = _noted(((name, weight.to(self._dtype)) for name, weight in weights), pushed)
         if self._separate:
             self._push_file(cast)
         else:
             self._llm.collective_rpc("receive_weights", args=(cast,))
+        self._check_taken_over(pushed)
         if self._asleep and not self._on_cpu:
             self._llm.wake_up(tags=["kv_cache"])
         self._asleep = False
@@ -206,13 +229,24 @@ class VllmEngine:
             }
         return {"gpu_memory_utilization": memory_share, "enable_sleep_mode": True}
 
-    def _generate(self, prompts: list[tuple[int, ...]], settings: list[Any], progress: bool = False) -> Iterator[Any]:
-        """The one output of each prompt."""
-        if not prompts:
-            return
-        tokens = [{"prompt_token_ids": list(prompt)} for prompt in prompts]
-        for request in self._llm.generate(tokens, settings, use_tqdm=progress):
-            yield request.outputs[0]
+    def _generate(
+        self, prompts: list[tuple[int, ...]], settings: list[Any], progress: bool = False
+    ) -> Iterator[tuple[int, Any]]:
+        """Each prompt's index and its one output, as they end."""
+        from vllm.inputs import tokens_input
+        from vllm.sampling_params import RequestOutputKind
+
+        # What LLM.generate does, but that gives nothing before the last request has ended.
+        engine = self._llm.llm_engine
+        for index, (prompt, asked) in enumerate(zip(prompts, settings, strict=True)):
+            asked.output_kind = RequestOutputKind.FINAL_ONLY
+            engine.add_request(str(index), tokens_input(list(prompt)), asked)
+        with tqdm(total=len(prompts), desc="sampling", unit="response", disable=not progress) as bar:
+            while engine.has_unfinished_requests():
+                for request in engine.step():
+                    if request.finished:
+                        bar.update()
+                        yield int(request.request_id), request.outputs[0]
 
     def _says_logprobs(self, temperature: float, top_p: float) -> bool:
         return temperature == 1 if self._before_top_p else top_p == 1
@@ -227,6 +261,25 @@ class VllmEngine:
                 f"engine 'vllm': a prompt and its response may take {tokens} tokens; this engine was made for {self.longest}."
             )
 
+    def _check_taken_over(self, pushed: dict[str, tuple[list[int], int]]) -> None:
+        """vLLM keeps some matrices joined or packed; those that it keeps as they are have to be the policy's. ``pushed``: ``_noted``."""
+        held = self._llm.collective_rpc("imprints", args=({name: shape for name, (shape, _) in pushed.items()},))[0]
+        stale = [name for name, value in held.items() if value != pushed[name][1]]
+        if stale or not held:
+            what = (
+                f"{len(stale)} of {len(held)} weights that can be compared, {stale[0]} among them"
+                if stale
+                else "any weight"
+            )
+            raise UserError(
+                f"engine 'vllm' did not take over {what}: it would sample from another policy than the trainer's."
+            )
+
+    def _give_back_cache(self) -> None:
+        """What the trainer's allocator keeps for itself is lost to a process of its own."""
+        if self._separate:
+            torch.cuda.empty_cache()
+
     def _push_file(self, weights: Iterable[tuple[str, Tensor]]) -> None:
         from safetensors.torch import save_file
 
@@ -237,13 +290,24 @@ class VllmEngine:
             self._llm.collective_rpc("receive_file", args=(path,))
 
 
+def _noted(
+    weights: Iterable[tuple[str, Tensor]], notes: dict[str, tuple[list[int], int]]
+) -> Iterator[tuple[str, Tensor]]:
+    """``weights`` as they pass by; the shape and the imprint of each noted."""
+    for name, weight in weights:
+        notes[name] = list(weight.shape), imprint(weight)
+        yield name, weight
+
+
 @contextlib.contextmanager
 def _undisturbed(separate: bool) -> Iterator[None]:
     """Make vLLM here without what it does to its process: it seeds the global generators, and on a CPU takes threads away for good."""
     ours = {
         "VLLM_ENABLE_V1_MULTIPROCESSING": str(int(separate)),
+        "VLLM_WORKER_MULTIPROC_METHOD": "spawn",  # a fork would inherit the lock on the run's folder
         "VLLM_NO_USAGE_STATS": "1",
         "VLLM_LOGGING_LEVEL": os.environ.get("VLLM_LOGGING_LEVEL", "ERROR"),
+        **({"CUDA_VISIBLE_DEVICES": _own_gpu()} if separate and torch.cuda.is_available() else {}),
     }
     before = {name: os.environ.get(name) for name in ours}
     threads, set_threads = torch.get_num_threads(), torch.set_num_threads
@@ -259,6 +323,13 @@ def _undisturbed(separate: bool) -> Iterator[None]:
         np.random.set_state(numpy)
         torch.set_num_threads = set_threads
         torch.set_num_threads(threads)
+
+
+def _own_gpu() -> str:
+    """The GPU of this process by the name that a new process would know it by: a new process takes the first that it sees."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    index = torch.cuda.current_device()
+    return visible.split(",")[index] if visible else str(index)
 
 
 @contextlib.contextmanager

@@ -11,6 +11,8 @@ from torch import Tensor
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+_AS_INTEGER = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+
 # peft's names: an adapted layer holds the plain one under the first, and its own weights under names that hold the second.
 _PLAIN, _ADAPTER = ".base_layer.", ".lora_"
 
@@ -31,3 +33,9 @@ def plain_weights(model: PreTrainedModel) -> Iterator[tuple[str, Tensor]]:
             deltas = [layer.get_delta_weight(adapter) for adapter in layer.active_adapters]
             parameter = parameter + sum(deltas)
         yield (f"{module}.{weight}" if adapted else name), parameter.detach()
+
+
+def imprint(weight: Tensor) -> int:
+    """What to know a weight by: the sum of its numbers' bits as integers, the same on any device and in any order of adding."""
+    bits = weight.detach().contiguous().view(_AS_INTEGER[weight.element_size()])
+    return int(bits.sum(dtype=torch.int64))
