@@ -6,8 +6,8 @@ import torch
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
 
-def tiny_qwen3() -> Qwen3ForCausalLM:
-    """A float64 causal model of a few thousand parameters with a tied head."""
+def tiny_qwen3(tied: bool = True) -> Qwen3ForCausalLM:
+    """A float64 causal model of a few thousand parameters, its head ``tied`` to the embedding or not."""
     torch.manual_seed(0)
     config = Qwen3Config(
         vocab_size=23,
@@ -17,7 +17,7 @@ def tiny_qwen3() -> Qwen3ForCausalLM:
         num_attention_heads=2,
         num_key_value_heads=2,
         head_dim=8,
-        tie_word_embeddings=True,
+        tie_word_embeddings=tied,
         max_position_embeddings=64,
     )
     return Qwen3ForCausalLM(config).double().eval()

@@ -30,7 +30,7 @@ class CoinPool:
     """A grader for a model that solves nothing: a verdict by the hash of the response, so that groups differ within."""
 
     def __init__(self, workers: int) -> None:
-        assert workers == 1
+        assert workers >= 1
 
     def __enter__(self) -> CoinPool:
         return self

@@ -25,8 +25,9 @@ from tokencredit.train.processes import Processes, joined
 from tokencredit.train.sharding import copy_weights, trained_scorer, unsharded
 from tokencredit.train.update import Credit, Updater
 
-# A clipped advantage; a threshold of the whole batch; one ratio per response; a divergence; a bonus for every token; an adapter.
-METHODS = ("eapo", "forking", "gspo", "archer", "entroreg", "grpo-lora")
+# A clipped advantage, with a head tied and untied; a threshold of the whole batch; one ratio per response; a divergence; a bonus for
+# every token; an adapter.
+METHODS = ("eapo", "eapo-untied", "forking", "gspo", "archer", "entroreg", "grpo-lora")
 # Two that look inside the policy, one of them through an adapter; a reference model; credit of every update.
 RUNS = ("grpo", "arca", "attention-entropy", "forking")
 
@@ -34,8 +35,8 @@ Measured = dict[str, Any]
 
 
 def moving_model(name: str) -> Qwen3ForCausalLM:
-    """A float64 model, with an adapter where ``name`` says so; every weight that is trained has a gradient from the start."""
-    model = tiny_qwen3()
+    """A float64 model, with an adapter or a head of its own where ``name`` says so; every weight that is trained has a gradient."""
+    model = tiny_qwen3(tied=not name.endswith("-untied"))
     if name.endswith("-lora"):
         add_lora(model, 4, 8, seed=0)
     with torch.no_grad():
@@ -57,7 +58,7 @@ def updates(name: str, processes: Processes, **changes: object) -> Measured:
     signals = dataclasses.replace(signals, old_logprob=old_logprob, ref_logprob=None)
     if name == "archer":
         signals = dataclasses.replace(signals, ref_logprob=old_logprob - 0.1)
-    method = Credit(name.removesuffix("-lora"), {})
+    method = Credit(name.removesuffix("-lora").removesuffix("-untied"), {})
     updater = Updater(scorer, training(prompts_per_update=4, **changes), BASE, processes)
 
     found: list[torch.Tensor] = []

@@ -7,11 +7,13 @@ import os
 import shutil
 import signal
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from safetensors.torch import load_file
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 
 from tests.train.conftest import CoinPool
 from tokencredit import files
@@ -22,7 +24,7 @@ from tokencredit.errors import UserError
 from tokencredit.policy import Scorer, Sequence
 from tokencredit.prompts import encode_prompt
 from tokencredit.provenance import PACKAGE, imported_files
-from tokencredit.train import loop, training_code
+from tokencredit.train import checkpoint, loop, training_code
 from tokencredit.train.cell import Cell
 from tokencredit.train.heartbeat import Heartbeat
 from tokencredit.train.loop import Run, train
@@ -64,10 +66,12 @@ def test_a_run_leaves_its_records_and_no_work_behind(cell: Cell) -> None:
     assert (probe[probe["step"] == 5]["entropy"] - probe[probe["step"] == 5]["base_entropy"]).abs().max() > 1e-4
 
 
-# An adapter; a history of entropies; a random choice at every update.
-@pytest.mark.parametrize("name", ["eapo", "arca", "entroreg-adaptive", "clip-cov"])
+# Before any checkpoint; an adapter; a history of entropies; a random choice at every update.
+@pytest.mark.parametrize(
+    ("name", "killed_in"), [("eapo", 4), ("eapo", 1), ("arca", 4), ("entroreg-adaptive", 4), ("clip-cov", 4)]
+)
 def test_a_killed_run_that_goes_on_equals_an_unkilled_one(
-    name: str, cell: Cell, monkeypatch: pytest.MonkeyPatch
+    name: str, killed_in: int, cell: Cell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cell = replace(cell, name=name)
     train(cell)
@@ -75,7 +79,7 @@ def test_a_killed_run_that_goes_on_equals_an_unkilled_one(
     whole_step = Updater.step
 
     def dying(self: Updater, step: int, *arguments: object) -> object:
-        if step == 4:
+        if step == killed_in:
             raise KeyboardInterrupt
         return whole_step(self, step, *arguments)
 
@@ -83,8 +87,9 @@ def test_a_killed_run_that_goes_on_equals_an_unkilled_one(
     with pytest.raises(KeyboardInterrupt):
         train(killed)
     # Step 3 lies after the checkpoint of step 2; a kill may also cut a line short.
-    (metrics,) = killed.out.glob("work/*/metrics.jsonl")
-    assert [json.loads(line)["step"] for line in metrics.read_text().splitlines()] == [1, 2, 3]
+    (work,) = killed.out.glob("work/*")
+    metrics = work / "metrics.jsonl"
+    assert [json.loads(line)["step"] for line in metrics.read_text().splitlines()] == list(range(1, killed_in))
     with metrics.open("a") as file:
         file.write('{"step": 4, "solve_ra')
     monkeypatch.setattr(Updater, "step", whole_step)
@@ -195,7 +200,7 @@ def test_a_run_says_in_which_phase_it_is(cell: Cell, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(Heartbeat, "phase", listening)
     assert train(cell)
-    assert told[0] == (0, "resume")
+    assert told[:2] == [(0, "start"), (0, "resume")]
     assert [name for step, name in told if step == 1] == ["sample", "score", "update"]
     assert [name for step, name in told if step == 2] == ["sample", "score", "update", "evaluate", "save"]
 
@@ -239,7 +244,46 @@ def test_a_cells_code_is_the_trainer_its_own_method_and_its_control() -> None:
     trainer = {path.relative_to(PACKAGE).as_posix() for path in imported_files("train.__main__")}
     assert not trainer & {f"{method.module.replace('.', '/')}.py" for method in METHODS.values()}
     assert {"policy/adapter.py", "policy/attention.py", "train/columns.py", "credit/controls.py"} <= trainer
-    assert training_code("forking") != training_code("forking", "shuffled") == training_code("forking", "random-mask")
-    assert training_code("forking") != training_code("eapo")
+    code = partial(training_code, "transformers")
+    assert code("forking") != code("forking", "shuffled") == code("forking", "random-mask")
+    assert code("forking") != code("eapo")
     without = {path.name for path in imported_files("train.__main__", without=("credit.controls",))}
     assert "controls.py" not in without
+
+
+def test_a_lost_line_of_a_step_before_the_checkpoint_is_an_error(cell: Cell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a machine that dies may leave it, which has not written everything to its disk."""
+    whole_step = Run.step
+
+    def dying(self: Run, step: int) -> object:
+        if step == 4:
+            raise KeyboardInterrupt
+        return whole_step(self, step)
+
+    monkeypatch.setattr(Run, "step", dying)
+    with pytest.raises(KeyboardInterrupt):
+        train(cell)
+    (metrics,) = cell.out.glob("work/*/metrics.jsonl")
+    metrics.write_text(metrics.read_text().partition("\n")[2])
+    monkeypatch.setattr(Run, "step", whole_step)
+    with pytest.raises(UserError, match=r"metrics.jsonl: 1 of the 2 steps before the checkpoint have a line"):
+        train(cell)
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(28, "No space left on device"), SafetensorError("Error while serializing: 28")]
+)
+def test_a_checkpoint_that_cannot_be_written_is_a_sentence(
+    error: Exception, cell: Cell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        if list(cell.out.glob("work/*/checkpoints/step-000002")):
+            raise error
+        save_file(*_)
+
+    monkeypatch.setattr(checkpoint, "save_file", full)
+    with pytest.raises(
+        UserError, match=r"step-000004: the checkpoint cannot be written: .*; earlier ones are untouched"
+    ):
+        train(cell)
+    assert [path.name for path in cell.out.glob("work/*/checkpoints/*")] == ["step-000002"]

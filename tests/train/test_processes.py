@@ -253,3 +253,25 @@ with joined() as processes:
     for rank in (0, 1):
         where = json.loads((tmp_path / f"{rank}.json").read_text())
         assert (where["rank"], where["step"], where["phase"]) == (rank, 7, "sample")
+
+
+def test_processes_that_hang_together_all_show_where(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    code = f"""
+from pathlib import Path
+from tokencredit.train.heartbeat import Heartbeat
+from tokencredit.train.processes import joined
+
+def engine_that_never_answers():
+    time.sleep(3600)
+
+with joined() as processes:
+    with Heartbeat(Path({str(tmp_path)!r}), processes.rank, minutes=0.05) as heartbeat:
+        processes.gather(None)
+        heartbeat.phase(7, "sample")
+        if not first:
+            engine_that_never_answers()
+        processes.gather(None)"""
+    assert launch(python(code), 2) == 1
+    told = capfd.readouterr().err
+    assert "in all_gather_object" in told
+    assert "in engine_that_never_answers" in told

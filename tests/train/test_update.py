@@ -11,6 +11,7 @@ from tests.models import tiny_qwen3
 from tokencredit.config import Base, Training
 from tokencredit.credit import METHODS, TokenCredit, TokenSignals, assign, controlled, group_advantage
 from tokencredit.credit.registry import parameters_of
+from tokencredit.errors import UserError
 from tokencredit.policy import Scorer, Sequence, add_lora, policy_loss
 from tokencredit.train.update import Credit, Updater
 
@@ -288,3 +289,18 @@ def test_before_the_first_update_of_a_step_the_ratio_is_exactly_one() -> None:
     plain = gradient("grpo", moved=False)
     torch.testing.assert_close(gradient("kl-cov", moved=False), plain, atol=1e-6, rtol=1e-4)
     assert (gradient("kl-cov", moved=True) - plain).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("broken", ["loss", "norm of the gradient"])
+def test_what_is_not_finite_ends_the_run_before_the_weights_move(broken: str) -> None:
+    scorer = Scorer(tiny_qwen3())
+    sequences, signals = batch(scorer)
+    updater = Updater(scorer, training(), BASE)
+    if broken == "loss":
+        signals = dataclasses.replace(signals, old_logprob=signals.old_logprob * torch.nan)
+    else:
+        scorer.model.model.norm.weight.register_hook(lambda gradient: gradient * torch.inf)
+    before = [parameter.detach().clone() for parameter in scorer.parameters()]
+    with pytest.raises(UserError, match=f"training diverged: the {broken} is"):
+        updater.update(sequences, signals, assign("grpo", signals))
+    assert all(torch.equal(a, b) for a, b in zip(before, scorer.parameters(), strict=True))

@@ -1,6 +1,7 @@
 """Training of one cell of a study: sample, grade, score, assign credit, update, record."""
 
 from tokencredit.credit import CONTROLS, METHODS
+from tokencredit.engines import code_of_others
 from tokencredit.provenance import code_digest
 
 # The optional columns of ``TokenSignals`` that the trainer can fill. Named here, so that the configuration can be checked without torch.
@@ -24,9 +25,10 @@ def columns_of(credit: str, control: str | None = None) -> tuple[str, ...]:
     return METHODS[credit].columns + (CONTROLS[control].columns if control else ())
 
 
-def training_code(credit: str, control: str | None = None) -> str:
-    """The digest of the code behind a cell: the trainer, and the file of its own credit method, not of the others.
+def training_code(engine: str, credit: str, control: str | None = None) -> str:
+    """The digest of the code behind a cell: the trainer with its engine, and the file of its own credit method, not of the others.
 
     The file of the controls counts where the cell has one.
     """
-    return code_digest("train.__main__", METHODS[credit].module, without=() if control else ("credit.controls",))
+    unused = () if control else ("credit.controls",)
+    return code_digest("train.__main__", METHODS[credit].module, without=(*code_of_others(engine), *unused))

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 from torch.optim import Optimizer
@@ -56,10 +56,10 @@ def save(
                 os.fsync(file.fileno())
         shutil.rmtree(target, ignore_errors=True)
         temporary.rename(target)
-    except OSError as error:
-        raise UserError(
-            f"{target}: the checkpoint cannot be written: {error.strerror or error}; earlier ones are untouched."
-        ) from error
+    # A full disk: safetensors and torch.save have errors of their own for it.
+    except (OSError, SafetensorError, RuntimeError) as error:
+        why = getattr(error, "strerror", None) or " ".join(str(error).split())
+        raise UserError(f"{target}: the checkpoint cannot be written: {why}; earlier ones are untouched.") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     for old in _complete(folder)[:-2]:

@@ -26,7 +26,7 @@ def launch(command: list[str], processes: int) -> int:
     """Run ``command`` in ``processes`` processes; the exit status of all of them, or of the one that failed, when no other runs any more.
 
     SIGTERM and SIGUSR1 are passed on to all. Where one fails the others, which would wait for it, are killed. The first alone writes to
-    standard output and error; what another wrote is shown if it was the one that failed.
+    standard output and error; what others wrote is shown if they failed by themselves. A sentence for the user stands alone.
     """
     cores = int(os.environ.get("OMP_NUM_THREADS", len(os.sched_getaffinity(0))))
     shared = {
@@ -48,21 +48,23 @@ def launch(command: list[str], processes: int) -> int:
             pipes: dict[str, Any] = {} if output is None else {"stdout": output, "stderr": subprocess.STDOUT}
             running.append(subprocess.Popen(command, env={**os.environ, **shared, **own}, **pipes))
         failed = _wait(running)
-        if failed is None:
+        if not failed:
             return max(each.returncode for each in running)
-        return _explain(failed, running[failed].returncode, processes, outputs[failed])
+        return _explain(failed, [running[rank].returncode for rank in failed], outputs)
 
 
-def _wait(running: list[subprocess.Popen[bytes]]) -> int | None:
-    """Wait for the end of all, or for a failure: the rank to blame for it."""
+def _wait(running: list[subprocess.Popen[bytes]]) -> list[int]:
+    """Wait for the end of all, or for a failure: the ranks that failed by themselves, the one to blame for it first."""
     while True:
         failed = _failed(running)
         if failed:
             time.sleep(_GRACE)
             # Whoever lost the connection to a process that failed has nothing to say about the reason.
-            return next((rank for rank in _failed(running) if running[rank].returncode == EXIT_ERROR), failed[0])
+            return sorted(
+                _failed(running), key=lambda rank: (running[rank].returncode != EXIT_ERROR, rank not in failed)
+            )
         if all(each.poll() is not None for each in running):
-            return None
+            return []
         time.sleep(0.1)
 
 
@@ -70,14 +72,19 @@ def _failed(running: list[subprocess.Popen[bytes]]) -> list[int]:
     return [rank for rank, each in enumerate(running) if each.poll() not in (None, 0, EXIT_STOPPED)]
 
 
-def _explain(rank: int, status: int, processes: int, output: IO[bytes] | None) -> int:
-    """Show what the failed process wrote; its exit status, as a shell would give it."""
-    if output is not None:
-        output.seek(0)
-        sys.stderr.write(output.read().decode(errors="replace"))
+def _explain(failed: list[int], statuses: list[int], outputs: list[IO[bytes] | None]) -> int:
+    """Show what the failed processes wrote; the exit status of the first of them, as a shell would give it."""
+    shown = failed[:1] if statuses[0] == EXIT_ERROR else failed
+    for rank in shown:
+        output = outputs[rank]
+        if output is not None:
+            output.seek(0)
+            told = output.read().decode(errors="replace")
+            sys.stderr.write(told if len(shown) == 1 else f"process {rank} of {len(outputs)}:\n{told}")
+    status = statuses[0]
     if status != EXIT_ERROR:
         ended = f"by {signal.Signals(-status).name}" if status < 0 else f"with status {status}"
-        print(f"error: process {rank} of {processes} ended {ended}; the others were stopped.", file=sys.stderr)
+        print(f"error: process {failed[0]} of {len(outputs)} ended {ended}; the others were stopped.", file=sys.stderr)
     return 128 - status if status < 0 else status
 
 

@@ -29,6 +29,7 @@ from tokencredit.base import load_manifest, load_policy, load_tokenizer
 from tokencredit.credit import METHODS
 from tokencredit.errors import UserError
 from tokencredit.grading import GradingPool
+from tokencredit.grading.pool import available_cores
 from tokencredit.policy import Adapter, Sequence, add_lora
 from tokencredit.provenance import environment
 from tokencredit.seeds import derive_seed
@@ -46,6 +47,9 @@ from tokencredit.train.sharding import copy_weights, trained_scorer
 from tokencredit.train.update import Credit, Updater
 from tokencredit.train.watch import Curve, Probe
 
+# More than can be kept busy while responses are sampled; each takes a second to start, and 100 MB.
+_MOST_GRADERS = 4
+
 
 def train(cell: Cell, processes: Processes = ALONE) -> bool:
     """Train one cell to its last step, or go on where a checkpoint stands. True when ``run.json`` is there, False when stopped.
@@ -59,7 +63,7 @@ def train(cell: Cell, processes: Processes = ALONE) -> bool:
 def _train(cell: Cell, processes: Processes) -> bool:
     started = time.monotonic()
     training = cell.study.training
-    with GradingPool(workers=1) as pool, _signals() as stop:
+    with GradingPool(_graders(processes)) as pool, _signals() as stop:
         run = Run(cell, pool, processes)
         with run.heartbeat, contextlib.closing(run.sampling):
             run.resume()
@@ -86,6 +90,13 @@ class Run:
     def __init__(self, cell: Cell, pool: GradingPool, processes: Processes) -> None:
         self.cell, self.training, self.processes = cell, cell.study.training, processes
         training, base = self.training, cell.base
+        self.digests = cell.digests()
+        self.run_digest = files.digest_of({**self.digests, "seed": cell.seed})
+        self.recorder = Recorder(cell.out / "work" / self.run_digest[:12], processes)
+        self.checkpoints = self.recorder.work / "checkpoints"
+        self.heartbeat = Heartbeat(self.recorder.work / "processes", processes.rank, training.watchdog_minutes)
+        self.progress = Progress(step=0, drawn=0)
+        self.heartbeat.phase(0, "start")
         torch.manual_seed(derive_seed(cell.seed, "torch"))
 
         # What samples and is published: the weights in one piece. What is trained is the same model, or a sharded copy of it.
@@ -95,13 +106,6 @@ class Run:
         if base.lora_rank:
             self.adapter = add_lora(self.policy, base.lora_rank, 2 * base.lora_rank, derive_seed(cell.seed, "adapter"))
         self.updater = Updater(trained_scorer(self.policy, training, processes), training, base, processes)
-
-        self.digests = cell.digests()
-        self.run_digest = files.digest_of({**self.digests, "seed": cell.seed})
-        self.recorder = Recorder(cell.out / "work" / self.run_digest[:12], processes)
-        self.checkpoints = self.recorder.work / "checkpoints"
-        self.heartbeat = Heartbeat(self.recorder.work / "processes", processes.rank, training.watchdog_minutes)
-        self.progress = Progress(step=0, drawn=0)
 
         self.prompts = Prompts(
             cell.problems(), self.tokenizer, cell.model.prompt, training.sampling.max_prompt_tokens, cell.seed
@@ -147,6 +151,7 @@ class Run:
         self.progress = stored or self.progress
         self.sampling.follow(f"after step {self.progress.step}")
         self.recorder.resume_at(self.progress.step)
+        self.probe.resume_at(self.progress.step)
         if stored is None:
             self.curve.evaluate(0)
 
@@ -154,7 +159,7 @@ class Run:
         """Sample, grade, score, assign credit, update, record. Returns the step's metrics."""
         clock = time.monotonic
         self.heartbeat.phase(step, "sample")
-        collected = self.sampler.collect(self.training.prompts_per_step, self.cell.base, self.progress.drawn, clock)
+        collected = self.sampler.collect(self.training.prompts_per_step, self.cell.base, self.progress.drawn)
         record: dict[str, Any] = {"step": step, **metrics.collection_metrics(collected)}
         seconds = {
             "seconds_sample": collected.seconds_sample,
@@ -189,7 +194,7 @@ class Run:
         signals = self.columns.fill(step, batch, batch.signals(old_logprob, entropy))
         first = not self.probe.kept
         if first:
-            self.probe.keep(batch, signals, self.training.rollouts.prompts)
+            self.probe.keep(step, batch, signals, self.training.rollouts.prompts)
         scored = time.monotonic()
         self.heartbeat.phase(step, "update")
         update_metrics, token_credit = self.updater.step(step, batch.sequences, signals, self.credit)
@@ -256,6 +261,11 @@ class Run:
             },
         )
         self.recorder.remove()
+
+
+def _graders(processes: Processes) -> int:
+    """Grading processes beside one that trains: one of its cores is for training itself."""
+    return max(1, min(_MOST_GRADERS, available_cores() // processes.count - 1))
 
 
 @dataclass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,10 @@ class Recorder:
                 # A line that a kill cut short is of a step after the checkpoint.
                 if line.endswith("}") and json.loads(line)["step"] <= step:
                     kept.append(line + "\n")
+            if len(kept) != step:
+                raise UserError(
+                    f"{path}: {len(kept)} of the {step} steps before the checkpoint have a line; delete {self.work} to start again."
+                )
             files.write_text(path, "".join(kept))
 
     def line(self, name: str, record: dict[str, Any]) -> None:
@@ -46,6 +51,8 @@ class Recorder:
         try:
             with path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(record, allow_nan=False) + "\n")
+                file.flush()
+                os.fsync(file.fileno())  # a checkpoint is synced too, and counts on the lines before it
         except OSError as error:
             raise UserError(f"{path}: cannot be written: {error.strerror or error}; the checkpoint stands.") from error
 

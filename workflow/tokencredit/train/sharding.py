@@ -19,8 +19,10 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.optim import Optimizer
 from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
+from transformers.utils import is_flash_attn_2_available
 
 from tokencredit.config import Training
+from tokencredit.errors import UserError
 from tokencredit.policy import Scorer
 from tokencredit.train.processes import Processes
 
@@ -30,7 +32,15 @@ def trained_scorer(policy: PreTrainedModel, training: Training, processes: Proce
 
     ``policy`` stays in one piece, for whatever samples from it or looks into it; ``copy_weights`` brings it up to date.
     """
+    if training.attention == "flash_attention_2" and not (
+        is_flash_attn_2_available() and processes.device.type == "cuda"
+    ):
+        raise UserError(
+            "training.attention = 'flash_attention_2' needs a GPU and the package flash-attn; 'sdpa' needs neither."
+        )
     model = policy if processes.count == 1 else copy.deepcopy(policy)
+    if training.attention != "sdpa":
+        model.set_attn_implementation(training.attention)
     if training.gradient_checkpointing:
         for layer in model.get_decoder().layers:
             layer.forward = _recomputed(layer.forward)
@@ -116,9 +126,9 @@ def load_state(optimizer: Optimizer, stored: dict[str, Any]) -> None:
 
 
 def _as(parameter: Tensor, value: Tensor) -> Tensor:
-    """``value``, which every process holds in one piece, laid out as ``parameter`` is."""
+    """``value``, which every process holds in one piece, laid out as ``parameter`` is; no part of a file that is mapped to memory."""
     if not isinstance(parameter, DTensor):
-        return value
+        return value.clone()
     return distribute_tensor(
         value.to(parameter.device), parameter.device_mesh, parameter.placements, src_data_rank=None
     )

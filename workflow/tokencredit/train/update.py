@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -139,10 +140,7 @@ class Updater:
                 entropy=entropy.cpu(),
                 rows=rows,
             )
-            if not torch.isfinite(loss):
-                raise UserError(
-                    f"training diverged: the loss is {float(loss)}; lower the learning rate or the clip bounds."
-                )
+            _check_finite("loss", float(loss.detach()))
             loss.backward()
             totals["loss"] += float(loss.detach())
             totals["ratio_max"] = max(totals["ratio_max"], float(metrics.pop("ratio_max")))
@@ -153,11 +151,17 @@ class Updater:
         norm = 0.0
         if active:
             norm = float(unsharded(torch.nn.utils.clip_grad_norm_(self.scorer.parameters(), self.training.grad_clip)))
+            _check_finite("norm of the gradient", norm)
             self.optimizer.step()
         self.optimizer.zero_grad()
         everywhere = self.processes.gather(totals)
         totals = {name: sum(each[name] for each in everywhere) for name in totals}
         return {**totals, "ratio_max": max(each["ratio_max"] for each in everywhere), "grad_norm": norm}
+
+
+def _check_finite(name: str, value: float) -> None:
+    if not math.isfinite(value):
+        raise UserError(f"training diverged: the {name} is {value}; lower the learning rate or the clip bounds.")
 
 
 def _active(signals: TokenSignals, credit: TokenCredit) -> list[int]:
