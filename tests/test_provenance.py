@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import ast
+import shutil
 from importlib import metadata
 from pathlib import Path
 
 import pytest
 
 from tokencredit import provenance
-from tokencredit.engines import code_of_others
+from tokencredit.evaluate import generation_code
 from tokencredit.provenance import code_digest, environment, imported_files
+from tokencredit.train import training_code
 
 PACKAGE = provenance.PACKAGE
 
@@ -115,10 +117,40 @@ def test_a_missing_package_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     assert environment()["no-such-package"] == "not installed"
 
 
-def test_what_evaluation_depends_on() -> None:
-    """Not on the loss: the base's responses and scores stay when training changes."""
-    generation = names(PACKAGE, "evaluate.generate", "base", without=code_of_others("transformers"))
-    assert "engines/transformers_engine.py" in generation
-    assert "engines/vllm_engine.py" in names(PACKAGE, "evaluate.generate", "base", without=code_of_others("vllm"))
-    for made in (generation, names(PACKAGE, "evaluate.score")):
-        assert not {name for name in made if name.startswith(("policy/", "train/", "credit/", "engines/vllm"))}
+STAGES = {
+    "train, transformers": lambda: training_code("transformers", "grpo"),
+    "train, vllm": lambda: training_code("vllm", "grpo"),
+    "generate, transformers": lambda: generation_code("transformers"),
+    "generate, vllm": lambda: generation_code("vllm"),
+    "score": lambda: code_digest("evaluate.score"),
+}
+TRAINING, VLLM = {"train, transformers", "train, vllm"}, {"train, vllm", "generate, vllm"}
+
+
+@pytest.mark.parametrize(
+    ("edited", "changed"),
+    [
+        ("engines/transformers_engine.py", {"train, transformers", "generate, transformers"}),
+        ("engines/vllm_engine.py", VLLM),
+        ("engines/vllm_worker.py", VLLM),
+        ("engines/canary.py", VLLM),
+        ("engines/ending.py", TRAINING | {"generate, transformers", "generate, vllm"}),
+        ("policy/head.py", TRAINING | {"generate, vllm"}),  # the canary compares with the policy's passes
+        ("policy/loss.py", TRAINING | {"generate, vllm"}),
+        ("train/loop.py", TRAINING),
+        ("credit/grpo.py", TRAINING),
+        ("evaluate/generate.py", {"generate, transformers", "generate, vllm"}),
+        ("evaluate/score.py", {"score"}),
+        ("plan/estimate.py", set()),
+    ],
+)
+def test_what_is_made_again_when_a_file_changes(
+    edited: str, changed: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = {stage: code() for stage, code in STAGES.items()}
+    copy = shutil.copytree(PACKAGE, tmp_path / PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(provenance, "PACKAGE", copy)
+    assert {stage: code() for stage, code in STAGES.items()} == before
+    with (copy / edited).open("a") as file:
+        file.write("# edited\n")
+    assert {stage for stage, code in STAGES.items() if code() != before[stage]} == changed

@@ -97,7 +97,7 @@ def test_unknown_words_are_refused(generations: pd.DataFrame, grades: pd.DataFra
 
 def test_generation_is_paired_and_keeps_braces(study: Study, data_dir: Path, tokenizer: Any, engine: Any) -> None:
     problems = read_problems(data_dir / "sums" / "problems.parquet", study, "sums")
-    arguments = (tokenizer, "Q: {problem} \\boxed{}", problems, 2, study.evaluation.sampling, 5, "sums")
+    arguments = (tokenizer, "Q: {problem} \\boxed{}", problems, 2, study.evaluation.sampling, 5, "sums", 100)
     table = generate_responses(engine, *arguments)
     assert list(table.columns) == COLUMNS
     assert table["problem_id"].tolist() == ["a", "a", "b", "b", "c", "c"]
@@ -107,11 +107,25 @@ def test_generation_is_paired_and_keeps_braces(study: Study, data_dir: Path, tok
     assert (table["finish_reason"] == "length").tolist() == (table["sampling_seed"] % 2 == 1).tolist()
 
 
+def test_a_prompt_that_leaves_less_room_has_shorter_responses(
+    study: Study, data_dir: Path, tokenizer: Any, engine: Any
+) -> None:
+    """The last problem has a token less than the others, and the model has room for 10 tokens after that one's prompt only."""
+    problems = read_problems(data_dir / "sums" / "problems.parquet", study, "sums")
+    arguments = (tokenizer, "{problem}", problems, 4, study.evaluation.sampling, 5, "sums")
+    table = generate_responses(engine, *arguments, 12)
+    longest = table[table["finish_reason"] == "length"].groupby("problem_id")["n_tokens"].max().to_dict()
+    assert longest == {"a": 9, "b": 9, "c": 10}
+    assert table["sampling_seed"].tolist() == generate_responses(engine, *arguments, 100)["sampling_seed"].tolist()
+    with pytest.raises(UserError, match="sums: a prompt has 3 tokens; the model has 3 positions"):
+        generate_responses(engine, *arguments, 3)
+
+
 def test_a_long_prompt_names_the_problem(study: Study, data_dir: Path, tokenizer: Any, engine: Any) -> None:
     problems = read_problems(data_dir / "sums" / "problems.parquet", study, "sums")
     with pytest.raises(UserError, match=r"problem a: its prompt has 42 tokens; sampling.max_prompt_tokens = 40"):
         generate_responses(
-            engine, tokenizer, "word " * 39 + "{problem}", problems, 2, study.evaluation.sampling, 5, "sums"
+            engine, tokenizer, "word " * 39 + "{problem}", problems, 2, study.evaluation.sampling, 5, "sums", 100
         )
 
 
@@ -130,7 +144,7 @@ def evaluated(study: Study, data_dir: Path, tokenizer: Any, engine: Any, tmp_pat
     problems = read_problems(path, study, "sums")
     prompt = study.config.models["small"].prompt
     table = generate_responses(
-        engine, tokenizer, prompt, problems, 2, study.evaluation.sampling, study.evaluation.seed, "sums"
+        engine, tokenizer, prompt, problems, 2, study.evaluation.sampling, study.evaluation.seed, "sums", 100
     )
     files.write_json(tmp_path / "model" / "model.json", {})
     metadata = generation_metadata(study, row, "sums", tmp_path / "model", path, "cpu")

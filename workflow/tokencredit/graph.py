@@ -16,8 +16,8 @@ from typing import Any, Protocol
 
 from tokencredit.analysis import plan
 from tokencredit.config import Config, EmbeddedModel, FileDataset, JobResources, Row
-from tokencredit.engines import code_of_others
 from tokencredit.errors import UserError
+from tokencredit.evaluate import generation_code
 from tokencredit.provenance import code_digest
 from tokencredit.train import training_code
 
@@ -109,9 +109,10 @@ class Graph:
         return self.study(w.study).training_config(w.cell)
 
     def training_code(self, w: Wildcards) -> str:
-        """The trainer and the file of the cell's own credit function, not of the others."""
-        method = self.study(w.study).methods[self._run(w).name]
-        return _training_code(method.credit, method.control)
+        """The trainer with the study's engine and the file of the cell's own credit function, not of the others."""
+        study = self.study(w.study)
+        method = study.methods[self._run(w).name]
+        return _training_code(study.training.engine, method.credit, method.control)
 
     # ---------------------------------------------------------------- evaluation
 
@@ -132,7 +133,7 @@ class Graph:
 
     def generation_code(self, w: Wildcards) -> str:
         """The generator with the study's engine, not the other one."""
-        return digest("evaluate.generate", "base", without=code_of_others(self.study(w.study).evaluation.engine))
+        return _generation_code(self.study(w.study).evaluation.engine)
 
     def generation_config(self, w: Wildcards) -> dict[str, Any]:
         return self.study(w.study).evaluation_config(self._row(w), w.benchmark)
@@ -230,7 +231,7 @@ def _declared(name: str) -> bool:
     return "/runs/" not in name or name.endswith("/run.json")
 
 
-_training_code = cache(training_code)
+_training_code, _generation_code = cache(training_code), cache(generation_code)
 
 
 @cache

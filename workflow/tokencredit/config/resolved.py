@@ -139,6 +139,7 @@ class Study:
             "benchmark": _facts(self.benchmarks[benchmark]),
             "dataset": _facts(self.config.datasets[self.benchmarks[benchmark].dataset]),
             "engine": self.evaluation.engine,
+            "mixed_precision": self.training.mixed_precision,
             "seed": self.evaluation.seed,
             "sampling": _facts(self.evaluation.sampling),
         }

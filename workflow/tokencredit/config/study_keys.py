@@ -78,6 +78,10 @@ class Training(Strict):
         description="Tokens (prompt and response) of one forward and backward pass: memory only, never the result."
     )
     mixed_precision: Literal["no", "bf16"] = Field(description="Precision of the forward and backward passes.")
+    attention: Literal["sdpa", "flash_attention_2"] = Field(
+        "sdpa",
+        description="Attention of the forward and backward passes: PyTorch's own, or flash-attn's, whose passes have no padding.",
+    )
     gradient_checkpointing: bool = Field(
         False,
         description="Keep the inputs of the layers only, and compute the rest again for the backward pass: memory only, never the result.",
@@ -102,6 +106,11 @@ class Training(Strict):
             raise ValueError(
                 f"engine = 'vllm' has no log-probs at sampling.temperature = {self.sampling.temperature:g} before "
                 f"sampling.top_p = {self.sampling.top_p:g}; one of the two must be 1"
+            )
+        if self.attention == "flash_attention_2" and (self.mixed_precision == "no" or self.engine == "transformers"):
+            raise ValueError(
+                f"attention = 'flash_attention_2' needs mixed_precision = 'bf16' and engine = 'vllm', and they are "
+                f"{self.mixed_precision!r} and {self.engine!r}: it computes in 16 bits, and its rows have no padding to sample with"
             )
         for key, values in (("datasets", self.datasets), ("methods", self.methods), ("seeds", self.seeds)):
             _distinct(key, values)

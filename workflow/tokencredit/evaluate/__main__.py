@@ -43,14 +43,19 @@ def generate(
 
     from tokencredit.base import load_policy, load_tokenizer
     from tokencredit.evaluate.contract import read_problems
-    from tokencredit.evaluate.generate import evaluation_engine, generate_responses, generation_metadata
+    from tokencredit.evaluate.generate import (
+        evaluation_dtype,
+        evaluation_engine,
+        generate_responses,
+        generation_metadata,
+    )
 
     chosen = read_problems(problems, resolved, benchmark)
     template = resolved.config.models[line.model].prompt
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    dtype = torch.bfloat16 if resolved.training.mixed_precision == "bf16" else torch.float32
     tokenizer = load_tokenizer(model_dir)
     # An engine with weights of its own has the device for itself.
+    dtype = evaluation_dtype(resolved)
     policy = load_policy(model_dir, dtype, device if resolved.evaluation.engine == "transformers" else "cpu")
     table = generate_responses(
         evaluation_engine(resolved, policy, tokenizer, template, chosen),
@@ -61,10 +66,10 @@ def generate(
         resolved.evaluation.sampling,
         resolved.evaluation.seed,
         benchmark,
+        policy.config.max_position_embeddings,
         progress=sys.stderr.isatty(),
     )
-    metadata = generation_metadata(resolved, line, benchmark, model_dir, problems, device)
-    files.write_parquet(out, table, metadata | {"dtype": str(dtype).removeprefix("torch.")})
+    files.write_parquet(out, table, generation_metadata(resolved, line, benchmark, model_dir, problems, device))
     cli.made([out])
 
 

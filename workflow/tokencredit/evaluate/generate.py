@@ -10,19 +10,28 @@ import pandas as pd
 
 from tokencredit import files, provenance
 from tokencredit.config import Row, Sampling, Study
-from tokencredit.engines import code_of_others
+from tokencredit.errors import UserError
+from tokencredit.evaluate import generation_code
 from tokencredit.evaluate.contract import COLUMNS
 from tokencredit.prompts import encode_prompts
-from tokencredit.records import Problem, Request
+from tokencredit.records import Problem, Request, Response
 from tokencredit.seeds import derive_seed
 
 if TYPE_CHECKING:
+    import torch
     from transformers import PreTrainedModel
 
     from tokencredit.engines import Engine
 
 # Of a GPU that nothing else works on; and tokens of a pass that scores a few short sequences.
 _MEMORY_SHARE, _BUDGET = 0.9, 4096
+
+
+def evaluation_dtype(study: Study) -> torch.dtype:
+    """Models are evaluated in the precision of the training's passes."""
+    import torch
+
+    return torch.bfloat16 if study.training.mixed_precision == "bf16" else torch.float32
 
 
 def evaluation_engine(
@@ -42,7 +51,7 @@ def evaluation_engine(
         evaluation.engine,
         policy,
         tokenizer,
-        longest=sampling.max_prompt_tokens + sampling.max_response_tokens,
+        longest=min(sampling.max_prompt_tokens + sampling.max_response_tokens, policy.config.max_position_embeddings),
         temperature=sampling.temperature,
         dtype=policy.dtype,
         memory_share=_MEMORY_SHARE,
@@ -68,27 +77,40 @@ def generate_responses(
     sampling: Sampling,
     seed: int,
     benchmark: str,
+    positions: int,
     progress: bool = False,
 ) -> pd.DataFrame:
     """``samples`` responses to every problem, one row each (columns ``COLUMNS``), in the problems' order.
 
     The seed of a response derives from (seed, benchmark, problem, sample) only, so that all models of a study meet the same sampling
-    noise: comparisons between them are paired. ``progress`` shows a bar.
+    noise: comparisons between them are paired. A prompt that leaves no room for the longest response in the model's ``positions`` has
+    shorter ones. ``progress`` shows a bar.
     """
     prompts = encode_prompts(tokenizer, template, problems, sampling.max_prompt_tokens)
     keys = [(problem.problem_id, sample) for problem in problems for sample in range(samples)]
     seeds = [derive_seed(seed, "evaluation", benchmark, problem_id, sample) for problem_id, sample in keys]
     requests = [Request(prompts[index // samples], sampling_seed) for index, sampling_seed in enumerate(seeds)]
-    responses = engine.sample(
-        requests,
-        temperature=sampling.temperature,
-        top_p=sampling.top_p,
-        max_tokens=sampling.max_response_tokens,
-        progress=progress,
-    )
+    limits = [min(sampling.max_response_tokens, positions - len(request.prompt_tokens)) for request in requests]
+    if min(limits) < 1:
+        raise UserError(
+            f"{benchmark}: a prompt has {max(map(len, prompts))} tokens; the model has {positions} positions."
+        )
+    responses: dict[int, Response] = {}
+    for limit in sorted(set(limits), reverse=True):
+        places = [place for place, own in enumerate(limits) if own == limit]
+        sampled = engine.sample(
+            [requests[place] for place in places],
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            max_tokens=limit,
+            progress=progress,
+        )
+        responses |= zip(places, sampled, strict=True)
     rows = [
         (problem_id, sample, response.text, len(response.token_ids), response.finish_reason, sampling_seed)
-        for (problem_id, sample), sampling_seed, response in zip(keys, seeds, responses, strict=True)
+        for (problem_id, sample), sampling_seed, (_, response) in zip(
+            keys, seeds, sorted(responses.items()), strict=True
+        )
     ]
     return pd.DataFrame(rows, columns=COLUMNS)
 
@@ -107,13 +129,12 @@ def generation_metadata(
         "sampling": study.evaluation.sampling.model_dump(mode="json"),
         "evaluation_seed": study.evaluation.seed,
         "engine": study.evaluation.engine,
+        "dtype": str(evaluation_dtype(study)).removeprefix("torch."),
         "prompt_sha256": files.digest_of(model.prompt),
         "model": row.model,
         "model_sha256": files.sha256(model_dir),
         "data_sha256": files.sha256(problems),
         "config_digest": files.digest_of(study.evaluation_config(row, benchmark)),
-        "code_digest": provenance.code_digest(
-            "evaluate.generate", "base", without=code_of_others(study.evaluation.engine)
-        ),
+        "code_digest": generation_code(study.evaluation.engine),
         "environment": provenance.environment(device),
     }

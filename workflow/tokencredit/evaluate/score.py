@@ -16,7 +16,7 @@ from tokencredit.evaluate.estimators import maj_at_k
 OUTCOMES = ("right", "wrong", "ungraded")
 FINISH_REASONS = ("stop", "length")
 # What must be the same in all generations of a row: they are one model's, and one line of a table.
-SAME_IN_A_ROW = ("study", "row", "seed", "model", "model_sha256", "prompt_sha256", "sampling")
+SAME_IN_A_ROW = ("study", "row", "seed", "model", "model_sha256", "prompt_sha256", "sampling", "engine", "dtype")
 
 
 def score_questions(
@@ -108,6 +108,8 @@ def _check_origin(study: Study, row: Row, benchmark: str, stored: dict[str, Any]
         "seed": row.seed,
         "benchmark": benchmark,
         "sampling": study.evaluation.sampling.model_dump(mode="json"),
+        "engine": study.evaluation.engine,
+        "config_digest": files.digest_of(study.evaluation_config(row, benchmark)),
     }
     for key, value in expected.items():
         if stored.get(key) != value:
