@@ -72,7 +72,14 @@ def test_right_facts_are_taken_and_change_no_digest(spoil) -> None:  # noqa: F81
 
 
 def test_an_unknown_gpu_is_refused_with_those_that_are_known(spoil) -> None:  # noqa: F811
-    gpu = {"title": "One", "memory_gib": 10.0, "bf16_tflops": 1.0, "fp32_tflops": 1.0, "bandwidth_gb_s": 1.0}
+    gpu = {
+        "title": "One",
+        "memory_gib": 10.0,
+        "bf16_tflops": 1.0,
+        "tf32_tflops": 1.0,
+        "fp32_tflops": 1.0,
+        "bandwidth_gb_s": 1.0,
+    }
     folder = spoil("studies/one.yaml", "resources.gpu_model", "two")
     with pytest.raises(UserError, match=r"gpus\.yaml: no such file"):
         load_study(folder, "one")

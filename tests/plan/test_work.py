@@ -22,7 +22,7 @@ from .conftest import model_of, shape, study
 PROMPT, RESPONSE, RESPONSES = 40, 360, 3
 # So many words that the head needs several tiles, and computes its logits again.
 WORDS = 4000
-GPU = Gpu(title="GPU", memory_gib=80, bf16_tflops=300, fp32_tflops=20, bandwidth_gb_s=2000)
+GPU = Gpu(title="GPU", memory_gib=80, bf16_tflops=300, tf32_tflops=150, fp32_tflops=20, bandwidth_gb_s=2000)
 
 
 class Whole(Lengths):
@@ -94,7 +94,7 @@ def test_seconds_follow_from_the_utilisation_and_the_number_of_gpus() -> None:
     assert half.value == pytest.approx(2 * whole.value)
     assert whole.basis == Basis.GIVEN
     assert operations.seconds(GPU, 1, True, Terms()).basis == Basis.ASSUMED
-    expected = operations.layers.value / 300e12 + operations.head.value / 20e12
+    expected = operations.layers.value / 300e12 + operations.head.value / 150e12
     assert whole.value == pytest.approx(expected)
     assert operations.seconds(GPU, 4, True, Terms(Options(utilisation=1.0))).value == pytest.approx(expected / 4)
     in_float32 = operations.seconds(GPU, 1, False, Terms(Options(utilisation=1.0)))

@@ -358,3 +358,13 @@ def test_a_target_outside_the_vocabulary_is_refused(wrong: int) -> None:
     target[3] = wrong
     with pytest.raises(ValueError, match=rf"targets from 0 to 10; got .*{wrong}"):
         token_stats(hidden, weight, target)
+
+
+def test_a_gpus_products_are_in_tf32_under_autocast_alone() -> None:
+    """What a GPU would do; the setting is a global one, and is put back."""
+    matmul = torch.backends.cuda.matmul
+    before = matmul.fp32_precision
+    for device, low, expected in (("cuda", True, "tf32"), ("cuda", False, before), ("cpu", True, before)):
+        with head._products(device, low):
+            assert matmul.fp32_precision == expected
+        assert matmul.fp32_precision == before

@@ -18,7 +18,7 @@ from tokencredit.plan.terms import Terms
 
 @dataclass(frozen=True)
 class Operations:
-    """Floating-point operations: of the layers, which run in the passes' precision, and of the head, which runs in float32."""
+    """Floating-point operations: of the layers, and of the head, which is more precise than they are under mixed precision."""
 
     layers: Quantity
     head: Quantity
@@ -36,9 +36,8 @@ class Operations:
     def seconds(self, gpu: Gpu, processes: int, mixed: bool, terms: Terms) -> Quantity:
         """On ``processes`` GPUs at the stated utilisation."""
         rate = terms.utilisation * (processes * 1e12)
-        return self.layers / (rate * (gpu.bf16_tflops if mixed else gpu.fp32_tflops)) + self.head / (
-            rate * gpu.fp32_tflops
-        )
+        layers, head = (gpu.bf16_tflops, gpu.tf32_tflops) if mixed else (gpu.fp32_tflops, gpu.fp32_tflops)
+        return self.layers / (rate * layers) + self.head / (rate * head)
 
 
 @dataclass(frozen=True)

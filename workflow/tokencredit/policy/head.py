@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Literal, overload
 
 import torch
@@ -39,8 +41,9 @@ def token_stats(
     """log pi(target) and H(pi) = -sum_v pi_v log pi_v, both in nats, of pi = softmax(hidden weight^T / temperature).
 
     ``hidden`` [N, H], ``weight`` [V, H], ``target`` [N] int64, ``temperature`` a number or [N] -> two tensors [N], float32 (float64 where
-    an input is), whatever the inputs' dtype and under autocast too. ``with_gap``: a third, log pi of the likeliest token minus that of the
-    second, without a gradient; inf where there is no second.
+    an input is), whatever the inputs' dtype and under autocast too; there a GPU rounds the factors of products to TF32, which keeps more of
+    them than the bfloat16 of the layers below. ``with_gap``: a third, log pi of the likeliest token minus that of the second,
+    without a gradient; inf where there is no second.
 
     Log-prob and entropy are once differentiable in ``hidden``, ``weight`` and ``temperature``. The backward pass computes the logits again
     tile by tile, leaves out tokens whose gradient is 0, and computes nothing for an input that needs no gradient. A logit of -inf is a
@@ -81,7 +84,8 @@ class _TokenStats(torch.autograd.Function):
         total, moment, chosen = states.new_zeros(3, len(states))
         largest = states.new_full((len(states), 2), -torch.inf) if with_gap else None
         vocabulary, tokens = _tiles(states, weight)
-        with torch.autocast(states.device.type, enabled=False):
+        ctx.low_precision = torch.is_autocast_enabled(states.device.type)
+        with _products(states.device.type, ctx.low_precision):
             for columns in vocabulary:
                 part = weight[columns].to(states.dtype)
                 for rows in tokens:
@@ -117,7 +121,7 @@ class _TokenStats(torch.autograd.Function):
         by_states = torch.zeros_like(states) if ctx.needs_input_grad[0] else None
         by_weight = torch.zeros_like(weight) if ctx.needs_input_grad[1] else None
         vocabulary, tokens = _tiles(states, weight)
-        with torch.autocast(states.device.type, enabled=False):
+        with _products(states.device.type, ctx.low_precision):
             for columns in vocabulary:
                 part = weight[columns].to(states.dtype)
                 # A row of -inf has no probability, and no share in the gradient: 0 * -inf is 0.
@@ -145,6 +149,20 @@ class _TokenStats(torch.autograd.Function):
         if by_states is not None and live is not None:
             by_states = by_states.new_zeros(shape).index_copy_(0, live, by_states)
         return by_states, by_weight, None, None
+
+
+@contextmanager
+def _products(device: str, low_precision: bool) -> Iterator[None]:
+    """Products as they are written, in the dtype of their factors; under ``low_precision`` on a GPU by its tensor cores, in TF32."""
+    matmul = torch.backends.cuda.matmul
+    before = matmul.fp32_precision
+    with torch.autocast(device, enabled=False):
+        if low_precision and device == "cuda":
+            matmul.fp32_precision = "tf32"
+        try:
+            yield
+        finally:
+            matmul.fp32_precision = before
 
 
 def _fold(tile: Tensor, top: Tensor, total: Tensor, moment: Tensor) -> Tensor:
