@@ -35,9 +35,8 @@ test: .venv/development ## all tests, the smoke study included
 test-verl: .venv-verl/development ## the adapter for verl against verl itself, in an environment of its own
 	$(OFFLINE) OMP_NUM_THREADS=1 .venv-verl/bin/python -m pytest tests/adapters/test_verl.py tests/adapters/test_verl_hooks.py
 
-test-vllm: .venv-vllm/development ## vLLM as the sampler, in an environment of its own (3 GB, CPU build)
-	$(OFFLINE) OMP_NUM_THREADS=1 .venv-vllm/bin/python -m pytest tests/engines/test_vllm_*.py
-	$(subst $(BIN),.venv-vllm/bin,$(SNAKEMAKE)) --config study=smoke-vllm
+test-vllm: .venv-vllm/development ## vLLM as the sampler, in an environment of its own (3 GB, CPU build), with a study of its own
+	$(OFFLINE) OMP_NUM_THREADS=1 .venv-vllm/bin/python -m pytest tests/engines/test_vllm_*.py tests/workflow/test_smoke_vllm.py
 
 check: .venv/development ## formatters and linters of Python and Snakemake
 	$(BIN)/ruff check

@@ -17,6 +17,7 @@ from typing import Annotated
 
 import torch
 import typer
+from machine import machine
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
@@ -26,7 +27,6 @@ from tokencredit.config import Config, EmbeddedModel
 from tokencredit.credit import CONTROLS, METHODS, THRESHOLDS, TokenSignals, assign, controlled, group_advantage
 from tokencredit.credit.diagnostics import diagnose
 from tokencredit.policy import Scorer, Sequence
-from tokencredit.provenance import environment
 
 LIMIT = 0.05  # of the scoring pass
 
@@ -66,7 +66,7 @@ def main(
         "seconds": seconds,
         "share_of_scoring": {name: value / seconds_scoring for name, value in seconds.items()},
         "limit": LIMIT,
-        "environment": environment("cpu"),
+        "machine": machine("cpu"),
     }
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")

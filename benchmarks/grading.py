@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from machine import machine
 from math_verify import parse, verify
 from rich.console import Console
 from rich.progress import track
@@ -36,7 +37,6 @@ from tokencredit.config import Config
 from tokencredit.data.sources import Row, open_source
 from tokencredit.grading import Grade, GradingPool, extract_answer
 from tokencredit.grading.pool import TIMEOUT, available_cores
-from tokencredit.provenance import environment
 from tokencredit.records import problems_from
 
 Pairs = list[tuple[str, str]]  # a gold and a response
@@ -130,7 +130,7 @@ def main(
         "target": TARGET,
         "cores": available_cores(),
         "load_before": load,
-        "environment": environment("cpu"),
+        "machine": machine("cpu"),
     }
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

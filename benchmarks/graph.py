@@ -23,11 +23,11 @@ from typing import Annotated, Any
 
 import typer
 import yaml
+from machine import machine
 from rich.console import Console
 from rich.table import Table
 
 from tokencredit.config import Config, read_yaml
-from tokencredit.provenance import environment
 
 ROOT = Path(__file__).parents[1]
 PARTS = ("Snakefile", "config", "envs", "profiles", "slurm", "workflow")
@@ -62,7 +62,7 @@ def main(
         "base": base,
         "limit": {"jobs": LIMIT_JOBS, "seconds": LIMIT_SECONDS},
         "load_before": load,
-        "environment": environment("cpu"),
+        "machine": machine("cpu"),
     }
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")

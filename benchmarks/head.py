@@ -2,7 +2,7 @@
 
 ``python benchmarks/head.py`` prints ratios against a plain log-softmax and writes all numbers as JSON. Every measurement has a process of
 its own, whose peak is VmHWM of Linux less what was resident when the inputs were made. All belong to one run on one machine and thread
-count; a round measures every case once, and the median of the rounds counts. With the defaults it takes half an hour and 10 GB.
+count; a round measures every case once, and the median of the rounds counts. With the defaults it takes half an hour and 16 GB.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from typing import Annotated
 
 import torch
 import typer
+from machine import machine
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
 from tokencredit.policy import head, token_stats
-from tokencredit.provenance import environment
 
 Stats = Callable[[Tensor, Tensor, Tensor, bool], tuple[Tensor, Tensor | None]]
 TARGET_MEMORY, TARGET_TIME = 1 / 5, 1.0  # of the naive head
@@ -51,7 +51,9 @@ def main(
     tokens: Annotated[
         int, typer.Option(help="Tokens of the comparison: as many as the naive head has memory for.")
     ] = 3072,
-    many: Annotated[int, typer.Option(help="Tokens of the measurement of our head alone.")] = 8192,
+    many: Annotated[
+        int, typer.Option(help="Tokens of the largest measurement, for which the naive head takes 15 GB.")
+    ] = 8192,
     few: Annotated[int, typer.Option(help="Tokens of the wider model and of the tile sizes.")] = 512,
     vocabulary: Annotated[int, typer.Option(help="Size of the vocabulary.")] = 151_936,
     rounds: Annotated[int, typer.Option(help="Measurements of each case; the median counts.")] = 3,
@@ -77,7 +79,10 @@ def main(
     tiles = [replace(ours, tokens=few, tile_numbers=2**power) for power in range(18, 26)]
     cases = [*both, *alone, *variants, *tiles]
     measured = [[in_a_process(measure, case) for case in cases] for _ in range(rounds)]
-    largest = [replace(ours, tokens=many, entropy_learns=learns) for learns in (True, False)]
+    largest = [
+        replace(ours, tokens=many, entropy_learns=True),
+        *(replace(base, peer=peer, tokens=many) for peer in ("naive", "tokencredit")),
+    ]
     measured_largest = [[in_a_process(measure, case) for case in largest]]
     demo = [Case(peer, 4096, 170, 128, entropy_learns=learns) for learns in (True, False) for peer in peers]
     record = {
@@ -90,7 +95,7 @@ def main(
         "load_before": load,
         "load_after": os.getloadavg(),
         "targets": {"memory": TARGET_MEMORY, "time": TARGET_TIME},
-        "environment": environment("cpu"),
+        "machine": machine("cpu"),
     }
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")

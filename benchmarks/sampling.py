@@ -16,13 +16,13 @@ from typing import Annotated
 
 import torch
 import typer
+from machine import machine
 from rich.console import Console
 from rich.table import Table
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from tokencredit.engines import ENGINES, Engine, load_engine
 from tokencredit.engines.weights import plain_weights
-from tokencredit.provenance import environment
 from tokencredit.records import Request
 from tokencredit.seeds import derive_seed, generator
 
@@ -66,7 +66,7 @@ def main(
         "dtype": "float32",
         "models": models,
         "load_before_and_after": [load_before, os.getloadavg()[0]],
-        "environment": environment("cuda" if torch.cuda.is_available() else "cpu"),
+        "machine": machine("cuda" if torch.cuda.is_available() else "cpu"),
     }
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")

@@ -18,20 +18,19 @@ import math
 import os
 import random
 import statistics
-import subprocess
 import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any, cast
 
 import torch
 import typer
 from datasets import Dataset
+from machine import machine
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
@@ -46,7 +45,6 @@ from tokencredit.engines import load_engine
 from tokencredit.errors import UserError
 from tokencredit.policy import Scorer
 from tokencredit.prompts import prompt_of
-from tokencredit.provenance import environment
 from tokencredit.records import Request, Response, Rollout
 from tokencredit.seeds import derive_seed
 from tokencredit.train.metrics import token_metrics
@@ -109,10 +107,8 @@ def main(
         "threads": threads,
         "budget": budget,
         "repeats": repeats,
-        "cores": os.cpu_count(),
         "load": [os.getloadavg()[0]],
-        "commit": commit(),
-        "environment": environment("cpu") | {"trl": metadata.version("trl")},
+        "machine": machine("cpu", "trl"),
         "steps": [],
         "sampling": {},
     }
@@ -125,7 +121,7 @@ def main(
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     show(record)
-    print(f"load {record['load'][0]:.1f} to {record['load'][1]:.1f} on {record['cores']} cores; made {out}")
+    print(f"load {record['load'][0]:.1f} to {record['load'][1]:.1f} on {record['machine']['cores']} cores; made {out}")
 
 
 class Work:
@@ -370,11 +366,6 @@ def sampling(base: Path, rows: int, repeats: int, group_size: int = 8, limit: in
 
 def embedded() -> EmbeddedModel:
     return cast(EmbeddedModel, Config("config").models["embedded-1m"])
-
-
-def commit() -> str:
-    """The commit that is measured, and whether files differ from it."""
-    return subprocess.check_output(["git", "describe", "--always", "--dirty", "--abbrev=12"], text=True).strip()
 
 
 def show(record: dict[str, Any]) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,6 +43,21 @@ class Project:
         """Run, and fail with everything that was said if that does not end well."""
         done = self.run(*arguments)
         assert done.returncode == 0, done.stdout
+
+    def kill(self, *arguments: str, once: Callable[[], object], seconds: float = 120) -> None:
+        """Run, and kill -9 snakemake and its jobs ``once`` something is the case, which has to be so in ``seconds``."""
+        command = [sys.executable, "-m", "snakemake", "--cores", "1", *arguments]
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        started = subprocess.Popen(command, cwd=self.folder, start_new_session=True, **quiet)
+        try:
+            deadline = time.monotonic() + seconds
+            while not once():
+                assert time.monotonic() < deadline, "the moment to kill it did not come"
+                assert started.poll() is None, "it ended before it could be killed"
+                time.sleep(0.005)
+        finally:
+            os.killpg(started.pid, signal.SIGKILL)
+            started.wait()
 
     def jobs(self, *arguments: str) -> list[Job]:
         """The jobs of a dry run, targets without files of their own left out."""

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import signal
 import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -116,17 +112,7 @@ def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been_killed(finished: Pr
     run = (done.folder / target).parent
     expected = (run / "metrics.jsonl").read_bytes()
     subprocess.run(["rm", "-r", str(run)], check=True)
-    command = [sys.executable, "-m", "snakemake", "--cores", "1", target]
-    started = subprocess.Popen(
-        command, cwd=done.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-    )
-    deadline = time.monotonic() + 120
-    while not list(run.glob("work/*/checkpoints/step-*")):
-        assert time.monotonic() < deadline, "no checkpoint was written"
-        assert started.poll() is None, "the run ended before it could be killed"
-        time.sleep(0.005)
-    os.killpg(started.pid, signal.SIGKILL)
-    started.wait()
+    done.kill(target, once=lambda: list(run.glob("work/*/checkpoints/step-*")))
     assert not (done.folder / target).exists()
     kept = sorted(path.name for path in run.glob("work/*/checkpoints/step-*"))
 
