@@ -31,7 +31,7 @@ def box(answer: object) -> str:
 
 
 def test_order_and_number(pool: GradingPool) -> None:
-    pairs = [(str(number % 7), box(f"{number % 5}.0") if number % 11 else "none") for number in range(300)]
+    pairs = [(str(number % 7), box(rf"\sqrt{{{number % 5}^2}}") if number % 11 else "none") for number in range(300)]
     grades = pool.grade_many(pairs)
     expected = ["wrong" if not number % 11 or number % 7 != number % 5 else "right" for number in range(300)]
     assert [grade.outcome for grade in grades] == expected
@@ -40,7 +40,9 @@ def test_order_and_number(pool: GradingPool) -> None:
 
 def test_functions_without_a_pool() -> None:
     assert grade("5", box("5")) == Grade("right", "5", None)
-    assert [result.outcome for result in grade_many([("5", box("5.0")), ("5", box("6.0"))], workers=1)] == [
+    assert [
+        result.outcome for result in grade_many([("5", box(r"\sqrt{5^2}")), ("5", box(r"\sqrt{6^2}"))], workers=1)
+    ] == [
         "right",
         "wrong",
     ]
@@ -48,13 +50,19 @@ def test_functions_without_a_pool() -> None:
 
 def test_an_endless_answer_is_ungraded_and_its_worker_replaced() -> None:
     with GradingPool(workers=2, timeout=2) as pool:
-        pool.grade("5", box("5.0"))
+        pool.grade("5", box(r"\sqrt{5^2}"))
         grades = pool.grade_many(
-            [("1", box("1.0")), ("5", ENDLESS), ("2", box("2.0")), ("5", box("9!!!!!!")), ("3", box("3.0"))]
+            [
+                ("1", box(r"\sqrt{1^2}")),
+                ("5", ENDLESS),
+                ("2", box(r"\sqrt{2^2}")),
+                ("5", box("9!!!!!!")),
+                ("3", box(r"\sqrt{3^2}")),
+            ]
         )
         assert [grade.outcome for grade in grades] == ["right", "ungraded", "right", "ungraded", "right"]
         assert grades[1] == Grade("ungraded", "10^{10^{10}}", "grading took longer than 2 s")
-        assert pool.grade("7", box("7.0")).outcome == "right"
+        assert pool.grade("7", box(r"\sqrt{7^2}")).outcome == "right"
 
 
 def test_copies_of_an_endless_answer_cost_one_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,12 +70,12 @@ def test_copies_of_an_endless_answer_cost_one_time_limit(monkeypatch: pytest.Mon
     expire = pool_module._Worker.expire
     monkeypatch.setattr(pool_module._Worker, "expire", lambda self: expired.append(self._key) or expire(self))
     with GradingPool(workers=2, timeout=1) as pool:
-        pairs = [("5", f"{number}: {ENDLESS}") for number in range(10)] + [("5", box("5.0"))]
+        pairs = [("5", f"{number}: {ENDLESS}") for number in range(10)] + [("5", box(r"\sqrt{5^2}"))]
         grades = pool.grade_many(pairs)
         assert [grade.outcome for grade in grades] == ["ungraded"] * 10 + ["right"]
         assert {grade.reason for grade in grades[:10]} == {"grading took longer than 1 s"}
         assert expired == [("5", "10^{10^{10}}")]
-        assert list(pool._known) == [("5", "5.0")], "a time-out is no verdict"
+        assert list(pool._known) == [("5", r"\sqrt{5^2}")], "a time-out is no verdict"
         assert pool.grade("5", ENDLESS).outcome == "ungraded"
         assert len(expired) == 2, "another call tries again"
 
@@ -75,7 +83,7 @@ def test_copies_of_an_endless_answer_cost_one_time_limit(monkeypatch: pytest.Mon
 def test_memory_is_bounded() -> None:
     """A number of 8 GiB. SymPy may swallow the MemoryError and call the two unequal; then the answer is wrong, as it is."""
     with GradingPool(workers=1, timeout=5, memory=2**29) as pool:
-        pool.grade("5", box("5.0"))
+        pool.grade("5", box(r"\sqrt{5^2}"))
         (pid,) = _worker_pids(pool)
         limit = re.search(r"Max address space +(\d+)", Path(f"/proc/{pid}/limits").read_text())
         assert int(limit[1]) == 2**29
@@ -137,14 +145,16 @@ def test_hostile_answers(pool: GradingPool, answer: str, tmp_path: Path, monkeyp
 
 def test_a_million_braces(pool: GradingPool) -> None:
     assert pool.grade("5", r"\boxed{" + "{" * 10**6).outcome == "wrong"
-    assert pool.grade("5", "{" * 10**6 + box("5.0")).outcome == "right"
+    assert pool.grade("5", "{" * 10**6 + box(r"\sqrt{5^2}")).outcome == "right"
 
 
 def test_off_the_main_thread(pool: GradingPool) -> None:
     found: list[list[Grade]] = []
     threads = [
         threading.Thread(
-            target=lambda k=k: found.append(pool.grade_many([(str(n), box(f"{n}.0")) for n in range(k, k + 20)]))
+            target=lambda k=k: found.append(
+                pool.grade_many([(str(n), box(rf"\sqrt{{{n}^2}}")) for n in range(k, k + 20)])
+            )
         )
         for k in (1000, 2000, 3000)
     ]
@@ -164,43 +174,43 @@ def test_workers_are_lazy_stay_and_are_closed() -> None:
     pool = GradingPool(workers=2)
     assert pool.grade("5", "no box").outcome == "wrong"
     assert not pool._idle
-    pool.grade("5", box("5.0"))
+    pool.grade("5", box(r"\sqrt{5^2}"))
     (first,) = _worker_pids(pool)
-    pool.grade("5", box("6.0"))
+    pool.grade("5", box(r"\sqrt{6^2}"))
     assert _worker_pids(pool) == [first]
     pool.close()
     assert not Path(f"/proc/{first}").exists()
-    assert pool.grade("5", box("7.0")).outcome == "wrong"
+    assert pool.grade("5", box(r"\sqrt{7^2}")).outcome == "wrong"
     pool.close()
 
 
 def test_a_worker_that_is_killed_costs_one_answer() -> None:
     with GradingPool(workers=1, timeout=60) as pool:
-        pool.grade("5", box("5.0"))
+        pool.grade("5", box(r"\sqrt{5^2}"))
         (pid,) = _worker_pids(pool)
         killer = threading.Timer(1.0, os.kill, (pid, signal.SIGKILL))
         killer.start()
-        lost, next_ = pool.grade_many([("5", ENDLESS), ("9", box("9.0"))])
+        lost, next_ = pool.grade_many([("5", ENDLESS), ("9", box(r"\sqrt{9^2}"))])
         assert lost == Grade("ungraded", "10^{10^{10}}", "the grading process died (signal 9)")
         assert next_.outcome == "right"
 
 
 def test_a_worker_that_is_killed_while_idle_costs_nothing() -> None:
     with GradingPool(workers=1) as pool:
-        pool.grade("5", box("5.0"))
+        pool.grade("5", box(r"\sqrt{5^2}"))
         (pid,) = _worker_pids(pool)
         os.kill(pid, signal.SIGKILL)
         time.sleep(0.2)
-        assert pool.grade("8", box("8.0")).outcome == "right"
+        assert pool.grade("8", box(r"\sqrt{8^2}")).outcome == "right"
 
 
 def test_signals_for_the_parent_do_not_reach_the_answer() -> None:
     with GradingPool(workers=1) as pool:
-        pool.grade("5", box("5.0"))
+        pool.grade("5", box(r"\sqrt{5^2}"))
         (pid,) = _worker_pids(pool)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
             os.kill(pid, number)
-        assert pool.grade("8", box("8.0")).outcome == "right"
+        assert pool.grade("8", box(r"\sqrt{8^2}")).outcome == "right"
         assert os.getpgid(pid) != os.getpgid(0)
 
 
@@ -214,11 +224,13 @@ def test_equal_pairs_are_judged_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(GradingPool, "_judge", judge)
     monkeypatch.setattr(pool_module, "MEMORY_OF_GRADES", 3)
     pool = GradingPool()
-    pool.grade_many([("5", box("5.0")), ("5", "again " + box("5.0")), ("6", box("5.0"))])
-    assert judged == [("5", "5.0"), ("6", "5.0")]
-    pool.grade_many([("5", box("5.0")), ("7", box("7.0")), ("8", box("8.0"))])
-    assert judged[2:] == [("7", "7.0"), ("8", "8.0")]
-    assert list(pool._known) == [("5", "5.0"), ("7", "7.0"), ("8", "8.0")], "the pair used longest ago is forgotten"
+    pool.grade_many([("5", box(r"\sqrt{5^2}")), ("5", "again " + box(r"\sqrt{5^2}")), ("6", box(r"\sqrt{5^2}"))])
+    assert judged == [("5", r"\sqrt{5^2}"), ("6", r"\sqrt{5^2}")]
+    pool.grade_many([("5", box(r"\sqrt{5^2}")), ("7", box(r"\sqrt{7^2}")), ("8", box(r"\sqrt{8^2}"))])
+    assert judged[2:] == [("7", r"\sqrt{7^2}"), ("8", r"\sqrt{8^2}")]
+    assert list(pool._known) == [("5", r"\sqrt{5^2}"), ("7", r"\sqrt{7^2}"), ("8", r"\sqrt{8^2}")], (
+        "the pair used longest ago is forgotten"
+    )
 
 
 GOLDS = ["5", "1,000", r"\frac{1}{2}", "x+1", r"(1,\infty)", r"\text{east}", "12:00", ""]
@@ -254,7 +266,7 @@ def test_a_worker_that_cannot_start_is_an_error(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("PYTHONPATH", "")
     monkeypatch.setattr(pool_module.sys, "executable", "/bin/false")
     with pytest.raises(UserError, match="did not start: the grading process died"):
-        GradingPool().grade("5", box("5.0"))
+        GradingPool().grade("5", box(r"\sqrt{5^2}"))
 
 
 def _python(code: str) -> str:
@@ -277,7 +289,7 @@ def test_the_parent_stays_light() -> None:
 
 def test_workers_end_with_their_parent() -> None:
     code = (
-        "import os, signal; from tokencredit.grading import GradingPool; pool = GradingPool(); pool.grade('5', r'\\boxed{5.0}');"
+        "import os, signal; from tokencredit.grading import GradingPool; pool = GradingPool(); pool.grade('5', r'\\boxed{\\sqrt{5^2}}');"
         "print(pool._idle[0]._process.pid, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
     )
     done = subprocess.run(

@@ -23,12 +23,10 @@ from math_verify.grader import verify
 from math_verify.parser import parse_latex_cached
 
 from tokencredit.grading.extract import gold_answer
+from tokencredit.grading.rationals import PERCENT, RELATIVE
 from tokencredit.grading.rewrite import folded, keep_last_letter, rewrite
 
 Verdict = tuple[str, str | None]
-
-# Two numbers that agree to six decimals are equal to Math-Verify, and 2e-19 and 1e-27 do. They must agree to four digits as well.
-RELATIVE = 1e-4
 
 _NORMALIZATION = NormalizationConfig(
     basic_latex=True, units=True, malformed_operators=True, nits=True, boxed="none", equations=False
@@ -134,10 +132,7 @@ def _same_size(expected: Any, given: Any) -> bool:
     a, b = _number(expected), _number(given)
     if a is None or b is None:
         return True
-    # The percent sign may be missing on one side: 10 % is 10 and 0.1 to Math-Verify.
-    return any(
-        abs(a * factor - b) <= RELATIVE * max(abs(a * factor), abs(b)) for factor in (1, 100, sympy.Rational(1, 100))
-    )
+    return any(abs(a * factor - b) <= RELATIVE * max(abs(a * factor), abs(b)) for factor in PERCENT)
 
 
 def _number(value: Any) -> sympy.Number | None:

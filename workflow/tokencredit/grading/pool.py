@@ -3,9 +3,9 @@
 A worker is a separate interpreter behind two pipes. The limit is wall time, kept by the parent: no signal handler is involved, so it works
 in any thread and beside PyTorch's. A worker that exceeds it, or dies, is killed and replaced, and its answer is ungraded.
 
-Responses to one question repeat a few answers, and finding a box costs little beside comparing what it holds. So boxes are found here, two
-integers are compared here, and every other different (gold, answer) goes to a worker once: ten copies of one that hangs cost one time
-limit, and are ten that are ungraded.
+Responses to one question repeat a few answers, and finding a box costs little beside comparing what it holds. So boxes are found here, and
+plain numbers compared; every other different (gold, answer) goes to a worker once: ten copies of one that hangs cost one time limit, and
+are ten that are ungraded.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from typing import Any, Literal, NamedTuple, Self
 from tokencredit.errors import UserError
 from tokencredit.grading import worker
 from tokencredit.grading.extract import MAX_ANSWER, Extraction, extract_answer
-from tokencredit.grading.integers import compare_integers
+from tokencredit.grading.rationals import compare_rationals
 
 GRADER = f"math-verify {metadata.version('math-verify')}"
 
@@ -111,7 +111,7 @@ class GradingPool:
         ]
         with self._lock:
             wanted = [key for key in dict.fromkeys(keys) if key is not None]
-            plain = {key: Verdict(outcome, None, judged=True) for key in wanted if (outcome := compare_integers(*key))}
+            plain = {key: Verdict(outcome, None, judged=True) for key in wanted if (outcome := compare_rationals(*key))}
             verdicts = {key: self._known[key] for key in wanted if key in self._known}
             verdicts |= self._judge([key for key in wanted if key not in verdicts and key not in plain], progress)
             self._remember(verdicts)
