@@ -25,10 +25,17 @@ rule scores:
         GRAPH.scores(STUDY),
 
 
+# All that comes from elsewhere, for compute nodes that reach nothing: `snakemake --profile slurm prefetch`.
+rule prefetch:
+    input:
+        GRAPH.fetched(STUDY),
+
+
 localrules:
     all,
     runs,
     scores,
+    prefetch,
 
 
 include: "workflow/rules/data.smk"

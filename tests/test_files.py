@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
-import sys
-import threading
 from pathlib import Path
 
 import pandas as pd
@@ -214,14 +210,3 @@ def test_digest_of_a_value() -> None:
     assert files.digest_of({"a": 1, "b": [1.5, None]}) == files.digest_of({"b": [1.5, None], "a": 1})
     assert files.digest_of({"a": 1}) != files.digest_of({"a": 1.0})
     assert files.digest_of([1, 2]) != files.digest_of([2, 1])
-
-
-def test_a_folder_is_one_process_s_until_that_ends(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    code = f"from tokencredit import files; lock = files.exclusive({str(tmp_path)!r}); lock.__enter__(); print(1, flush=True); input()"
-    other = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert other.stdout is not None
-    assert other.stdout.readline() == "1\n"
-    threading.Timer(0.5, other.kill).start()
-    with files.exclusive(tmp_path):
-        assert other.wait() == -signal.SIGKILL
-    assert f"{tmp_path}: waiting for another process that works in it" in capfd.readouterr().err

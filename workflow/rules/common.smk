@@ -17,7 +17,7 @@ os.environ.update(
 
 from tokencredit.config import read_yaml
 from tokencredit.errors import UserError
-from tokencredit.graph import Graph, digest
+from tokencredit.graph import REQUESTED, Graph, digest
 
 FOLDER = "config"
 STUDY = config.setdefault("study", "toy")
@@ -63,17 +63,20 @@ def threads_of(kind):
 
 
 def resources_of(kind):
-    """gpu, mem_mb and runtime (minutes) of a kind of job; a job that failed asks for more memory when a profile retries it."""
+    """What a kind of job asks for, as the study says; what it leaves open is the profile's ``default-resources``."""
+    default = workflow.resource_settings.default_resources or {}
 
-    @sentence
-    def mem_mb(wildcards, attempt):
-        return attempt * GRAPH.needs(kind, wildcards).mem_mb
+    def resource(name):
+        @sentence
+        def asked(wildcards, attempt, **more):
+            value = GRAPH.requested(kind, wildcards, attempt)[name]
+            if value is not None or name not in default:
+                return value
+            return default[name].evaluate(wildcards, attempt=attempt, **more).value
 
-    return {
-        "gpu": ask(lambda wildcards: GRAPH.needs(kind, wildcards).gpu),
-        "mem_mb": mem_mb,
-        "runtime": ask(lambda wildcards: GRAPH.needs(kind, wildcards).runtime),
-    }
+        return asked
+
+    return {name: resource(name) for name in REQUESTED}
 
 
 def folder_of(output_name):

@@ -30,6 +30,6 @@ rule train:
         config=ask(GRAPH.training_config),
         code=ask(GRAPH.training_code),
     shell:
-        "python -m tokencredit.train --config config --study {wildcards.study} --cell {wildcards.cell}"
+        "exec python -m tokencredit.train --config config --study {wildcards.study} --cell {wildcards.cell}"
         " --seed {wildcards.seed} --model {params.model} {params.teacher} {params.data} --curve-data {input.curve_data}"
-        " --out {params.folder} --processes {resources.processes} > {log} 2>&1"
+        " --out {params.folder} --processes {resources.processes} --requeue > {log} 2>&1"

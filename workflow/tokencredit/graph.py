@@ -15,11 +15,17 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from tokencredit.analysis import plan
-from tokencredit.config import Config, EmbeddedModel, FileDataset, JobResources, Row
+from tokencredit.config import Config, EmbeddedModel, FileDataset, JobResources, Row, TrainingResources
 from tokencredit.errors import UserError
 from tokencredit.evaluate import generation_code
 from tokencredit.provenance import code_digest
 from tokencredit.train import training_code
+
+# What jobs may ask for, by Snakemake's names.
+REQUESTED = (
+    *("gpu", "gpu_model", "nodes", "mem_mb", "runtime"),
+    *("slurm_partition", "slurm_account", "constraint", "slurm_extra", "light"),
+)
 
 
 class Wildcards(Protocol):
@@ -57,6 +63,14 @@ class Graph:
     def runs(self, study: str) -> list[str]:
         """Every training run of a study."""
         return [f"{self.results}/{study}/runs/{row.path}/run.json" for row in self.study(study).rows if row.cell]
+
+    def fetched(self, study: str) -> list[str]:
+        """What a study takes from elsewhere: its data sets and the released models."""
+        chosen = self.study(study)
+        benchmarks = [*chosen.benchmarks, chosen.training.curve.benchmark]
+        data = [*map(self._problems, chosen.training.datasets), *map(self._benchmark_problems, benchmarks)]
+        released = [name for name in chosen.model_names if name in self.released_models()]
+        return list(dict.fromkeys([*data, *map(self._model, released)]))
 
     def scores(self, study: str) -> list[str]:
         """The scores of every row of a study."""
@@ -188,6 +202,28 @@ class Graph:
         """What a job of ``kind`` asks of the scheduler. For what studies share the asked one decides, or the first that names the model."""
         return getattr(self.study(self._responsible(w)).resources, kind)
 
+    def requested(self, kind: str, w: Wildcards, attempt: int) -> dict[str, int | str | None]:
+        """What a job of ``kind`` asks for at its ``attempt`` (1, 2, …), each of ``REQUESTED``; None is left to the profile or the cluster.
+
+        mem_mb in MB, runtime in minutes. Small jobs have one ``light`` each, so that a profile can say how many of a group run at a time.
+        """
+        needs = self.needs(kind, w)
+        flags = [needs.slurm_extra] if needs.slurm_extra else []
+        if isinstance(needs, TrainingResources):
+            flags = [f"--signal=TERM@{needs.seconds_to_stop}", "--open-mode=append", *flags]
+        return {
+            "gpu": needs.gpu,
+            "gpu_model": needs.gpu_type if needs.gpu else None,
+            "nodes": 1 if needs.gpu else None,
+            "mem_mb": _grown(needs.mem_mb, attempt, needs.max_mem_mb),
+            "runtime": _grown(needs.runtime, attempt, needs.max_runtime),
+            "slurm_partition": needs.partition,
+            "slurm_account": needs.account,
+            "constraint": needs.constraint,
+            "slurm_extra": " ".join(flags) or None,
+            "light": 1 if kind == "light" else None,
+        }
+
     def training_processes(self, w: Wildcards) -> int:
         """The processes that a run trains in: one for each of its GPUs, or as many as the study says where it has none."""
         needs = self.study(w.study).resources.train
@@ -225,6 +261,10 @@ class Graph:
         if name not in known:
             raise UserError(f"{name} is not a {kind} of {self.config.folder}; allowed: {', '.join(known)}.")
         return known[name]
+
+
+def _grown(first: int, attempt: int, most: int | None) -> int:
+    return attempt * first if most is None else min(attempt * first, most)
 
 
 def _declared(name: str) -> bool:

@@ -32,6 +32,7 @@ from tokencredit.config.study_keys import (
     Sampling,
     StudyFile,
     Training,
+    TrainingResources,
 )
 
 __all__ = [
@@ -61,6 +62,7 @@ __all__ = [
     "Study",
     "StudyFile",
     "Training",
+    "TrainingResources",
     "load_study",
     "read_yaml",
 ]

@@ -13,12 +13,16 @@ NAME = r"^[a-z0-9]+([.-][a-z0-9]+)*$"
 COMMIT = r"^[0-9a-f]{40}$"
 SHA256 = r"^[0-9a-f]{64}$"
 HUB_ID = r"^[\w.-]+/[\w.-]+$"
+SLURM_WORD = r"^[\w.,-]+$"
+GPU_TYPE = r"^[\w.]+$"
 # What a person is told where a text does not match.
 PATTERNS = {
     NAME: "must be made of lower-case letters and digits, with single dots or hyphens between them",
     COMMIT: "must be a full commit, 40 hexadecimal digits",
     SHA256: "must be a sha256, 64 hexadecimal digits",
     HUB_ID: "must be an owner and a name, as in owner/name",
+    SLURM_WORD: "must be made of letters, digits, dots, hyphens and underscores; several are separated by commas",
+    GPU_TYPE: "must be made of letters, digits, dots and underscores",
 }
 
 

@@ -6,9 +6,22 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from tokencredit.config.keys import Count, Name, NonNegative, Positive, Rate, Share, Strict, Temperature
+from tokencredit.config.keys import (
+    GPU_TYPE,
+    SLURM_WORD,
+    Count,
+    Name,
+    NonNegative,
+    Positive,
+    Rate,
+    Share,
+    Strict,
+    Temperature,
+)
 
 EngineName = Literal["transformers", "vllm"]
+SlurmWord = Annotated[str, Field(pattern=SLURM_WORD)]
+GpuType = Annotated[str, Field(pattern=GPU_TYPE)]
 
 
 class Sampling(Strict):
@@ -156,16 +169,47 @@ class Evaluation(Strict):
 class JobResources(Strict):
     """What one job of a kind asks of the scheduler."""
 
-    gpu: Count = Field(0, description="GPUs.")
-    mem_mb: Positive = Field(description="Memory in MB.")
-    runtime: Positive = Field(description="Minutes.")
+    gpu: Count = Field(0, description="GPUs, all on one machine.")
+    mem_mb: Positive = Field(description="Memory in MB; a job that is tried again asks for as much again.")
+    runtime: Positive = Field(description="Minutes; a job that is tried again asks for as many again.")
     threads: Positive = Field(1, description="CPU threads.")
+    max_mem_mb: Positive | None = Field(None, description="Most memory in MB, that of a node; without it no bound.")
+    max_runtime: Positive | None = Field(None, description="Most minutes, those of the partition; without it no bound.")
+    gpu_type: GpuType | None = Field(None, description="Slurm's name of the kind of GPU, where a cluster has several.")
+    partition: SlurmWord | None = Field(None, description="Slurm partition; without it the profile's or the cluster's.")
+    account: SlurmWord | None = Field(None, description="Slurm account; without it the profile's or the user's.")
+    constraint: str | None = Field(None, description="Slurm constraint, features that a node must have.")
+    slurm_extra: str | None = Field(None, description="Further flags of sbatch, as `--exclusive --reservation=night`.")
+
+    @model_validator(mode="after")
+    def _bounds(self) -> JobResources:
+        for name in ("mem_mb", "runtime"):
+            least, most = getattr(self, name), getattr(self, f"max_{name}")
+            if most is not None and most < least:
+                raise ValueError(f"max_{name} = {most} must not be less than {name} = {least}")
+        return self
 
 
 class TrainingResources(JobResources):
     """What a training run asks of the scheduler. It trains in one process for each GPU."""
 
     processes: Positive = Field(1, description="Processes of a run without GPUs.")
+    stop_minutes: Rate | None = Field(
+        None,
+        description="Minutes before the time limit at which Slurm tells a run to save and to queue again, more than a step takes; "
+        "without it 10, or a quarter of `runtime` where that is less.",
+    )
+
+    @model_validator(mode="after")
+    def _time_to_stop(self) -> TrainingResources:
+        if self.stop_minutes is not None and self.stop_minutes >= self.runtime:
+            raise ValueError(f"stop_minutes = {self.stop_minutes:g} must be less than runtime = {self.runtime}")
+        return self
+
+    @property
+    def seconds_to_stop(self) -> int:
+        """Seconds before the time limit at which a run is told to save."""
+        return round(60 * (self.stop_minutes or min(10, self.runtime / 4)))
 
 
 class Resources(Strict):

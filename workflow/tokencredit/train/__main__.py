@@ -12,6 +12,7 @@ import typer
 from tokencredit import cli
 from tokencredit.config import load_study
 from tokencredit.train.launch import EXIT_STOPPED, launch
+from tokencredit.train.requeue import requeue_job
 
 app = cli.new_app("Train one cell of a study; a killed run goes on where its last checkpoint stands.")
 
@@ -32,10 +33,16 @@ def train(
     processes: Annotated[
         int, typer.Option(min=1, help="Processes to train in, each on a GPU of its own where there are GPUs.")
     ] = 1,
+    requeue: Annotated[
+        bool, typer.Option("--requeue", help="Put the Slurm job back into the queue when a signal has stopped the run.")
+    ] = False,
 ) -> None:
     """Sample, grade, assign credit, update; write metrics, stored rollouts, the model and, last, run.json."""
     if processes > 1 and "RANK" not in os.environ:
-        sys.exit(launch([sys.executable, "-m", "tokencredit.train", *sys.argv[1:]], processes))
+        status = launch([sys.executable, "-m", "tokencredit.train", *sys.argv[1:]], processes)
+        if status == EXIT_STOPPED and requeue:
+            requeue_job()
+        sys.exit(status)
 
     from tokencredit.train import loop
     from tokencredit.train.cell import Cell
@@ -50,6 +57,8 @@ def train(
             stopped = f"stopped after a checkpoint under {out / 'work'}; the same command goes on from there"
             print(stopped, file=sys.stderr)
     if not finished:
+        if requeue and "RANK" not in os.environ:
+            requeue_job()
         sys.exit(EXIT_STOPPED)
 
 

@@ -39,6 +39,7 @@ from tokencredit.train.checkpoint import Progress
 from tokencredit.train.columns import Columns, Source
 from tokencredit.train.engine import PolicyEngine
 from tokencredit.train.heartbeat import Heartbeat
+from tokencredit.train.lock import exclusive
 from tokencredit.train.mismatch import invalid_by_mismatch, mismatch, sampler_logprobs
 from tokencredit.train.processes import ALONE, Processes
 from tokencredit.train.recorder import Recorder
@@ -56,7 +57,7 @@ def train(cell: Cell, processes: Processes = ALONE) -> bool:
 
     One run at a time: where a killed workflow left its trainer behind, the next one waits for it and takes over what it made.
     """
-    with files.exclusive(cell.out) if processes.first else contextlib.nullcontext():
+    with exclusive(cell.out) if processes.first else contextlib.nullcontext():
         return processes.from_first(cell.finished) or _train(cell, processes)
 
 
