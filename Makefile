@@ -13,7 +13,7 @@ SNAKEMAKE := $(OFFLINE) $(BIN)/snakemake --cores $(CORES) --quiet host rules
 # A killed snakemake leaves its lock; a trainer that it left behind is waited for by the trainer itself.
 UNLOCK = @$(SNAKEMAKE) --unlock --quiet all
 
-.PHONY: help demo smoke test test-verl test-vllm check dry-run format pins clean
+.PHONY: help demo smoke test test-verl test-vllm test-envs check dry-run format pins clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -44,19 +44,18 @@ check: .venv/development ## formatters and linters of Python and Snakemake
 	$(BIN)/snakefmt --check --compact-diff Snakefile workflow/rules
 	$(BIN)/snakemake --lint
 
-dry-run: .venv/runtime ## what each study would run, counted
-	@for study in $(basename $(notdir $(wildcard config/studies/*.yaml))); do \
-		echo "== $$study"; \
-		$(SNAKEMAKE) --dry-run --config study=$$study > .dry-run 2>&1 || { cat .dry-run; rm .dry-run; exit 1; }; \
-		sed -n '/^job  /,/^total /p;/^total /q;/^Nothing to be done/p' .dry-run; \
-	done; rm -f .dry-run
+test-envs: .venv/development ## resolve the conda environments of envs/ for Linux with GPUs, and say what could not be checked
+	TOKENCREDIT_RESOLVE=1 $(BIN)/python -m pytest tests/workflow/test_resolution.py
+
+dry-run: .venv-dry-run/runtime ## the jobs of every study, counted and held against its configuration, in an environment without torch
+	@PYTHONPATH=workflow .venv-dry-run/bin/python -m tokencredit.dry_run
 
 format: .venv/development ## write the code as `make check` wants it
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 	$(BIN)/snakefmt Snakefile workflow/rules
 
-pins: .venv/development ## write the pinned versions of envs/ from what is installed in .venv
+pins: .venv/development ## write the pinned versions of envs/ from what is installed in .venv; asks a package index
 	$(BIN)/python envs/pin.py
 
 clean: ## delete the results of the demo and the smoke study, and caches; other results stay
@@ -75,6 +74,11 @@ clean: ## delete the results of the demo and the smoke study, and caches; other 
 
 .venv/development: envs/requirements-dev.txt .venv/runtime
 	$(PIP_INSTALL) -r envs/requirements-dev.txt
+	@touch $@
+
+.venv-dry-run/runtime: envs/requirements-dry-run.txt
+	$(PYTHON) -m venv .venv-dry-run
+	$(subst $(BIN),.venv-dry-run/bin,$(PIP_INSTALL)) -r envs/requirements-dry-run.txt
 	@touch $@
 
 .venv-verl/development: envs/requirements-dev.txt envs/requirements-verl.txt pyproject.toml

@@ -31,11 +31,32 @@ rule prefetch:
         GRAPH.fetched(STUDY),
 
 
+# What would run and what it takes; what is done, runs or failed. They ask snakemake itself, make no file, and may be asked while it runs.
+rule plan:
+    retries: 0
+    handover: True
+    params:
+        study=STUDY,
+    shell:
+        "python -m tokencredit.plan --study {params.study} --remaining"
+
+
+rule status:
+    retries: 0
+    handover: True
+    params:
+        study=STUDY,
+    shell:
+        "python -m tokencredit.status --study {params.study}"
+
+
 localrules:
     all,
     runs,
     scores,
     prefetch,
+    plan,
+    status,
 
 
 include: "workflow/rules/data.smk"

@@ -1,11 +1,16 @@
-"""Write the pinned requirement files and conda environments of this folder from the packages that are installed here.
+"""Write the pinned requirement files and conda environments of this folder.
 
-``python envs/pin.py`` after trying new versions: each file names all packages of its part, dependencies included, at the version installed.
+``python envs/pin.py`` after trying new versions. The requirement files name all packages of their part, dependencies included, at the
+version installed here. The conda environments are for Linux machines with GPUs: the same versions, and what a package index adds to them
+there (CUDA's libraries), without any of it being installed here.
 """
 
 from __future__ import annotations
 
-import platform
+import re
+import subprocess
+import sys
+import tempfile
 import tomllib
 from importlib import metadata
 from pathlib import Path
@@ -15,15 +20,30 @@ from packaging.utils import canonicalize_name
 
 HERE = Path(__file__).parent
 GRAPH = ["snakemake", "snakemake-executor-plugin-slurm"]
-DEVELOPMENT = ["pytest", "pytest-timeout", "hypothesis", "ruff", "snakefmt", "pre-commit", "statsmodels", "trl"]
+DRY_RUN = ["snakemake", "numpy", "pydantic", "pyyaml", "typer", "rich"]
+DEVELOPMENT = [
+    *("pytest", "pytest-timeout", "hypothesis", "ruff", "snakefmt", "pre-commit", "statsmodels", "trl"),
+    *("uv", "py-rattler"),
+]
+PLATFORM = ["--python-platform", "x86_64-manylinux_2_28", "--python-version", "3.11"]
 CORE = ["pydantic", "pyyaml", "typer", "rich", "numpy", "pandas", "pyarrow"]
 GRADER = ["math-verify[antlr4_13_2]", "latex2sympy2_extended", "sympy", "regex"]
 MODELS = ["torch", "transformers", "tokenizers", "safetensors", "huggingface_hub", "tqdm"]
+# The rules of an environment, its packages, and the tested versions that it keeps to.
 FAMILIES = {
-    "data": ("Rules of data.smk.", [*CORE, "datasets", "huggingface_hub"]),
-    "train": ("Rules of base.smk and train.smk.", [*CORE, *GRADER, *MODELS, "peft"]),
-    "evaluate": ("Rules of evaluate.smk.", [*CORE, *GRADER, *MODELS]),
-    "analysis": ("Rules of analyse.smk and report.smk.", [*CORE, "scipy", "matplotlib", "seaborn", "jinja2"]),
+    "data": ("Rules of data.smk.", [*CORE, "datasets", "huggingface_hub"], "requirements.txt"),
+    "train": ("Rules of base.smk and train.smk.", [*CORE, *GRADER, *MODELS, "peft"], "requirements.txt"),
+    "evaluate": ("Rules of evaluate.smk.", [*CORE, *GRADER, *MODELS], "requirements.txt"),
+    "analysis": (
+        "Rules of analyse.smk and report.smk.",
+        [*CORE, "scipy", "matplotlib", "seaborn", "jinja2"],
+        "requirements.txt",
+    ),
+    "vllm": (
+        "Rules train and generate of a study whose engine is vllm.",
+        [*CORE, *GRADER, *MODELS, "peft", "vllm==0.32.0"],
+        "requirements-vllm.txt",
+    ),
 }
 TORCH_FIRST = """\
 # What runs the studies: every package at the version that was tested. Written by envs/pin.py.
@@ -47,6 +67,22 @@ def pins(names: list[str]) -> dict[str, str]:
     return dict(sorted(found.items(), key=lambda pin: (pin[0] != "torch", pin[0])))
 
 
+def resolved(packages: list[str], tested: str) -> dict[str, str]:
+    """Version by name of ``packages`` and all that they depend on, for a Linux machine with GPUs.
+
+    The versions of ``tested`` are kept wherever they can be; an error of uv ends it.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        wanted, chosen = Path(folder, "wanted.in"), Path(folder, "chosen.txt")
+        wanted.write_text("\n".join(packages), encoding="utf-8")
+        # uv prefers the versions that stand in its output file already.
+        preferred = (HERE / tested).read_text(encoding="utf-8")
+        chosen.write_text(re.sub("^-r .*$", "", preferred, flags=re.MULTILINE), encoding="utf-8")
+        command = [sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--no-header", "--no-annotate", *PLATFORM]
+        subprocess.run([*command, str(wanted), "--output-file", str(chosen)], check=True, stdout=subprocess.DEVNULL)
+        return dict(line.split("==") for line in chosen.read_text(encoding="utf-8").splitlines())
+
+
 def _applies(needed: Requirement, by: Requirement) -> bool:
     return needed.marker is None or any(needed.marker.evaluate({"extra": extra}) for extra in ("", *by.extras))
 
@@ -62,10 +98,11 @@ def main() -> None:
     (HERE / "requirements.txt").write_text(TORCH_FIRST + _lines(runtime), encoding="utf-8")
     head = "# Beside requirements.txt: tests, formatters and linters. Written by envs/pin.py.\n-r requirements.txt\n"
     (HERE / "requirements-dev.txt").write_text(head + _lines(development), encoding="utf-8")
-    python = ".".join(platform.python_version_tuple()[:2])
-    for family, (title, names) in FAMILIES.items():
+    head = "# What dry runs need: Snakemake, and little beside it. Written by envs/pin.py.\n"
+    (HERE / "requirements-dry-run.txt").write_text(head + _lines(pins(DRY_RUN)), encoding="utf-8")
+    for family, (title, packages, tested) in FAMILIES.items():
         text = f"# {title} Written by envs/pin.py.\nchannels:\n  - conda-forge\n  - nodefaults\ndependencies:\n"
-        text += f"  - python={python}\n  - pip\n  - pip:\n" + _lines(pins(names), "      - ")
+        text += "  - python=3.11\n  - pip\n  - pip:\n" + _lines(resolved(packages, tested), "      - ")
         (HERE / f"{family}.yaml").write_text(text, encoding="utf-8")
 
 

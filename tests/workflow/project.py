@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -13,17 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tokencredit.dry_run import DryJob, jobs_in
+
 ROOT = Path(__file__).parents[2]
 PARTS = ("Snakefile", "config", "envs", "profiles", "slurm", "workflow")
-
-
-@dataclass(frozen=True)
-class Job:
-    """A job of a dry run: its rule, its first output and why it runs."""
-
-    rule: str
-    output: str
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -32,12 +24,22 @@ class Project:
 
     folder: Path
 
-    def run(self, *arguments: str, cores: int = 2) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *arguments: str, cores: int = 2, environment: dict[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
         """``snakemake`` with the profile that it finds; its two streams come back as one text in ``stdout``."""
         command = [sys.executable, "-m", "snakemake", "--cores", str(cores), *arguments]
+        streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
         return subprocess.run(
-            command, cwd=self.folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
+            command, cwd=self.folder, text=True, env={**os.environ, **(environment or {})}, check=False, **streams
         )
+
+    def python(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Python with this project's own package; its two streams come back as one text in ``stdout``."""
+        environment = {**os.environ, "PYTHONPATH": str(self.folder / "workflow")}
+        command = [sys.executable, *arguments]
+        streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        return subprocess.run(command, cwd=self.folder, text=True, env=environment, check=False, **streams)
 
     def make(self, *arguments: str) -> None:
         """Run, and fail with everything that was said if that does not end well."""
@@ -59,21 +61,15 @@ class Project:
             os.killpg(started.pid, signal.SIGKILL)
             started.wait()
 
-    def jobs(self, *arguments: str) -> list[Job]:
+    def jobs(self, *arguments: str) -> list[DryJob]:
         """The jobs of a dry run, targets without files of their own left out."""
-        done = self.run("--dry-run", *arguments)
+        done = self.run("--dry-run", "--printshellcmds", *arguments)
         assert done.returncode == 0, done.stdout
-        found = []
-        for block in re.split(r"^(?:local)?rule ", done.stdout, flags=re.MULTILINE)[1:]:
-            output = re.search(r"^    output: (\S+?),?(?:\s|$)", block, flags=re.MULTILINE)
-            reason = re.search(r"^    reason: (.*)$", block, flags=re.MULTILINE)
-            if output:
-                found.append(Job(block[: block.index(":")], output[1], reason[1] if reason else ""))
-        return found
+        return jobs_in(done.stdout)
 
     def rerun(self, *arguments: str) -> set[str]:
         """The first outputs of the jobs of a dry run."""
-        return {job.output for job in self.jobs(*arguments)}
+        return {job.outputs[0] for job in self.jobs(*arguments)}
 
     def append(self, path: str, text: str) -> None:
         with (self.folder / path).open("a", encoding="utf-8") as file:

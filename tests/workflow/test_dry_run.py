@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from collections import Counter
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,8 @@ import pytest
 from tests.workflow.project import ROOT, Project
 from tokencredit.analysis.plan import planned
 from tokencredit.config import Config, EmbeddedModel
+from tokencredit.dry_run import differences
+from tokencredit.units import units_of
 
 CONFIG = Config(ROOT / "config")
 pytestmark = pytest.mark.workflow
@@ -39,15 +44,65 @@ def expected_jobs(name: str) -> dict[str, int]:
     return {rule: count for rule, count in counts.items() if count}
 
 
-@pytest.mark.parametrize("study", CONFIG.study_names)
-def test_every_study_has_its_jobs(fresh: Project, study: str) -> None:
-    jobs = fresh.jobs("--config", f"study={study}")
-    assert Counter(job.rule for job in jobs) == expected_jobs(study)
+@pytest.mark.parametrize("name", CONFIG.study_names)
+def test_every_study_has_its_jobs(fresh: Project, name: str) -> None:
+    jobs = fresh.jobs("--config", f"study={name}")
+    assert Counter(job.rule for job in jobs) == expected_jobs(name)
+    assert Counter(unit.rule for unit in units_of(CONFIG.study(name))) == expected_jobs(name)
+    assert differences(CONFIG.study(name), jobs) == []
+
+
+def test_make_dry_run_prints_a_table_and_finds_what_is_not_as_configured(project: Project) -> None:
+    for study in ("paper-1.5b", "paper-7b", "paper-quadrants", "toy-methods", "toy", "smoke-vllm"):
+        (project.folder / f"config/studies/{study}.yaml").unlink()
+    done = project.python("-m", "tokencredit.dry_run")
+    assert done.returncode == 0, done.stdout
+    head, line, end = (text.split() for text in done.stdout.splitlines())
+    numbers = dict(zip(head, line, strict=True))
+    assert {rule: int(numbers[rule]) for rule in expected_jobs("smoke")} == expected_jobs("smoke")
+    assert numbers["jobs"] == str(sum(expected_jobs("smoke").values()))
+    assert numbers["generations"] == str(5 * 2 * 8 * 4)
+    assert end[:2] == ["1", "studies"]
+
+    project.replace("workflow/rules/report.smk", "results/logs/report/{study}.log", "results/logs/reports/{study}.log")
+    done = project.python("-m", "tokencredit.dry_run")
+    assert done.returncode == 2
+    assert (
+        "error: the graph is not what the configuration says: smoke: the configuration asks for report "
+        "results/smoke/report.html (log results/logs/report/smoke.log), and the graph does not make it."
+    ) in done.stdout
+
+    project.replace("workflow/rules/report.smk", "{wildcards.study} --results", "{wildcards.cell} --results")
+    done = project.python("-m", "tokencredit.dry_run")
+    assert done.returncode == 2
+    assert "'Wildcards' object has no attribute 'cell'" in done.stdout
+
+
+# The Snakefile's own: the package, which needs pydantic and YAML (Snakemake's too), and the schema check of snakemake.utils.
+OWN = {"tokencredit", "jsonschema", "jsonschema_specifications", "referencing", "rpds", "attr", "attrs", "packaging"}
+
+
+def test_a_dry_run_imports_nothing_that_computes(project: Project) -> None:
+    """Beside what Snakemake imports for an empty Snakefile; pandas is among that, where its Slurm plugin is installed."""
+    (project.folder / "empty").write_text("rule all:\n    output: 'x'\n    shell: 'touch x'\n", encoding="utf-8")
+    own = imported(project, "--config", "study=paper-7b") - imported(project, "--snakefile", "empty")
+    assert "tokencredit" in own
+    # What is not installed was only tried for, by jsonschema.
+    assert {name for name in own if find_spec(name)} - sys.stdlib_module_names <= OWN
+
+
+def imported(project: Project, *arguments: str) -> set[str]:
+    """The top-level packages that a dry run imports, or tries to."""
+    done = project.python("-X", "importtime", "-m", "snakemake", "--dry-run", "--quiet", *arguments)
+    assert done.returncode == 0, done.stdout
+    names = re.findall(r"^import time: .*\| +(\S+)$", done.stdout, flags=re.MULTILINE)
+    assert "snakemake" in names
+    return {name.split(".")[0] for name in names}
 
 
 def test_a_cell_is_asked_for_by_its_path_whatever_the_study(fresh: Project) -> None:
     jobs = fresh.jobs("results/paper-7b/runs/eapo/seed1/run.json")
-    assert [job.output for job in jobs if job.rule == "train"] == ["results/paper-7b/runs/eapo/seed1/run.json"]
+    assert [job.outputs[0] for job in jobs if job.rule == "train"] == ["results/paper-7b/runs/eapo/seed1/run.json"]
     assert {job.rule for job in jobs} == {"prepare", "fetch", "audit", "train"}
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from tests.workflow.project import ROOT, Project
 from tokencredit.graph import Graph
+from tokencredit.units import RULES
 
 pytestmark = pytest.mark.workflow
 SMOKE = ("--config", "study=smoke")
@@ -52,9 +53,9 @@ def test_editing_a_figure_draws_it_again_and_trains_nothing(done: Project) -> No
 def test_editing_the_loss_trains_every_cell_again_from_the_same_base(done: Project) -> None:
     done.append("workflow/tokencredit/policy/loss.py", "\n# edited\n")
     jobs = done.jobs(*SMOKE)
-    assert trainings({job.output for job in jobs}) == {run_of(cell) for cell in CELLS}
+    assert trainings({job.outputs[0] for job in jobs}) == {run_of(cell) for cell in CELLS}
     assert not {"prepare", "pretrain", "audit", "overlap"} & {job.rule for job in jobs}
-    assert not any("/eval/base/" in job.output for job in jobs)
+    assert not any("/eval/base/" in job.outputs[0] for job in jobs)
 
 
 def test_editing_one_credit_function_trains_its_cells_only(done: Project) -> None:
@@ -82,10 +83,22 @@ def test_changing_a_title_trains_nothing(done: Project) -> None:
 def test_forcing_one_cell_runs_it_and_what_depends_on_it(done: Project) -> None:
     forced = ("--forcerun", run_of("eapo"))
     jobs = done.jobs(*SMOKE, *forced)
-    assert trainings({job.output for job in jobs}) == {run_of("eapo")}
+    assert trainings({job.outputs[0] for job in jobs}) == {run_of("eapo")}
     assert {job.rule for job in jobs} == {"train", "generate", "grade", "score", "table", "figure", "report"}
-    evaluated = [job.output for job in jobs if job.rule in ("generate", "grade", "score")]
+    evaluated = [job.outputs[0] for job in jobs if job.rule in ("generate", "grade", "score")]
     assert all(output.startswith("results/smoke/eval/eapo/seed0/") for output in evaluated)
+
+
+def test_the_readme_lists_the_jobs_of_an_ablation_cell(done: Project) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    ((arguments, listed),) = re.findall(
+        r"    snakemake (.*eapo-without-nhr/.*)\n\n((?:    \w+ +results/.*\n)+)", readme
+    )
+    jobs = done.jobs(*arguments.split())
+    assert [tuple(line.split()) for line in listed.splitlines()] == sorted(
+        ((job.rule, job.outputs[0]) for job in jobs), key=lambda job: (RULES.index(job[0]), job[1])
+    )
+    assert f"These {len(jobs)} jobs and no other" in readme
 
 
 def test_a_run_that_was_lost_is_made_again_though_its_tables_stand(done: Project) -> None:

@@ -14,6 +14,8 @@ rule table:
         "results/logs/table/{study}/{shown}.usage.jsonl"
     conda:
         "../../envs/analysis.yaml"
+    container:
+        "envs/analysis.sif"
     threads: threads_of("light")
     resources:
         **resources_of("light"),
@@ -40,6 +42,8 @@ rule figure:
         "results/logs/figure/{study}/{shown}.usage.jsonl"
     conda:
         "../../envs/analysis.yaml"
+    container:
+        "envs/analysis.sif"
     threads: threads_of("light")
     resources:
         **resources_of("light"),

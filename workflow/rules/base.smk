@@ -12,6 +12,8 @@ rule pretrain:
         model="|".join(map(re.escape, GRAPH.embedded_models())),
     conda:
         "../../envs/train.yaml"
+    container:
+        "envs/train.sif"
     threads: threads_of("pretrain")
     resources:
         **resources_of("pretrain"),
@@ -36,6 +38,8 @@ rule fetch:
         model="|".join(map(re.escape, GRAPH.released_models())),
     conda:
         "../../envs/train.yaml"
+    container:
+        "envs/train.sif"
     threads: threads_of("light")
     resources:
         **resources_of("light"),

@@ -18,6 +18,7 @@ os.environ.update(
 from tokencredit.config import read_yaml
 from tokencredit.errors import UserError
 from tokencredit.graph import REQUESTED, Graph, digest
+from tokencredit.start import check_start
 
 FOLDER = "config"
 STUDY = config.setdefault("study", "toy")
@@ -79,9 +80,26 @@ def resources_of(kind):
     return {name: resource(name) for name in REQUESTED}
 
 
+def conda_of(rule):
+    """The conda environment for work on a model. The study's engine decides which."""
+    return ask(lambda wildcards: f"../../envs/{GRAPH.environment(rule, wildcards)}.yaml")
+
+
+def container_of(rule):
+    return ask(lambda wildcards: f"envs/{GRAPH.environment(rule, wildcards)}.sif")
+
+
 def folder_of(output_name):
     """The folder of an output, for stages that write more beside the file that they declare."""
     return lambda wildcards, output: str(Path(output[output_name]).parent)
+
+
+onstart:
+    sentence(check_start)(
+        GRAPH.config,
+        outputs={str(file) for job in workflow.dag.needrun_jobs() for file in job.output},
+        deployment={method.name.lower() for method in workflow.deployment_settings.deployment_method},
+    )
 
 
 wildcard_constraints:

@@ -11,6 +11,8 @@ rule prepare:
         "results/logs/prepare/{dataset}.usage.jsonl"
     conda:
         "../../envs/data.yaml"
+    container:
+        "envs/data.sif"
     threads: threads_of("light")
     resources:
         **resources_of("light"),
@@ -37,6 +39,8 @@ rule overlap:
         "results/logs/overlap/{train}--{dataset}.usage.jsonl"
     conda:
         "../../envs/data.yaml"
+    container:
+        "envs/data.sif"
     threads: threads_of("light")
     resources:
         **resources_of("light"),

@@ -12,6 +12,8 @@ rule audit:
         "results/logs/audit/{study}/{benchmark}.usage.jsonl"
     conda:
         "../../envs/evaluate.yaml"
+    container:
+        "envs/evaluate.sif"
     threads: threads_of("light")
     resources:
         **resources_of("light"),
@@ -34,7 +36,9 @@ rule generate:
     benchmark:
         "results/logs/generate/{study}/{row}/seed{seed}/{benchmark}.usage.jsonl"
     conda:
-        "../../envs/evaluate.yaml"
+        conda_of("generate")
+    container:
+        container_of("generate")
     threads: threads_of("generate")
     resources:
         **resources_of("generate"),
@@ -60,6 +64,8 @@ rule grade:
         "results/logs/grade/{study}/{row}/seed{seed}/{benchmark}.usage.jsonl"
     conda:
         "../../envs/evaluate.yaml"
+    container:
+        "envs/evaluate.sif"
     threads: threads_of("light")
     resources:
         **resources_of("light"),
@@ -81,6 +87,8 @@ rule score:
         "results/logs/score/{study}/{row}/seed{seed}.usage.jsonl"
     conda:
         "../../envs/evaluate.yaml"
+    container:
+        "envs/evaluate.sif"
     threads: threads_of("light")
     resources:
         **resources_of("light"),

@@ -14,6 +14,8 @@ rule report:
         "results/logs/report/{study}.usage.jsonl"
     conda:
         "../../envs/analysis.yaml"
+    container:
+        "envs/analysis.sif"
     threads: threads_of("light")
     resources:
         **resources_of("light"),

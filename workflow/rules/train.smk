@@ -17,7 +17,9 @@ rule train:
     benchmark:
         "results/logs/train/{study}/{cell}/seed{seed}.usage.jsonl"
     conda:
-        "../../envs/train.yaml"
+        conda_of("train")
+    container:
+        container_of("train")
     threads: threads_of("train")
     resources:
         **resources_of("train"),

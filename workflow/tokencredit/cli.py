@@ -27,3 +27,11 @@ def run(app: typer.Typer) -> None:
 def made(paths: Iterable[str | Path]) -> None:
     """The closing line of a stage."""
     print("made " + ", ".join(str(path) for path in paths), flush=True)
+
+
+def columns(lines: list[list[str]]) -> str:
+    """A plain table: the first column to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]).rstrip() for line in lines
+    )

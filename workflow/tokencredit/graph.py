@@ -19,6 +19,7 @@ from tokencredit.config import Config, EmbeddedModel, FileDataset, JobResources,
 from tokencredit.errors import UserError
 from tokencredit.evaluate import generation_code
 from tokencredit.provenance import code_digest
+from tokencredit.start import environment_of
 from tokencredit.train import training_code
 
 # What jobs may ask for, by Snakemake's names.
@@ -195,6 +196,12 @@ class Graph:
             "rows": [asdict(row) for row in study.rows],
             "benchmarks": {name: benchmark.model_dump(mode="json") for name, benchmark in study.benchmarks.items()},
         }
+
+    # ---------------------------------------------------------------- environments
+
+    def environment(self, rule: str, w: Wildcards) -> str:
+        """The environment of ``envs/`` that holds what a study's training runs, or its responses, are made with."""
+        return environment_of(rule, self.study(w.study))
 
     # ---------------------------------------------------------------- resources
 

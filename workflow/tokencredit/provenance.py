@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import platform
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
@@ -58,12 +59,21 @@ def imported_files(*modules: str, without: tuple[str, ...] = ()) -> set[Path]:
         if path is None or name in found or f"{name}.".startswith(left_out):
             continue
         found[name] = path
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Import):
-                pending += [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-                pending += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        pending += _imports(path.read_text(encoding="utf-8"))
     return set(found.values())
+
+
+# A graph asks for the digests of dozens of stages, which share most of their files.
+@cache
+def _imports(source: str) -> tuple[str, ...]:
+    """The names that a source file imports, and those that may be modules of what it imports from."""
+    names: list[str] = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return tuple(names)
 
 
 def environment(device: str | None = None) -> dict[str, str]:

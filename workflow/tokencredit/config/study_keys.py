@@ -223,6 +223,10 @@ class Resources(Strict):
         None,
         description="The GPU, one of gpus.yaml, for the estimate of memory and cost; no job is sent anywhere by it.",
     )
+    budget_gpu_hours: NonNegative | None = Field(
+        None,
+        description="GPU-hours, by the estimate of what would run, above which nothing is started; no bound without it.",
+    )
 
 
 class StudyFile(Strict):

@@ -10,9 +10,12 @@ import typer
 
 from tokencredit import cli
 from tokencredit.config import load_study
+from tokencredit.dry_run import dry_run
 from tokencredit.errors import UserError
 from tokencredit.plan import Options, Terms, estimate, read_measured
+from tokencredit.plan.remaining import cost_of, over_budget, print_remaining
 from tokencredit.plan.show import as_json, print_estimate, sentences
+from tokencredit.units import units_of
 
 app = cli.new_app("Memory, disk and GPU-hours of a study, before it is launched.")
 
@@ -38,9 +41,15 @@ def plan(
     ] = None,
     utilisation: Annotated[float | None, typer.Option(help="Share of a GPU's peak that passes reach.")] = None,
     reserve: Annotated[float | None, typer.Option(help="Share of a GPU's memory that is left free.")] = None,
+    remaining: Annotated[
+        bool, typer.Option("--remaining", help="Only the jobs that Snakemake would run now, by rule and by row.")
+    ] = False,
     as_data: Annotated[bool, typer.Option("--json", help="Print JSON: bytes, seconds, and the basis of each.")] = False,
 ) -> None:
-    """Print what every job needs and what that rests on. Exit status 2 where a job cannot fit in the memory that there is."""
+    """Print what every job needs and what that rests on.
+
+    Exit status 2 where a job cannot fit in the memory that there is, and where what would run exceeds the study's budget.
+    """
     options = Options(
         response_tokens=response_tokens,
         prompt_tokens=prompt_tokens,
@@ -53,7 +62,13 @@ def plan(
     )
     resolved = load_study(config, study)
     found = estimate(resolved, Terms(options, read_measured(resolved, results)))
-    if as_data:
+    if remaining:
+        would_run = {output for job in dry_run(study) for output in job.outputs}
+        units = [unit for unit in units_of(resolved, str(results)) if would_run.intersection(unit.outputs)]
+        print_remaining(resolved, found, units)
+        if sentence := over_budget(resolved, cost_of(resolved, found, units)):
+            raise UserError(sentence)
+    elif as_data:
         print(json.dumps(as_json(found), indent=1, ensure_ascii=False))
     else:
         print_estimate(found)

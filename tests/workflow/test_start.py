@@ -1,0 +1,124 @@
+"""What is refused before the first job: an engine that jobs cannot import, an image that is not there, a budget that is exceeded."""
+
+from __future__ import annotations
+
+import os
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from tests.workflow.project import Project
+from tokencredit.config import Config
+from tokencredit.errors import UserError
+from tokencredit.start import check_start, environment_of
+
+pytestmark = pytest.mark.workflow
+WITHOUT_VLLM = pytest.mark.skipif(find_spec("vllm") is not None, reason="vLLM is installed here")
+RUN = "results/smoke-vllm/runs/eapo/seed0/run.json"
+
+
+def refused(project: Project, *arguments: str) -> str:
+    """The one sentence with which snakemake refuses; nothing has been made, and the next start meets no lock."""
+    for _ in range(2):
+        done = project.run(*arguments)
+        assert done.returncode == 1, done.stdout
+        (line,) = [line for line in done.stdout.splitlines() if line.startswith("error: ")]
+        assert "Traceback" not in done.stdout
+        assert not (project.folder / "results").exists()
+    return line
+
+
+def on_gpus(project: Project, budget: str) -> None:
+    """The smoke study as if its runs asked for a GPU each, with a budget of GPU-hours."""
+    study = "config/studies/smoke.yaml"
+    project.replace(study, "  train: {mem_mb: 1500", "  train: {gpu: 1, mem_mb: 1500")
+    project.append(study, f"  gpu_model: a100-80gb\n  budget_gpu_hours: {budget}\n")
+
+
+@WITHOUT_VLLM
+def test_an_engine_that_is_not_installed_is_refused(fresh: Project) -> None:
+    sentence = refused(fresh, "--config", "study=smoke-vllm")
+    assert sentence == (
+        "error: config/studies/smoke-vllm.yaml: training.engine = 'vllm': vLLM is not in the environment that snakemake runs in; "
+        "install it there (docs/environments.md), or add `--profile workflow/profiles/conda`, which takes envs/vllm.yaml."
+    )
+
+
+@WITHOUT_VLLM
+def test_what_needs_no_engine_starts(project: Project) -> None:
+    project.make("results/smoke-vllm/audit/toy-tier1.json", "--config", "study=smoke-vllm")
+    assert not (project.folder / "results/smoke-vllm/runs").exists()
+
+
+def test_the_environment_of_a_study_that_jobs_would_get_counts(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project.folder)
+    config = Config("config")
+    assert environment_of("train", config.study("smoke-vllm")) == "vllm"
+    assert environment_of("generate", config.study("smoke-vllm")) == "vllm"
+    assert environment_of("train", config.study("smoke")) == "train"
+    assert environment_of("generate", config.study("smoke")) == "evaluate"
+    check_start(config, [RUN], ["conda"])
+    check_start(config, ["results/smoke/runs/eapo/seed0/run.json"], [])
+    with pytest.raises(
+        UserError,
+        match=r"^envs/vllm\.sif: no such file, and rule train of study smoke-vllm runs in it; `apptainer build ",
+    ):
+        check_start(config, [RUN], ["apptainer"])
+    Path("envs/vllm.sif").touch()
+    check_start(config, [RUN], ["apptainer"])
+    project.replace(
+        "config/studies/smoke-vllm.yaml",
+        'mixed_precision: "no"',
+        "mixed_precision: bf16\n  attention: flash_attention_2",
+    )
+    with pytest.raises(
+        UserError, match=r"training\.attention = 'flash_attention_2': flash-attn is not in envs/vllm\.yaml"
+    ):
+        check_start(Config("config"), [RUN], ["conda"])
+
+
+def test_each_job_gets_the_container_of_its_environment(project: Project) -> None:
+    """A stand-in for apptainer writes down the image and runs the command as it is."""
+    script = project.folder / "bin/apptainer"
+    script.parent.mkdir()
+    script.write_text(
+        "#!/usr/bin/env python3\nimport subprocess, sys\n"
+        "if '--version' in sys.argv: sys.exit(print('apptainer version 1.3.0'))\n"
+        "(image,) = [word for word in sys.argv if word.endswith('.sif')]\n"
+        "open('images', 'a').write(f'{image} {\"--nv\" in sys.argv}\\n')\n"
+        "sys.exit(subprocess.run(sys.argv[sys.argv.index(image) + 1 :]).returncode)\n"
+    )
+    script.chmod(0o755)
+    path = f"{script.parent}{os.pathsep}{os.environ['PATH']}"
+    done = project.run(
+        "--profile", "workflow/profiles/apptainer", "results/smoke/audit/toy-tier1.json", environment={"PATH": path}
+    )
+    assert done.returncode == 0, done.stdout
+    images = (project.folder / "images").read_text().splitlines()
+    assert [Path(line.split()[0]).name for line in images] == ["data.sif", "evaluate.sif"]
+    assert all(line.endswith(" True") for line in images)
+
+
+def test_a_budget_refuses_to_start_above_it(project: Project) -> None:
+    on_gpus(project, "1e-9")
+    sentence = refused(project, "--config", "study=smoke")
+    assert sentence.startswith(
+        "error: config/studies/smoke.yaml: resources.budget_gpu_hours = 1e-09: what would run takes "
+    )
+    planned = project.run("plan", "--config", "study=smoke")
+    assert planned.returncode == 1
+    assert "the budget is 1e-09" in planned.stdout
+    assert "resources.budget_gpu_hours = 1e-09" in planned.stdout
+    assert project.run("--dry-run", "--config", "study=smoke").returncode == 0
+
+
+def test_a_budget_counts_what_would_run_and_not_the_rest(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(project.folder)
+    on_gpus(project, "1e-9")
+    check_start(Config("config"), ["results/smoke/audit/toy-tier1.json"], [])
+    project.replace("config/studies/smoke.yaml", "1e-9", "100.0")
+    runs = [f"results/smoke/runs/{cell}/seed0/run.json" for cell in ("grpo", "eapo")]
+    check_start(Config("config"), runs, [])
