@@ -46,6 +46,8 @@ def checked_graph():
     tables = {name: f"{FOLDER}/{name}.yaml" for name in ("datasets", "models", "benchmarks", "methods")}
     if graph.study(STUDY).resources.gpu_model:
         tables["gpus"] = f"{FOLDER}/gpus.yaml"
+    if graph.study(STUDY).targets:
+        tables["targets"] = f"{FOLDER}/targets.yaml"
     for name, path in {**tables, "study": f"{FOLDER}/studies/{STUDY}.yaml"}.items():
         validate(read_yaml(path), f"{WORKFLOW}/schemas/{name}.schema.json", set_default=False)
     return graph

@@ -195,6 +195,7 @@ class Graph:
             "methods": {name: method.model_dump(mode="json") for name, method in study.methods.items()},
             "rows": [asdict(row) for row in study.rows],
             "benchmarks": {name: benchmark.model_dump(mode="json") for name, benchmark in study.benchmarks.items()},
+            "targets": study.targets_config(),
         }
 
     # ---------------------------------------------------------------- environments

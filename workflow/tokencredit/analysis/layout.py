@@ -25,11 +25,15 @@ class Cell:
 
 @dataclass(frozen=True)
 class Wide:
-    """One line per method under two lines of headings: ``columns`` are (heading, heading below it), equal headings side by side."""
+    """One line per method under two lines of headings: ``columns`` are (heading, heading below it), equal headings side by side.
+
+    ``long``: it may take several pages.
+    """
 
     columns: list[tuple[str, str]]
     rows: list[tuple[str, list[Cell]]]
     notes: list[str]
+    long: bool = False
 
     @property
     def heads(self) -> dict[str, int]:
@@ -79,11 +83,12 @@ def escape_latex(text: str) -> str:
 
 
 def latex(table: Wide) -> str:
-    """A ``tabular`` for ``\\input`` (package booktabs; textcomp symbols), notes as a comment-free paragraph below."""
+    """A ``tabular`` (``longtable`` where it is long) for ``\\input`` (package booktabs), notes as a comment-free paragraph below."""
+    environment = "longtable" if table.long else "tabular"
     upper = " & ".join(rf"\multicolumn{{{span}}}{{c}}{{{escape_latex(head)}}}" for head, span in table.heads.items())
     lower = " & ".join(escape_latex(metric) for _, metric in table.columns)
     lines = [
-        rf"\begin{{tabular}}{{l{'r' * len(table.columns)}}}",
+        rf"\begin{{{environment}}}{{l{'r' * len(table.columns)}}}",
         r"\toprule",
         rf" & {upper} \\",
         rf" & {lower} \\",
@@ -92,9 +97,17 @@ def latex(table: Wide) -> str:
     for title, cells in table.rows:
         values = [escape_latex(cell.value + cell.marks) for cell in cells]
         lines.append(" & ".join([escape_latex(title), *values]) + r" \\")
-        lines.append(" & ".join(["", *(rf"{{\scriptsize {escape_latex(cell.interval)}}}" for cell in cells)]) + r" \\")
+        if any(cell.interval for cell in cells):
+            lines.append(
+                " & ".join(["", *(rf"{{\scriptsize {escape_latex(cell.interval)}}}" for cell in cells)]) + r" \\"
+            )
         for level in range(max(len(cell.notes) for cell in cells)):
             below = [escape_latex(cell.notes[level]) if level < len(cell.notes) else "" for cell in cells]
             lines.append(" & ".join(["", *(rf"{{\tiny {note}}}" if note else "" for note in below)]) + r" \\")
-    lines += [r"\bottomrule", r"\end{tabular}", "", r"{\footnotesize " + " ".join(map(escape_latex, table.notes)) + "}"]
+    lines += [
+        r"\bottomrule",
+        rf"\end{{{environment}}}",
+        "",
+        r"{\footnotesize " + " ".join(map(escape_latex, table.notes)) + "}",
+    ]
     return "\n".join(lines) + "\n"

@@ -14,6 +14,8 @@ def planned(study: Study) -> dict[str, list[str]]:
     if quadrant_runs(study) or ablations(study):
         tables += ["table3"]
     figures.sort(key=lambda name: int(name.removeprefix("figure")))
+    if study.targets:
+        tables += ["verdicts"]
     return {"tables": [*tables, "diagnostics"], "figures": [*figures, "diagnostics"]}
 
 
@@ -28,6 +30,7 @@ def inputs(study: Study, name: str) -> list[str]:
         "figure8": list(study.methods),
         "figure11": [heat_map_method(study)],
         "diagnostics": list(study.methods),
+        "verdicts": list(study.methods),
     }
     cells = [row for row in study.rows if row.cell in runs.get(name, [])]
     made = {
@@ -37,9 +40,15 @@ def inputs(study: Study, name: str) -> list[str]:
         "figure8": ["rollouts.parquet"],
         "figure11": ["rollouts.parquet"],
         "diagnostics": ["metrics.jsonl"],
+        "verdicts": ["metrics.jsonl", "evaluations.parquet"] if "figure2" in study.targets else [],
     }.get(name, [])
     files = [f"{study.name}/runs/{row.path}/{file}" for row in cells for file in ["run.json", *made]]
-    scored = {"table1": study.rows, "table3": table3_rows(study), "figure5": figure5_rows(study)}.get(name, [])
+    scored = {
+        "table1": study.rows,
+        "table3": table3_rows(study),
+        "figure5": figure5_rows(study),
+        "verdicts": study.rows,
+    }.get(name, [])
     files += [f"{study.name}/eval/{row.path}/scores.parquet" for row in scored]
     return files + (overlap_files(study) if name.startswith("table") else [])
 

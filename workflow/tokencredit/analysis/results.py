@@ -16,6 +16,8 @@ from tokencredit.evaluate.estimators import avg_at_k, pass_at_k
 
 MEAN = "mean"
 NONE = float("nan")
+LEVEL = 0.05
+RESOLVED, CHECKPOINTS, NOT_RESOLVED = "resolved", "resolved for these checkpoints", "not resolved"
 
 
 def results(store: Store, rows: list[Row], references: dict[str, str], targets: str | None) -> pd.DataFrame:
@@ -23,33 +25,47 @@ def results(store: Store, rows: list[Row], references: dict[str, str], targets: 
 
     Intervals are over questions, 95 %. ``difference…``: paired, on the same questions, against the line that ``references`` names for
     the line; none where one of the two is invalid. ``p_holm`` is adjusted over all lines compared, one family per column of the table
-    (a benchmark's Avg@k, or the mean). ``over_base``: points above the model that training starts from. ``targets``: the table of the
-    paper whose printed numbers are put beside.
+    (a benchmark's Avg@k, or the mean). ``runs_…``: the same difference over questions *and* training runs (``two_level_difference``), with
+    what it could have found and what it would take, at the level of Holm's first step; ``outcome``: its Holm-adjusted test at 0.05 in
+    words. ``over_base``: points above the model that training starts from. ``targets``: the table of the paper whose printed numbers are
+    put beside.
     """
     lines: dict[str, list[Row]] = {}
     for row in rows:
         lines.setdefault(row.name, []).append(row)
     columns = [*store.study.benchmarks, MEAN]
     averages = {name: _averages(store, seeds) for name, seeds in lines.items()}
+    level = LEVEL / max(1, sum(references[name] != name for name in lines))  # Holm's first step
     records = [
-        _record(store, lines[name], column, averages[name], averages[references[name]], targets)
-        | {"reference": references[name]}
-        for name in lines
+        _record(store, lines[name], column, averages[name], averages[other], lines[other][0], targets, level)
+        | {"reference": other}
+        for name, other in ((name, references[name]) for name in lines)
         for column in columns
     ]
     table = pd.DataFrame(records)
     unsound = set(table.loc[table["invalid"] != "", "method"])
-    differences = [column for column in table if column.startswith("difference")] + ["p"]
+    differences = [column for column in table if column.startswith(("difference", "runs_"))] + ["p"]
     table.loc[table["method"].isin(unsound) | table["reference"].isin(unsound), differences] = NONE
-    table["p_holm"] = NONE
-    for _, family in table[table["p"].notna()].groupby("benchmark"):
-        table.loc[family.index, "p_holm"] = statistics.holm(family["p"])
+    for p in ("p", "runs_p"):
+        table[f"{p}_holm"] = NONE
+        for _, family in table[table[p].notna()].groupby("benchmark"):
+            table.loc[family.index, f"{p}_holm"] = statistics.holm(family[p])
+    table["outcome"] = [_outcome(record) for record in table.to_dict("records")]
     base = base_row(store.study)
     table["over_base"] = NONE
     if base is not None and base.name in lines:
         of_base = table[table["method"] == base.name].set_index("benchmark")["avg"]
         table["over_base"] = (table["avg"] - table["benchmark"].map(of_base)).where(table["trained"])
     return table
+
+
+def _outcome(record: dict[str, Any]) -> str:
+    """Whether a difference is resolved over questions and training runs; with one seed it can be so for these checkpoints alone."""
+    if np.isnan(record["runs_p_holm"]):
+        return ""
+    if record["runs_p_holm"] >= LEVEL:
+        return NOT_RESOLVED
+    return CHECKPOINTS if record["runs_seeds"] == 0 else RESOLVED
 
 
 def _averages(store: Store, seeds: list[Row]) -> dict[str, np.ndarray]:
@@ -71,14 +87,19 @@ def _record(
     benchmark: str,
     averages: dict[str, np.ndarray],
     reference: dict[str, np.ndarray],
+    reference_row: Row,
     targets: str | None,
+    level: float,
 ) -> dict[str, Any]:
     row = seeds[0]
     invalid = store.invalid(row.cell) if row.cell else ""
     origin = _origin(store, seeds, benchmark)
     start = {"method": row.name, "title": row.title, "benchmark": benchmark, "trained": row.cell is not None}
     measured = _mean(store, averages) if benchmark == MEAN else _benchmark(store, seeds, benchmark, averages, targets)
-    compared = _difference(averages, reference, benchmark) if averages is not reference else {}
+    compared: dict[str, float] = {}
+    if averages is not reference:
+        compared = _difference(averages, reference, benchmark)
+        compared |= _over_runs(store, row, averages, reference_row, reference, benchmark, level)
     printed = {f"printed_{metric}": _printed(store, targets, row.name, benchmark, metric) for metric in ("avg", "pass")}
     method = store.study.methods.get(row.cell or "")
     return {
@@ -87,6 +108,9 @@ def _record(
         **measured,
         **{f"difference{key}": NONE for key in ("", "_low", "_high", "_detectable", "_seed_spread")},
         "p": NONE,
+        **{
+            f"runs_{key}": NONE for key in ("low", "high", "p", "detectable", "samples_needed", "seeds_needed", "seeds")
+        },
         **compared,
         **printed,
         "overlapping": _overlapping(store, row, benchmark),
@@ -178,6 +202,34 @@ def _difference(own: dict[str, np.ndarray], other: dict[str, np.ndarray], benchm
         "difference_detectable": 100 * found.detectable,
         "difference_seed_spread": 100 * spread,
         "p": found.p,
+    }
+
+
+def _over_runs(
+    store: Store,
+    row: Row,
+    own: dict[str, np.ndarray],
+    reference_row: Row,
+    reference: dict[str, np.ndarray],
+    benchmark: str,
+    level: float,
+) -> dict[str, float]:
+    """The difference as one of two methods, not of two sets of checkpoints: training runs vary too. What it takes is at ``level``."""
+    names = list(own) if benchmark == MEAN else [benchmark]
+    sides = [
+        [statistics.Line(of[name], store.study.benchmarks[name].samples, side.cell is not None) for name in names]
+        for side, of in ((row, own), (reference_row, reference))
+    ]
+    found = statistics.two_level_difference(*sides)
+    samples = sides[0][0].samples if len({line.samples for line in sides[0]}) == 1 else NONE
+    return {
+        "runs_low": 100 * found.low,
+        "runs_high": 100 * found.high,
+        "runs_p": found.p,
+        "runs_detectable": 100 * found.detectable(level=level),
+        "runs_samples_needed": np.ceil(samples * found.samples_needed(level=level)),
+        "runs_seeds_needed": found.seeds_needed(level=level),
+        "runs_seeds": 0 if found.seeds is None else min((count for _, count in found.seeds), default=1),
     }
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from tokencredit import files, provenance
-from tokencredit.analysis import diagnostics, results
+from tokencredit.analysis import diagnostics, results, verdicts
 from tokencredit.analysis.layout import Cell, Wide, latex, marked, meanings
 from tokencredit.analysis.store import Store
 
@@ -30,6 +30,7 @@ def read(path: Path) -> pd.DataFrame:
     """A table that ``make`` wrote."""
     files.sha256(path)  # names the table if it was not made
     texts = ["seeds", "invalid", "grader", "engine", "data_sha256", "model_sha256", "code_digest"]
+    texts += ["slip", "reason", "error", "files", "outcome"]
     return pd.read_csv(path, dtype=dict.fromkeys(texts, str)).fillna(dict.fromkeys(texts, ""))
 
 
@@ -69,6 +70,8 @@ def _average_cell(record: dict) -> Cell:
             f"{_signed(record['difference'])} [{_signed(record['difference_low'])}, {_signed(record['difference_high'])}], "
             f"p {_p(record['p_holm'])}"
         )
+        if record["outcome"] == results.NOT_RESOLVED:
+            notes.append(f"not resolved: {_needed(record)}")
     shares = [f"{name} {record[name]:.1f} %" for name in ("ungraded", "truncated") if record.get(name, 0) > 0]
     return Cell(
         f"{record['avg']:.1f}",
@@ -76,6 +79,14 @@ def _average_cell(record: dict) -> Cell:
         ("*" if record["p_holm"] < 0.05 else "") + (f"‡{record['overlapping']}" if record["overlapping"] else ""),
         (*notes, *([", ".join(shares)] if shares else []), *_printed(record["printed_avg"])),
     )
+
+
+def _needed(record: dict) -> str:
+    """What a comparison could have found, and what a difference as large as the observed one takes."""
+    ways = [("k", record["runs_samples_needed"]), ("seeds", record["runs_seeds_needed"])]
+    enough = [f"{name} = {count:.0f}" for name, count in ways if math.isfinite(count)]
+    more = " or ".join(enough) or ("more questions" if record["runs_seeds"] > 0 else "more seeds or questions")
+    return f"finds ±{record['runs_detectable']:.1f}, takes {more}"
 
 
 def _pass_cell(record: dict) -> Cell:
@@ -107,6 +118,9 @@ def _notes(table: pd.DataFrame, store: Store) -> list[str]:
             f"p of a sign-flip test, Holm-adjusted over the {len(methods)} methods of a column."
             for reference, methods in compared.items()
         ),
+        "not resolved: over questions and training runs at once the Holm-adjusted p is 0.05 or more; then the smallest difference that "
+        "this comparison finds with 80 % power after the correction, and what the observed one takes: k responses per question, or "
+        "training seeds of each method. With one seed nothing is known about training runs: what is resolved is so for these checkpoints.",
         f"Sampling: temperature {sampling.temperature:g}, top-p {sampling.top_p:g}, at most {sampling.max_response_tokens} tokens; "
         f"grader {table['grader'].iloc[0]}; training seeds {', '.join(map(str, store.study.training.seeds))}.",
         "The CSV file holds question error, sampling error and training-seed spread as three columns, Maj@n, and the smallest "
@@ -129,5 +143,6 @@ class Table(NamedTuple):
 TABLES = {
     "table1": Table(results.table1, scores),
     "table3": Table(results.table3, scores),
+    "verdicts": Table(verdicts.records, verdicts.wide),
     "diagnostics": Table(diagnostics.records, diagnostics.wide),
 }

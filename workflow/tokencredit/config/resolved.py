@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +23,7 @@ from tokencredit.config.keys import (
 )
 from tokencredit.config.reading import allowed, extended, known, parse, read_yaml
 from tokencredit.config.study_keys import StudyFile
+from tokencredit.config.target_keys import Source, TargetsFile
 from tokencredit.credit import METHODS
 from tokencredit.credit.controls import refusal
 from tokencredit.errors import UserError
@@ -97,6 +99,28 @@ class Study:
                 update=use.model_dump(include={"samples", "problems"}, exclude_none=True)
             )
             for use in self.evaluation.benchmarks
+        }
+
+    @cached_property
+    def targets(self) -> dict[str, Source]:
+        """The tables and figures of the paper whose numbers this study is to show again; empty for a study of its own."""
+        targets = self.config.targets
+        return (
+            {name: source for name, source in targets.sources.items() if source.study == self.name} if targets else {}
+        )
+
+    def targets_config(self) -> dict[str, Any]:
+        """Everything that a verdict on this study's numbers rests on beside its results, as plain JSON; empty where it has no targets."""
+        if not self.targets:
+            return {}
+        folder = self.config.folder / "targets"
+        printed = {
+            name: (folder / f"{name}.csv").read_bytes() for name in {source.file for source in self.targets.values()}
+        }
+        return {
+            **self.config.targets.model_dump(mode="json", exclude={"sources"}),
+            "sources": {name: source.model_dump(mode="json") for name, source in self.targets.items()},
+            "printed": {name: hashlib.sha256(content).hexdigest() for name, content in sorted(printed.items())},
         }
 
     @cached_property
@@ -227,6 +251,11 @@ class Config:
     def gpus(self) -> dict[str, Gpu]:
         """The GPUs of ``gpus.yaml``, read where a study names one: the cost of a study depends on them, and no result does."""
         return self._read("gpus.yaml", GpusFile).gpus
+
+    @cached_property
+    def targets(self) -> TargetsFile | None:
+        """The paper's numbers, ``targets.yaml``; None for a configuration that has no such file and is held against nothing."""
+        return self._read("targets.yaml", TargetsFile) if (self.folder / "targets.yaml").exists() else None
 
     def _check_names(self, path: Path, file: StudyFile) -> None:
         training, evaluation = file.training, file.evaluation

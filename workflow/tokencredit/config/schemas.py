@@ -11,6 +11,7 @@ from pydantic_core import PydanticUndefined
 from tokencredit.config.keys import NAME, BenchmarksFile, DatasetsFile, GpusFile, MethodsFile, ModelsFile
 from tokencredit.config.reading import models_of
 from tokencredit.config.study_keys import StudyFile
+from tokencredit.config.target_keys import TargetsFile
 
 FILES: dict[str, type[BaseModel]] = {
     "study": StudyFile,
@@ -19,6 +20,7 @@ FILES: dict[str, type[BaseModel]] = {
     "datasets": DatasetsFile,
     "benchmarks": BenchmarksFile,
     "gpus": GpusFile,
+    "targets": TargetsFile,
 }
 
 

@@ -1,0 +1,56 @@
+"""Which differences of the comparison tables count: none between a method and itself, a large one that was planted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import synthetic_study
+from synthetic_study import make_study
+
+from tokencredit.analysis import results, tables
+from tokencredit.analysis.store import Store
+
+
+@pytest.fixture
+def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pd.DataFrame:
+    """DAPO solves as much as GRPO does, under other seeds; EAPO some 20 points more."""
+    monkeypatch.setitem(synthetic_study.GAIN, "dapo", synthetic_study.GAIN["grpo"])
+    monkeypatch.setitem(synthetic_study.GAIN, "eapo", synthetic_study.GAIN["grpo"] + 1.4)
+    study = make_study(tmp_path, ["grpo", "dapo", "eapo"], (0, 1, 2))
+    return results.table1(Store(study, tmp_path / "results")).set_index(["method", "benchmark"])
+
+
+def test_the_same_method_twice_is_not_resolved(table: pd.DataFrame) -> None:
+    for benchmark in ("toy-tier1", "toy-tier2", "toy-tier3", "mean"):
+        record = table.loc[("dapo", benchmark)]
+        assert record["outcome"] == "not resolved"
+        assert record["runs_detectable"] > abs(record["difference"])
+        assert record["runs_seeds_needed"] > 3
+
+
+def test_a_planted_effect_is_resolved(table: pd.DataFrame) -> None:
+    record = table.loc[("eapo", "mean")]
+    assert record["difference"] == pytest.approx(20, abs=4)
+    assert record["outcome"] == "resolved"
+    assert 0 < record["runs_low"] < record["difference"] < record["runs_high"]
+
+
+def test_what_is_not_resolved_says_what_it_takes(tmp_path: Path, table: pd.DataFrame) -> None:
+    study = make_study(tmp_path / "again", ["grpo", "dapo"], (0, 1, 2))
+    store = Store(study, tmp_path / "again" / "results")
+    shown = tables.scores(results.table1(store), store)
+    notes = [
+        note for _, cells in shown.rows for cell in cells for note in cell.notes if note.startswith("not resolved")
+    ]
+    assert notes
+    assert all("finds ±" in note and "takes " in note for note in notes)
+
+
+def test_one_seed_resolves_checkpoints_only(tmp_path: Path) -> None:
+    study = make_study(tmp_path, ["grpo", "plr"], (0,))
+    record = results.table1(Store(study, tmp_path / "results")).set_index(["method", "benchmark"]).loc[("plr", "mean")]
+    assert record["outcome"] == "resolved for these checkpoints"
+    assert np.isnan(record["runs_seeds_needed"])
