@@ -13,6 +13,7 @@ from tests.workflow.project import ROOT, Project
 from tokencredit.config import Config
 from tokencredit.plan import estimate
 from tokencredit.plan.remaining import cost_of, over_budget
+from tokencredit.plan.show import marked
 from tokencredit.status import State, last_word, standing
 from tokencredit.units import RULES, Unit, units_of
 
@@ -56,7 +57,8 @@ def test_plan_says_what_would_run_and_makes_nothing(project: Project) -> None:
     lines = {line.split("│")[1].strip(): line.split("│")[2:-1] for line in told.splitlines() if line.startswith("│")}
     assert set(lines) >= {"prepare", "fetch", "train", "generate", "report", "dapo/seed0", "nlr/seed1", "base/seed0"}
     assert [lines[rule][0].strip() for rule in ("train", "generate", "grade")] == ["10", "66", "66"]
-    assert "870.8ᵃ GPU-hours on NVIDIA A800 80 GB; no budget is set" in told
+    in_all = marked(estimate(CONFIG.study("paper-quadrants")).gpu_hours)
+    assert f"{in_all} GPU-hours on NVIDIA A800 80 GB; no budget is set" in told
     assert "Building DAG" not in told
     assert not (project.folder / "results").exists()
 
