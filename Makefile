@@ -13,7 +13,7 @@ SNAKEMAKE := $(OFFLINE) $(BIN)/snakemake --cores $(CORES) --quiet host rules
 # A killed snakemake leaves its lock; a trainer that it left behind is waited for by the trainer itself.
 UNLOCK = @$(SNAKEMAKE) --unlock --quiet all
 
-.PHONY: help demo smoke test test-verl test-vllm test-envs check dry-run format pins clean
+.PHONY: help demo smoke test test-verl test-vllm test-slurm test-envs check dry-run format pins clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -37,6 +37,10 @@ test-verl: .venv-verl/development ## the adapter for verl against verl itself, i
 
 test-vllm: .venv-vllm/development ## vLLM as the sampler, in an environment of its own (3 GB, CPU build), with a study of its own
 	$(OFFLINE) OMP_NUM_THREADS=1 .venv-vllm/bin/python -m pytest tests/engines/test_vllm_*.py tests/workflow/test_smoke_vllm.py
+
+test-slurm: .venv/development ## the Slurm profile on a real Slurm of one node, which is installed and started here (root)
+	tests/slurm/cluster.sh install
+	$(OFFLINE) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slurm tests/slurm
 
 check: .venv/development ## formatters and linters of Python and Snakemake
 	$(BIN)/ruff check

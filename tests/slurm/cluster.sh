@@ -1,0 +1,130 @@
+#!/usr/bin/env bash
+# A real Slurm of one node with two fake GPUs, on this machine, for the tests. Needs root on Debian or Ubuntu.
+#
+#   cluster.sh install        the packages, where they are missing
+#   cluster.sh start FOLDER   munged, slurmctld and slurmd, with everything they write below FOLDER
+#   cluster.sh stop FOLDER    end exactly these three, by their pids
+#
+# The one thing outside FOLDER are links in /etc/slurm: jobs of Snakemake lose SLURM_CONF on their way and look there.
+set -euo pipefail
+
+PACKAGES=(slurm-wlm munge)
+LINKED=(slurm.conf gres.conf)
+CPUS=8 MEMORY=16000 GPUS=2 GPU_TYPE=fake # more than the machine has: a node may say what it likes (config_overrides)
+
+refuse() {
+    echo "error: $*" >&2
+    exit 1
+}
+
+install() {
+    local missing=()
+    for package in "${PACKAGES[@]}"; do
+        dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")
+    done
+    ((${#missing[@]})) || return 0
+    ((EUID == 0)) || refuse "a Slurm for the tests needs the packages ${missing[*]}, and root to install and start them."
+    command -v apt-get >/dev/null || refuse "a Slurm for the tests needs the packages ${missing[*]}; there is no apt-get here."
+    apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
+}
+
+start() {
+    ((EUID == 0)) || refuse "a Slurm for the tests can be started by root only."
+    command -v slurmctld slurmd munged >/dev/null || refuse "Slurm or munge is not installed: tests/slurm/cluster.sh install"
+    configure
+    # A link is what a killed test run left behind; a file is a Slurm that this machine belongs to.
+    mkdir -p /etc/slurm
+    for name in "${LINKED[@]}"; do
+        [[ ! -e /etc/slurm/$name || -L /etc/slurm/$name ]] || refuse "/etc/slurm/$name: this machine has a Slurm of its own."
+        [[ ! -L /etc/slurm/$name ]] || stop "$(dirname "$(readlink "/etc/slurm/$name")")"
+        ln -s "$FOLDER/$name" "/etc/slurm/$name"
+    done
+    munged --force --key-file="$FOLDER/munge.key" --socket="$FOLDER/munge.socket" --pid-file="$FOLDER/munged.pid" \
+        --seed-file="$FOLDER/munge.seed" --log-file="$FOLDER/munged.log"
+    slurmctld
+    slurmd
+    for ((tries = 0; tries < 200; tries++)); do
+        [[ $(sinfo --noheader --format=%T 2>/dev/null) != idle ]] || return 0
+        sleep 0.1
+    done
+    tail -n 20 "$FOLDER"/*.log >&2
+    stop "$FOLDER"
+    refuse "Slurm did not come up in 20 seconds; what its daemons said is above."
+}
+
+configure() {
+    mkdir -p "$FOLDER"/{state,spool}
+    chmod 755 "$FOLDER"
+    (umask 077 && head -c 1024 /dev/urandom >"$FOLDER/munge.key")
+    local node
+    node=$(hostname -s)
+    # cred_expire is what a requeued job waits for before it starts again, 120 seconds otherwise.
+    cat >"$FOLDER/slurm.conf" <<CONF
+ClusterName=tests
+SlurmctldHost=$node(127.0.0.1)
+SlurmctldPort=16817
+SlurmdPort=16818
+SlurmUser=root
+SlurmdUser=root
+AuthType=auth/munge
+AuthInfo=socket=$FOLDER/munge.socket,cred_expire=5
+StateSaveLocation=$FOLDER/state
+SlurmdSpoolDir=$FOLDER/spool
+SlurmctldPidFile=$FOLDER/slurmctld.pid
+SlurmdPidFile=$FOLDER/slurmd.pid
+SlurmctldLogFile=$FOLDER/slurmctld.log
+SlurmdLogFile=$FOLDER/slurmd.log
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+JobAcctGatherType=jobacct_gather/none
+AccountingStorageType=accounting_storage/none
+SlurmdParameters=config_overrides
+MpiDefault=none
+SchedulerType=sched/backfill
+SchedulerParameters=bf_interval=2,sched_min_interval=500000,batch_sched_delay=0
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core_Memory
+GresTypes=gpu
+ReturnToService=2
+KillWait=15
+MinJobAge=3600
+NodeName=$node NodeAddr=127.0.0.1 CPUs=$CPUS Boards=1 SocketsPerBoard=1 CoresPerSocket=$CPUS ThreadsPerCore=1 RealMemory=$MEMORY Gres=gpu:$GPU_TYPE:$GPUS State=UNKNOWN
+PartitionName=all Nodes=$node Default=YES MaxTime=60 State=UP
+CONF
+    # Slurm asks for a character device of its own for each GPU; of major number 240, "for local use", there is no driver.
+    echo "AutoDetect=off" >"$FOLDER/gres.conf"
+    for ((gpu = 0; gpu < GPUS; gpu++)); do
+        mknod "$FOLDER/gpu$gpu" c 240 "$gpu"
+        echo "NodeName=$node Name=gpu Type=$GPU_TYPE File=$FOLDER/gpu$gpu" >>"$FOLDER/gres.conf"
+    done
+}
+
+stop() {
+    local folder=$1 daemon pid
+    for daemon in slurmd slurmctld munged; do
+        pid=$(cat "$folder/$daemon.pid" 2>/dev/null) || continue
+        # A pid may have passed to another program since.
+        [[ $(cat "/proc/$pid/comm" 2>/dev/null) == "$daemon" ]] || continue
+        kill "$pid"
+        for ((tries = 0; tries < 100; tries++)); do
+            kill -0 "$pid" 2>/dev/null || break
+            sleep 0.1
+        done
+        ! kill -0 "$pid" 2>/dev/null || kill -9 "$pid"
+    done
+    for name in "${LINKED[@]}"; do
+        [[ $(readlink "/etc/slurm/$name") != "$folder/$name" ]] || rm "/etc/slurm/$name"
+    done
+}
+
+FOLDER=${2:-}
+case ${1:-}${FOLDER:+ FOLDER} in
+    install) install ;;
+    "start FOLDER") start ;;
+    "stop FOLDER") stop "$FOLDER" ;;
+    *)
+        sed -n '2,9p' "$0"
+        exit 2
+        ;;
+esac

@@ -1,0 +1,110 @@
+"""``snakemake --profile slurm`` in a copy of the project, and what Slurm says about its jobs."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from tests.workflow.project import Project
+
+T = TypeVar("T")
+RUN = "results/smoke/runs/grpo/seed0"
+# As typed, but for the study (the profile's is the paper's) and the time between two looks at the queue.
+COMMAND = [
+    *(str(Path(sys.executable).with_name("snakemake")), "--profile", "slurm"),
+    *("--config", "study=smoke", "--slurm-init-seconds-before-status-checks", "2"),
+]
+ACTIVE = {"PENDING", "CONFIGURING", "RUNNING", "COMPLETING", "SUSPENDED", "STOPPED"}
+
+
+@dataclass(frozen=True)
+class SlurmJob:
+    """A line of squeue."""
+
+    id: str
+    state: str
+    reason: str
+    memory: str
+    limit: str
+    comment: str
+    folder: str
+
+
+class Submitted:
+    """A ``snakemake --profile slurm`` under way."""
+
+    def __init__(self, project: Project, *targets: str) -> None:
+        self.project = project
+        project.folder.joinpath("said").mkdir(exist_ok=True)
+        self.output = project.folder / f"said/{time.monotonic_ns()}"
+        with self.output.open("w", encoding="utf-8") as file:
+            # A shell ignores SIGINT in what it starts in the background, and a child inherits that.
+            self.process = subprocess.Popen(
+                [*COMMAND, "--", *targets],
+                cwd=project.folder,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            )
+
+    @property
+    def said(self) -> str:
+        return self.output.read_text(encoding="utf-8")
+
+    def wait(self, status: int = 0) -> str:
+        """Everything it said, when it has ended with ``status``."""
+        assert self.process.wait(timeout=1200) == status, self.said
+        return self.said
+
+    def jobs(self, rule: str = "") -> list[SlurmJob]:
+        """Its Slurm jobs in the order of submission, ended ones included."""
+        shown = subprocess.run(
+            ["squeue", "--noheader", "--states=all", "--sort=i", "--format=%i|%T|%r|%m|%l|%k|%Z"],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        every = [SlurmJob(*line.split("|")) for line in shown.splitlines()]
+        return [job for job in every if job.folder == str(self.project.folder) and f"rule_{rule}" in job.comment]
+
+    def training(self) -> SlurmJob:
+        """The job of the run ``RUN``, when it has its first checkpoint."""
+        self.until(lambda: list(self.project.folder.glob(f"{RUN}/work/*/checkpoints/step-*")))
+        return self.jobs("train")[-1]
+
+    def trainer(self) -> int:
+        """The process that trains."""
+        lock = self.project.folder / RUN / ".lock"
+        return int(json.loads(lock.read_text(encoding="utf-8"))["pid"])
+
+    def until(self, holds: Callable[[], T]) -> T:
+        """Wait for something, which has to be so before snakemake ends."""
+        while not (found := holds()):
+            assert self.process.poll() is None, self.said
+            time.sleep(0.2)
+        return found
+
+
+def scontrol(*arguments: str) -> str:
+    return subprocess.run(["scontrol", *arguments], capture_output=True, text=True, check=True).stdout
+
+
+def metrics(project: Project) -> bytes:
+    return (project.folder / RUN / "metrics.jsonl").read_bytes()
+
+
+def to_be_trained(project: Project, steps: int = 3, **needs: int) -> Project:
+    """``project`` without its run ``RUN``, which then takes so many steps and asks for ``needs``."""
+    study = "config/studies/smoke.yaml"
+    asked = ", ".join(f"{key}: {value}" for key, value in {"mem_mb": 1500, "runtime": 10, **needs}.items())
+    project.replace(study, "  train: {mem_mb: 1500, runtime: 10}", f"  train: {{{asked}}}")
+    project.replace(study, "  steps: 3\n", f"  steps: {steps}\n")
+    subprocess.run(["rm", "-r", project.folder / RUN], check=True)
+    return project

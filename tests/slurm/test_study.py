@@ -1,0 +1,107 @@
+"""The smoke study on a real Slurm, and what its users meet: queues, failures, Ctrl-C, a node that is drained."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+from tests.slurm.submitted import COMMAND, RUN, Submitted, metrics, scontrol, to_be_trained
+from tests.workflow.project import ROOT, Project
+from tokencredit.graph import Graph
+
+
+def test_the_study_is_made_from_data_to_report(studied: Submitted) -> None:
+    for target in Graph(ROOT / "config", asked="smoke").targets("smoke"):
+        assert (studied.project.folder / target).stat().st_size > 0
+    assert studied.project.rerun("--config", "study=smoke") == set()
+
+
+def test_jobs_say_what_they_are_and_small_ones_go_together(studied: Submitted) -> None:
+    comments = [job.comment for job in studied.jobs()]
+    assert "rule_train_wildcards_smoke_eapo-without-nhr_0" in comments
+    assert "rule_generate_wildcards_smoke_base_0_toy-tier2" in comments
+    assert comments.count("rule_checks_audit_overlap") == 1
+    assert comments.count("rule_graded_grade_score") == 5
+    assert comments.count("rule_shown_figure_report_table") == 1
+    (shown,) = studied.jobs("shown")
+    assert shown.memory == "4000M"
+
+
+def test_a_job_waits_for_a_gpu_and_gets_it(done: Project) -> None:
+    taken = subprocess.run(
+        ["sbatch", "--parsable", "--gpus=2", "--output=/dev/null", "--wrap=exec sleep 600"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
+    try:
+        submitted = Submitted(to_be_trained(done, gpu=1), f"{RUN}/run.json")
+        submitted.until(lambda: [job for job in submitted.jobs("train") if job.reason == "Resources"])
+        assert not (done.folder / RUN / ".lock").exists()
+    finally:
+        subprocess.run(["scancel", taken], check=True)
+    job = submitted.training()
+    assert "GRES=gpu:fake:1(IDX:" in scontrol("show", "job", "--details", job.id)
+    environment = Path(f"/proc/{submitted.trainer()}/environ").read_bytes().split(b"\0")
+    assert b"CUDA_VISIBLE_DEVICES=0" in environment
+    submitted.wait()
+
+
+def test_a_failing_job_is_tried_again_and_then_shown_with_its_log(failing: Submitted) -> None:
+    said, tries, folder = failing.wait(status=1), failing.jobs("train"), failing.project.folder
+    assert [(job.state, job.memory, job.limit) for job in tries] == [
+        ("FAILED", "1500M", "10:00"),
+        ("FAILED", "3000M", "20:00"),
+        ("FAILED", "4500M", "30:00"),
+    ]
+    assert "log: results/logs/train/smoke/grpo/seed0.log" in said
+    assert (folder / "results/logs/train/smoke/grpo/seed0.log").read_text(encoding="utf-8").strip() in said
+    kept = folder / "results/logs/slurm/rule_train/smoke_grpo_0"
+    assert sorted(path.stem for path in kept.iterdir()) == [job.id for job in tries]
+
+
+def test_ctrl_c_leaves_nothing_behind_and_the_next_goes_on(done: Project) -> None:
+    first = Submitted(to_be_trained(done, steps=40), f"{RUN}/run.json")
+    job = first.training()
+    second = subprocess.run(
+        [*COMMAND, "--", f"{RUN}/run.json"], cwd=done.folder, text=True, capture_output=True, check=False
+    )
+    assert second.returncode == 1
+    assert "Directory cannot be locked" in second.stdout + second.stderr
+
+    trainer = first.trainer()
+    first.process.send_signal(signal.SIGINT)
+    first.wait(status=1)
+    deadline = time.monotonic() + 60
+    while Path(f"/proc/{trainer}").exists() or "JobState=CANCELLED" not in scontrol("show", "job", job.id):
+        assert time.monotonic() < deadline, scontrol("show", "job", job.id)
+        time.sleep(0.2)
+    kept = sorted(done.folder.glob(f"{RUN}/work/*/checkpoints/step-*"))
+    assert kept
+    assert not (done.folder / RUN / "run.json").exists()
+
+    next_one = Submitted(done, f"{RUN}/run.json")
+    next_one.wait()
+    assert [job.state for job in next_one.jobs("train")] == ["CANCELLED", "COMPLETED"]
+    assert metrics(done).count(b"\n") == 40
+
+
+def test_a_node_that_is_drained_and_resumed_loses_nothing(done: Project) -> None:
+    """The job that runs there ends, the next waits until the node is back."""
+    node = f"NodeName={socket.gethostname().split('.')[0]}"
+    target = "results/smoke/eval/grpo/seed0/toy-tier1/generations.parquet"
+    submitted = Submitted(to_be_trained(done, steps=10), target)
+    submitted.training()
+    scontrol("update", node, "State=DRAIN", "Reason=test")
+    try:
+        (waiting,) = submitted.until(lambda: submitted.jobs("generate"))
+        submitted.until(lambda: submitted.jobs("generate")[0].reason not in ("None", "Priority"))
+        assert submitted.jobs("generate")[0].state == "PENDING"
+    finally:
+        scontrol("update", node, "State=RESUME")
+    submitted.wait()
+    assert [job.state for job in submitted.jobs("train")] == ["COMPLETED"]
+    assert [job.id for job in submitted.jobs("generate")] == [waiting.id]
