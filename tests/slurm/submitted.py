@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -74,10 +75,17 @@ class Submitted:
         every = [SlurmJob(*line.split("|")) for line in shown.splitlines()]
         return [job for job in every if job.folder == str(self.project.folder) and f"rule_{rule}" in job.comment]
 
-    def training(self) -> SlurmJob:
-        """The job of the run ``RUN``, when it has its first checkpoint."""
+    def held(self) -> SlurmJob:
+        """The job of the run ``RUN``, whose trainer is stopped at its first checkpoint, so that nothing that follows comes too late.
+
+        It moves again by ``go_on``, and when Slurm warns it or ends its job: both begin with a SIGCONT.
+        """
         self.until(lambda: list(self.project.folder.glob(f"{RUN}/work/*/checkpoints/step-*")))
+        os.kill(self.trainer(), signal.SIGSTOP)
         return self.jobs("train")[-1]
+
+    def go_on(self) -> None:
+        os.kill(self.trainer(), signal.SIGCONT)
 
     def trainer(self) -> int:
         """The process that trains."""

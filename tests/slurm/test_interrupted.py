@@ -25,27 +25,43 @@ def trained(studied: Submitted, failing: Submitted, tmp_path_factory: pytest.Tem
     ``failing`` is asked for to be under way meanwhile: it mostly waits.
     """
     folder = tmp_path_factory.mktemp("interrupted")
-    submitted: dict[str, Submitted] = {}
-    for name in ("left alone", "requeued", "warned", "ended"):
-        project = to_be_trained(studied.project.copy(folder / name.replace(" ", "-")), steps=60)
-        submitted[name] = Submitted(project, f"{RUN}/run.json")
-    # Slurm looks at time limits twice a minute, and warns up to half a minute too early.
-    scontrol("update", f"JobId={submitted['ended'].training().id}", "EndTime=now+1")
-    scontrol("update", f"JobId={submitted['warned'].training().id}", "EndTime=now+120")
-    scontrol("requeue", submitted["requeued"].training().id)
+
+    def submit(name: str) -> Submitted:
+        project = to_be_trained(studied.project.copy(folder / name), steps=20)
+        return Submitted(project, f"{RUN}/run.json")
+
+    # Slurm looks at time limits twice a minute.
+    ended = submit("ended")
+    scontrol("update", f"JobId={ended.held().id}", "EndTime=now+1")
+    # The warning is due 150 seconds before the end.
+    warned = submit("warned")
+    job = warned.held().id
+    scontrol("update", f"JobId={job}", "EndTime=now+120")
+    requeued = submit("requeued")
+    scontrol("requeue", requeued.held().id)
+    left_alone = submit("left-alone")
+    # An end that was set by hand is the job's time limit from then on, in its next try too.
+    warned.until(lambda: restarts(job) == 1)
+    scontrol("update", f"JobId={job}", "TimeLimit=10")
     found = {}
+    submitted = {"left alone": left_alone, "requeued": requeued, "warned": warned, "ended": ended}
     for name, each in submitted.items():
         each.wait()
         jobs = each.jobs("train")
-        (restarts,) = [word for word in scontrol("show", "job", jobs[0].id).split() if word.startswith("Restarts=")]
-        found[name] = Trained(metrics(each.project), jobs, int(restarts.removeprefix("Restarts=")))
+        found[name] = Trained(metrics(each.project), jobs, restarts(jobs[0].id))
     return found
+
+
+def restarts(job: str) -> int:
+    """How often Slurm has put ``job`` back into the queue."""
+    (word,) = [word for word in scontrol("show", "job", job).split() if word.startswith("Restarts=")]
+    return int(word.removeprefix("Restarts="))
 
 
 def test_a_run_that_is_left_alone_is_one_job(trained: dict[str, Trained]) -> None:
     run = trained["left alone"]
     assert ([job.state for job in run.jobs], run.restarts) == (["COMPLETED"], 0)
-    assert run.metrics.count(b"\n") == 60
+    assert run.metrics.count(b"\n") == 20
 
 
 def test_a_requeued_run_goes_on_in_its_job(trained: dict[str, Trained]) -> None:

@@ -38,15 +38,16 @@ def test_a_job_waits_for_a_gpu_and_gets_it(done: Project) -> None:
         check=True,
     ).stdout.strip()
     try:
-        submitted = Submitted(to_be_trained(done, gpu=1), f"{RUN}/run.json")
+        submitted = Submitted(to_be_trained(done, steps=20, gpu=1), f"{RUN}/run.json")
         submitted.until(lambda: [job for job in submitted.jobs("train") if job.reason == "Resources"])
         assert not (done.folder / RUN / ".lock").exists()
     finally:
         subprocess.run(["scancel", taken], check=True)
-    job = submitted.training()
+    job = submitted.held()
     assert "GRES=gpu:fake:1(IDX:" in scontrol("show", "job", "--details", job.id)
     environment = Path(f"/proc/{submitted.trainer()}/environ").read_bytes().split(b"\0")
     assert b"CUDA_VISIBLE_DEVICES=0" in environment
+    submitted.go_on()
     submitted.wait()
 
 
@@ -64,8 +65,8 @@ def test_a_failing_job_is_tried_again_and_then_shown_with_its_log(failing: Submi
 
 
 def test_ctrl_c_leaves_nothing_behind_and_the_next_goes_on(done: Project) -> None:
-    first = Submitted(to_be_trained(done, steps=40), f"{RUN}/run.json")
-    job = first.training()
+    first = Submitted(to_be_trained(done, steps=20), f"{RUN}/run.json")
+    job = first.held()
     second = subprocess.run(
         [*COMMAND, "--", f"{RUN}/run.json"], cwd=done.folder, text=True, capture_output=True, check=False
     )
@@ -86,17 +87,18 @@ def test_ctrl_c_leaves_nothing_behind_and_the_next_goes_on(done: Project) -> Non
     next_one = Submitted(done, f"{RUN}/run.json")
     next_one.wait()
     assert [job.state for job in next_one.jobs("train")] == ["CANCELLED", "COMPLETED"]
-    assert metrics(done).count(b"\n") == 40
+    assert metrics(done).count(b"\n") == 20
 
 
 def test_a_node_that_is_drained_and_resumed_loses_nothing(done: Project) -> None:
     """The job that runs there ends, the next waits until the node is back."""
     node = f"NodeName={socket.gethostname().split('.')[0]}"
     target = "results/smoke/eval/grpo/seed0/toy-tier1/generations.parquet"
-    submitted = Submitted(to_be_trained(done, steps=10), target)
-    submitted.training()
+    submitted = Submitted(to_be_trained(done, steps=20), target)
+    submitted.held()
     scontrol("update", node, "State=DRAIN", "Reason=test")
     try:
+        submitted.go_on()
         (waiting,) = submitted.until(lambda: submitted.jobs("generate"))
         submitted.until(lambda: submitted.jobs("generate")[0].reason not in ("None", "Priority"))
         assert submitted.jobs("generate")[0].state == "PENDING"
