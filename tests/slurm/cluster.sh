@@ -32,13 +32,14 @@ install() {
 start() {
     ((EUID == 0)) || refuse "a Slurm for the tests can be started by root only."
     command -v slurmctld slurmd munged >/dev/null || refuse "Slurm or munge is not installed: tests/slurm/cluster.sh install"
-    configure
     # A link is what a killed test run left behind; a file is a Slurm that this machine belongs to.
+    local link=/etc/slurm/slurm.conf name
+    [[ ! -e $link || -L $link ]] || refuse "$link: this machine has a Slurm of its own."
+    [[ ! -L $link ]] || stop "$(dirname "$(readlink "$link")")"
+    configure
     mkdir -p /etc/slurm
     for name in "${LINKED[@]}"; do
-        [[ ! -e /etc/slurm/$name || -L /etc/slurm/$name ]] || refuse "/etc/slurm/$name: this machine has a Slurm of its own."
-        [[ ! -L /etc/slurm/$name ]] || stop "$(dirname "$(readlink "/etc/slurm/$name")")"
-        ln -s "$FOLDER/$name" "/etc/slurm/$name"
+        ln -sf "$FOLDER/$name" "/etc/slurm/$name"
     done
     munged --force --key-file="$FOLDER/munge.key" --socket="$FOLDER/munge.socket" --pid-file="$FOLDER/munged.pid" \
         --seed-file="$FOLDER/munge.seed" --log-file="$FOLDER/munged.log"
@@ -101,7 +102,7 @@ CONF
 }
 
 stop() {
-    local folder=$1 daemon pid
+    local folder=$1 daemon pid name
     for daemon in slurmd slurmctld munged; do
         pid=$(cat "$folder/$daemon.pid" 2>/dev/null) || continue
         # A pid may have passed to another program since.
