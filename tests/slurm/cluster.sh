@@ -45,8 +45,8 @@ start() {
         --seed-file="$FOLDER/munge.seed" --log-file="$FOLDER/munged.log"
     slurmctld
     slurmd
-    for ((tries = 0; tries < 200; tries++)); do
-        [[ $(sinfo --noheader --format=%T 2>/dev/null) != idle ]] || return 0
+    for ((SECONDS = 0; SECONDS < 20; )); do
+        [[ $(timeout 5 sinfo --noheader --format=%T 2>/dev/null) != idle ]] || return 0
         sleep 0.1
     done
     tail -n 20 "$FOLDER"/*.log >&2
