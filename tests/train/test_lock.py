@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from tokencredit.train.lock import exclusive
+from tokencredit.train.lock import LEASE, exclusive, owner_of
 
 INSIDE = """
 import sys
@@ -111,3 +111,22 @@ def test_an_owner_that_was_taken_over_ends(tmp_path: Path) -> None:
         assert other.wait(timeout=30) == 1
         assert other.stderr is not None
         assert f"{tmp_path}: taken over by process 7 on elsewhere" in other.stderr.read()
+
+
+def test_who_works_in_a_folder_can_be_asked_without_taking_it(tmp_path: Path) -> None:
+    assert owner_of(tmp_path / "never") is None
+    with another_process(tmp_path) as other:
+        owner = owner_of(tmp_path)
+        assert owner is not None
+        assert (owner.host, owner.pid) == (socket.gethostname(), other.pid)
+        other.kill()
+        other.wait()
+        assert owner_of(tmp_path) is None
+    for seconds_ago, there in ((LEASE - 60, True), (LEASE + 60, False)):
+        written(tmp_path, "elsewhere", seconds_ago)
+        before = (tmp_path / ".lock").stat()
+        assert (owner_of(tmp_path) is not None) == there
+        assert (tmp_path / ".lock").stat().st_mtime == before.st_mtime
+    with exclusive(tmp_path, lease=10):
+        pass
+    assert owner_of(tmp_path) is None

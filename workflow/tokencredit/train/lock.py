@@ -66,6 +66,22 @@ def exclusive(folder: str | Path, lease: float = LEASE, renew: float = RENEW) ->
             _write(file, "")
 
 
+def owner_of(folder: str | Path) -> Owner | None:
+    """Who works in ``folder`` now, as far as reading tells: a process of this machine that exists, or one elsewhere that gave a sign lately.
+
+    Nothing is locked and nothing written.
+    """
+    path = Path(folder, ".lock")
+    try:
+        owner, silent = _read(path), time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return None
+    if owner is None:
+        return None
+    here = owner.host == socket.gethostname()
+    return owner if (_exists(owner.pid) if here else silent < LEASE) else None
+
+
 def _wait(file: IO[bytes], folder: Path, me: Owner, lease: float) -> None:
     told = None
     while True:
@@ -121,3 +137,13 @@ def _age(folder: Path) -> float:
     """Seconds since the owner's last sign, by the clock that stamps the files: those of machines differ."""
     with tempfile.TemporaryFile(dir=folder) as now:
         return os.fstat(now.fileno()).st_mtime - (folder / ".lock").stat().st_mtime
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
