@@ -23,16 +23,18 @@ from tokencredit.train.lock import LEASE, exclusive, owner_of
 INSIDE = """
 import sys
 from tokencredit.train.lock import exclusive
-with exclusive(sys.argv[1], renew=float(sys.argv[2])):
+with exclusive(sys.argv[1], renew=float(sys.argv[2]), lease=float(sys.argv[3])):
     print("inside", flush=True)
     sys.stdin.read()
 """
 
 
 @contextmanager
-def another_process(folder: Path, renew: float = 20, **environment: str) -> Iterator[subprocess.Popen[str]]:
+def another_process(
+    folder: Path, renew: float = 20, lease: float = LEASE, **environment: str
+) -> Iterator[subprocess.Popen[str]]:
     """One that has the folder, until it is killed or told to end."""
-    command = [sys.executable, "-c", INSIDE, str(folder), str(renew)]
+    command = [sys.executable, "-c", INSIDE, str(folder), str(renew), str(lease)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen(command, text=True, env={**os.environ, **environment}, **pipes) as other:
         try:
@@ -130,3 +132,20 @@ def test_who_works_in_a_folder_can_be_asked_without_taking_it(tmp_path: Path) ->
     with exclusive(tmp_path, lease=10):
         pass
     assert owner_of(tmp_path) is None
+
+
+def test_an_owner_that_cannot_renew_its_name_ends(tmp_path: Path) -> None:
+    with another_process(tmp_path, renew=0.05, lease=0.5) as other:
+        (tmp_path / ".lock").unlink()
+        assert other.wait(timeout=30) == 1
+        assert other.stderr is not None
+        assert f"{tmp_path}: its lock could not be renewed for 0.5 seconds" in other.stderr.read()
+
+
+def test_who_gives_up_waiting_keeps_nothing(tmp_path: Path) -> None:
+    with another_process(tmp_path) as other:
+        with exclusive(tmp_path, give_up=lambda: True) as inside:
+            assert not inside
+        owner = owner_of(tmp_path)
+        assert owner is not None
+        assert owner.pid == other.pid

@@ -6,6 +6,8 @@ import json
 import os
 import shutil
 import signal
+import threading
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -27,6 +29,7 @@ from tokencredit.provenance import PACKAGE, imported_files
 from tokencredit.train import checkpoint, loop, training_code
 from tokencredit.train.cell import Cell
 from tokencredit.train.heartbeat import Heartbeat
+from tokencredit.train.lock import exclusive
 from tokencredit.train.loop import Run, train
 from tokencredit.train.update import Updater
 
@@ -36,6 +39,10 @@ RESULTS = ("metrics.jsonl", "rollouts.parquet", "evaluations.parquet", "probe.pa
 def digests(out: Path) -> dict[str, str]:
     weights = {"weights": files.sha256(out / "model" / "model.safetensors")}
     return {name: files.sha256(out / name) for name in RESULTS} | weights
+
+
+def refuse(*_: object) -> None:
+    raise AssertionError("trained again")
 
 
 def test_a_run_leaves_its_records_and_no_work_behind(cell: Cell) -> None:
@@ -139,13 +146,39 @@ def test_a_finished_run_is_not_trained_again(cell: Cell, monkeypatch: pytest.Mon
     assert train(cell)
     assert (cell.out / "run.json").read_bytes() == before
 
-    def refuse(*_: object) -> None:
-        raise AssertionError("trained again")
-
     monkeypatch.setattr(Updater, "step", refuse)
     assert train(cell)
     with pytest.raises(AssertionError, match="trained again"):
         train(replace(cell, seed=cell.seed + 1))
+
+
+def test_a_finished_run_outlives_its_run_json(cell: Cell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Snakemake deletes what a job declares before it starts, and after it failed, which it also says of a job whose workflow is gone."""
+    train(cell)
+    manifest = cell.out / "run.json"
+    before = manifest.read_bytes()
+    monkeypatch.setattr(Updater, "step", refuse)
+    manifest.unlink()
+    assert train(cell)
+    assert manifest.read_bytes() == before
+
+    manifest.unlink()
+    monkeypatch.setattr(loop, "environment", lambda device: {"device": device, "torch": "another"})
+    with pytest.raises(AssertionError, match="trained again"):
+        train(cell)
+    assert not manifest.exists()
+
+
+@pytest.mark.parametrize("name", ["metrics.jsonl", "rollouts.parquet", "model/config.json"])
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"{}")])
+def test_a_finished_run_whose_files_were_changed_is_trained_again(
+    cell: Cell, name: str, damage: Callable[[Path], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(cell)
+    damage(cell.out / name)
+    monkeypatch.setattr(Updater, "step", refuse)
+    with pytest.raises(AssertionError, match="trained again"):
+        train(cell)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
@@ -166,6 +199,29 @@ def test_a_signal_saves_and_stops_and_the_run_goes_on(cell: Cell, number: int, m
     monkeypatch.setattr(Updater, "step", whole_step)
     assert train(stopped)
     assert digests(stopped.out) == digests(cell.out)
+
+
+def test_a_signal_in_the_last_step_leaves_only_publishing(cell: Cell, monkeypatch: pytest.MonkeyPatch) -> None:
+    last, whole_step = cell.study.training.steps, Updater.step
+
+    def signalled(self: Updater, step: int, *arguments: object) -> object:
+        if step == last:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return whole_step(self, step, *arguments)
+
+    monkeypatch.setattr(Updater, "step", signalled)
+    assert not train(cell)
+    assert not (cell.out / "run.json").exists()
+    monkeypatch.setattr(Updater, "step", refuse)
+    assert train(cell)
+    assert files.read_json(cell.out / "run.json")["steps"] == last
+
+
+def test_a_signal_ends_a_run_that_waits_for_another(cell: Cell) -> None:
+    with exclusive(cell.out):
+        threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM)).start()
+        assert not train(cell)
+    assert not (cell.out / "run.json").exists()
 
 
 def test_a_checkpoint_of_another_configuration_is_refused(cell: Cell, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tokencredit import files
 from tokencredit.base import load_manifest
@@ -61,10 +62,32 @@ class Cell:
             **{f"data {path.parent.name}": files.sha256(path) for path in [*self.data, self.curve_data]},
         }
 
-    def finished(self) -> bool:
-        """Whether ``run.json`` is there and was made from what this cell is now."""
-        path = self.out / "run.json"
-        if not path.exists():
+    def publish(self, run: dict[str, Any]) -> None:
+        """Write ``run.json``, and a copy that Snakemake does not know: it deletes ``run.json`` before a job and after one that failed."""
+        files.write_json(self.out / _COPY, run)
+        files.write_json(self.out / "run.json", run)
+
+    def finished(self, environment: dict[str, str]) -> bool:
+        """Whether this very run stands finished, made in ``environment``; then ``run.json`` is there, whatever became of it.
+
+        Any change in what decides the run, in the environment, or in the files that it left, and it is not.
+        """
+        if not (self.out / _COPY).exists():
             return False
-        run = files.read_json(path)
-        return run["digests"] == self.digests() and run["seed"] == self.seed
+        run = files.read_json(self.out / _COPY)
+        same = (run["digests"], run["seed"], run["environment"]) == (self.digests(), self.seed, environment)
+        if not same or any(_sha256(self.out / name) != digest for name, digest in _made(run).items()):
+            return False
+        self.publish(run)
+        return True
+
+
+_COPY = ".finished.json"
+
+
+def _made(run: dict[str, Any]) -> dict[str, str]:
+    return {**run["files"], "model": run["model_sha256"]}
+
+
+def _sha256(path: Path) -> str | None:
+    return files.sha256(path) if path.exists() else None

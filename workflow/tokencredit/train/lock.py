@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
@@ -41,25 +41,32 @@ class Owner:
 
 
 @contextlib.contextmanager
-def exclusive(folder: str | Path, lease: float = LEASE, renew: float = RENEW) -> Iterator[None]:
+def exclusive(
+    folder: str | Path, give_up: Callable[[], bool] = lambda: False, lease: float = LEASE, renew: float = RENEW
+) -> Iterator[bool]:
     """Keep other processes that ask for the same out of ``folder``; wait for one that is inside, and say who it is.
+
+    Gives True inside, and False, with nothing kept, where ``give_up`` said so first.
 
     The kernel lets go of the lock when its owner ends, however that is. Not every file system tells other machines of a lock, so the owner
     also renews its name in ``.lock`` every ``renew`` seconds, and the name of a process on another machine counts for ``lease`` seconds
-    after that. An owner that finds another's name there, as after a suspension, ends at once with status 1.
+    after that. An owner that finds another's name there, as after a suspension, or that cannot renew its own for ``lease`` seconds, ends at
+    once with status 1.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     me = Owner(socket.gethostname(), os.getpid(), os.environ.get("SLURM_JOB_ID"), time.strftime("%Y-%m-%d %H:%M:%S"))
     # Made where it is missing, and otherwise as it is: the time of its last change is the owner's last sign.
     with os.fdopen(os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644), "r+b") as file:
-        _wait(file, folder, me, lease)
+        if not _wait(file, folder, me, lease, give_up):
+            yield False
+            return
         _write(file, json.dumps(asdict(me)))
         done = threading.Event()
-        renewal = threading.Thread(target=_renew, args=(folder / ".lock", me, renew, done), daemon=True)
+        renewal = threading.Thread(target=_renew, args=(folder / ".lock", me, renew, lease, done), daemon=True)
         renewal.start()
         try:
-            yield
+            yield True
         finally:
             done.set()
             renewal.join()
@@ -67,7 +74,7 @@ def exclusive(folder: str | Path, lease: float = LEASE, renew: float = RENEW) ->
 
 
 def owner_of(folder: str | Path) -> Owner | None:
-    """Who works in ``folder`` now, as far as reading tells: a process of this machine that exists, or one elsewhere that gave a sign lately.
+    """Who works in ``folder``, as far as reading tells: a process of this machine that exists, or one elsewhere that lately gave a sign.
 
     Nothing is locked and nothing written.
     """
@@ -82,16 +89,17 @@ def owner_of(folder: str | Path) -> Owner | None:
     return owner if (_exists(owner.pid) if here else silent < LEASE) else None
 
 
-def _wait(file: IO[bytes], folder: Path, me: Owner, lease: float) -> None:
+def _wait(file: IO[bytes], folder: Path, me: Owner, lease: float, give_up: Callable[[], bool]) -> bool:
     told = None
-    while True:
+    while not give_up():
         inside = _owner_inside(file, folder, me, lease)
         if inside is None:
-            return
+            return True
         if inside != told:
             print(f"{folder}: waiting for {inside}, which works in it", file=sys.stderr, flush=True)
             told = inside
         time.sleep(_LOOK)
+    return False
 
 
 def _owner_inside(file: IO[bytes], folder: Path, me: Owner, lease: float) -> Owner | str | None:
@@ -113,12 +121,23 @@ def _owner_inside(file: IO[bytes], folder: Path, me: Owner, lease: float) -> Own
     return owner
 
 
-def _renew(path: Path, me: Owner, every: float, done: threading.Event) -> None:
+def _renew(path: Path, me: Owner, every: float, lease: float, done: threading.Event) -> None:
+    renewed = time.monotonic()
     while not done.wait(every):
-        if _read(path) != me:
-            print(f"error: {path.parent}: taken over by {_read(path)}; this process ends.", file=sys.stderr, flush=True)
-            os._exit(1)
-        os.utime(path)
+        try:
+            owner = _read(path)
+            if owner == me:
+                os.utime(path)
+                renewed = time.monotonic()
+                continue
+            why = f"taken over by {owner}"
+        # A file system that stumbles is given as long as others take the name for valid.
+        except (OSError, ValueError) as error:
+            if time.monotonic() - renewed < lease:
+                continue
+            why = f"its lock could not be renewed for {lease:g} seconds: {error}"
+        print(f"error: {path.parent}: {why}; this process ends.", file=sys.stderr, flush=True)
+        os._exit(1)
 
 
 def _read(path: Path) -> Owner | None:

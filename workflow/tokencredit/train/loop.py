@@ -55,16 +55,20 @@ _MOST_GRADERS = 4
 def train(cell: Cell, processes: Processes = ALONE) -> bool:
     """Train one cell to its last step, or go on where a checkpoint stands. True when ``run.json`` is there, False when stopped.
 
-    One run at a time: where a killed workflow left its trainer behind, the next one waits for it and takes over what it made.
+    One run at a time: where a killed workflow left its trainer behind, the next one waits for it and takes over what it made. A run that
+    is finished already is not trained again.
     """
-    with exclusive(cell.out) if processes.first else contextlib.nullcontext():
-        return processes.from_first(cell.finished) or _train(cell, processes)
+    with _signals() as stop, _alone(cell, stop, processes) as alone:
+        if not processes.from_first(lambda: alone):
+            return False
+        here = environment(str(processes.device))
+        return processes.from_first(lambda: cell.finished(here)) or _train(cell, stop, processes)
 
 
-def _train(cell: Cell, processes: Processes) -> bool:
+def _train(cell: Cell, stop: Stop, processes: Processes) -> bool:
     started = time.monotonic()
     training = cell.study.training
-    with GradingPool(_graders(processes)) as pool, _signals() as stop:
+    with GradingPool(_graders(processes)) as pool:
         run = Run(cell, pool, processes)
         with run.heartbeat, contextlib.closing(run.sampling):
             run.resume()
@@ -79,7 +83,8 @@ def _train(cell: Cell, processes: Processes) -> bool:
                     stopped = any(processes.gather(stop.asked))
                     if stopped or step % training.checkpoint_every == 0 or step == training.steps:
                         run.save()
-                    if stopped and step < training.steps:
+                    # After the last step too: publishing may take longer than what is left.
+                    if stopped:
                         return False
             processes.from_first(lambda: run.publish(started))
     return True
@@ -237,8 +242,7 @@ class Run:
         policy.save_pretrained(model_dir)
         self.tokenizer.save_pretrained(model_dir)
         lines = files.read_jsonl(made["metrics.jsonl"])
-        files.write_json(
-            cell.out / "run.json",
+        cell.publish(
             {
                 "study": cell.study.name,
                 "cell": cell.name,
@@ -259,9 +263,14 @@ class Run:
                 "final": lines[-1],
                 "invalid": invalid_by_mismatch(lines, self.training.mismatch_kl),
                 "seconds": time.monotonic() - started,
-            },
+            }
         )
         self.recorder.remove()
+
+
+def _alone(cell: Cell, stop: Stop, processes: Processes) -> contextlib.AbstractContextManager[bool]:
+    """The run's folder to itself; False if a signal came while another had it. The first process asks for all."""
+    return exclusive(cell.out, lambda: stop.asked) if processes.first else contextlib.nullcontext(True)
 
 
 def _graders(processes: Processes) -> int:

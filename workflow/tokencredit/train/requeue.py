@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
+
+_PAUSE = 5.0  # seconds
 
 
 def requeue_job() -> bool:
@@ -14,14 +17,28 @@ def requeue_job() -> bool:
     comes back by itself.
     """
     job = os.environ.get("SLURM_JOB_ID")
-    if job is None or _ask("squeue", "--noheader", "--jobs", job, "--format=%T").stdout.strip() != "RUNNING":
+    if job is None:
         return False
-    answer = _ask("scontrol", "requeue", job)
-    done = answer.returncode == 0
-    said = "is in the queue again" if done else f"cannot be requeued: {answer.stderr.strip()}"
+    try:
+        state = _ask("squeue", "--noheader", "--jobs", job, "--format=%T").strip()
+        if state == "RUNNING":
+            _ask("scontrol", "requeue", job)
+            said = "is in the queue again"
+        else:
+            said = f"is {state or 'no more'} and left to Slurm"
+    except (OSError, subprocess.CalledProcessError) as error:
+        state = ""
+        said = f"cannot be requeued: {getattr(error, 'stderr', None) or error}".strip()
     print(f"Slurm job {job} {said}", file=sys.stderr, flush=True)
-    return done
+    return state == "RUNNING"
 
 
-def _ask(*command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+def _ask(*command: str, tries: int = 5) -> str:
+    """What a command of Slurm says. Its controller may be busy: where the command fails it is given again."""
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    except subprocess.CalledProcessError:
+        if tries == 1:
+            raise
+        time.sleep(_PAUSE)
+        return _ask(*command, tries=tries - 1)
