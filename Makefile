@@ -10,8 +10,6 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 # The demo, the smoke study and the tests download nothing: a stage that tries is an error.
 OFFLINE := HF_HUB_OFFLINE=1
 SNAKEMAKE := $(OFFLINE) $(BIN)/snakemake --cores $(CORES) --quiet host rules
-# A killed snakemake leaves its lock; a trainer that it left behind is waited for by the trainer itself.
-UNLOCK = @$(SNAKEMAKE) --unlock --quiet all
 
 .PHONY: help demo smoke test test-verl test-vllm test-slurm test-envs check dry-run format pins clean
 .DEFAULT_GOAL := help
@@ -20,12 +18,10 @@ help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1 \t/p' $(MAKEFILE_LIST) | expand -t 12
 
 demo: .venv/runtime ## the study `toy`: data, base model, 8 trainings, evaluation, tables and figures (12 minutes on 2 cores)
-	$(UNLOCK)
 	$(SNAKEMAKE) --config study=toy
 	@$(BIN)/python -m tokencredit.analysis summary --config config --study toy --results results
 
 smoke: .venv/runtime ## the same graph with everything tiny (about two minutes)
-	$(UNLOCK)
 	$(SNAKEMAKE) --config study=smoke
 	@$(BIN)/python -m tokencredit.analysis summary --config config --study smoke --results results
 

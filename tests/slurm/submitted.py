@@ -104,8 +104,27 @@ def scontrol(*arguments: str) -> str:
     return subprocess.run(["scontrol", *arguments], capture_output=True, text=True, check=True).stdout
 
 
+def restarts(job: str) -> int:
+    """How often Slurm has put ``job`` back into the queue."""
+    (word,) = [word for word in scontrol("show", "job", job).split() if word.startswith("Restarts=")]
+    return int(word.removeprefix("Restarts="))
+
+
 def metrics(project: Project) -> bytes:
     return (project.folder / RUN / "metrics.jsonl").read_bytes()
+
+
+def saved(project: Project) -> list[str]:
+    """How long each step of the run ``RUN`` took up to its newest checkpoint, as recorded: what a run from the start would not repeat."""
+    newest = max(project.folder.glob(f"{RUN}/work/*/checkpoints/step-*"))
+    lines = (newest.parents[1] / "timing.jsonl").read_text(encoding="utf-8").splitlines()
+    return lines[: int(newest.name.removeprefix("step-"))]
+
+
+def goes_on_from(saved: list[str], project: Project) -> bool:
+    """Whether the finished run ``RUN`` holds the very steps that were ``saved``, and more."""
+    lines = (project.folder / RUN / "timing.jsonl").read_text(encoding="utf-8").splitlines()
+    return 0 < len(saved) < len(lines) and lines[: len(saved)] == saved
 
 
 def to_be_trained(project: Project, steps: int = 3, **needs: int) -> Project:

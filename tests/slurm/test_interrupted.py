@@ -6,7 +6,17 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.slurm.submitted import RUN, SlurmJob, Submitted, metrics, scontrol, to_be_trained
+from tests.slurm.submitted import (
+    RUN,
+    SlurmJob,
+    Submitted,
+    goes_on_from,
+    metrics,
+    restarts,
+    saved,
+    scontrol,
+    to_be_trained,
+)
 
 
 @dataclass(frozen=True)
@@ -16,6 +26,7 @@ class Trained:
     metrics: bytes
     jobs: list[SlurmJob]
     restarts: int
+    went_on: bool
 
 
 @pytest.fixture(scope="module")
@@ -32,13 +43,18 @@ def trained(studied: Submitted, failing: Submitted, tmp_path_factory: pytest.Tem
 
     # Slurm looks at time limits twice a minute.
     ended = submit("ended")
-    scontrol("update", f"JobId={ended.held().id}", "EndTime=now+1")
+    job = ended.held().id
+    kept = {"ended": saved(ended.project)}
+    scontrol("update", f"JobId={job}", "EndTime=now+1")
     # The warning is due 150 seconds before the end.
     warned = submit("warned")
     job = warned.held().id
+    kept["warned"] = saved(warned.project)
     scontrol("update", f"JobId={job}", "EndTime=now+120")
     requeued = submit("requeued")
-    scontrol("requeue", requeued.held().id)
+    again = requeued.held().id
+    kept["requeued"] = saved(requeued.project)
+    scontrol("requeue", again)
     left_alone = submit("left-alone")
     # An end that was set by hand is the job's time limit from then on, in its next try too.
     warned.until(lambda: restarts(job) == 1)
@@ -48,14 +64,9 @@ def trained(studied: Submitted, failing: Submitted, tmp_path_factory: pytest.Tem
     for name, each in submitted.items():
         each.wait()
         jobs = each.jobs("train")
-        found[name] = Trained(metrics(each.project), jobs, restarts(jobs[0].id))
+        went_on = name in kept and goes_on_from(kept[name], each.project)
+        found[name] = Trained(metrics(each.project), jobs, restarts(jobs[0].id), went_on)
     return found
-
-
-def restarts(job: str) -> int:
-    """How often Slurm has put ``job`` back into the queue."""
-    (word,) = [word for word in scontrol("show", "job", job).split() if word.startswith("Restarts=")]
-    return int(word.removeprefix("Restarts="))
 
 
 def test_a_run_that_is_left_alone_is_one_job(trained: dict[str, Trained]) -> None:
@@ -68,12 +79,14 @@ def test_a_requeued_run_goes_on_in_its_job(trained: dict[str, Trained]) -> None:
     """As one that is preempted, which Slurm requeues too."""
     run = trained["requeued"]
     assert ([job.state for job in run.jobs], run.restarts) == (["COMPLETED"], 1)
+    assert run.went_on
     assert run.metrics == trained["left alone"].metrics
 
 
 def test_a_run_that_is_warned_of_its_time_limit_saves_and_queues_again(trained: dict[str, Trained]) -> None:
     run = trained["warned"]
     assert ([job.state for job in run.jobs], run.restarts) == (["COMPLETED"], 1)
+    assert run.went_on
     assert run.metrics == trained["left alone"].metrics
 
 
@@ -81,4 +94,5 @@ def test_a_run_that_its_time_limit_ends_is_tried_again_with_more_time(trained: d
     run = trained["ended"]
     assert [job.state for job in run.jobs] == ["TIMEOUT", "COMPLETED"]
     assert run.jobs[1].limit == "20:00"
+    assert run.went_on
     assert run.metrics == trained["left alone"].metrics

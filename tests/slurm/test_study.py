@@ -8,7 +8,17 @@ import subprocess
 import time
 from pathlib import Path
 
-from tests.slurm.submitted import COMMAND, RUN, Submitted, metrics, scontrol, to_be_trained
+from tests.slurm.submitted import (
+    COMMAND,
+    RUN,
+    Submitted,
+    goes_on_from,
+    metrics,
+    restarts,
+    saved,
+    scontrol,
+    to_be_trained,
+)
 from tests.workflow.project import ROOT, Project
 from tokencredit.graph import Graph
 
@@ -25,14 +35,14 @@ def test_jobs_say_what_they_are_and_small_ones_go_together(studied: Submitted) -
     assert "rule_generate_wildcards_smoke_base_0_toy-tier2" in comments
     assert comments.count("rule_checks_audit_overlap") == 1
     assert comments.count("rule_graded_grade_score") == 5
-    assert comments.count("rule_shown_figure_report_table") == 1
-    (shown,) = studied.jobs("shown")
-    assert shown.memory == "4000M"
+    assert "rule_report_wildcards_smoke" in comments
+    (checks,) = studied.jobs("checks")
+    assert checks.memory == "4000M"
 
 
 def test_a_job_waits_for_a_gpu_and_gets_it(done: Project) -> None:
     taken = subprocess.run(
-        ["sbatch", "--parsable", "--gpus=2", "--output=/dev/null", "--wrap=exec sleep 600"],
+        ["sbatch", "--parsable", "--gpus=2", "--mem=100", "--output=/dev/null", "--wrap=exec sleep 600"],
         capture_output=True,
         text=True,
         check=True,
@@ -80,14 +90,34 @@ def test_ctrl_c_leaves_nothing_behind_and_the_next_goes_on(done: Project) -> Non
     while Path(f"/proc/{trainer}").exists() or "JobState=CANCELLED" not in scontrol("show", "job", job.id):
         assert time.monotonic() < deadline, scontrol("show", "job", job.id)
         time.sleep(0.2)
-    kept = sorted(done.folder.glob(f"{RUN}/work/*/checkpoints/step-*"))
-    assert kept
+    kept = saved(done)
     assert not (done.folder / RUN / "run.json").exists()
 
     next_one = Submitted(done, f"{RUN}/run.json")
     next_one.wait()
     assert [job.state for job in next_one.jobs("train")] == ["CANCELLED", "COMPLETED"]
+    assert goes_on_from(kept, done)
     assert metrics(done).count(b"\n") == 20
+
+
+def test_a_run_that_outlives_its_snakemake_is_not_made_twice(done: Project) -> None:
+    """Whether the next one's job meets the run at work or finished, which is when Snakemake deletes the run.json that it finds."""
+    first = Submitted(to_be_trained(done, steps=20), f"{RUN}/run.json")
+    first.held()
+    first.process.kill()
+    first.process.wait()
+    subprocess.run([*COMMAND, "--unlock", "--", f"{RUN}/run.json"], cwd=done.folder, capture_output=True, check=True)
+    waiting = Submitted(done, f"{RUN}/run.json")
+    log = done.folder / "results/logs/train/smoke/grpo/seed0.log"
+    waiting.until(lambda: log.exists() and "waiting for process" in log.read_text(encoding="utf-8"))
+    waiting.go_on()
+    waiting.wait()
+    timing = (done.folder / RUN / "timing.jsonl").read_bytes()
+    assert [job.state for job in waiting.jobs("train")] == ["COMPLETED", "COMPLETED"]
+
+    (done.folder / RUN / "run.json").unlink()
+    Submitted(done, f"{RUN}/run.json").wait()
+    assert (done.folder / RUN / "timing.jsonl").read_bytes() == timing
 
 
 def test_a_node_that_is_drained_and_resumed_loses_nothing(done: Project) -> None:
@@ -105,5 +135,6 @@ def test_a_node_that_is_drained_and_resumed_loses_nothing(done: Project) -> None
     finally:
         scontrol("update", node, "State=RESUME")
     submitted.wait()
-    assert [job.state for job in submitted.jobs("train")] == ["COMPLETED"]
+    (trained,) = submitted.jobs("train")
+    assert (trained.state, restarts(trained.id)) == ("COMPLETED", 0)
     assert [job.id for job in submitted.jobs("generate")] == [waiting.id]
