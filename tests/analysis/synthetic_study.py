@@ -142,7 +142,10 @@ def _write_run(folder: Path, row: Row) -> None:
             "response_tokens": 30.0,
             "truncated": 0.01,
             "tokens": 1920,
+            "mismatch_kl": float(3e-7 if step != 5 else 2e-6),
+            "mismatch_outside": 0.0,
             **_weights(row, noise),
+            **_quadrants(row, int(step)),
         }
         for i, step in enumerate(time)
     ]
@@ -159,7 +162,9 @@ def _write_run(folder: Path, row: Row) -> None:
         "environment": {"python": "3.11", "torch": "2.13.0", "device": "cpu"},
         "code_digest": "e" * 64,
         "config_digest": "f" * 64,
+        "digests": {"config": "f" * 64, "code": "e" * 64, "model": "a" * 64, "data toy-train": "b" * 64},
         "model_sha256": files.digest_of(row.path),
+        "files": {path.name: files.sha256(path) for path in folder.iterdir()},
         "final": lines[-1],
         "invalid": "the loss was not finite at step 29" if row.name == "nlr" and row.seed == 1 else None,
         "seconds": 100.0,
@@ -183,6 +188,23 @@ def _weights(row: Row, noise: np.random.Generator) -> dict[str, float | None]:
         **dict(zip(CORRELATIONS, noise.normal([0.8, -0.3, -0.6], 0.05), strict=True)),
         **({name: float(name == f"mass_{row.name}") for name in MASS} if quadrant else mass),
         "credit_mean": 0.85 * part,
+    }
+
+
+def _quadrants(row: Row, step: int) -> dict[str, float | None]:
+    """Share of tokens and mean entropy of each quadrant; at step 2 no token of a right response is of high entropy."""
+    noise = rng("quadrants", row.path, step)
+    shares = noise.dirichlet([10, 25, 15, 50])
+    if step == 2:
+        shares = np.array([0, 0.4, 0.1, 0.5])
+    entropies = np.array([1.5, 0.03, 1.7, 0.04]) + noise.normal(0, 0.005, 4)
+    names = [name.removeprefix("mass_") for name in MASS]
+    return {
+        **{f"tokens_{name}": float(share) for name, share in zip(names, shares, strict=True)},
+        **{
+            f"entropy_{name}": float(entropy) if share else None
+            for name, entropy, share in zip(names, entropies, shares, strict=True)
+        },
     }
 
 

@@ -62,13 +62,12 @@ def test_reconstructions_and_invalid_runs_are_marked(store: Store, table: pd.Dat
     assert {note[0] for note in diagnostics.notes(table)} >= {"†", "✗"}
 
 
-def test_a_step_that_learned_nothing_counts_nowhere(tmp_path: Path) -> None:
+def test_a_step_that_learned_nothing_counts_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A step without a group to learn from has a line without these numbers."""
     store = Store(make_study(tmp_path, ["grpo", "eapo"], (0,)), tmp_path / "results")
-    path = store.path("runs", "eapo", "seed0", "metrics.jsonl")
     expected = diagnostics.records(store)
-    with path.open("a") as file:
-        file.write(json.dumps({"step": STEPS + 1, "solve_rate": 1.0}) + "\n")
+    read, empty = Store.metrics, pd.DataFrame([{"step": STEPS + 1, "solve_rate": 1.0, "seed": 0}])
+    monkeypatch.setattr(Store, "metrics", lambda *asked: pd.concat([read(*asked), empty], ignore_index=True))
     pd.testing.assert_frame_equal(diagnostics.records(store), expected)
 
 

@@ -71,9 +71,9 @@ def test_scores_of_a_question(generations: pd.DataFrame, grades: pd.DataFrame) -
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda t: t.iloc[:-1], "'b' has 1 rows, 2 are expected"),
-        (lambda t: t[t.problem_id == "a"], "'b' has 0 rows"),
-        (lambda t: pd.concat([t, t.iloc[:1]]), "'a' has 3 rows"),
+        (lambda t: t.iloc[:-1], "3 rows, 4 are expected: 2 of each problem. 'b' has 1; 1 of 2 problems are off"),
+        (lambda t: t[t.problem_id == "a"], "2 rows, 4 are expected.* 'b' has 0"),
+        (lambda t: pd.concat([t, t.iloc[:1]]), "5 rows, 4 are expected.* 'a' has 3"),
         (lambda t: t.assign(problem_id=["a", "a", "b", "z"]), "'z' .* is not in the data set"),
         (lambda t: t.assign(sample=0), "numbered 0 to 1"),
         (lambda t: t.assign(sample=[0, 2, 0, 1]), "numbered 0 to 1"),
@@ -84,7 +84,7 @@ def test_the_count_contract(
 ) -> None:
     tables = {"generations": generations, "grades": grades}
     tables[which] = change(tables[which])
-    with pytest.raises(UserError, match=f"here: {which}: .*{message}"):
+    with pytest.raises(UserError, match=f"here/{which}.parquet: .*{message}"):
         score_questions(IDS, 2, tables["generations"], tables["grades"], "here")
 
 

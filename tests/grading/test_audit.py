@@ -183,7 +183,7 @@ def test_audit_command_stops_the_study(problems: Path, tmp_path: Path) -> None:
 def test_grade_command(problems: Path, tmp_path: Path) -> None:
     rows = [("p0", 0, r"\boxed{5}"), ("p0", 1, r"\boxed{6}"), ("p1", 0, "1000"), ("p1", 1, r"\boxed{\frac}")]
     table = pd.DataFrame(rows, columns=["problem_id", "sample", "response"])
-    files.write_parquet(tmp_path / "generations.parquet", table, {"row": "base", "code_digest": "abc"})
+    files.write_parquet(tmp_path / "generations.parquet", table, {"row": "base", "code_digest": "abc", "samples": 2})
     out = tmp_path / "grades.parquet"
     arguments = [
         "grade",
@@ -204,6 +204,11 @@ def test_grade_command(problems: Path, tmp_path: Path) -> None:
     metadata = files.parquet_metadata(out)
     assert (metadata["row"], metadata["code_digest"], metadata["grader"]) == ("base", "abc", "math-verify 0.9.0")
     assert metadata["generations_sha256"] == files.sha256(tmp_path / "generations.parquet")
+
+    files.write_parquet(tmp_path / "generations.parquet", table.iloc[1:], {"samples": 2})
+    done = CliRunner().invoke(app, arguments)
+    assert "generations.parquet: 3 rows, 4 are expected: 2 of each problem. 'p0' has 1" in str(done.exception)
+    assert files.read_parquet(out).equals(grades)
 
 
 def test_grade_command_names_an_unknown_problem(problems: Path, tmp_path: Path) -> None:

@@ -33,11 +33,17 @@ class Store:
         table = files.read_parquet(path, columns)
         for name, benchmark in self.study.benchmarks.items():
             part = table[table["benchmark"] == name]
-            if len(part) != benchmark.problems or not (part["n"] == benchmark.samples).all():
+            different = part["problem_id"].nunique()
+            if (len(part), different) != (benchmark.problems,) * 2 or not (part["n"] == benchmark.samples).all():
                 raise UserError(
-                    f"{path}: {name}: {len(part)} questions with {sorted(set(part['n']))} responses; "
+                    f"{path}: {name}: {len(part)} questions ({different} different) with {sorted(set(part['n']))} responses; "
                     f"the study asks for {benchmark.problems} with {benchmark.samples}."
                 )
+        if unknown := set(table["benchmark"]) - set(self.study.benchmarks):
+            raise UserError(f"{path}: holds {', '.join(sorted(unknown))}, which the study does not evaluate.")
+        if (table[["right", "wrong", "ungraded"]].sum(axis=1) != table["n"]).any():
+            raise UserError(f"{path}: right, wrong and ungraded responses of a question are not n together.")
+        self._check_scored(row, path)
         return table
 
     def scores_metadata(self, row: Row) -> dict[str, Any]:
@@ -53,7 +59,7 @@ class Store:
         return "; ".join(f"seed {seed}: {reason}" for seed, reason in reasons.items() if reason)
 
     def metrics(self, method: str, columns: Sequence[str] = ()) -> pd.DataFrame:
-        """``metrics.jsonl`` of all seeds of a method, one line per seed and step. Every seed must have ``columns``."""
+        """``metrics.jsonl`` of all seeds of a method, one line per seed and step, none missing. Every seed must have ``columns``."""
         parts = []
         for seed in self.study.training.seeds:
             path = self.path("runs", method, f"seed{seed}", "metrics.jsonl")
@@ -64,20 +70,25 @@ class Store:
                     f"{path}: no step holds {', '.join(missing)}: an earlier version made this run. Train it again: "
                     f"snakemake --forcerun {path.with_name('run.json')}"
                 )
+            steps = self.study.training.steps
+            if part["step"].tolist() != list(range(1, steps + 1)):
+                raise UserError(
+                    f"{path}: {len(part)} lines ({part['step'].nunique()} different steps); the study asks for {steps}, "
+                    f"one of each step in order."
+                )
+            self._check_made(path)
             parts.append(part.assign(seed=seed))
         return pd.concat(parts, ignore_index=True)
 
     def tokens(self, table: str, method: str, columns: list[str]) -> pd.DataFrame:
         """A Parquet table of training (rollouts, evaluations, probe) over all seeds of a method, with a column ``seed``."""
-        return pd.concat(
-            [
-                files.read_parquet(self.path("runs", method, f"seed{seed}", f"{table}.parquet"), columns).assign(
-                    seed=seed
-                )
-                for seed in self.study.training.seeds
-            ],
-            ignore_index=True,
-        )
+        parts = []
+        for seed in self.study.training.seeds:
+            path = self.path("runs", method, f"seed{seed}", f"{table}.parquet")
+            part = files.read_parquet(path, columns)
+            self._check_made(path)
+            parts.append(part.assign(seed=seed))
+        return pd.concat(parts, ignore_index=True)
 
     @cached_property
     def overlaps(self) -> dict[str, list[dict[str, Any]]]:
@@ -105,3 +116,23 @@ class Store:
         if name == "verdicts":  # the one table that can say of a file that it is not there
             paths = [path for path in paths if (self.results / path).is_file()]
         return {path: files.sha256(self.results / path) for path in paths}
+
+    def _check_scored(self, row: Row, scores: Path) -> None:
+        """Responses and grades that are kept are those that were scored."""
+        for name, entry in self.scores_metadata(row)["benchmarks"].items():
+            for kind in ("generations", "grades"):
+                path = scores.parent / name / f"{kind}.parquet"
+                if path.exists() and files.sha256(path) != entry[f"{kind}_sha256"]:
+                    raise UserError(
+                        f"{path}: has changed since {scores} was made from it. Score it again, and grade it before if the "
+                        f"generations changed: snakemake {scores}"
+                    )
+
+    def _check_made(self, path: Path) -> None:
+        """A file of a training run is the one that its ``run.json`` names."""
+        run = files.read_json(path.with_name("run.json"))
+        if files.sha256(path) != run["files"][path.name]:
+            raise UserError(
+                f"{path}: is not the file that {path.with_name('run.json')} was written with. Train the run again: "
+                f"snakemake --forcerun {path.with_name('run.json')}"
+            )

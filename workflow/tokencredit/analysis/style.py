@@ -168,6 +168,7 @@ def save(drawn: Drawn, name: str, store: Store, out: Path) -> list[Path]:
         "note": drawn.note,
         "training_seeds": list(store.study.training.seeds),
         "code_digest": provenance.code_digest(f"analysis.figures.{name}"),
+        "made": {path.name: files.sha256(path) for path in paths[:3]},
         "files": store.provenance(name),
     }
     files.write_json(paths[3], origin)

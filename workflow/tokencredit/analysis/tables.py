@@ -22,7 +22,8 @@ def make(store: Store, name: str, out: Path) -> list[Path]:
     files.write_text(paths[0], table.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
     files.write_text(paths[1], latex(wide(name, table, store)))
     origin = {"name": name, "study": store.study.name, "code_digest": provenance.code_digest("analysis.tables")}
-    files.write_json(paths[2], origin | {"files": store.provenance(name)})
+    made = {path.name: files.sha256(path) for path in paths[:2]}
+    files.write_json(paths[2], origin | {"made": made, "files": store.provenance(name)})
     return paths
 
 

@@ -11,6 +11,7 @@ from tokencredit import files, provenance
 from tokencredit.config import Row, Study
 from tokencredit.errors import UserError
 from tokencredit.evaluate.contract import COLUMNS, read_problems
+from tokencredit.evaluate.counts import check_counts
 from tokencredit.evaluate.estimators import maj_at_k
 
 OUTCOMES = ("right", "wrong", "ungraded")
@@ -24,12 +25,12 @@ def score_questions(
 ) -> pd.DataFrame:
     """One row per question: problem_id, n, right, wrong, ungraded, truncated (counts), tokens (mean per response), majority (Maj@n).
 
-    ``where`` names the table in errors. Raises ``UserError`` where the count contract is broken.
+    ``where``, the folder of both tables, names them in errors. Raises ``UserError`` where the count contract is broken.
     """
     for name, table in (("generations", generations), ("grades", grades)):
-        _check_counts(f"{where}: {name}", table, problem_ids, samples)
-    _check_values(f"{where}: generations: finish_reason", generations["finish_reason"], FINISH_REASONS)
-    _check_values(f"{where}: grades: outcome", grades["outcome"], OUTCOMES)
+        check_counts(f"{where}/{name}.parquet", table, problem_ids, samples)
+    _check_values(f"{where}/generations.parquet: finish_reason", generations["finish_reason"], FINISH_REASONS)
+    _check_values(f"{where}/grades.parquet: outcome", grades["outcome"], OUTCOMES)
     joined = generations.merge(grades, on=["problem_id", "sample"], validate="one_to_one")
     joined["truncated"] = joined["finish_reason"] == "length"
     for outcome in OUTCOMES:
@@ -114,21 +115,6 @@ def _check_origin(study: Study, row: Row, benchmark: str, stored: dict[str, Any]
     for key, value in expected.items():
         if stored.get(key) != value:
             raise UserError(f"{path}: {key} = {stored.get(key)!r} in its metadata; {value!r} is expected.")
-
-
-def _check_counts(where: str, table: pd.DataFrame, problem_ids: list[str], samples: int) -> None:
-    unknown = sorted(set(table["problem_id"]) - set(problem_ids))
-    if unknown:
-        raise UserError(f"{where}: problem {unknown[0]!r} ({len(unknown)} in all) is not in the data set.")
-    counts = table.groupby("problem_id").size().reindex(problem_ids, fill_value=0)
-    off = counts[counts != samples]
-    if len(off):
-        raise UserError(
-            f"{where}: problem {off.index[0]!r} has {off.iloc[0]} rows, {samples} are expected; "
-            f"{len(off)} of {len(counts)} problems are off."
-        )
-    if table.duplicated(["problem_id", "sample"]).any() or not table["sample"].between(0, samples - 1).all():
-        raise UserError(f"{where}: the samples of a problem must be numbered 0 to {samples - 1}, each once.")
 
 
 def _check_values(where: str, column: pd.Series, allowed: tuple[str, ...]) -> None:

@@ -1,0 +1,70 @@
+"""The cells of a table or figure: the columns that say what a row is about, and the rows that a few words choose."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from tokencredit import files
+from tokencredit.errors import UserError
+
+# What a row can be about, in the order in which a person says it.
+KEYS = (
+    *("claim", "source", "panel", "part", "method", "row", "benchmark", "metric", "contrast", "quadrant"),
+    *("reward", "seed", "step", "problem_id", "sample", "position", "k", "alpha", "token", "from"),
+)
+SHOWN = 12  # values that an error lists
+
+
+def read(path: Path) -> pd.DataFrame:
+    """A CSV as it is written: every cell its text, empty where it holds nothing."""
+    files.sha256(path)  # names the table if it is not there
+    try:
+        return pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read as CSV: {error}.") from error
+
+
+def keys_of(table: pd.DataFrame) -> list[str]:
+    """The columns of ``table`` that say what a row is about."""
+    return [name for name in KEYS if name in table]
+
+
+def choose(table: pd.DataFrame, words: Sequence[str], where: Path) -> pd.DataFrame:
+    """The rows that have all ``words`` among their keys; two words of one column are either of them.
+
+    A word is a value of exactly one key column, or ``column=value``. Raises ``UserError`` for words that are no value or several
+    columns', and for words that no row has together.
+    """
+    wanted: dict[str, set[str]] = {}
+    for word in words:
+        column, value = _column(table, word, where)
+        wanted.setdefault(column, set()).add(value)
+    chosen = table
+    for column, values in wanted.items():
+        chosen = chosen[chosen[column].isin(values)]
+    if chosen.empty:
+        raise UserError(f"{where}: no row has {' and '.join(words)} together." if words else f"{where}: has no rows.")
+    return chosen
+
+
+def _column(table: pd.DataFrame, word: str, where: Path) -> tuple[str, str]:
+    keys = keys_of(table)
+    name, _, value = word.partition("=")
+    if name in keys and value in set(table[name]):
+        return name, value
+    found = [key for key in keys if word in set(table[key])]
+    if len(found) > 1:
+        ways = " or ".join(f"{key}={word}" for key in found)
+        raise UserError(f"{where}: {word} is a value of {' and of '.join(found)}; write {ways}.")
+    if not found:
+        raise UserError(f"{where}: {word} is no value of {'; nor of '.join(_values(table, key) for key in keys)}.")
+    return found[0], word
+
+
+def _values(table: pd.DataFrame, key: str) -> str:
+    values = [value for value in table[key].unique() if value]
+    more = f", … ({len(values)} in all)" if len(values) > SHOWN else ""
+    return f"{key} ({', '.join(values[:SHOWN])}{more})"

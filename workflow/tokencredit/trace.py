@@ -1,0 +1,130 @@
+"""``python -m tokencredit.trace results/toy/tables/table1.csv eapo toy-tier1``: a number, and the chain of files that it rests on.
+
+Exit status 1 where a file of the chain is missing, or is not the one that the number was made from. Nothing is computed but digests.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import pandas as pd
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.tree import Tree
+
+from tokencredit import cells, cli, files
+from tokencredit.chain import Chain, Link
+from tokencredit.config import Config
+from tokencredit.errors import UserError
+
+app = cli.new_app("What a number of a table or figure rests on, file by file.")
+
+ROWS = 20  # rows of numbers that are printed
+WIDTH = 1000  # of a line: a terminal wraps it, and a path that is cut is of no use
+COLOURS = {"as recorded": "green", "not recorded": "dim", "changed": "bold red", "missing": "bold red"}
+
+
+@app.command()
+def main(
+    shown: Annotated[Path, typer.Argument(help="CSV of a table or figure, below results/<study>/.")],
+    words: Annotated[
+        list[str] | None, typer.Argument(help="Values that choose its rows: eapo aime24; or column=value.")
+    ] = None,
+    config: Annotated[Path, typer.Option(help="Folder of the configuration.")] = Path("config"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")] = False,
+) -> None:
+    """Print the chosen numbers and every file behind them, with its sha256 as recorded and as it is now."""
+    rows, chain = trace(shown, words or [], config)
+    differences = list(dict.fromkeys(link.sentence for link in chain.all() if link.sentence))
+    if as_json:
+        numbers = rows.to_dict("records")
+        print(json.dumps({"rows": numbers, "chain": _plain(chain), "differences": differences}, indent=1))
+    else:
+        _show(rows, chain, differences)
+    if differences:
+        raise typer.Exit(1)
+
+
+def trace(shown: Path, words: list[str], config: Path) -> tuple[pd.DataFrame, Link]:
+    """The rows of a CSV that ``words`` choose, as text, and the chain of files behind them.
+
+    Raises ``UserError`` for a file that is no table or figure of a study, and for words that choose nothing.
+    """
+    table = cells.read(shown)
+    origin = files.read_json(shown.with_suffix(".json"))
+    study = shown.resolve().parents[1].name
+    if not isinstance(origin, dict) or origin.get("study") != study:
+        raise UserError(f"{shown.with_suffix('.json')}: is not the origin of a table or figure of study {study}.")
+    rows = cells.choose(table, words, shown)
+    datasets = {name: benchmark.dataset for name, benchmark in Config(config).benchmarks.items()}
+    benchmarks = set(rows["benchmark"]) if "benchmark" in rows else set()
+    # A mean rests on all benchmarks.
+    followed = benchmarks if benchmarks and benchmarks <= datasets.keys() else set(datasets)
+    names = _names(origin, rows, {datasets[name] for name in followed})
+    return rows, Chain(shown.parents[2], datasets).shown(shown, origin, names, followed)
+
+
+def _names(origin: dict[str, Any], rows: pd.DataFrame, datasets: set[str]) -> list[str]:
+    """The files of a table that its ``rows`` rest on: those that they name, else those of their methods and data sets."""
+    names = list(origin["files"])
+    if "files" in rows:
+        own = {f"{origin['study']}/{name}" for line in rows["files"] for name in line.split()}
+        return [name for name in names if name in own]
+    names = [name for name in names if "/overlap/" not in name or Path(name).stem.split("--")[1] in datasets]
+    if "method" not in rows:
+        return names
+    methods = set(rows["method"]) | set(rows.get("reference", []))
+    return [name for name in names if _method(name) in methods | {None}]
+
+
+def _method(name: str) -> str | None:
+    """The method of a file below ``runs`` or ``eval`` of a study; None for others."""
+    parts = Path(name).parts
+    return parts[2] if parts[1] in ("runs", "eval") else None
+
+
+def _plain(link: Link) -> dict[str, Any]:
+    return {
+        "path": str(link.path),
+        "state": link.state,
+        "recorded": link.recorded,
+        "now": link.now,
+        "facts": link.facts,
+        "behind": [_plain(below) for below in link.behind],
+    }
+
+
+def _show(rows: pd.DataFrame, chain: Link, differences: list[str]) -> None:
+    console = Console(highlight=False, width=WIDTH)
+    keys = cells.keys_of(rows)
+    for record in rows.head(ROWS).to_dict("records"):
+        console.print(", ".join(escape(record[key]) for key in keys if record[key]), style="bold")
+        numbers = [f"{name} {value}" for name, value in record.items() if value and name not in keys]
+        console.print("  " + escape(", ".join(numbers)))
+    if len(rows) > ROWS:
+        console.print(f"… {len(rows)} rows in all")
+    console.print(_tree(chain, Tree("")).children[0])
+    links = list(chain.all())
+    recorded = sum(link.state == "as recorded" for link in links)
+    console.print(f"{recorded} of {len(links)} files are as they were recorded.")
+    for sentence in differences:
+        console.print(escape(sentence), style="bold red")
+
+
+def _tree(link: Link, above: Tree) -> Tree:
+    digest = link.now[:12] if link.now else ""
+    was = f" (was {link.recorded[:12]})" if link.state == "changed" and link.recorded else ""
+    colour = COLOURS[link.state]
+    branch = above.add(f"{escape(str(link.path))}  {digest}  [{colour}]{link.state}{was}[/]")
+    for name, value in link.facts.items():
+        branch.add(f"[dim]{escape(name)}: {escape(value)}[/]")
+    for below in link.behind:
+        _tree(below, branch)
+    return above
+
+
+if __name__ == "__main__":
+    cli.run(app)
