@@ -11,7 +11,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 OFFLINE := HF_HUB_OFFLINE=1
 SNAKEMAKE := $(OFFLINE) $(BIN)/snakemake --cores $(CORES) --quiet host rules
 
-.PHONY: help demo smoke test test-verl test-vllm test-slurm test-envs check dry-run format pins clean
+.PHONY: help demo smoke test test-verl test-vllm test-slurm test-page test-envs check dry-run format pins clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -37,6 +37,10 @@ test-vllm: .venv-vllm/development ## vLLM as the sampler, in an environment of i
 test-slurm: .venv/development ## the Slurm profile on a real Slurm of one node, which is installed and started here (root)
 	tests/slurm/cluster.sh install
 	$(OFFLINE) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slurm tests/slurm
+
+test-page: .venv/development ## the page of a study in Chromium, which is installed where it is missing (root)
+	tests/analysis/chromium.sh
+	$(OFFLINE) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m browser tests/analysis
 
 check: .venv/development ## formatters and linters of Python and Snakemake
 	$(BIN)/ruff check

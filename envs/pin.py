@@ -36,7 +36,7 @@ FAMILIES = {
     "evaluate": ("Rules of evaluate.smk.", [*CORE, *GRADER, *MODELS], "requirements.txt"),
     "analysis": (
         "Rules of analyse.smk and report.smk.",
-        [*CORE, "scipy", "matplotlib", "seaborn", "jinja2"],
+        [*CORE, "scipy", "matplotlib", "pillow", "seaborn", "jinja2"],
         "requirements.txt",
     ),
     "vllm": (

@@ -1,13 +1,11 @@
-"""Tables, figures and the report of a synthetic study: complete, marked, escaped, and the same when made again."""
+"""Tables and figures of a synthetic study: complete, marked, and the same when made again."""
 
 from __future__ import annotations
 
 import importlib
 import re
-import shutil
 import subprocess
 import sys
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +15,11 @@ from synthetic_study import METHODS, PROBLEMS, make_study
 from typer.testing import CliRunner
 
 from tokencredit import files
-from tokencredit.analysis import inputs, layout, planned, report, results, style, summary, tables
+from tokencredit.analysis import inputs, layout, planned, results, style, summary
 from tokencredit.analysis.__main__ import app
 from tokencredit.analysis.figures.figure4 import mutual_information
 from tokencredit.analysis.figures.figure11 import COLUMNS, choose, place, shown
+from tokencredit.analysis.page.exhibits import caption
 from tokencredit.analysis.store import Store
 from tokencredit.config import load_study
 from tokencredit.errors import UserError
@@ -33,17 +32,6 @@ def table1(store: Store) -> pd.DataFrame:
     return results.table1(store)
 
 
-@pytest.fixture(scope="module")
-def made(store: Store) -> Path:
-    """The study's folder with all tables and figures."""
-    for name in planned(store.study)["tables"]:
-        tables.make(store, name, store.path("tables"))
-    for name in planned(store.study)["figures"]:
-        drawn = importlib.import_module(f"tokencredit.analysis.figures.{name}").draw(store)
-        style.save(drawn, name, store, store.path("figures"))
-    return store.path()
-
-
 def test_planning_imports_nothing_heavy() -> None:
     code = "import sys, tokencredit.analysis as a; print([m for m in ('torch', 'pandas', 'matplotlib', 'scipy') if m in sys.modules])"
     assert (
@@ -54,12 +42,12 @@ def test_planning_imports_nothing_heavy() -> None:
 def test_plan_follows_the_study(store: Store, tmp_path: Path) -> None:
     assert planned(store.study) == {
         "tables": ["table1", "table3", "diagnostics"],
-        "figures": ["figure2", "figure4", "figure5", "figure6", "figure8", "figure11", "diagnostics"],
+        "figures": [*(f"figure{number}" for number in (1, 2, 3, 4, 5, 6, 8, 9, 10, 11)), "diagnostics"],
     }
     small = make_study(tmp_path, ["grpo", "eapo"], (0,))
     assert planned(small) == {
         "tables": ["table1", "diagnostics"],
-        "figures": ["figure4", "figure6", "figure8", "figure11", "diagnostics"],
+        "figures": [*(f"figure{number}" for number in (1, 3, 4, 6, 8, 9, 10, 11)), "diagnostics"],
     }
     assert inputs(small, "figure4") == [
         "synthetic/runs/grpo/seed0/run.json",
@@ -73,7 +61,7 @@ def test_every_study_of_the_repository_can_be_planned(name: str) -> None:
     for names in planned(study).values():
         for item in names:
             assert inputs(study, item)
-            assert report.caption(item)
+            assert caption(item)
 
 
 def test_every_input_exists(store: Store) -> None:
@@ -149,7 +137,7 @@ def test_printed_curves_are_drawn_on_the_same_model() -> None:
     store = Store(load_study(REAL_CONFIG, "paper-quadrants"), Path("none"))
     _, axes = style.figure(2, 2)
     importlib.import_module("tokencredit.analysis.figures.figure2")._printed(store, list(axes.flat))
-    assert [len(axis.lines) for axis in axes.flat] == [5, 4, 4, 4]
+    assert [len(axis.lines) for axis in axes.flat] == [4, 4, 4, 5]
     _, axes = style.figure(1, 1)
     figure5 = importlib.import_module("tokencredit.analysis.figures.figure5")
     figure5._printed(store, axes.flat[0], "math-500", style.lines(store.study))
@@ -188,56 +176,6 @@ def test_latex_is_escaped_and_regular(store: Store, made: Path) -> None:
     assert r"\textdaggerdbl{}2" in text
 
 
-class Balance(HTMLParser):
-    """Counts elements that must close, and collects what is loaded from elsewhere."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.sources: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag not in ("meta", "img", "!doctype"):
-            self.open.append(tag)
-        self.sources += [value or "" for name, value in attrs if name in ("src", "href")]
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-
-def test_the_report_is_one_page(store: Store, made: Path, tmp_path: Path) -> None:
-    report.write(store, tmp_path / "report.html")
-    text = (tmp_path / "report.html").read_text()
-    page = Balance()
-    page.feed(text)
-    assert page.open == []
-    assert len(page.sources) == 7
-    assert all(source.startswith("data:image/png;base64,") for source in page.sources)
-    headings = re.findall(r'<h2 id="([^"]*)">([^<]*)<', text)
-    assert ("tables/table1", "Table 1") in headings
-    assert ("figures/diagnostics", "Diagnostics (figure)") in headings
-    assert len({name for name, _ in headings}) == len(headings)
-    for words in ("Grader audit", "Reconstructions", "HAPO", "INVALID: the loss was not finite", "Provenance", "met:"):
-        assert words in text
-
-
-def test_the_report_escapes(store: Store, made: Path, tmp_path: Path) -> None:
-    shutil.copytree(store.results, tmp_path / "results")
-    path = tmp_path / "results" / "synthetic" / "audit" / "toy-tier1.json"
-    bad = "<script>alert(1)</script>"
-    files.write_json(path, files.read_json(path) | {"junk_right": bad})
-    report.write(Store(store.study, tmp_path / "results"), tmp_path / "report.html")
-    text = (tmp_path / "report.html").read_text()
-    assert bad not in text
-    assert "&lt;script&gt;" in text
-
-
-def test_a_missing_figure_is_named(store: Store, tmp_path: Path) -> None:
-    shutil.copytree(store.results, tmp_path / "results", ignore=shutil.ignore_patterns("figures", "tables"))
-    with pytest.raises(UserError, match=r"tables/table1.csv: no such file"):
-        report.write(Store(store.study, tmp_path / "results"), tmp_path / "report.html")
-
-
 def test_summary_lists_aims_and_files(store: Store, made: Path, capsys: pytest.CaptureFixture[str]) -> None:
     summary.print_summary(store)
     text = capsys.readouterr().out
@@ -248,9 +186,9 @@ def test_summary_lists_aims_and_files(store: Store, made: Path, capsys: pytest.C
 
 def test_command_line_refuses_unknown_figures(store: Store, tmp_path: Path) -> None:
     arguments = ["--config", str(store.study.config.folder), "--study", "synthetic", "--results", str(store.results)]
-    result = CliRunner().invoke(app, ["figures", *arguments, "--out", str(tmp_path), "--only", "figure3"])
+    result = CliRunner().invoke(app, ["figures", *arguments, "--out", str(tmp_path), "--only", "figure7"])
     assert isinstance(result.exception, UserError)
-    assert "it has figure2, figure4" in str(result.exception)
+    assert "it has figure1, figure2, figure3" in str(result.exception)
 
 
 def test_methods_keep_their_colour_in_every_study(store: Store, tmp_path: Path) -> None:

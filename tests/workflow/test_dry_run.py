@@ -69,7 +69,7 @@ def test_make_dry_run_prints_a_table_and_finds_what_is_not_as_configured(project
     assert done.returncode == 2
     assert (
         "error: the graph is not what the configuration says: smoke: the configuration asks for report "
-        "results/smoke/report.html (log results/logs/report/smoke.log), and the graph does not make it."
+        "results/smoke/index.html (log results/logs/report/smoke.log), and the graph does not make it."
     ) in done.stdout
 
     project.replace("workflow/rules/report.smk", "{wildcards.study} --results", "{wildcards.cell} --results")

@@ -47,7 +47,7 @@ def test_an_unchanged_file_that_was_touched_runs_nothing(done: Project) -> None:
 
 def test_editing_a_figure_draws_it_again_and_trains_nothing(done: Project) -> None:
     done.append("workflow/tokencredit/analysis/figures/figure4.py", "\n# edited\n")
-    assert done.rerun(*SMOKE) == {"results/smoke/figures/figure4.pdf", "results/smoke/report.html"}
+    assert done.rerun(*SMOKE) == {"results/smoke/figures/figure4.pdf", "results/smoke/index.html"}
 
 
 def test_editing_the_loss_trains_every_cell_again_from_the_same_base(done: Project) -> None:

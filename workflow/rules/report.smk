@@ -5,9 +5,12 @@ rule report:
     input:
         ask(GRAPH.report_inputs),
         captions=lambda wildcards: sorted(map(str, Path("workflow/report").glob("*.rst"))),
-        template="workflow/tokencredit/analysis/report.html.j2",
+        parts=lambda wildcards: [
+            f"workflow/tokencredit/analysis/page/{name}"
+            for name in ("page.html.j2", "macros.html.j2", "page.css", "tokens.js")
+        ],
     output:
-        "results/{study}/report.html",
+        "results/{study}/index.html",
     log:
         "results/logs/report/{study}.log",
     benchmark:
@@ -21,7 +24,7 @@ rule report:
         **resources_of("light"),
     params:
         config=ask(GRAPH.analysis_config),
-        code=digest("analysis.report"),
+        code=digest("analysis.page.write"),
     shell:
         "python -m tokencredit.analysis report --config config --study {wildcards.study} --results results"
         " --out {output} > {log} 2>&1"

@@ -55,11 +55,11 @@ class Graph:
     # ---------------------------------------------------------------- targets
 
     def targets(self, study: str) -> list[str]:
-        """Everything that is made of a study: its tables, its figures and its report."""
+        """Everything that is made of a study: its tables, its figures and its page."""
         planned = plan.planned(self.study(study))
         tables = [f"tables/{name}.{kind}" for name in planned["tables"] for kind in ("csv", "tex")]
         figures = [f"figures/{name}.{kind}" for name in planned["figures"] for kind in ("pdf", "png", "csv")]
-        return [f"{self.results}/{study}/{name}" for name in [*tables, *figures, "report.html"]]
+        return [f"{self.results}/{study}/{name}" for name in [*tables, *figures, "index.html"]]
 
     def runs(self, study: str) -> list[str]:
         """Every training run of a study."""
@@ -182,10 +182,15 @@ class Graph:
 
     def report_inputs(self, w: Wildcards) -> list[str]:
         study = self.study(w.study)
-        shown = [name for name in self.targets(w.study) if not name.endswith("report.html")]
-        figures = [f"{self.results}/{w.study}/figures/{name}.json" for name in plan.planned(study)["figures"]]
+        shown = [name for name in self.targets(w.study) if not name.endswith("index.html")]
+        origins = [
+            f"{self.results}/{w.study}/{kind}/{name}.json"
+            for kind, names in plan.planned(study).items()
+            for name in names
+        ]
         overlaps = [f"{self.results}/{name}" for name in plan.overlap_files(study)]
-        return [*shown, *figures, *self.runs(w.study), *self.scores(w.study), *self.audits(w), *overlaps]
+        made = [*shown, *origins, *self.runs(w.study), *self.scores(w.study), *self.audits(w), *overlaps]
+        return [*made, *self.training_data(w)]
 
     def analysis_config(self, w: Wildcards) -> dict[str, Any]:
         """Everything in the configuration that the analysis may show."""

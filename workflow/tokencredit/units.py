@@ -96,10 +96,10 @@ def _of_rows(study: Study) -> list[Unit]:
 
 
 def _shown(study: Study) -> list[Unit]:
-    """Tables, figures and the report."""
+    """Tables, figures and the page."""
     found = [
         Unit(rule, name, tuple(f"{study.name}/{rule}s/{name}.{kind}" for kind in kinds), f"{study.name}/{name}")
         for rule, kinds in _MADE.items()
         for name in plan.planned(study)[f"{rule}s"]
     ]
-    return [*found, Unit("report", study.name, (f"{study.name}/report.html",), study.name)]
+    return [*found, Unit("report", study.name, (f"{study.name}/index.html",), study.name)]

@@ -1,4 +1,4 @@
-"""Command line of the analysis: tables, figures, the report, and the closing table on the terminal."""
+"""Command line of the analysis: tables, figures, the page, and the closing table on the terminal."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tokencredit.analysis.plan import planned
 from tokencredit.config import load_study
 from tokencredit.errors import UserError
 
-app = cli.new_app("Tables, figures and the report of a study, from its stored records.")
+app = cli.new_app("Tables, figures and the page of a study, from its stored records.")
 
 ConfigOption = Annotated[Path, typer.Option(help="Folder of the configuration.")]
 StudyOption = Annotated[str, typer.Option(help="Name of the study.")]
@@ -64,8 +64,8 @@ def report(
     results: ResultsOption,
     out: Annotated[Path, typer.Option(help="The page to write.")],
 ) -> None:
-    """Write one self-contained page from the study's tables and figures."""
-    from tokencredit.analysis.report import write
+    """Write one self-contained page of the study: outcomes, tables, figures, tokens, checks and provenance."""
+    from tokencredit.analysis.page.write import write
     from tokencredit.analysis.store import Store
 
     write(Store(load_study(config, study), results), out)

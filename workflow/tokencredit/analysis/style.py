@@ -17,6 +17,7 @@ from matplotlib.ticker import MaxNLocator
 from tokencredit import files, provenance
 from tokencredit.analysis.plan import base_row
 from tokencredit.analysis.store import Store
+from tokencredit.checkout import checkout
 from tokencredit.config import Study
 
 
@@ -168,6 +169,7 @@ def save(drawn: Drawn, name: str, store: Store, out: Path) -> list[Path]:
         "note": drawn.note,
         "training_seeds": list(store.study.training.seeds),
         "code_digest": provenance.code_digest(f"analysis.figures.{name}"),
+        **checkout(),
         "made": {path.name: files.sha256(path) for path in paths[:3]},
         "files": store.provenance(name),
     }

@@ -113,7 +113,7 @@ def headings(store: Store) -> list[str]:
 def made(store: Store) -> list[str]:
     """What the analysis left for a person to open, one line per table or figure, where it exists."""
     plan = planned(store.study)
-    found = [str(path) for path in [store.path("report.html")] if path.exists()]
+    found = [str(path) for path in [store.path("index.html")] if path.exists()]
     for kind, suffixes in (("tables", ("csv", "tex")), ("figures", ("pdf", "png", "csv"))):
         for name in plan[kind]:
             there = [suffix for suffix in suffixes if store.path(kind, f"{name}.{suffix}").exists()]

@@ -13,6 +13,7 @@ from tokencredit import files, provenance
 from tokencredit.analysis import diagnostics, results, verdicts
 from tokencredit.analysis.layout import Cell, Wide, latex, marked, meanings
 from tokencredit.analysis.store import Store
+from tokencredit.checkout import checkout
 
 
 def make(store: Store, name: str, out: Path) -> list[Path]:
@@ -23,7 +24,7 @@ def make(store: Store, name: str, out: Path) -> list[Path]:
     files.write_text(paths[1], latex(wide(name, table, store)))
     origin = {"name": name, "study": store.study.name, "code_digest": provenance.code_digest("analysis.tables")}
     made = {path.name: files.sha256(path) for path in paths[:2]}
-    files.write_json(paths[2], origin | {"made": made, "files": store.provenance(name)})
+    files.write_json(paths[2], origin | checkout() | {"made": made, "files": store.provenance(name)})
     return paths
 
 

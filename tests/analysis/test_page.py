@@ -1,0 +1,200 @@
+"""The page of a study as a parser reads it: complete, self-contained, inert whatever a text says, small, the same when made again."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from hostile import COMMENT, IMAGE, SCRIPT, make_hostile
+
+from tokencredit import files
+from tokencredit.analysis import planned, verdicts
+from tokencredit.analysis.page import costs, exhibits, viewer
+from tokencredit.analysis.page.write import write
+from tokencredit.analysis.store import Store
+from tokencredit.errors import UserError
+
+VOID = {"meta", "link", "img", "br"}
+LOADED = {"src", "href", "srcset", "data", "action", "poster", "background"}
+
+
+@dataclass
+class Parsed(HTMLParser):
+    """Elements that were opened, texts by the element that they stand in, and what attributes name."""
+
+    text: str
+    opened: list[str] = field(default_factory=list)
+    unclosed: list[str] = field(default_factory=list)
+    ids: list[str] = field(default_factory=list)
+    named: list[str] = field(default_factory=list)
+    handlers: list[str] = field(default_factory=list)
+    within: dict[str, list[str]] = field(default_factory=dict)
+    comments: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        super().__init__()
+        self.feed(self.text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.opened.append(tag)
+        self.unclosed += [tag] if tag not in VOID else []
+        self.ids += [value or "" for name, value in attrs if name == "id"]
+        self.named += [value or "" for name, value in attrs if name in LOADED]
+        self.handlers += [name for name, _ in attrs if name.startswith("on") or name == "style"]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.unclosed.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.unclosed:
+            self.within.setdefault(self.unclosed[-1], []).append(data)
+
+    def handle_comment(self, data: str) -> None:
+        self.comments.append(data)
+
+
+@pytest.fixture(scope="module")
+def page(store: Store, made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("page") / "index.html"
+    write(store, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def parsed(page: Path) -> Parsed:
+    return Parsed(page.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def hostile(store: Store, made: Path, tmp_path_factory: pytest.TempPathFactory) -> Parsed:
+    folder = tmp_path_factory.mktemp("hostile")
+    write(make_hostile(store, folder), folder / "index.html")
+    return Parsed((folder / "index.html").read_text(encoding="utf-8"))
+
+
+def test_every_element_closes_every_id_is_one_and_every_anchor_leads_somewhere(parsed: Parsed) -> None:
+    assert parsed.unclosed == []
+    assert len(set(parsed.ids)) == len(parsed.ids)
+    anchors = [name[1:] for name in parsed.named if name.startswith("#")]
+    assert len(anchors) > 15
+    assert set(anchors) <= set(parsed.ids)
+
+
+def test_nothing_is_loaded_from_elsewhere(parsed: Parsed) -> None:
+    assert all(name.startswith(("#", "data:")) for name in parsed.named)
+    assert not re.search(r"url\(|@import", "".join(parsed.within["style"]))
+    assert not re.search(r"fetch|XMLHttpRequest|innerHTML|import\(", parsed.within["script"][-1])
+    assert not {"iframe", "object", "embed", "base"} & set(parsed.opened)
+
+
+def test_every_planned_table_and_figure_is_on_it(store: Store, parsed: Parsed) -> None:
+    for kind, names in planned(store.study).items():
+        assert {f"{kind[:-1]}-{name}" for name in names} <= set(parsed.ids)
+    assert parsed.opened.count("img") == len(planned(store.study)["figures"])
+    for name in ("summary", "tokens", "audit", "overlap", "mismatch", "provenance", "cost", "deviations"):
+        assert name in parsed.ids
+
+
+def test_what_a_reader_must_know_is_in_words(parsed: Parsed) -> None:
+    words = " ".join(text for texts in parsed.within.values() for text in texts)
+    for sentence in (
+        "INVALID: the loss was not finite",
+        "Reconstructions: HAPO",
+        "2 of 40",
+        "40 of 40",
+        "2.0e-06",
+        "has changed since",
+        "Nothing was planned",
+    ):
+        assert sentence in words
+
+
+def test_it_is_small_and_the_same_when_made_again(store: Store, page: Path, tmp_path: Path) -> None:
+    write(store, tmp_path / "again.html")
+    assert (tmp_path / "again.html").read_bytes() == page.read_bytes()
+    assert page.stat().st_size < 2_000_000
+
+
+def test_texts_that_are_markup_stay_texts(parsed: Parsed, hostile: Parsed) -> None:
+    """The same elements, attributes and comments as without them, and the texts are there to be read."""
+    assert hostile.opened == parsed.opened
+    assert hostile.handlers == hostile.comments == []
+    assert hostile.within["title"] == [f"Study {SCRIPT}"]
+    for text in (SCRIPT, IMAGE):
+        assert any(text in found for tag in ("td", "figcaption", "h1") for found in hostile.within[tag])
+    assert hostile.within["script"][1:] == parsed.within["script"][1:]
+
+
+def test_tokens_come_back_as_they_were(hostile: Parsed) -> None:
+    data = json.loads(hostile.within["script"][0])
+    tokens = {
+        token
+        for method in data["methods"]
+        for view in method["views"]
+        for r in view["responses"]
+        for token in r["token"]
+    }
+    assert {SCRIPT.replace(" ", "␣"), COMMENT, IMAGE.replace(" ", "␣"), "⏎"} <= tokens
+    assert {"problem": f"What is {SCRIPT}?", "answer": COMMENT} in data["problems"].values()
+
+
+def test_the_viewer_has_the_same_problems_for_all_methods_where_they_share_them(store: Store) -> None:
+    data = viewer.data(store)
+    assert [method["title"] for method in data["methods"]][:3] == ["GRPO", "DAPO", "EAPO"]
+    views = [[(view["step"], view["problem"]) for view in method["views"]] for method in data["methods"]]
+    assert all(view == views[0] for view in views)
+    assert [step for step, _ in views[0]] == [1] * viewer.FIRST + [30] * viewer.LAST
+    for method in data["methods"]:
+        for view in method["views"]:
+            assert [response["right"] for response in view["responses"]] == [True, False]
+
+
+def test_the_viewer_shows_what_was_stored(store: Store) -> None:
+    data = viewer.data(store)
+    eapo = next(method for method in data["methods"] if method["title"] == "EAPO")
+    view = eapo["views"][-1]
+    stored = store.tokens("rollouts", "eapo", viewer.COLUMNS)
+    stored = stored[(stored["seed"] == 0) & (stored["step"] == 30) & (stored["problem_id"] == view["problem"])]
+    wrong = stored[stored["reward"] < 0]
+    wrong = wrong[wrong["sample"] == wrong["sample"].min()]
+    response = view["responses"][1]
+    assert response["length"] == len(wrong)
+    assert response["entropy"] == pytest.approx(wrong["entropy"].tolist(), rel=1e-3)
+    assert response["advantage"] == pytest.approx(wrong["advantage"].tolist(), rel=1e-3)
+    assert response["quadrant"] == wrong["quadrant"].tolist()
+    assert response["response_advantage"] == pytest.approx(wrong["group_advantage"].iloc[0], rel=1e-3)
+
+
+def test_long_responses_are_cut_and_say_so(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(viewer, "TOKENS", 600)
+    data = viewer.data(store)
+    responses = [r for method in data["methods"] for view in method["views"] for r in view["responses"]]
+    assert sum(len(response["token"]) for response in responses) <= 600
+    assert all(response["length"] > len(response["token"]) == data["longest"] for response in responses)
+
+
+def test_every_outcome_has_a_colour_and_no_other_word_has() -> None:
+    assert list(exhibits.OUTCOMES["verdicts"]) == list(verdicts.VERDICTS)
+
+
+def test_what_was_used_is_summed_from_the_logs_that_are_kept(store: Store, tmp_path: Path) -> None:
+    shutil.copytree(store.results, tmp_path / "results")
+    log = tmp_path / "results" / "logs" / "train" / "synthetic" / "eapo"
+    for seed, lines in ((0, [(99.0, 1.0), (10.0, 700.0)]), (1, [(20.0, 600.0)])):
+        files.write_text(
+            log / f"seed{seed}.usage.jsonl", "".join(json.dumps({"s": s, "max_rss": mb}) + "\n" for s, mb in lines)
+        )
+    train = next(cost for cost in costs.by_rule(Store(store.study, tmp_path / "results")) if cost.rule == "train")
+    assert (train.jobs, train.logged, train.used, train.used_mb, train.planned) == (18, 2, 30.0, 700.0, None)
+
+
+def test_a_missing_table_is_named(store: Store, tmp_path: Path) -> None:
+    shutil.copytree(store.results, tmp_path / "results", ignore=shutil.ignore_patterns("figures", "tables"))
+    with pytest.raises(UserError, match=r"tables/.*.csv: no such file"):
+        write(Store(store.study, tmp_path / "results"), tmp_path / "index.html")

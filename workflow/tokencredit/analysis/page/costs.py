@@ -1,0 +1,60 @@
+"""What a study took, beside what its configuration let expect."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tokencredit import files
+from tokencredit.analysis.store import Store
+from tokencredit.config import Study
+from tokencredit.plan import Estimate, Terms, estimate
+from tokencredit.units import RULES, Unit, units_of
+
+_KINDS = {"pretrain": "pretrain", "train": "train", "generate": "generate"}
+
+
+@dataclass(frozen=True)
+class Cost:
+    """The jobs of a rule one after the other. ``logged``: those whose usage is kept; ``used``: their seconds; ``used_mb``: the most memory.
+
+    ``planned``: seconds by the estimate made from the configuration alone; None where it knows of none, as on CPUs. ``asked_mb``: memory
+    asked of the scheduler for one job.
+    """
+
+    rule: str
+    jobs: int
+    logged: int
+    planned: float | None
+    used: float | None
+    asked_mb: int
+    used_mb: float | None
+
+
+def by_rule(store: Store) -> list[Cost]:
+    """One per rule, in the order in which a study goes through them. The page itself is not done yet, and is left out."""
+    study = store.study
+    planned = estimate(study, Terms())
+    units = units_of(study, str(store.results))
+    return [
+        _cost(study, rule, [unit for unit in units if unit.rule == rule], planned)
+        for rule in RULES
+        if rule != "report" and any(unit.rule == rule for unit in units)
+    ]
+
+
+def _cost(study: Study, rule: str, units: list[Unit], planned: Estimate) -> Cost:
+    # The last line of a job's usage is of the run that made what is there now.
+    logs = [log for unit in units if (log := Path(unit.log).with_suffix(".usage.jsonl")).is_file()]
+    usage = [files.read_jsonl(log)[-1] for log in logs]
+    jobs = [job for job in planned.jobs if job.rule == rule]
+    known = jobs and all(job.time for job in jobs)
+    return Cost(
+        rule=rule,
+        jobs=len(units),
+        logged=len(usage),
+        planned=sum(job.time.value * job.count for job in jobs) if known else None,
+        used=sum(line["s"] for line in usage) if usage else None,
+        asked_mb=getattr(study.resources, _KINDS.get(rule, "light")).mem_mb,
+        used_mb=max(line["max_rss"] for line in usage) if usage else None,
+    )

@@ -1,0 +1,98 @@
+"""What made the numbers: commits, code, data, environments, and the files that each table and figure rests on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from tokencredit import files
+from tokencredit.analysis import plan
+from tokencredit.analysis.store import Store
+from tokencredit.train import training_code
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training run; ``same_code``: the trainer's sources were those beside this analysis."""
+
+    title: str
+    seed: int
+    steps: int
+    seconds: float
+    config: str
+    code: str
+    same_code: bool
+    model: str
+    invalid: str
+
+
+def shown(store: Store) -> list[dict[str, Any]]:
+    """What stands beside each table and figure: name, code digest, commit, and the digests of the files that it was made from."""
+    return [
+        files.read_json(store.path(kind, f"{name}.json")) | {"name": f"{kind}/{name}"}
+        for kind, names in plan.planned(store.study).items()
+        for name in names
+    ]
+
+
+def commits(store: Store) -> dict[str, list[str]]:
+    """The tables and figures that were made at each commit, by its name in words."""
+    found: dict[str, list[str]] = {}
+    for origin in shown(store):
+        found.setdefault(_commit(origin), []).append(origin["name"])
+    return found
+
+
+def runs(store: Store) -> list[Run]:
+    """Every training run of the study."""
+    study = store.study
+    found = []
+    for name, method in study.methods.items():
+        code = training_code(study.training.engine, method.credit, method.control)
+        for seed in study.training.seeds:
+            run = store.run(name, seed)
+            found.append(
+                Run(
+                    title=method.title,
+                    seed=seed,
+                    steps=run["steps"],
+                    seconds=run["seconds"],
+                    config=run["config_digest"],
+                    code=run["code_digest"],
+                    same_code=run["code_digest"] == code,
+                    model=run["model_sha256"],
+                    invalid=run["invalid"] or "",
+                )
+            )
+    return found
+
+
+def environments(store: Store) -> dict[str, dict[str, int]]:
+    """Device, platform and package versions of the training runs: of each, how many runs had which."""
+    found: dict[str, dict[str, int]] = {}
+    for run in _records(store):
+        for name, version in run["environment"].items():
+            counts = found.setdefault(name, {})
+            counts[version] = counts.get(version, 0) + 1
+    return found
+
+
+def data_digests(store: Store) -> dict[str, dict[str, int]]:
+    """SHA-256 of the data sets and starting models of the training runs: of each, how many runs had which."""
+    found: dict[str, dict[str, int]] = {}
+    for run in _records(store):
+        for name, digest in run["digests"].items():
+            if name not in ("config", "code"):
+                counts = found.setdefault(name, {})
+                counts[digest] = counts.get(digest, 0) + 1
+    return found
+
+
+def _records(store: Store) -> list[dict[str, Any]]:
+    return [store.run(name, seed) for name in store.study.methods for seed in store.study.training.seeds]
+
+
+def _commit(origin: dict[str, Any]) -> str:
+    if origin["commit"] is None:
+        return "no commit: the code was not in a Git checkout"
+    return f"{origin['commit'][:12]}, {'with changes that are not committed' if origin['modified'] else 'unchanged'}"
