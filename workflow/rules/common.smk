@@ -48,6 +48,8 @@ def checked_graph():
         tables["gpus"] = f"{FOLDER}/gpus.yaml"
     if graph.study(STUDY).targets:
         tables["targets"] = f"{FOLDER}/targets.yaml"
+    if graph.config.claims:
+        tables["claims"] = f"{FOLDER}/claims.yaml"
     for name, path in {**tables, "study": f"{FOLDER}/studies/{STUDY}.yaml"}.items():
         validate(read_yaml(path), f"{WORKFLOW}/schemas/{name}.schema.json", set_default=False)
     return graph

@@ -201,6 +201,7 @@ class Graph:
             "rows": [asdict(row) for row in study.rows],
             "benchmarks": {name: benchmark.model_dump(mode="json") for name, benchmark in study.benchmarks.items()},
             "targets": study.targets_config(),
+            "claims": study.config.claims.model_dump(mode="json") if study.config.claims else {},
         }
 
     # ---------------------------------------------------------------- environments

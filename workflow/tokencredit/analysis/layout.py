@@ -27,7 +27,7 @@ class Cell:
 class Wide:
     """One line per method under two lines of headings: ``columns`` are (heading, heading below it), equal headings side by side.
 
-    ``long``: it may take several pages.
+    ``long``: it may take several pages, and its titles and notes are sentences.
     """
 
     columns: list[tuple[str, str]]
@@ -84,11 +84,12 @@ def escape_latex(text: str) -> str:
 
 def latex(table: Wide) -> str:
     """A ``tabular`` (``longtable`` where it is long) for ``\\input`` (package booktabs), notes as a comment-free paragraph below."""
-    environment = "longtable" if table.long else "tabular"
+    environment, count = "longtable" if table.long else "tabular", len(table.columns)
+    shape = rf"p{{0.4\linewidth}}*{{{count}}}{{p{{{0.5 / count:.2g}\linewidth}}}}" if table.long else "l" + "r" * count
     upper = " & ".join(rf"\multicolumn{{{span}}}{{c}}{{{escape_latex(head)}}}" for head, span in table.heads.items())
     lower = " & ".join(escape_latex(metric) for _, metric in table.columns)
     lines = [
-        rf"\begin{{{environment}}}{{l{'r' * len(table.columns)}}}",
+        rf"\begin{{{environment}}}{{{shape}}}",
         r"\toprule",
         rf" & {upper} \\",
         rf" & {lower} \\",

@@ -61,7 +61,7 @@ def _benchmark(store: Store, rows: list[Row], target: pd.Series) -> Measured:
     questions = store.study.benchmarks[name].problems
     if questions != target["questions"]:
         raise NotMeasuredError(f"the study takes {questions} questions, the paper {target['questions']:.0f}")
-    paths = _present(store, [f"eval/{row.path}/scores.parquet" for row in rows])
+    paths = present(store, [f"eval/{row.path}/scores.parquet" for row in rows])
     parts = [_part(store, row, name) for row in rows]
     n = store.study.benchmarks[name].samples
     right = np.array([part["right"] for part in parts])
@@ -103,7 +103,7 @@ def _mean(store: Store, rows: list[Row]) -> Measured:
 def _training(store: Store, rows: list[Row], target: pd.Series) -> Measured:
     """Solve rate or entropy of training around a step: a mean over ``SMOOTHED`` steps, as Figure 2 draws it."""
     metric, step = target["metric"], int(target["step"])
-    paths = _present(store, [f"runs/{row.path}/metrics.jsonl" for row in rows])
+    paths = present(store, [f"runs/{row.path}/metrics.jsonl" for row in rows])
     scale = 100 if metric == "solve_rate" else 1
     runs = []
     for _, run in store.metrics(rows[0].name).groupby("seed"):
@@ -126,13 +126,10 @@ def _curve(store: Store, rows: list[Row], target: pd.Series) -> Measured:
         raise NotMeasuredError(f"the curve of training is {curve.problems} questions of {curve.benchmark}")
     if target["k"] > curve.samples:
         raise NotMeasuredError(f"{curve.samples} responses per question allow no @{target['k']:.0f}")
-    paths = _present(store, [f"runs/{row.path}/evaluations.parquet" for row in rows])
-    table = store.tokens("evaluations", rows[0].name, ["step", "problem_id", "outcome"])
-    table = table[table["step"] == step]
-    if table.empty:
+    paths = present(store, [f"runs/{row.path}/evaluations.parquet" for row in rows])
+    right = curve_right(store, rows[0].name).get(step)
+    if right is None:
         raise NotMeasuredError(f"training evaluates every {curve.every} steps, not at step {step}")
-    table["right"] = table["outcome"] == "right"
-    right = table.pivot_table(index="seed", columns="problem_id", values="right", aggfunc="sum").to_numpy(int)
     n, k = curve.samples, int(target["k"])
     if target["metric"] == "pass":
         scores = pass_at_k(n, right, k)
@@ -140,6 +137,16 @@ def _curve(store: Store, rows: list[Row], target: pd.Series) -> Measured:
     else:
         scores, noise = avg_at_k(n, right), [statistics.sampling_se(np.full(run.shape, n), run) for run in right]
     return _measured(rows, scores, _root_mean_square(noise), n, paths)
+
+
+def curve_right(store: Store, method: str) -> dict[int, np.ndarray]:
+    """Right responses of every seed and question, [S, Q], to the curve's benchmark, by step of training."""
+    table = store.tokens("evaluations", method, ["step", "problem_id", "outcome"])
+    table["right"] = table["outcome"] == "right"
+    return {
+        step: part.pivot_table(index="seed", columns="problem_id", values="right", aggfunc="sum").to_numpy(int)
+        for step, part in table.groupby("step")
+    }
 
 
 def _measured(
@@ -156,7 +163,7 @@ def _measured(
     )
 
 
-def _present(store: Store, paths: list[str]) -> list[str]:
+def present(store: Store, paths: list[str]) -> list[str]:
     """``paths`` below the study's folder, if all are there: a result of some seeds is not the result of the study."""
     missing = [path for path in paths if not store.path(path).is_file()]
     if missing:

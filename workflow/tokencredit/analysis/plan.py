@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tokencredit.config import Row, Study
+from tokencredit.config import CreditContrast, Row, Study
+from tokencredit.config.claim_keys import BASE
 from tokencredit.credit import QUADRANTS
 
 
@@ -16,11 +17,15 @@ def planned(study: Study) -> dict[str, list[str]]:
     figures.sort(key=lambda name: int(name.removeprefix("figure")))
     if study.targets:
         tables += ["verdicts"]
+    if study.config.claims:
+        tables += ["claims"]
     return {"tables": [*tables, "diagnostics"], "figures": [*figures, "diagnostics"]}
 
 
 def inputs(study: Study, name: str) -> list[str]:
     """The files that a table or figure is made from, relative to the results folder."""
+    if name == "claims":
+        return claims_files(study)
     runs = {
         "table1": list(study.methods),
         "table3": [row.name for row in table3_rows(study) if row.cell],
@@ -51,6 +56,26 @@ def inputs(study: Study, name: str) -> list[str]:
     }.get(name, [])
     files += [f"{study.name}/eval/{row.path}/scores.parquet" for row in scored]
     return files + (overlap_files(study) if name.startswith("table") else [])
+
+
+def claims_files(study: Study) -> list[str]:
+    """What the contrasts of ``config/claims.yaml`` compare, as far as the study has it, relative to the results folder."""
+    base = base_row(study)
+    named: dict[str, set[str]] = {}
+    for claim in study.config.claims.claims.values() if study.config.claims else ():
+        for contrast in claim.contrasts:
+            for name in [] if isinstance(contrast, CreditContrast) else [contrast.method, *contrast.against]:
+                named.setdefault(base.name if name == BASE and base else name, set()).add(contrast.kind)
+    files = []
+    for row in study.rows:
+        kinds = named.get(row.name, set())
+        if row.cell and kinds:
+            of_kind = {"entropy": "metrics.jsonl", "steps": "evaluations.parquet"}
+            made = [file for kind, file in of_kind.items() if kind in kinds]
+            files += [f"{study.name}/runs/{row.path}/{file}" for file in ["run.json", *made]]
+        if "score" in kinds:
+            files.append(f"{study.name}/eval/{row.path}/scores.parquet")
+    return files
 
 
 def overlap_files(study: Study) -> list[str]:

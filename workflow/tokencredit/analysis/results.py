@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -34,11 +34,10 @@ def results(store: Store, rows: list[Row], references: dict[str, str], targets: 
     for row in rows:
         lines.setdefault(row.name, []).append(row)
     columns = [*store.study.benchmarks, MEAN]
-    averages = {name: _averages(store, seeds) for name, seeds in lines.items()}
+    scored = {name: lines_of(store, seeds) for name, seeds in lines.items()}
     level = LEVEL / max(1, sum(references[name] != name for name in lines))  # Holm's first step
     records = [
-        _record(store, lines[name], column, averages[name], averages[other], lines[other][0], targets, level)
-        | {"reference": other}
+        _record(store, lines[name], column, scored[name], scored[other], targets, level) | {"reference": other}
         for name, other in ((name, references[name]) for name in lines)
         for column in columns
     ]
@@ -59,6 +58,23 @@ def results(store: Store, rows: list[Row], references: dict[str, str], targets: 
     return table
 
 
+def lines_of(store: Store, seeds: list[Row], metric: Literal["avg", "pass"] = "avg") -> dict[str, statistics.Line]:
+    """Avg@n or Pass@n of every seed and question, by benchmark, questions in the data set's order.
+
+    Pass@n of n responses is one try of each question: nothing tells of its sampling noise, which stays in the spread over seeds.
+    """
+    lines = {}
+    for name, benchmark in store.study.benchmarks.items():
+        parts = [_part(store, row, name) for row in seeds]
+        scores = [
+            avg_at_k(part["n"], part["right"]) if metric == "avg" else pass_at_k(part["n"], part["right"], part["n"])
+            for part in parts
+        ]
+        samples = benchmark.samples if metric == "avg" else 1
+        lines[name] = statistics.Line(np.array(scores), samples, seeds[0].cell is not None)
+    return lines
+
+
 def _outcome(record: dict[str, Any]) -> str:
     """Whether a difference is resolved over questions and training runs; with one seed it can be so for these checkpoints alone."""
     if np.isnan(record["runs_p_holm"]):
@@ -66,14 +82,6 @@ def _outcome(record: dict[str, Any]) -> str:
     if record["runs_p_holm"] >= LEVEL:
         return NOT_RESOLVED
     return CHECKPOINTS if record["runs_seeds"] == 0 else RESOLVED
-
-
-def _averages(store: Store, seeds: list[Row]) -> dict[str, np.ndarray]:
-    """Avg@n of every question per seed, [seeds, questions], by benchmark, questions in the data set's order."""
-    return {
-        name: np.array([avg_at_k(part["n"], part["right"]) for part in (_part(store, row, name) for row in seeds)])
-        for name in store.study.benchmarks
-    }
 
 
 def _part(store: Store, row: Row, benchmark: str) -> pd.DataFrame:
@@ -85,21 +93,20 @@ def _record(
     store: Store,
     seeds: list[Row],
     benchmark: str,
-    averages: dict[str, np.ndarray],
-    reference: dict[str, np.ndarray],
-    reference_row: Row,
+    lines: dict[str, statistics.Line],
+    other: dict[str, statistics.Line],
     targets: str | None,
     level: float,
 ) -> dict[str, Any]:
     row = seeds[0]
+    averages, reference = ({name: line.shares for name, line in side.items()} for side in (lines, other))
     invalid = store.invalid(row.cell) if row.cell else ""
     origin = _origin(store, seeds, benchmark)
     start = {"method": row.name, "title": row.title, "benchmark": benchmark, "trained": row.cell is not None}
     measured = _mean(store, averages) if benchmark == MEAN else _benchmark(store, seeds, benchmark, averages, targets)
     compared: dict[str, float] = {}
-    if averages is not reference:
-        compared = _difference(averages, reference, benchmark)
-        compared |= _over_runs(store, row, averages, reference_row, reference, benchmark, level)
+    if lines is not other:
+        compared = _difference(averages, reference, benchmark) | _over_runs(lines, other, benchmark, level)
     printed = {f"printed_{metric}": _printed(store, targets, row.name, benchmark, metric) for metric in ("avg", "pass")}
     method = store.study.methods.get(row.cell or "")
     return {
@@ -206,20 +213,11 @@ def _difference(own: dict[str, np.ndarray], other: dict[str, np.ndarray], benchm
 
 
 def _over_runs(
-    store: Store,
-    row: Row,
-    own: dict[str, np.ndarray],
-    reference_row: Row,
-    reference: dict[str, np.ndarray],
-    benchmark: str,
-    level: float,
+    own: dict[str, statistics.Line], reference: dict[str, statistics.Line], benchmark: str, level: float
 ) -> dict[str, float]:
     """The difference as one of two methods, not of two sets of checkpoints: training runs vary too. What it takes is at ``level``."""
     names = list(own) if benchmark == MEAN else [benchmark]
-    sides = [
-        [statistics.Line(of[name], store.study.benchmarks[name].samples, side.cell is not None) for name in names]
-        for side, of in ((row, own), (reference_row, reference))
-    ]
+    sides = [[side[name] for name in names] for side in (own, reference)]
     found = statistics.two_level_difference(*sides)
     samples = sides[0][0].samples if len({line.samples for line in sides[0]}) == 1 else NONE
     return {

@@ -113,7 +113,7 @@ class Store:
     def provenance(self, name: str) -> dict[str, Any]:
         """Which files a table or figure was made from, with their digests."""
         paths = plan.inputs(self.study, name)
-        if name == "verdicts":  # the one table that can say of a file that it is not there
+        if name in ("verdicts", "claims"):  # the tables that can say of a file that it is not there
             paths = [path for path in paths if (self.results / path).is_file()]
         return {path: files.sha256(self.results / path) for path in paths}
 

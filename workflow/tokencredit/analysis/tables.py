@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from tokencredit import files, provenance
-from tokencredit.analysis import diagnostics, results, verdicts
+from tokencredit.analysis import claims, diagnostics, results, verdicts
 from tokencredit.analysis.layout import Cell, Wide, latex, marked, meanings
 from tokencredit.analysis.store import Store
 from tokencredit.checkout import checkout
@@ -32,7 +32,7 @@ def read(path: Path) -> pd.DataFrame:
     """A table that ``make`` wrote."""
     files.sha256(path)  # names the table if it was not made
     texts = ["seeds", "invalid", "grader", "engine", "data_sha256", "model_sha256", "code_digest"]
-    texts += ["slip", "reason", "error", "files", "outcome"]
+    texts += ["slip", "reason", "error", "files", "outcome", "contrast", "unit", "test"]
     return pd.read_csv(path, dtype=dict.fromkeys(texts, str)).fillna(dict.fromkeys(texts, ""))
 
 
@@ -146,5 +146,6 @@ TABLES = {
     "table1": Table(results.table1, scores),
     "table3": Table(results.table3, scores),
     "verdicts": Table(verdicts.records, verdicts.wide),
+    "claims": Table(claims.records, claims.wide),
     "diagnostics": Table(diagnostics.records, diagnostics.wide),
 }

@@ -4,6 +4,14 @@ Unknown keys, unknown names and impossible combinations are ``UserError`` senten
 allowed. Nothing heavy is imported: the graph reads the configuration at every start.
 """
 
+from tokencredit.config.claim_keys import (
+    Claim,
+    Contrast,
+    CreditContrast,
+    EntropyContrast,
+    ScoreContrast,
+    StepsContrast,
+)
 from tokencredit.config.keys import (
     Architecture,
     Base,
@@ -40,10 +48,14 @@ __all__ = [
     "Base",
     "Benchmark",
     "BenchmarkUse",
+    "Claim",
     "Config",
+    "Contrast",
+    "CreditContrast",
     "Curve",
     "Dataset",
     "EmbeddedModel",
+    "EntropyContrast",
     "Evaluation",
     "EvaluationRow",
     "FileDataset",
@@ -59,6 +71,8 @@ __all__ = [
     "RolloutRecord",
     "Row",
     "Sampling",
+    "ScoreContrast",
+    "StepsContrast",
     "Study",
     "StudyFile",
     "Training",

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from tokencredit.config.claim_keys import BASE, START, ClaimsFile, CreditContrast
 from tokencredit.config.keys import (
     Base,
     Benchmark,
@@ -256,6 +257,26 @@ class Config:
     def targets(self) -> TargetsFile | None:
         """The paper's numbers, ``targets.yaml``; None for a configuration that has no such file and is held against nothing."""
         return self._read("targets.yaml", TargetsFile) if (self.folder / "targets.yaml").exists() else None
+
+    @cached_property
+    def claims(self) -> ClaimsFile | None:
+        """The paper's claims, ``claims.yaml``; None for a configuration that has no such file and decides none."""
+        path = self.folder / "claims.yaml"
+        if not path.exists():
+            return None
+        file = self._read(path.name, ClaimsFile)
+        for name, claim in file.claims.items():
+            for index, contrast in enumerate(claim.contrasts):
+                key = f"claims.{name}.contrasts.{index}"
+                if isinstance(contrast, CreditContrast):
+                    continue
+                known(path, f"{key}.method", contrast.method, self.methods)
+                others = {"score": [BASE], "entropy": [START], "steps": []}[contrast.kind]
+                for other in contrast.against:
+                    known(path, f"{key}.against", other, [*others, *self.methods])
+                    if other == contrast.method:
+                        raise UserError(f"{path}: {key}.against = {other!r}: is the method itself; name another.")
+        return file
 
     def _check_names(self, path: Path, file: StudyFile) -> None:
         training, evaluation = file.training, file.evaluation

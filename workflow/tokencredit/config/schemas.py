@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+from tokencredit.config.claim_keys import ClaimsFile
 from tokencredit.config.keys import NAME, BenchmarksFile, DatasetsFile, GpusFile, MethodsFile, ModelsFile
 from tokencredit.config.reading import models_of
 from tokencredit.config.study_keys import StudyFile
@@ -21,6 +22,7 @@ FILES: dict[str, type[BaseModel]] = {
     "benchmarks": BenchmarksFile,
     "gpus": GpusFile,
     "targets": TargetsFile,
+    "claims": ClaimsFile,
 }
 
 

@@ -8,6 +8,7 @@ Which function answers which question:
 - how far is this number from the one of all such questions: ``mean_interval``; of all such questions and training runs: ``run_interval``
 - do these two checkpoints differ on such questions: ``paired_difference`` (t interval, sign flips), ``paired_bootstrap``
 - do these two *methods* differ, over training runs and questions: ``two_level_difference``
+- do they differ in something that is measured once per training run: ``run_difference``
 - what could this comparison have found, and what would it take: ``minimal_detectable_difference``, ``TwoLevel.samples_needed``,
   ``TwoLevel.seeds_needed``
 """
@@ -30,7 +31,7 @@ from tokencredit.evaluate.statistics.sources import (
     seed_spread,
     seed_variance,
 )
-from tokencredit.evaluate.statistics.two_level import Line, TwoLevel, two_level_difference
+from tokencredit.evaluate.statistics.two_level import Line, TwoLevel, run_difference, two_level_difference
 
 __all__ = [
     "CONFIDENCE",
@@ -46,6 +47,7 @@ __all__ = [
     "paired_difference",
     "pass_sampling_se",
     "question_se",
+    "run_difference",
     "run_interval",
     "sampling_se",
     "seed_spread",

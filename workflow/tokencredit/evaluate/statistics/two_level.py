@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import optimize, stats
 
 from tokencredit.evaluate.statistics.sources import CONFIDENCE, margin_of, seed_variance
@@ -67,13 +69,16 @@ class TwoLevel:
         if self.seeds is None:
             return math.nan
         now = min((seeds for _, seeds in self.seeds), default=1)
-        for count in range(2, MOST_SEEDS + 1):
+
+        def enough(count: int) -> bool:
             fewer_noise = zip(self.questions, self.sampling, strict=True)
             questions = [(part - noise + noise * now / count, df) for (part, df), noise in fewer_noise]
             runs = _runs([(variance, count) for variance, _ in self.seeds])
-            if _detectable([*questions, *runs], power, level) <= abs(self.mean):
-                return count
-        return math.inf
+            return _detectable([*questions, *runs], power, level) <= abs(self.mean)
+
+        counts = range(2, MOST_SEEDS + 1)
+        first = bisect_left(counts, True, key=enough)  # what is enough stays enough
+        return counts[first] if first < len(counts) else math.inf
 
 
 def two_level_difference(own: Sequence[Line], reference: Sequence[Line], confidence: float = CONFIDENCE) -> TwoLevel:
@@ -109,6 +114,21 @@ def two_level_difference(own: Sequence[Line], reference: Sequence[Line], confide
         sampling=[min(noise, part) for noise, (part, _) in zip(sampling, questions, strict=True)],
         seeds=seeds,
     )
+
+
+def run_difference(own: ArrayLike, reference: ArrayLike | None = None, confidence: float = CONFIDENCE) -> TwoLevel:
+    """Compare a result of training itself, one number per run, over training runs alone: [S] of each method, in the numbers' unit.
+
+    Without ``reference`` the mean of ``own`` is held against zero (Student's t). The margins of two methods, which share no run, are joined
+    by ``margin_of``. Interval and p are NaN where a method has one run: nothing tells of its spread.
+    """
+    sides = [np.asarray(side, float) for side in (own, reference) if side is not None]
+    mean = float(sides[0].mean() - (sides[1].mean() if len(sides) > 1 else 0.0))
+    if min(side.size for side in sides) < 2:
+        return TwoLevel(mean, math.nan, math.nan, math.nan, questions=[], sampling=[], seeds=None)
+    seeds = [(float(side.var(ddof=1)), side.size) for side in sides]
+    margin = margin_of(_runs(seeds), (1 - confidence) / 2)
+    return TwoLevel(mean, mean - margin, mean + margin, _p(mean, _runs(seeds)), questions=[], sampling=[], seeds=seeds)
 
 
 def _paired(own: Line, reference: Line) -> np.ndarray:

@@ -1,0 +1,338 @@
+"""The paper's claims: each can come out either way, as it was planted, and no line says more than its records do."""
+
+from __future__ import annotations
+
+import json
+import math
+from functools import cache
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import synthetic_study
+from claimed import OWN, ROOT, SEEDS, decided, named, score, store_of, write_claims
+from scipy import stats
+from synthetic_study import CURVE, PROBLEMS, SAMPLES, STEPS, TIERS
+
+from tokencredit import files
+from tokencredit.analysis import claims, inputs, planned, results, tables
+from tokencredit.analysis.store import Store
+from tokencredit.config import Config, Row, ScoreContrast, load_study
+from tokencredit.errors import UserError
+
+# What each claim holds above the rest of its methods.
+FAVOURED = {
+    "c1": ["phr", "nhr"],
+    "c2": ["phr", "nhr"],
+    "c3": [],
+    "c4": ["nhr", "nlr"],
+    "c5": ["nhr"],
+    "c6": ["eapo"],
+    "c7": ["eapo", "eapo-without-plr", "eapo-without-nlr"],
+    "c8": ["eapo"],
+    "c9": ["eapo"],
+    "c11": ["eapo"],
+}
+
+
+def plant(monkeypatch: pytest.MonkeyPatch, gains: dict[str, float], entropies: dict[str, float]) -> None:
+    for name, gain in gains.items():
+        monkeypatch.setitem(synthetic_study.GAIN, name, gain)
+    for name, end in entropies.items():
+        monkeypatch.setitem(synthetic_study.END_ENTROPY, name, end)
+
+
+def study_methods(claim: str) -> list[str]:
+    return list(dict.fromkeys(["grpo", *named(OWN[claim])]))
+
+
+# ---------------------------------------------------------------- the project's claims
+
+
+@pytest.mark.parametrize(("claim", "as_claimed"), list(product(FAVOURED, (True, False))))
+def test_every_contrast_of_every_claim_comes_out_as_planted(
+    claim: str, as_claimed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    up = {name for name in named(OWN[claim]) if (name in FAVOURED[claim]) == as_claimed}
+    gains = {name: 2.5 if name in up else -2.5 for name in named(OWN[claim])}
+    plant(monkeypatch, gains, {name: 0.34 if name in up else 0.02 for name in named(OWN[claim])})
+    of_claims, contrasts = decided(store_of(tmp_path, study_methods(claim), SEEDS, {claim: OWN[claim]}))
+    expected = "supported" if as_claimed else "contradicted"
+    assert contrasts["outcome"].tolist() == [expected] * len(contrasts)
+    assert of_claims["outcome"].tolist() == [expected]
+    assert (contrasts["low"] < contrasts["effect"]).all()
+    assert (contrasts["effect"] < contrasts["high"]).all()
+
+
+def test_all_claims_are_planted_but_that_on_measured_credit(tmp_path: Path) -> None:
+    assert set(OWN) - set(FAVOURED) == {"c10"}
+    of_claims, _ = decided(store_of(tmp_path, ["grpo"], (0,), OWN))
+    assert of_claims.index.tolist() == [f"c{number}" for number in range(1, 12)]
+    assert set(of_claims["outcome"]) == {"not measured"}
+    assert of_claims.loc["c10", "reason"] == "no measured credit of tokens"
+
+
+def test_every_study_of_the_project_has_the_table() -> None:
+    config = Config(ROOT / "config")
+    for name in config.study_names:
+        study = config.study(name)
+        assert "claims" in planned(study)["tables"]
+        assert f"{name}/runs/{study.reference}/seed0/run.json" in inputs(study, "claims")
+
+
+# ---------------------------------------------------------------- outcomes
+
+
+def test_an_effect_of_twenty_points_is_supported_and_its_reverse_contradicted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(monkeypatch, {"grpo": 1.6, "eapo": 3.0}, {})
+    declared = {
+        "above": {"contrasts": [score("eapo", "grpo")]},
+        "below": {"contrasts": [score("eapo", "grpo", direction="lower")]},
+    }
+    of_claims, contrasts = decided(store_of(tmp_path, ["grpo", "eapo"], (0, 1, 2), declared))
+    assert contrasts["effect"].tolist() == pytest.approx([20, 20], abs=4)
+    assert of_claims["outcome"].to_dict() == {"above": "supported", "below": "contradicted"}
+    assert of_claims.loc["above", "reason"] == "each of 1"
+
+
+def test_the_same_method_twice_is_not_resolved_and_says_what_it_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(monkeypatch, {"dapo": 1.6, "grpo": 1.6}, {"dapo": 0.2, "grpo": 0.2})
+    entropy = {"kind": "entropy", "method": "dapo", "against": ["grpo"], "direction": "higher"}
+    declared = {"same": {"contrasts": [score("dapo", "grpo"), score("dapo", "grpo", metric="pass"), entropy]}}
+    store = store_of(tmp_path, ["grpo", "dapo"], (0, 1, 2), declared)
+    of_claims, contrasts = decided(store)
+    assert of_claims["outcome"].tolist() == ["not resolved"]
+    assert contrasts["outcome"].tolist() == ["not resolved"] * 3
+    assert (contrasts["detectable"][:2] > contrasts["effect"][:2].abs()).all()
+    assert contrasts["detectable"][2] > 1
+    assert (contrasts["seeds_needed"] > 3).all()
+    assert contrasts["samples_needed"][0] > SAMPLES
+    shown = claims.wide(claims.records(store), store)
+    assert all("finds" in cells[0].notes[-1] and "takes" in cells[0].notes[-1] for _, cells in shown.rows[1:])
+
+
+def test_a_conjunction_needs_each_of_its_contrasts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant(monkeypatch, {"grpo": 1.6, "dapo": 3.0, "eapo": 3.0, "hapo": 5.0}, {})
+    declared = {
+        "one-open": {"contrasts": [score("eapo", "grpo", "dapo")]},
+        "one-against": {"contrasts": [score("eapo", "grpo", "dapo", "hapo")]},
+        "one-against-one-missing": {"contrasts": [score("eapo", "hapo", "forking")]},
+        "one-missing": {"contrasts": [score("eapo", "grpo", "forking")]},
+    }
+    of_claims, contrasts = decided(store_of(tmp_path, ["grpo", "dapo", "eapo", "hapo"], (0, 1, 2), declared))
+    assert contrasts["outcome"].tolist()[:5] == [
+        *("supported", "not resolved"),
+        *("supported", "not resolved", "contradicted"),
+    ]
+    assert of_claims["outcome"].tolist() == ["not resolved", "contradicted", "contradicted", "not measured"]
+    assert of_claims["reason"].tolist() == [
+        "EAPO above DAPO: mean Avg@n; of the other contrasts: 1 supported",
+        "EAPO above HAPO (reconstruction): mean Avg@n; of the other contrasts: 1 supported, 1 not resolved",
+        "EAPO above HAPO (reconstruction): mean Avg@n; of the other contrasts: 1 not measured",
+        "the study does not train forking; of the other contrasts: 1 supported",
+    ]
+
+
+def test_what_is_against_a_claim_is_adjusted_for_its_contrasts() -> None:
+    """p = 0.03 the other way decides alone, and not as one of two."""
+    lines = [("higher", 0.03, 0.03, "contradicted"), ("higher", 0.03, 0.06, "not resolved")]
+    lines.append(("lower", 0.03, 0.06, "supported"))
+    for direction, p, p_holm, outcome in lines:
+        assert claims._judged(effect(-0.1, p), contrast(direction), p_holm, 0.05)["outcome"] == outcome
+
+
+def effect(mean: float, p: float) -> claims.Effect:
+    found = results.statistics.TwoLevel(
+        mean, mean - 0.1, mean + 0.1, p, [(0.01, 39)], [0.001], [(0.001, 3), (0.001, 3)]
+    )
+    return claims.Effect(found, "points", "", [0, 1, 2], [], 40, 8)
+
+
+def contrast(direction: str) -> ScoreContrast:
+    return ScoreContrast(**score("eapo", "grpo", direction=direction))
+
+
+def test_one_seed_resolves_no_claim(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant(monkeypatch, {"grpo": 0, "eapo": 5.0}, {"eapo": 0.34, "grpo": 0.02})
+    declared = {"c8": OWN["c8"], "gap": {"contrasts": [score("eapo", "grpo", "base")]}}
+    of_claims, contrasts = decided(store_of(tmp_path, ["grpo", "eapo"], (0,), declared))
+    assert set(of_claims["outcome"]) == {"not resolved"}
+    assert set(of_claims["reason"]) == {"one training seed tells nothing of other runs"}
+    gaps = contrasts[contrasts["claim"] == "gap"]
+    assert (gaps["p"] < 0.001).all()
+    assert set(gaps["reason"]) == {"one training seed tells nothing of other runs; resolved for these checkpoints"}
+    entropies = contrasts[contrasts["claim"] == "c8"]
+    assert entropies["effect"].notna().all()
+    assert entropies[["low", "high", "p", "p_holm"]].isna().all(axis=None)
+
+
+def test_an_invalid_run_is_not_compared(tmp_path: Path) -> None:
+    of_claims, contrasts = decided(store_of(tmp_path, study_methods("c5"), (0, 1), {"c5": OWN["c5"]}))
+    (line,) = contrasts[contrasts["outcome"] == "not measured"].to_dict("records")
+    assert line["contrast"] == "NHR above NLR: mean Avg@n"
+    assert line["reason"] == "not compared: nlr has an invalid run (seed 1: the loss was not finite at step 29)"
+    assert math.isnan(line["effect"])
+    assert of_claims["outcome"].tolist() == ["not measured"]
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    store = store_of(tmp_path, ["grpo", "eapo"], (0, 1), {"gap": {"contrasts": [score("eapo", "grpo")]}})
+    store.path("eval/eapo/seed1/scores.parquet").unlink()
+    of_claims, _ = decided(store)
+    assert of_claims.loc["gap", "outcome"] == "not measured"
+    assert of_claims.loc["gap", "reason"] == "eval/eapo/seed1/scores.parquet is not there (1 of 8 files)"
+
+
+# ---------------------------------------------------------------- numbers
+
+
+@pytest.fixture(scope="module")
+def quadrants(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """Three seeds of the quadrants and EAPO, with the claims about them."""
+    chosen = {name: OWN[name] for name in ("c1", "c2", "c3", "c4", "c5", "c8")}
+    methods = ["grpo", "eapo", "phr", "plr", "nhr", "nlr"]
+    return store_of(tmp_path_factory.mktemp("quadrants"), methods, SEEDS, chosen)
+
+
+def line_of(store: Store, claim: str, contrast: str) -> dict:
+    table = claims.records(store)
+    (line,) = table[(table["claim"] == claim) & (table["contrast"] == contrast)].to_dict("records")
+    return line
+
+
+def test_a_difference_of_scores_is_recomputed_by_hand(quadrants: Store) -> None:
+    line = line_of(quadrants, "c5", "NHR above PHR: mean Avg@n")
+    shares = {
+        name: np.array(
+            [
+                [part["right"] / SAMPLES for _, part in pd.read_parquet(path).groupby("benchmark")]
+                for path in (quadrants.path(f"eval/{name}/seed{seed}/scores.parquet") for seed in SEEDS)
+            ]
+        )
+        for name in ("nhr", "phr")
+    }  # [seeds, benchmarks, questions]
+    delta = shares["nhr"].mean(0) - shares["phr"].mean(0)
+    margin = sum(stats.t.ppf(0.975, PROBLEMS - 1) ** 2 * one.var(ddof=1) / PROBLEMS / len(TIERS) ** 2 for one in delta)
+    for of in shares.values():
+        runs = of.mean((1, 2))
+        noise = np.mean(of * (1 - of)) / (SAMPLES - 1) / (PROBLEMS * len(TIERS))
+        margin += stats.t.ppf(0.975, 2) ** 2 * max(0.0, runs.var(ddof=1) - noise) / 3
+    assert line["effect"] == pytest.approx(100 * delta.mean())
+    assert line["low"] == pytest.approx(100 * (delta.mean() - math.sqrt(margin)))
+    assert line["high"] == pytest.approx(100 * (delta.mean() + math.sqrt(margin)))
+    assert (line["questions"], line["samples"], line["seeds"]) == (PROBLEMS * len(TIERS), SAMPLES, "0 2 3")
+    scored = [f"eval/{name}/seed{seed}/scores.parquet" for name in ("nhr", "phr") for seed in SEEDS]
+    runs = [f"runs/{name}/seed{seed}/run.json" for name in ("nhr", "phr") for seed in SEEDS]
+    assert line["files"].split() == [*runs, *scored]
+
+
+def test_steps_are_recomputed_by_hand(quadrants: Store) -> None:
+    line = line_of(quadrants, "c1", "PHR after 50 % of the steps above PLR after all: Avg@n on the curve")
+
+    def right(method: str, step: int) -> np.ndarray:
+        read = [pd.read_parquet(quadrants.path(f"runs/{method}/seed{seed}/evaluations.parquet")) for seed in SEEDS]
+        at = [table[table["step"] == step] for table in read]
+        return np.array([(part["outcome"] == "right").groupby(part["problem_id"]).mean() for part in at])
+
+    early, late = (right("phr", 10) + right("phr", 20)) / 2, right("plr", STEPS)  # step 15 lies between two
+    delta = early.mean(0) - late.mean(0)
+    noise = np.mean(late * (1 - late)) / (SAMPLES - 1) / CURVE
+    spread = early.mean(1).var(ddof=1) / 3 + max(0.0, late.mean(1).var(ddof=1) - noise) / 3
+    margin = math.sqrt(
+        stats.t.ppf(0.975, CURVE - 1) ** 2 * delta.var(ddof=1) / CURVE + stats.t.ppf(0.975, 2) ** 2 * spread
+    )
+    assert (line["low"], line["high"]) == pytest.approx((100 * (delta.mean() - margin), 100 * (delta.mean() + margin)))
+
+
+def test_ratios_of_entropies_are_recomputed_by_hand(quadrants: Store) -> None:
+    def logs(method: str, steps: range) -> np.ndarray:
+        paths = [quadrants.path(f"runs/{method}/seed{seed}/metrics.jsonl") for seed in SEEDS]
+        runs = [[json.loads(line) for line in path.read_text().splitlines()] for path in paths]
+        return np.log([np.mean([line["entropy"] for line in run if line["step"] in steps]) for run in runs])
+
+    first, last = range(1, 6), range(STEPS - 4, STEPS + 1)
+    line = line_of(quadrants, "c3", "PLR below 0.5 × its start: entropy at the end")
+    change = logs("plr", last) - logs("plr", first)
+    tested = stats.ttest_1samp(change, math.log(0.5))
+    assert line["effect"] == pytest.approx(math.exp(change.mean()))
+    assert line["p"] == pytest.approx(max(tested.pvalue, 1e-9), rel=1e-4)
+    assert (line["low"], line["high"]) == pytest.approx(tuple(np.exp(list(tested.confidence_interval(0.95)))))
+
+    line = line_of(quadrants, "c4", "NHR above PHR: entropy at the end")
+    sides = logs("nhr", last), logs("phr", last)
+    margin = stats.t.ppf(0.975, 2) * math.sqrt(sum(side.var(ddof=1) for side in sides) / 3)
+    assert line["low"] == pytest.approx(math.exp(sides[0].mean() - sides[1].mean() - margin))
+
+
+def test_differences_of_scores_are_those_of_the_comparison_tables(quadrants: Store) -> None:
+    table = results.results(quadrants, quadrants.study.rows, {row.name: "phr" for row in quadrants.study.rows}, None)
+    record = table.set_index(["method", "benchmark"]).loc[("nhr", "mean")]
+    line = line_of(quadrants, "c5", "NHR above PHR: mean Avg@n")
+    assert line["effect"] == pytest.approx(record["difference"])
+    assert (line["low"], line["high"], line["p"]) == pytest.approx(tuple(record[["runs_low", "runs_high", "runs_p"]]))
+
+
+class Shuffled(Store):
+    """Every Parquet table with its rows in another order."""
+
+    @cache  # noqa: B019
+    def scores(self, row: Row) -> pd.DataFrame:
+        return super().scores(row).sample(frac=1, random_state=1)
+
+    def tokens(self, table: str, method: str, columns: list[str]) -> pd.DataFrame:
+        return super().tokens(table, method, columns).sample(frac=1, random_state=1)
+
+
+def test_the_order_of_rows_changes_nothing(quadrants: Store) -> None:
+    shuffled = Shuffled(quadrants.study, quadrants.results)
+    assert claims.records(shuffled).to_csv() == claims.records(quadrants).to_csv()
+
+
+# ---------------------------------------------------------------- table and configuration
+
+
+def test_the_table_is_made_with_its_provenance(quadrants: Store, tmp_path: Path) -> None:
+    made = tables.make(quadrants, "claims", tmp_path)
+    again = tables.read(made[0])
+    assert again["outcome"].tolist() == claims.records(quadrants)["outcome"].tolist()
+    shown = tables.wide("claims", again, quadrants)
+    assert shown.columns[0][0] == "Outcome"
+    assert shown.notes[0].startswith("6 claims: ")
+    assert len(shown.rows) == len(again)
+    assert r"\begin{longtable}{p{0.4\linewidth}*{3}{p{0.17\linewidth}}}" in made[1].read_text()
+    rest_on = {f"synthetic/{path}" for line in again["files"] for path in line.split()}
+    assert rest_on == set(files.read_json(made[2])["files"]) == set(inputs(quadrants.study, "claims"))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ("- grpo\n", "- grppo\n", r"claims\.yaml: claims\.x\.contrasts\.0\.against = 'grppo': not known; allowed: base, .*mean 'grpo'"),
+        ("method: eapo", "method: epao", r"claims\.x\.contrasts\.0\.method = 'epao': not known; allowed: .*did you mean 'eapo'"),
+        ("- grpo\n", "- eapo\n", r"claims\.x\.contrasts\.0\.against = 'eapo': is the method itself"),
+        ("- grpo\n", "- start\n", r"claims\.x\.contrasts\.0\.against = 'start': not known"),
+        ("metric: avg", "metrik: avg", r"claims\.x\.contrasts\.0\.metrik: unknown key; allowed: .*metric"),
+        ("kind: score", "kind: scores", r"claims\.x\.contrasts\.0\.kind = 'scores': must be one of 'score', 'entropy'"),
+        ("direction: higher", "direction: up", r"claims\.x\.contrasts\.0\.direction = 'up': must be 'higher' or 'lower'"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_in_the_file_is_one_sentence(tmp_path: Path, old: str, new: str, sentence: str) -> None:
+    store_of(tmp_path, ["grpo", "eapo"], (0,), {"x": {"contrasts": [score("eapo", "grpo")]}})
+    path = tmp_path / "config" / "claims.yaml"
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+    with pytest.raises(UserError, match=sentence):
+        planned(load_study(tmp_path / "config", "synthetic"))
+
+
+def test_a_configuration_without_claims_decides_none(tmp_path: Path) -> None:
+    study = synthetic_study.make_study(tmp_path, ["grpo"], (0,))
+    assert "claims" not in planned(study)["tables"]
+    write_claims(tmp_path / "config", {"x": {"contrasts": [score("grpo", "base")]}})
+    assert "claims" in planned(load_study(tmp_path / "config", "synthetic"))["tables"]

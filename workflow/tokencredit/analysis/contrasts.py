@@ -1,0 +1,207 @@
+"""What a study measured for a contrast of ``config/claims.yaml``: the effect with its error, from the stored records."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from tokencredit.analysis.measured import SMOOTHED, NotMeasuredError, curve_right, present
+from tokencredit.analysis.plan import base_row
+from tokencredit.analysis.results import lines_of
+from tokencredit.analysis.store import Store
+from tokencredit.config import Contrast, CreditContrast, EntropyContrast, Row, ScoreContrast, StepsContrast
+from tokencredit.config.claim_keys import BASE, START
+from tokencredit.evaluate import statistics
+
+NONE = float("nan")
+NOT_TRAINED = "the study does not train "
+
+
+@dataclass(frozen=True)
+class Effect:
+    """A contrast measured. ``tested``: positive where it is higher than the value that the claim's direction is seen from.
+
+    Of scores it is a difference in shares, ``unit`` points; of entropies a difference of logarithms, ``unit`` ratio, and ``border`` the
+    ratio that it is seen from. ``samples``: responses per question, NaN where there are none or benchmarks differ; ``files``: below the
+    study's folder.
+    """
+
+    tested: statistics.TwoLevel
+    unit: str
+    test: str
+    seeds: list[int]
+    files: list[str]
+    questions: float = NONE
+    samples: float = NONE
+    border: float = 1.0
+
+    def shown(self, value: float) -> float:
+        """A value of ``tested`` in the unit of the effect: points, or a ratio."""
+        return self.border * math.exp(value) if self.unit == "ratio" else 100 * value
+
+    def detectable(self, level: float) -> float:
+        """The smallest effect away from the border that this comparison finds with 80 % power: points, or a factor."""
+        smallest = self.tested.detectable(level=level)
+        return math.exp(smallest) if self.unit == "ratio" else 100 * smallest
+
+
+def pairs(contrasts: list[Contrast]) -> list[tuple[Contrast, str]]:
+    """Every single contrast: one for each method that another is compared with."""
+    return [
+        (contrast, other)
+        for contrast in contrasts
+        for other in ([""] if isinstance(contrast, CreditContrast) else contrast.against)
+    ]
+
+
+def measure(store: Store, contrast: Contrast, other: str, confidence: float) -> Effect:
+    """The effect of a contrast with one ``other``. Raises ``NotMeasuredError`` where the study has none that can be compared."""
+    if isinstance(contrast, CreditContrast):
+        raise NotMeasuredError("no measured credit of tokens")
+    if isinstance(contrast, ScoreContrast):
+        return _score(store, contrast, other, confidence)
+    if isinstance(contrast, EntropyContrast):
+        return _entropy(store, contrast, other, confidence)
+    return _steps(store, contrast, other, confidence)
+
+
+def in_words(store: Store, contrast: Contrast, other: str) -> str:
+    """What a contrast says, as a claim."""
+    if isinstance(contrast, CreditContrast):
+        return {"bound": "credit at most the entropy", "near-zero": "credit near zero at low entropy"}[contrast.test]
+    titles = {name: method.title for name, method in store.study.config.methods.items()} | {BASE: "the base model"}
+    title, against = titles[contrast.method], titles.get(other, "")
+    if isinstance(contrast, StepsContrast):
+        return f"{title} after {100 * contrast.part:.0f} % of the steps above {against} after all: Avg@n on the curve"
+    word = {"higher": "above", "lower": "below"}[contrast.direction]
+    if isinstance(contrast, ScoreContrast):
+        return f"{title} {word} {against}: mean {contrast.metric.capitalize()}@n"
+    times = "" if contrast.ratio == 1 else f"{contrast.ratio:g} × "
+    return f"{title} {word} {times}{'its start' if other == START else against}: entropy at the end"
+
+
+# ---------------------------------------------------------------- final scores
+
+
+def _score(store: Store, contrast: ScoreContrast, other: str, confidence: float) -> Effect:
+    """The difference of the comparison tables (``results``), on the mean over benchmarks."""
+    rows = [_rows(store, name) for name in (contrast.method, other)]
+    paths = [f"eval/{row.path}/scores.parquet" for side in rows for row in side]
+    files = _sound(store, rows, paths)
+    own, reference = (list(lines_of(store, side, contrast.metric).values()) for side in rows)
+    samples = {benchmark.samples for benchmark in store.study.benchmarks.values()}
+    return Effect(
+        tested=statistics.two_level_difference(own, reference, confidence),
+        unit="points",
+        test="t over questions and training seeds",
+        seeds=store.study.training.seeds,
+        files=files,
+        questions=sum(line.shares.shape[1] for line in own),
+        samples=samples.pop() if len(samples) == 1 else NONE,
+    )
+
+
+# ---------------------------------------------------------------- entropy of training
+
+
+def _entropy(store: Store, contrast: EntropyContrast, other: str, confidence: float) -> Effect:
+    rows = [_rows(store, name) for name in (contrast.method, other) if name != START]
+    files = _sound(store, rows, [f"runs/{row.path}/metrics.jsonl" for side in rows for row in side])
+    end, border = _log_entropy(store, contrast.method, last=True), math.log(contrast.ratio)
+    if other == START:
+        own, reference = end - _log_entropy(store, contrast.method, last=False) - border, None
+    else:
+        own, reference = end - border, _log_entropy(store, other, last=True)
+    return Effect(
+        tested=statistics.run_difference(own, reference, confidence),
+        unit="ratio",
+        test="t over training seeds, of logarithms",
+        seeds=store.study.training.seeds,
+        files=files,
+        border=contrast.ratio,
+    )
+
+
+def _log_entropy(store: Store, method: str, last: bool) -> np.ndarray:
+    """Logarithm of the mean entropy over the first or the last steps of every seed, [S]."""
+    steps = store.study.training.steps
+    if steps < 2 * SMOOTHED:
+        raise NotMeasuredError(
+            f"training has {steps} steps: its first {SMOOTHED} and its last {SMOOTHED} are not apart"
+        )
+    table = store.metrics(method, ["entropy"])
+    chosen = table[table["step"] > steps - SMOOTHED] if last else table[table["step"] <= SMOOTHED]
+    means = chosen.groupby("seed")["entropy"].mean().to_numpy()
+    if (means <= 0).any():
+        raise NotMeasuredError(f"the entropy of {method} is zero in a run, of which no ratio can be taken")
+    return np.log(means)
+
+
+# ---------------------------------------------------------------- scores during training
+
+
+def _steps(store: Store, contrast: StepsContrast, other: str, confidence: float) -> Effect:
+    """Avg@n of ``method`` after a part of the steps minus that of ``other`` after all of them.
+
+    Above zero, ``other`` takes more than 1/part of the steps that ``method`` takes to where ``other`` ends.
+    """
+    rows = [_rows(store, name) for name in (contrast.method, other)]
+    files = _sound(store, rows, [f"runs/{row.path}/evaluations.parquet" for side in rows for row in side])
+    steps = store.study.training.steps
+    early, late = _line(store, contrast.method, round(contrast.part * steps, 6)), _line(store, other, steps)
+    return Effect(
+        tested=statistics.two_level_difference([early], [late], confidence),
+        unit="points",
+        test="t over questions and training seeds",
+        seeds=store.study.training.seeds,
+        files=files,
+        questions=early.shares.shape[1],
+        samples=store.study.training.curve.samples,
+    )
+
+
+def _line(store: Store, method: str, step: float) -> statistics.Line:
+    """Avg@n on the curve at a step; between two that were evaluated on the straight line between them.
+
+    What sampling adds to such a mean of two is not taken off the spread over seeds: it stays on the wide side.
+    """
+    n, right = store.study.training.curve.samples, curve_right(store, method)
+    if step in right:
+        return statistics.Line(right[int(step)] / n, n)
+    below, above = (
+        max((s for s in right if s < step), default=None),
+        min((s for s in right if s > step), default=None),
+    )
+    if below is None or above is None:
+        raise NotMeasuredError(
+            f"training evaluates every {store.study.training.curve.every} steps, not at step {step:g}"
+        )
+    weight = (step - below) / (above - below)
+    return statistics.Line(((1 - weight) * right[below] + weight * right[above]) / n, samples=1)
+
+
+# ---------------------------------------------------------------- sides
+
+
+def _rows(store: Store, name: str) -> list[Row]:
+    if name == BASE:
+        base = base_row(store.study)
+        if base is None:
+            raise NotMeasuredError("the study does not evaluate the model that training starts from")
+        return [base]
+    rows = [row for row in store.study.rows if row.cell == name]
+    if not rows:
+        raise NotMeasuredError(NOT_TRAINED + name)
+    return rows
+
+
+def _sound(store: Store, sides: list[list[Row]], paths: list[str]) -> list[str]:
+    """``paths`` and the records of the runs behind them, if all are there and no run is invalid."""
+    cells = [row for side in sides for row in side if row.cell]
+    found = present(store, [*(f"runs/{row.path}/run.json" for row in cells), *paths])
+    for name in dict.fromkeys(row.name for row in cells):
+        if reason := store.invalid(name):
+            raise NotMeasuredError(f"not compared: {name} has an invalid run ({reason})")
+    return found

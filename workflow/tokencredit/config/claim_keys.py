@@ -1,0 +1,81 @@
+"""Every key of ``config/claims.yaml``: what the paper claims, each claim as contrasts that stored records can decide."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from tokencredit.config.keys import Name, Rate, Share, Strict
+
+BASE, START = "base", "start"  # what a method is compared with beside other methods
+
+Direction = Literal["higher", "lower"]
+Methods = Annotated[list[Name], Field(min_length=1)]
+
+
+class ScoreContrast(Strict):
+    """Final scores of two methods on all benchmarks of the study: a difference, over questions and training seeds."""
+
+    kind: Literal["score"] = Field(description="`score`: final scores.")
+    metric: Literal["avg", "pass"] = Field(
+        description="`avg`: Avg@n; `pass`: Pass@n with all n responses of a question. The unweighted mean over benchmarks."
+    )
+    method: Name = Field(description="The method that the claim is about.")
+    against: Methods = Field(
+        description="Methods, or `base` for the model that training starts from; a contrast with each."
+    )
+    direction: Direction = Field(description="Where the claim has `method`: `higher` or `lower` than the other.")
+
+
+class EntropyContrast(Strict):
+    """Mean token entropy at the end of training: a ratio, over training seeds."""
+
+    kind: Literal["entropy"] = Field(description="`entropy`: the mean over the last five steps of training.")
+    method: Name = Field(description="The method that the claim is about.")
+    against: Methods = Field(
+        description="Methods at the end of training, or `start` for the method's own first five steps; a contrast with each."
+    )
+    direction: Direction = Field(description="Where the claim has the ratio of `method` to the other.")
+    ratio: Rate = Field(1.0, description="The ratio that the direction is seen from: 0.5 is half the other's entropy.")
+
+
+class StepsContrast(Strict):
+    """Steps of training to the same score: what a part of the steps gives, against all of them, over questions and training seeds."""
+
+    kind: Literal["steps"] = Field(description="`steps`: Avg@n on the curve benchmark during training.")
+    method: Name = Field(description="The method that is claimed to be there sooner.")
+    against: Methods = Field(description="Methods at the end of their training; a contrast with each.")
+    part: Share = Field(description="The part of the steps after which `method` is claimed to score higher.")
+
+
+class CreditContrast(Strict):
+    """The measured credit of tokens, I(token; reward | context), against their entropy."""
+
+    kind: Literal["credit"] = Field(description="`credit`: measured credit of tokens.")
+    test: Literal["bound", "near-zero"] = Field(
+        description="`bound`: no more than the entropy; `near-zero`: none to speak of at positions of low entropy."
+    )
+
+
+Contrast = Annotated[
+    ScoreContrast | EntropyContrast | StepsContrast | CreditContrast,
+    Field(discriminator="kind"),
+]
+
+
+class Claim(Strict):
+    """A claim of the paper. It holds only if each of its contrasts does."""
+
+    statement: str = Field(description="The claim in one sentence.")
+    source: str = Field(description="Where the paper makes it, or shows it.")
+    contrasts: Annotated[list[Contrast], Field(min_length=1)] = Field(description="What has to be so for it to hold.")
+
+
+class ClaimsFile(Strict):
+    """The paper's claims and the rule by which records decide them."""
+
+    confidence: Annotated[float, Field(gt=0.5, lt=1)] = Field(
+        description="Confidence of the intervals; tests are two-sided at one minus it."
+    )
+    claims: dict[Name, Claim] = Field(description="The claims by name, in the order of the table.")
