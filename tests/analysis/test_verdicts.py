@@ -211,6 +211,18 @@ def test_printed_errors_are_those_of_the_formula(name: str) -> None:
         assert line["se"] == pytest.approx(expected, abs=6e-4)
 
 
+def test_figure_3_prints_the_averages_of_table_2_again() -> None:
+    figure, tables = (pd.read_csv(TARGETS / f"{name}.csv") for name in ("figure3", "tables"))
+    printed_here = figure[figure["metric"] == "avg"].set_index("method")
+    there = tables[(tables["table"] == "table2") & (tables["metric"] == "avg") & (tables["benchmark"] == "aime24")]
+    columns = ["benchmark", "k", "value", "questions", "samples", "runs", "se"]
+    same = there.set_index("method").loc[printed_here.index, columns]
+    pd.testing.assert_frame_equal(printed_here[columns], same, check_dtype=False)
+    lengths = figure[figure["metric"] == "tokens"]
+    assert sorted(lengths["method"]) == sorted(printed_here.index)
+    assert lengths["se"].isna().all()
+
+
 def test_the_error_is_a_bound_and_tight_for_like_questions() -> None:
     rng = np.random.default_rng(0)
     drawn = rng.binomial(32, 0.4, size=(4000, 30)) / 32
@@ -229,7 +241,11 @@ def test_every_printed_number_has_a_study() -> None:
         for name in config.study_names
         if config.study(name).targets
     )
-    assert count == sum(len(pd.read_csv(TARGETS / f"{name}.csv")) for name in ("tables", "figure2", "figure5")) == 732
+    assert (
+        count
+        == sum(len(pd.read_csv(TARGETS / f"{name}.csv")) for name in ("tables", "figure2", "figure3", "figure5"))
+        == 748
+    )
 
 
 def test_slips_are_the_means_that_their_row_does_not_give() -> None:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from tokencredit.config import CreditContrast, Row, Study
 from tokencredit.config.claim_keys import BASE
-from tokencredit.credit import QUADRANTS
+from tokencredit.credit import METHODS, QUADRANTS
 
 
 def planned(study: Study) -> dict[str, list[str]]:
     """The names of the tables and figures of a study: {"tables": [...], "figures": [...]}. Numbers are the paper's."""
-    tables, figures = ["table1"], ["figure4", "figure6", "figure8", "figure11"]
+    tables, figures = ["table1"], [f"figure{number}" for number in (1, 4, 6, 8, 9, 10, 11)]
+    if study.training.curve.benchmark in study.benchmarks:
+        figures += ["figure3"]
+    if alpha_sweep(study):
+        figures += ["figure7"]
     if quadrant_runs(study):
         figures += ["figure2", "figure5"]
     if quadrant_runs(study) or ablations(study):
@@ -29,20 +33,30 @@ def inputs(study: Study, name: str) -> list[str]:
     runs = {
         "table1": list(study.methods),
         "table3": [row.name for row in table3_rows(study) if row.cell],
+        "figure1": [study.reference],
         "figure2": figure2_methods(study),
+        "figure3": list(study.methods),
         "figure4": [study.reference],
         "figure6": list(study.methods),
+        "figure7": [row.name for row in figure7_rows(study)],
         "figure8": list(study.methods),
+        "figure9": [study.reference],
+        "figure10": [study.reference],
         "figure11": [heat_map_method(study)],
         "diagnostics": list(study.methods),
         "verdicts": list(study.methods),
     }
     cells = [row for row in study.rows if row.cell in runs.get(name, [])]
     made = {
+        "figure1": ["metrics.jsonl"],
         "figure2": ["metrics.jsonl", "evaluations.parquet"],
+        "figure3": ["evaluations.parquet"],
         "figure4": ["rollouts.parquet"],
         "figure6": ["metrics.jsonl", "probe.parquet"],
+        "figure7": ["evaluations.parquet"],
         "figure8": ["rollouts.parquet"],
+        "figure9": ["rollouts.parquet"],
+        "figure10": ["rollouts.parquet"],
         "figure11": ["rollouts.parquet"],
         "diagnostics": ["metrics.jsonl"],
         "verdicts": ["metrics.jsonl", "evaluations.parquet"] if "figure2" in study.targets else [],
@@ -51,7 +65,9 @@ def inputs(study: Study, name: str) -> list[str]:
     scored = {
         "table1": study.rows,
         "table3": table3_rows(study),
+        "figure3": study.rows,
         "figure5": figure5_rows(study),
+        "figure7": figure7_rows(study),
         "verdicts": study.rows,
     }.get(name, [])
     files += [f"{study.name}/eval/{row.path}/scores.parquet" for row in scored]
@@ -119,3 +135,32 @@ def table3_rows(study: Study) -> list[Row]:
 def figure5_rows(study: Study) -> list[Row]:
     names = {study.reference, *quadrant_runs(study)}
     return [row for row in study.rows if row.cell in names or row == base_row(study)]
+
+
+def alpha_sweep(study: Study) -> dict[str, float]:
+    """The methods that are EAPO with one alpha or another and nothing else different, each with its alpha, in its order.
+
+    Empty where the study trains fewer than two; of several such families the largest.
+    """
+    families: dict[tuple, dict[str, float]] = {}
+    for name, method in study.methods.items():
+        if method.credit == "eapo" and method.control is None:
+            rest = dict(METHODS["eapo"].resolved(method.params))
+            alpha = rest.pop("alpha")
+            families.setdefault((method.base, *sorted(rest.items())), {})[name] = alpha
+    largest = max(families.values(), key=len, default={})
+    return dict(sorted(largest.items(), key=lambda entry: entry[1])) if len(set(largest.values())) > 1 else {}
+
+
+def without_entropy_term(study: Study) -> str | None:
+    """What EAPO is at alpha = 0: the plain group advantage, on the base of the sweep if a method trains with that, else on another."""
+    base = study.methods[next(iter(alpha_sweep(study)))].base
+    plain = [
+        name for name, method in study.methods.items() if method.credit in ("grpo", "dapo") and method.control is None
+    ]
+    return min(plain, key=lambda name: study.methods[name].base != base, default=None)
+
+
+def figure7_rows(study: Study) -> list[Row]:
+    sweep = alpha_sweep(study)
+    return [row for row in study.rows if row.cell in sweep or (sweep and row.cell == without_entropy_term(study))]

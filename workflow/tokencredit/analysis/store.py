@@ -46,6 +46,11 @@ class Store:
         self._check_scored(row, path)
         return table
 
+    def questions(self, row: Row, benchmark: str) -> pd.DataFrame:
+        """The question scores of a row on one benchmark, questions in the order of their names."""
+        table = self.scores(row)
+        return table[table["benchmark"] == benchmark].sort_values("problem_id")
+
     def scores_metadata(self, row: Row) -> dict[str, Any]:
         return files.parquet_metadata(self.path("eval", row.path, "scores.parquet"))
 
@@ -107,7 +112,7 @@ class Store:
 
     @cache  # noqa: B019
     def targets(self, name: str) -> pd.DataFrame:
-        """The paper's printed numbers: ``tables``, ``figure2`` or ``figure5`` of ``config/targets``."""
+        """The paper's printed numbers: ``tables``, ``figure2``, ``figure3`` or ``figure5`` of ``config/targets``."""
         return pd.read_csv(self.study.config.folder / "targets" / f"{name}.csv")
 
     def provenance(self, name: str) -> dict[str, Any]:

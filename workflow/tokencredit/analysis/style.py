@@ -11,7 +11,7 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, FigureBase
 from matplotlib.ticker import MaxNLocator
 
 from tokencredit import files, provenance
@@ -52,6 +52,9 @@ QUADRANT_TITLES = {
     "nhr": "NHR: wrong, high entropy",
     "nlr": "NLR: wrong, low entropy",
 }
+PAPER = "#a8a8a8"  # what the paper printed
+HOLLOW = {"color": PAPER, "markerfacecolor": "white", "markeredgewidth": 0.7, "linewidth": 0.8, "zorder": 1}
+POINTS = Line(PAPER, "", "o", "paper")  # numbers of the paper that no line joins
 RIGHT, WRONG = KNOWN["phr"][0], KNOWN["nhr"][0]
 
 
@@ -73,14 +76,26 @@ def lines(study: Study) -> dict[str, Line]:
 
 def figure(rows: int, columns: int, width: float = 7.2, height: float = 2.6) -> tuple[Figure, np.ndarray]:
     """An empty grid of panels, lettered (a), (b), … from left to right; sizes in inches, ``height`` of one row."""
+    fig = page(width, height * rows + 0.45)
+    return fig, panels(fig, rows, columns)
+
+
+def page(width: float, height: float) -> Figure:
+    """A figure with nothing on it yet; sizes in inches."""
     import seaborn as sns
 
     sns.set_theme(context="paper", style="ticks", font="DejaVu Sans", rc=RC)
-    fig = Figure(figsize=(width, height * rows + 0.45), layout="constrained")
-    axes = np.atleast_2d(fig.subplots(rows, columns, squeeze=False))
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def panels(parent: FigureBase, rows: int, columns: int, **more: Any) -> np.ndarray:
+    """A grid of panels on a figure or a part of one, [rows, columns]; ``more`` as for matplotlib's ``subplots``."""
+    import seaborn as sns
+
+    axes = parent.subplots(rows, columns, squeeze=False, **more)
     for axis in axes.flat:
         sns.despine(ax=axis)
-    return fig, axes
+    return axes
 
 
 RC = {
@@ -140,7 +155,18 @@ def points(axis: Axes, table: pd.DataFrame, line: Line, shift: float) -> None:
     axis.errorbar(x, y, reach, fmt="none", ecolor=line.colour, elinewidth=0.7, alpha=0.55)
 
 
-def legend_below(fig: Figure, axis: Axes, columns: int) -> None:
+def printed(axis: Axes, x: Any, y: Any, line: Line, **more: Any) -> None:
+    """The paper's numbers for a method: grey, hollow, with the marker and the dash of the method."""
+    style = {"linestyle": line.dash, "marker": line.marker, **HOLLOW, **more}
+    axis.plot(x, y, **style)
+
+
+def printed_key(axis: Axes) -> None:
+    """The entry of the paper's numbers in the legend."""
+    axis.plot([], [], linestyle=SOLID, marker="o", label="paper", **HOLLOW)
+
+
+def legend_below(fig: FigureBase, axis: Axes, columns: int) -> None:
     """One legend for all panels, under them."""
     handles, labels = axis.get_legend_handles_labels()
     fig.legend(handles, labels, loc="outside lower center", ncols=columns, handlelength=2.6, columnspacing=1.4)

@@ -59,6 +59,8 @@ def _part(store: Store, name: str, source: Any) -> pd.DataFrame:
             metric=[metric for _, metric in found],
             k=[32.0 if benchmark != TRAINING else float("nan") for benchmark, _ in found],
         )
+    elif source.file == "figure3":
+        table = table.rename(columns={"value": "printed"}).assign(step=float("nan"))
     else:
         table = table.rename(columns={"pass_percent": "printed"}).assign(metric="pass", step=float("nan"))
     table = table.rename(columns={"se": "printed_se"})

@@ -25,7 +25,9 @@ class Source(Strict):
     """A table or figure of the paper."""
 
     title: str = Field(description="Its name in the paper.")
-    file: Literal["tables", "figure2", "figure5"] = Field(description="The file of `config/targets` with its numbers.")
+    file: Literal["tables", "figure2", "figure3", "figure5"] = Field(
+        description="The file of `config/targets` with its numbers."
+    )
     page: Positive | None = Field(None, description="Its page in the paper; null where it was not written down.")
     study: Name = Field(description="The study that is to show its numbers again.")
 

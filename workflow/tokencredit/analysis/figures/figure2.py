@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 
 from tokencredit.analysis import style
@@ -10,6 +9,9 @@ from tokencredit.analysis.plan import figure2_methods
 from tokencredit.analysis.store import Store
 from tokencredit.evaluate.estimators import pass_at_k
 from tokencredit.evaluate.statistics import mean_interval
+
+# The panels, and their names in the paper's numbers.
+PRINTED = {"solve_rate": "solve_rate_percent", "entropy": "entropy_nats", "pass": "pass_percent", "avg": "avg_percent"}
 
 
 def draw(store: Store) -> style.Drawn:
@@ -48,17 +50,16 @@ def draw(store: Store) -> style.Drawn:
         style.letter(axis, index, titles[index])
         axis.set_ylabel(labels[index])
         style.steps(axis)
-    _printed(store, panels)
+    tables = [table.assign(source="here") for table in tables] + _printed(store, panels)
     style.from_zero(panels[1])
-    style.legend_below(fig, panels[0], columns=len(lines))
+    style.legend_below(fig, panels[-1], columns=len(lines) + ("figure2" in study.targets))
     note = (
         f"{benchmark}: n = {curve.problems} questions with {curve.samples} responses each, bars are 95 % intervals over questions. "
         f"(a), (b): {style.seeds_note(study)}, mean over 5 steps"
         + ("; bands are the range over seeds." if len(study.training.seeds) > 1 else ".")
     )
-    return style.Drawn(
-        fig, pd.concat(tables, ignore_index=True)[["panel", "method", "step", "value", "low", "high"]], note
-    )
+    columns = ["panel", "source", "method", "step", "value", "low", "high"]
+    return style.Drawn(fig, pd.concat(tables, ignore_index=True)[columns], note)
 
 
 def training_curve(metrics: pd.DataFrame, column: str, scale: float) -> pd.DataFrame:
@@ -88,16 +89,17 @@ def evaluation_curve(store: Store, method: str, metric: str) -> pd.DataFrame:
     return pd.DataFrame(records)
 
 
-def _printed(store: Store, panels: list) -> None:
-    """The paper's curves, read off its plot, as hollow markers, where model and benchmark are the same."""
-    if (store.study.model_name, store.study.training.curve.benchmark) != ("qwen2.5-math-7b", "aime24"):
-        return
-    table = store.targets("figure2")
+def _printed(store: Store, panels: list) -> list[pd.DataFrame]:
+    """The paper's curves, read off its plot, where the study is to show them again; returns what was drawn."""
+    if "figure2" not in store.study.targets:
+        return []
+    found = store.targets("figure2")
     lines = style.lines(store.study)
-    for axis, panel in zip(panels, ("solve_rate_percent", "entropy_nats", "pass_percent", "avg_percent"), strict=True):
-        for method, part in table[table["panel"] == panel].groupby("method"):
+    drawn = []
+    for axis, (panel, name) in zip(panels, PRINTED.items(), strict=True):
+        for method, part in found[found["panel"] == name].groupby("method"):
             if method in lines:
-                axis.plot(
-                    part["step"], part["value"], "o", mfc="none", mew=0.6, ms=3, color=lines[method].colour, alpha=0.6
-                )
-    panels[0].plot(np.nan, np.nan, "o", mfc="none", mew=0.6, ms=3, color="#555555", label="paper (digitised)")
+                style.printed(axis, part["step"], part["value"], lines[method])
+                drawn.append(part[["method", "step", "value"]].assign(panel=panel, source="paper"))
+    style.printed_key(panels[-1])
+    return drawn

@@ -31,8 +31,8 @@ def draw(store: Store) -> style.Drawn:
             style.curve(
                 axis, table["k"], table["value"], line, (table["low"], table["high"]), markers=settings.samples <= 16
             )
-            tables.append(table.assign(benchmark=benchmark, method=name))
-        _printed(store, axis, benchmark, lines)
+            tables.append(table.assign(benchmark=benchmark, method=name, source="here"))
+        tables += _printed(store, axis, benchmark, lines)
         axis.set_xscale("log", base=2)
         axis.xaxis.set_major_formatter(FuncFormatter(lambda k, _: f"{k:g}"))
         axis.xaxis.set_minor_locator(NullLocator())
@@ -40,12 +40,13 @@ def draw(store: Store) -> style.Drawn:
         style.letter(axis, index, f"{settings.title}, n = {settings.problems}")
     for axis in axes.flat[len(benchmarks) :]:
         axis.set_visible(False)
-    style.legend_below(fig, axes.flat[0], columns=len(lines))
+    if "figure5" in study.targets:
+        style.printed_key(axes.flat[0])
+    style.legend_below(fig, axes.flat[0], columns=len(lines) + ("figure5" in study.targets))
     samples = ", ".join(f"{benchmark.title} {benchmark.samples}" for benchmark in benchmarks.values())
     note = f"n questions per panel; responses per question: {samples}; {style.seeds_note(study)}; bands are 95 % intervals over questions."
-    return style.Drawn(
-        fig, pd.concat(tables, ignore_index=True)[["benchmark", "method", "k", "value", "low", "high"]], note
-    )
+    columns = ["benchmark", "source", "method", "k", "value", "low", "high"]
+    return style.Drawn(fig, pd.concat(tables, ignore_index=True)[columns], note)
 
 
 def pass_curve(store: Store, rows: list[Row], benchmark: str) -> pd.DataFrame:
@@ -60,13 +61,14 @@ def pass_curve(store: Store, rows: list[Row], benchmark: str) -> pd.DataFrame:
     return pd.DataFrame({"k": k, "value": 100 * scores.mean(0), "low": ends[:, 0], "high": ends[:, 1]})
 
 
-def _printed(store: Store, axis: Axes, benchmark: str, lines: dict[str, style.Line]) -> None:
-    """The paper's points, read off its plot, where the model is the same."""
-    if store.study.model_name != "qwen2.5-math-7b":
-        return
-    table = store.targets("figure5")
-    for method, part in table[table["benchmark"] == benchmark].groupby("method"):
+def _printed(store: Store, axis: Axes, benchmark: str, lines: dict[str, style.Line]) -> list[pd.DataFrame]:
+    """The paper's points, read off its plot, where the study is to show them again; returns what was drawn."""
+    if "figure5" not in store.study.targets:
+        return []
+    found = store.targets("figure5").rename(columns={"pass_percent": "value"})
+    drawn = []
+    for method, part in found[found["benchmark"] == benchmark].groupby("method"):
         if method in lines:
-            axis.plot(
-                part["k"], part["pass_percent"], "o", mfc="none", mew=0.6, ms=3, color=lines[method].colour, alpha=0.6
-            )
+            style.printed(axis, part["k"], part["value"], lines[method])
+            drawn.append(part[["benchmark", "method", "k", "value"]].assign(source="paper"))
+    return drawn
