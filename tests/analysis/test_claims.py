@@ -14,6 +14,7 @@ import pytest
 import synthetic_study
 from claimed import OWN, ROOT, SEEDS, decided, named, score, store_of, write_claims
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 from synthetic_study import CURVE, PROBLEMS, SAMPLES, STEPS, TIERS
 
 from tokencredit import files
@@ -137,6 +138,13 @@ def test_a_conjunction_needs_each_of_its_contrasts(tmp_path: Path, monkeypatch: 
         "EAPO above HAPO (reconstruction): mean Avg@n; of the other contrasts: 1 not measured",
         "the study does not train forking; of the other contrasts: 1 supported",
     ]
+
+
+def test_the_family_of_an_adjustment_is_the_claims_contrasts(quadrants: Store) -> None:
+    _, contrasts = decided(quadrants)
+    assert len(contrasts.groupby("claim")) == 6
+    for _, family in contrasts.groupby("claim"):
+        assert family["p_holm"].tolist() == pytest.approx(multipletests(family["p"], method="holm")[1])
 
 
 def test_what_is_against_a_claim_is_adjusted_for_its_contrasts() -> None:

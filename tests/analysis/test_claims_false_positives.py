@@ -15,7 +15,7 @@ from synthetic_study import CURVE, PROBLEMS, SAMPLES, STEPS, TIERS
 from tokencredit.analysis.store import Store
 from tokencredit.config import Row, load_study
 
-STUDIES, CONFIDENCE, SEEDS = 200, 0.9, (0, 1, 2)
+STUDIES, CONFIDENCE, SEEDS = 120, 0.9, (0, 1, 2)
 CLAIMS: dict[str, Any] = {
     "avg": {"contrasts": [score("eapo", "grpo")]},
     "pass": {"contrasts": [score("eapo", "grpo", metric="pass", direction="lower")]},

@@ -182,6 +182,29 @@ def test_one_seed_says_nothing_about_seeds_and_borrows_the_others() -> None:
         statistics.two_level_difference(lines(own), lines(other[:, :20]))
 
 
+def test_training_results_of_one_method_are_a_t_test() -> None:
+    runs = [0.4, -0.1, 0.3, 0.5]
+    found, expected = statistics.run_difference(runs, confidence=0.9), scipy_stats.ttest_1samp(runs, 0)
+    assert found.p == pytest.approx(expected.pvalue)
+    assert (found.low, found.high) == pytest.approx(tuple(expected.confidence_interval(0.9)))
+
+
+def test_training_results_of_two_methods_keep_their_own_degrees_of_freedom() -> None:
+    own, other = [0.4, 0.6], [0.1, 0.2, 0.0, 0.3, 0.15]
+    found = statistics.run_difference(own, other)
+    assert found.mean == pytest.approx(0.35)
+    parts = [scipy_stats.t.ppf(0.975, len(side) - 1) ** 2 * np.var(side, ddof=1) / len(side) for side in (own, other)]
+    assert found.high - found.mean == pytest.approx(np.sqrt(sum(parts)))
+    assert found.high - found.low > np.ptp(scipy_stats.ttest_ind(own, other, equal_var=False).confidence_interval())
+    assert statistics.run_difference(np.add(own, 3), np.add(other, 3)).p == pytest.approx(found.p)
+
+
+def test_training_results_of_one_run_tell_nothing_of_others() -> None:
+    found = statistics.run_difference([0.4], [0.1, 0.2])
+    assert found.seeds is None
+    assert np.isnan([found.low, found.high, found.p]).all()
+
+
 def two_level(mean: float, seeds: list[tuple[float, int]] | None) -> statistics.TwoLevel:
     return statistics.TwoLevel(mean, 0, 0, 1, questions=[(2e-4, 10_000)], sampling=[1.5e-4], seeds=seeds)
 

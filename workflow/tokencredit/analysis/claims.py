@@ -29,8 +29,8 @@ ONE_SEED = "one training seed tells nothing of other runs"
 FOR_CHECKPOINTS = f"; {results.CHECKPOINTS}"
 OUTCOMES = (SUPPORTED, CONTRADICTED, NOT_RESOLVED, NOT_MEASURED)
 COLUMNS = (
-    *("claim", "source", "statement", "contrast", "outcome", "effect", "low", "high", "unit", "p", "p_holm", "test"),
-    *("questions", "samples", "seeds", "detectable", "samples_needed", "seeds_needed", "reason", "files"),
+    *("claim", "statement", "outcome", "contrast", "effect", "low", "high", "unit", "p", "p_holm", "test"),
+    *("questions", "samples", "seeds", "detectable", "samples_needed", "seeds_needed", "reason", "files", "source"),
 )
 NONE = float("nan")
 _NO_TEXTS = dict.fromkeys(("unit", "test", "seeds", "files"), "")
