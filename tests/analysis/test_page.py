@@ -10,13 +10,16 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from claimed import OWN, write_claims
 from hostile import COMMENT, IMAGE, SCRIPT, make_hostile
+from test_verdicts import write_targets
 
 from tokencredit import files
-from tokencredit.analysis import planned, verdicts
+from tokencredit.analysis import claims, planned, tables, verdicts
 from tokencredit.analysis.page import costs, exhibits, viewer
 from tokencredit.analysis.page.write import write
 from tokencredit.analysis.store import Store
+from tokencredit.config import load_study
 from tokencredit.errors import UserError
 
 VOID = {"meta", "link", "img", "br"}
@@ -181,6 +184,29 @@ def test_long_responses_are_cut_and_say_so(store: Store, monkeypatch: pytest.Mon
 
 def test_every_outcome_has_a_colour_and_no_other_word_has() -> None:
     assert list(exhibits.OUTCOMES["verdicts"]) == list(verdicts.VERDICTS)
+    assert set(exhibits.OUTCOMES["claims"]) == set(claims.OUTCOMES)
+
+
+def test_outcomes_come_first_in_words_and_counted(store: Store, made: Path, tmp_path: Path) -> None:
+    """Two printed numbers far below and above what was obtained, one that contradicts itself, one of a method that is not trained."""
+    shutil.copytree(store.study.config.folder, tmp_path / "config")
+    shutil.copytree(store.results, tmp_path / "results")
+    write_claims(tmp_path / "config", OWN)
+    printed = [("base", 0.0, ""), ("base", 100.0, ""), ("base", 50.0, "a slip"), ("forking", 50.0, "")]
+    write_targets(
+        tmp_path / "config", [(row, "toy-tier1", "avg", 8, value, 1, 0.5, slip) for row, value, slip in printed]
+    )
+    judged = Store(load_study(tmp_path / "config", "synthetic"), tmp_path / "results")
+    for name in ("verdicts", "claims"):
+        tables.make(judged, name, judged.path("tables"))
+    write(judged, tmp_path / "index.html")
+    page = Parsed((tmp_path / "index.html").read_text(encoding="utf-8"))
+    assert page.ids[:3] == ["table-verdicts", "table-claims", "summary"]
+    chips = [text for text in page.within["span"] if re.fullmatch(r"\d+ [a-z ]+", text)]
+    counted = {"higher": 1, "lower": 1, "not measured": 1, "invalid": 1}
+    assert chips[:6] == [f"{counted.get(word, 0)} {word}" for word in verdicts.VERDICTS]
+    assert sum(int(text.split()[0]) for text in chips[6:10]) == len(OWN)
+    assert page.within["span"].count("higher") == 1
 
 
 def test_what_was_used_is_summed_from_the_logs_that_are_kept(store: Store, tmp_path: Path) -> None:

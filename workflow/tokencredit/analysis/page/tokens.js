@@ -43,17 +43,15 @@ const SCALES = {
   quadrant: { title: "quadrant" },
 };
 
+// Nearly: a single token must not make all others pale.
 function highest(values) {
-  return Math.max(0.01, ...sorted(values).slice(0, Math.ceil(0.98 * values.length)).slice(-1));
+  const sorted = [...values].sort((one, other) => one - other);
+  return Math.max(0.01, sorted[Math.ceil(0.98 * sorted.length) - 1]);
 }
 
 function around(middle, values) {
   const reach = values.reduce((most, value) => Math.max(most, Math.abs(value - middle)), 0.01);
   return [middle - reach, middle + reach];
-}
-
-function sorted(values) {
-  return [...values].sort((one, other) => one - other);
 }
 
 function mixed(colour, part) {
@@ -161,15 +159,10 @@ function show() {
   document.getElementById("token-responses").replaceChildren(...view.responses.map((response) => shownResponse(response, scale, ends)));
 }
 
-// The problems of a method, by step. The one that was shown stays where the method has it.
+// The problems of a method. The one that was shown stays where the method has it.
 function listProblems(kept) {
   const views = DATA.methods[METHOD.value].views;
-  const groups = new Map();
-  views.forEach((view, index) => {
-    if (!groups.has(view.step)) groups.set(view.step, element("optgroup", "", { label: `Step ${view.step}` }));
-    groups.get(view.step).append(element("option", view.problem, { value: index }));
-  });
-  PROBLEM.replaceChildren(...groups.values());
+  PROBLEM.replaceChildren(...views.map((view, index) => element("option", `Step ${view.step}: ${view.problem}`, { value: index })));
   const same = views.findIndex((view) => kept && view.problem === kept.problem && view.step === kept.step);
   PROBLEM.value = Math.max(0, same);
 }
