@@ -62,7 +62,7 @@ def _benchmark(store: Store, rows: list[Row], target: pd.Series) -> Measured:
     if questions != target["questions"]:
         raise NotMeasuredError(f"the study takes {questions} questions, the paper {target['questions']:.0f}")
     paths = present(store, [f"eval/{row.path}/scores.parquet" for row in rows])
-    parts = [_part(store, row, name) for row in rows]
+    parts = [store.questions(row, name) for row in rows]
     n = store.study.benchmarks[name].samples
     right = np.array([part["right"] for part in parts])
     if metric == "tokens":
@@ -77,11 +77,6 @@ def _benchmark(store: Store, rows: list[Row], target: pd.Series) -> Measured:
         return _measured(rows, pass_at_k(n, right, k), noise, n, paths)
     noise = _root_mean_square([statistics.sampling_se(np.full(run.shape, n), run) for run in right])
     return _measured(rows, avg_at_k(n, right), noise, n, paths)
-
-
-def _part(store: Store, row: Row, benchmark: str) -> pd.DataFrame:
-    table = store.scores(row)
-    return table[table["benchmark"] == benchmark].sort_values("problem_id")
 
 
 def _mean(store: Store, rows: list[Row]) -> Measured:

@@ -65,7 +65,7 @@ def lines_of(store: Store, seeds: list[Row], metric: Literal["avg", "pass"] = "a
     """
     lines = {}
     for name, benchmark in store.study.benchmarks.items():
-        parts = [_part(store, row, name) for row in seeds]
+        parts = [store.questions(row, name) for row in seeds]
         scores = [
             avg_at_k(part["n"], part["right"]) if metric == "avg" else pass_at_k(part["n"], part["right"], part["n"])
             for part in parts
@@ -82,11 +82,6 @@ def _outcome(record: dict[str, Any]) -> str:
     if record["runs_p_holm"] >= LEVEL:
         return NOT_RESOLVED
     return CHECKPOINTS if record["runs_seeds"] == 0 else RESOLVED
-
-
-def _part(store: Store, row: Row, benchmark: str) -> pd.DataFrame:
-    table = store.scores(row)
-    return table[table["benchmark"] == benchmark].sort_values("problem_id")
 
 
 def _record(
@@ -134,13 +129,13 @@ def _overlapping(store: Store, row: Row, benchmark: str) -> int:
     if benchmark == MEAN:
         return sum(_overlapping(store, row, name) for name in store.study.benchmarks)
     found = {pair["benchmark_id"] for report in store.overlaps[benchmark] for pair in report["pairs"]}
-    return int(_part(store, row, benchmark)["problem_id"].isin(found).sum())
+    return int(store.questions(row, benchmark)["problem_id"].isin(found).sum())
 
 
 def _benchmark(
     store: Store, seeds: list[Row], benchmark: str, averages: dict[str, np.ndarray], targets: str | None
 ) -> dict[str, Any]:
-    parts = [_part(store, row, benchmark) for row in seeds]
+    parts = [store.questions(row, benchmark) for row in seeds]
     samples = int(parts[0]["n"].iloc[0])
     k = _pass_k(store, benchmark, samples, targets)
     average = averages[benchmark]
