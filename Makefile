@@ -62,8 +62,10 @@ format: .venv/development ## write the code as `make check` wants it
 pins: .venv/development ## write the pinned versions of envs/ from what is installed in .venv; asks a package index
 	$(BIN)/python envs/pin.py
 
-clean: ## delete the results of the demo and the smoke study, and caches; other results stay
-	rm -rf results/toy results/smoke results/smoke-vllm results/models/embedded-* results/data/toy-* results/data/overlap/toy-*
+clean: ## delete the results of the demo and the smoke studies with their logs, and caches; other results stay
+	rm -rf $(foreach study,toy smoke smoke-vllm,results/$(study) results/logs/*/$(study) results/logs/*/$(study).*)
+	rm -rf $(foreach folder,models logs/pretrain,results/$(folder)/embedded-*)
+	rm -rf $(foreach folder,data data/overlap logs/prepare logs/overlap,results/$(folder)/toy-*)
 	rm -rf .pytest_cache .ruff_cache .hypothesis
 	find workflow tests -name __pycache__ -type d -prune -exec rm -rf {} +
 

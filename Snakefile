@@ -8,11 +8,10 @@ min_version("9.0")
 include: "workflow/rules/common.smk"
 
 
-# The runs are targets themselves: one that a kill took away is made again although the tables made from it stand.
+# Not the tables and figures alone: what a failed or killed job took away is made again although what was made from it stands.
 rule all:
     input:
-        GRAPH.targets(STUDY),
-        GRAPH.runs(STUDY),
+        GRAPH.everything(STUDY),
 
 
 rule runs:

@@ -268,16 +268,20 @@ def write_run(results: Path, name: str, cell: str, lines: int, seconds: float) -
     ):
         text = "".join(json.dumps({"step": step, **record}) + "\n" for step in range(1, lines + 1))
         (folder / f"{file}.jsonl").write_text(text, encoding="utf-8")
-    (folder / "run.json").write_text("{}", encoding="utf-8")
+    run = {"config": study(name).training_config(cell), "processes": study(name).resources.train.processes}
+    (folder / "run.json").write_text(json.dumps(run), encoding="utf-8")
 
 
 def test_earlier_runs_are_measured(tmp_path: Path) -> None:
     write_run(tmp_path, "toy", "eapo", 30, 0.5)
-    log = tmp_path / "logs/generate/toy/base/seed0/toy-tier1.usage.jsonl"
-    log.parent.mkdir(parents=True)
-    log.write_text('{"s": 8.0}\n', encoding="utf-8")
+    generations = "toy/eval/base/seed0/toy-tier1/generations.parquet"
+    for path, text in ((generations, ""), ("logs/generate/toy/base/seed0/toy-tier1.usage.jsonl", '{"s": 8.0}\n')):
+        (tmp_path / path).parent.mkdir(parents=True)
+        (tmp_path / path).write_text(text, encoding="utf-8")
     chosen = study("toy")
-    found = read_measured(chosen, tmp_path)
+    assert read_measured(chosen, tmp_path).generation_seconds == {}
+    assert read_measured(chosen, tmp_path, {f"{tmp_path}/{generations}"}).generation_seconds == {}
+    found = read_measured(chosen, tmp_path, made_again=())
     assert found.runs == 1
     assert found.tokens_per_second == {"eapo": measured(5120 / 2)}
     assert found.response_tokens == measured(20)
@@ -292,6 +296,35 @@ def test_earlier_runs_are_measured(tmp_path: Path) -> None:
     assert job(chosen, "toy-tier1", terms).time == measured(8)
     assert job(chosen, "toy-tier2", terms).time == measured(1600 * 20 / 12800)
     assert estimate(chosen, terms).unknown == 0
+
+
+def test_a_run_of_another_configuration_is_not_measured(tmp_path: Path) -> None:
+    """Its responses were shorter, its evaluations smaller, or it had fewer processes."""
+    write_run(tmp_path, "toy", "eapo", 30, 0.5)
+    for changes in (
+        {"training__sampling__max_response_tokens": 99},
+        {"training__curve__samples": 99},
+        {"resources__train__processes": 2},
+    ):
+        assert read_measured(study("toy", **changes), tmp_path).runs == 0
+
+
+def test_records_of_unequal_length_are_one_sentence(tmp_path: Path) -> None:
+    write_run(tmp_path, "toy", "eapo", 3, 0.5)
+    timing = tmp_path / "toy/runs/eapo/seed0/timing.jsonl"
+    timing.write_text("".join(timing.read_text(encoding="utf-8").splitlines(keepends=True)[:2]), encoding="utf-8")
+    with pytest.raises(UserError, match=r"toy/runs/eapo/seed0: metrics\.jsonl has 3 lines and timing\.jsonl 2;"):
+        read_measured(study("toy"), tmp_path)
+
+
+def test_what_was_measured_is_read_without_the_libraries_of_tables(tmp_path: Path) -> None:
+    write_run(tmp_path, "toy", "eapo", 3, 0.5)
+    code = (
+        "import sys; from tokencredit.config import load_study; from tokencredit.plan import read_measured;"
+        f"assert read_measured(load_study('config', 'toy'), {str(tmp_path)!r}, ()).runs == 1;"
+        "assert not {'pandas', 'pyarrow', 'torch'}.intersection(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
 def test_an_unfinished_run_is_not_measured(tmp_path: Path) -> None:

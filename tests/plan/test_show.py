@@ -112,7 +112,7 @@ def test_a_study_that_cannot_fit_is_refused(
     assert "no" in printed.out
     assert re.fullmatch(
         r"error: toy cannot run as it is configured: train grpo needs [\d.]+ᵃ MiB at its peak \(all phases\), and a process of it has "
-        r"572\.2ᵍ MiB to give; nothing that was tried would help\. \(1 more in all that was printed\)\n",
+        r"572\.2ᵍ MiB to give; nothing that was tried would help\. \(1 more\)\n",
         printed.err,
     )
 

@@ -62,13 +62,6 @@ def test_the_environment_of_a_study_that_jobs_would_get_counts(
     assert environment_of("generate", config.study("smoke")) == "evaluate"
     check_start(config, [RUN], ["conda"])
     check_start(config, ["results/smoke/runs/eapo/seed0/run.json"], [])
-    with pytest.raises(
-        UserError,
-        match=r"^envs/vllm\.sif: no such file, and rule train of study smoke-vllm runs in it; `apptainer build ",
-    ):
-        check_start(config, [RUN], ["apptainer"])
-    Path("envs/vllm.sif").touch()
-    check_start(config, [RUN], ["apptainer"])
     project.replace(
         "config/studies/smoke-vllm.yaml",
         'mixed_precision: "no"',
@@ -78,10 +71,12 @@ def test_the_environment_of_a_study_that_jobs_would_get_counts(
         UserError, match=r"training\.attention = 'flash_attention_2': flash-attn is not in envs/vllm\.yaml"
     ):
         check_start(Config("config"), [RUN], ["conda"])
+    for elsewhere in ("apptainer", "env-modules"):  # what they hold cannot be told
+        check_start(Config("config"), [RUN], [elsewhere])
 
 
 def test_each_job_gets_the_container_of_its_environment(project: Project) -> None:
-    """A stand-in for apptainer writes down the image and runs the command as it is."""
+    """A stand-in for apptainer writes down the image and runs the command as it is. Without the images nothing starts."""
     script = project.folder / "bin/apptainer"
     script.parent.mkdir()
     script.write_text(
@@ -93,9 +88,18 @@ def test_each_job_gets_the_container_of_its_environment(project: Project) -> Non
     )
     script.chmod(0o755)
     path = f"{script.parent}{os.pathsep}{os.environ['PATH']}"
-    done = project.run(
-        "--profile", "workflow/profiles/apptainer", "results/smoke/audit/toy-tier1.json", environment={"PATH": path}
+    arguments = ("--profile", "workflow/profiles/apptainer", "results/smoke/audit/toy-tier1.json")
+    done = project.run(*arguments, environment={"PATH": path})
+    assert done.returncode == 1
+    (sentence,) = [line for line in done.stdout.splitlines() if line.startswith("error: ")]
+    assert sentence == (
+        "error: envs/data.sif, envs/evaluate.sif: no such file, and jobs that would run need them; "
+        "`apptainer build --build-arg name=data envs/data.sif envs/environment.def` makes data.sif."
     )
+    assert not (project.folder / "results").exists()
+    for name in ("data", "evaluate"):
+        (project.folder / f"envs/{name}.sif").touch()
+    done = project.run(*arguments, environment={"PATH": path})
     assert done.returncode == 0, done.stdout
     images = (project.folder / "images").read_text().splitlines()
     assert [Path(line.split()[0]).name for line in images] == ["data.sif", "evaluate.sif"]
@@ -122,3 +126,32 @@ def test_a_budget_counts_what_would_run_and_not_the_rest(project: Project, monke
     project.replace("config/studies/smoke.yaml", "1e-9", "100.0")
     runs = [f"results/smoke/runs/{cell}/seed0/run.json" for cell in ("grpo", "eapo")]
     check_start(Config("config"), runs, [])
+
+
+def test_a_pretraining_on_gpus_counts_for_its_time_limit(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(project.folder)
+    study = "config/studies/smoke.yaml"
+    project.replace(study, "pretrain: {mem_mb: 1500, runtime: 10}", "pretrain: {gpu: 2, mem_mb: 1500, runtime: 30}")
+    project.append(study, "  gpu_model: a100-80gb\n  budget_gpu_hours: 0.9\n")
+    outputs = ["results/models/embedded-smoke/model.json", "results/smoke/audit/toy-tier1.json"]
+    with pytest.raises(UserError, match=r"what would run takes 1\.0ᵃ GPU-hours"):
+        check_start(Config("config"), outputs, [])
+    project.replace(study, "budget_gpu_hours: 0.9", "budget_gpu_hours: 1.1")
+    check_start(Config("config"), outputs, [])
+
+
+def test_plan_says_every_reason_to_refuse_and_only_of_what_would_run(project: Project) -> None:
+    on_gpus(project, "1e-9")
+    project.replace("config/studies/smoke.yaml", "generate: {mem_mb: 1500", "generate: {mem_mb: 100")
+    planned = project.run("plan", "--config", "study=smoke")
+    assert planned.returncode == 1
+    (sentence,) = [line for line in planned.stdout.splitlines() if line.startswith("error: ")]
+    assert "resources.budget_gpu_hours = 1e-09: what would run takes " in sentence
+    assert "smoke cannot run as it is configured: generate " in sentence
+
+
+@pytest.mark.parametrize("option", [("--json",), ("--results", "elsewhere"), ("--config", "elsewhere")])
+def test_plan_refuses_what_snakemake_would_not_be_asked(fresh: Project, option: tuple[str, ...]) -> None:
+    done = fresh.python("-m", "tokencredit.plan", "--study", "smoke", "--remaining", *option)
+    assert done.returncode == 2
+    assert done.stdout.startswith(f"error: {option[0]}: does not go with --remaining")

@@ -99,10 +99,13 @@ def folder_of(output_name):
 
 
 onstart:
+    jobs = list(workflow.dag.needrun_jobs())
+    images = [job.container_img for job in jobs if job.container_img]
     sentence(check_start)(
         GRAPH.config,
-        outputs={str(file) for job in workflow.dag.needrun_jobs() for file in job.output},
+        outputs={str(file) for job in jobs for file in job.output},
         deployment={method.name.lower() for method in workflow.deployment_settings.deployment_method},
+        images={str(image.path) for image in images if image.is_local},
     )
 
 

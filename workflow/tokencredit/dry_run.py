@@ -14,10 +14,6 @@ from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from tokencredit import cli
 from tokencredit.config import Config, Study
@@ -38,10 +34,10 @@ class DryJob:
 
 
 @app.command()
-def check(config: Annotated[Path, typer.Option(help="Folder of the configuration.")] = Path("config")) -> None:
+def check() -> None:
     """Print the jobs of every study. Exit status 2 where the graph and the configuration do not say the same."""
     started = time.monotonic()
-    loaded = Config(config)
+    loaded = Config("config")
     studies = [loaded.study(name) for name in loaded.study_names]
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         found = list(pool.map(_timed, studies))

@@ -1,4 +1,7 @@
-"""Reading and writing of the study's files: atomic, digested, and with errors that name the file."""
+"""Reading and writing of the study's files: atomic, digested, and with errors that name the file.
+
+The libraries of tables are imported where a table is read or written: the plan and the graph read JSON only, and do without.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,12 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
+from typing import TYPE_CHECKING, Any
 
 from tokencredit.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _METADATA_KEY = b"tokencredit"
 
@@ -77,6 +79,9 @@ def read_jsonl(path: str | Path) -> list[dict[str, Any]]:
 
 def write_parquet(path: str | Path, frame: pd.DataFrame, metadata: dict[str, Any] | None = None) -> None:
     """A Parquet file with ``metadata`` (JSON) in its schema, so that a table carries where it came from."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     table = pa.Table.from_pandas(frame, preserve_index=False)
     table = table.replace_schema_metadata(
         {**(table.schema.metadata or {}), _METADATA_KEY: json.dumps(metadata or {}).encode()}
@@ -87,6 +92,10 @@ def write_parquet(path: str | Path, frame: pd.DataFrame, metadata: dict[str, Any
 
 def read_parquet(path: str | Path, columns: list[str] | None = None) -> pd.DataFrame:
     """The table of ``path``; a missing, truncated or foreign file, or a missing column, is a ``UserError`` that names it."""
+    import pandas as pd
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     path = Path(path)
     try:
         if columns is not None:
@@ -103,6 +112,9 @@ def read_parquet(path: str | Path, columns: list[str] | None = None) -> pd.DataF
 
 def parquet_metadata(path: str | Path) -> dict[str, Any]:
     """What ``write_parquet`` was given as ``metadata``."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     try:
         return json.loads((pq.read_schema(path).metadata or {}).get(_METADATA_KEY, b"{}"))
     except FileNotFoundError as error:

@@ -21,6 +21,7 @@ from tokencredit.evaluate import generation_code
 from tokencredit.provenance import code_digest
 from tokencredit.start import environment_of
 from tokencredit.train import training_code
+from tokencredit.units import units_of
 
 # What jobs may ask for, by Snakemake's names.
 REQUESTED = (
@@ -54,8 +55,12 @@ class Graph:
 
     # ---------------------------------------------------------------- targets
 
+    def everything(self, study: str) -> list[str]:
+        """Every file that is made for a study."""
+        return [path for unit in units_of(self.study(study), self.results) for path in unit.outputs]
+
     def targets(self, study: str) -> list[str]:
-        """Everything that is made of a study: its tables, its figures and its page."""
+        """What a study is made for: its tables, its figures and its page."""
         planned = plan.planned(self.study(study))
         tables = [f"tables/{name}.{kind}" for name in planned["tables"] for kind in ("csv", "tex")]
         figures = [f"figures/{name}.{kind}" for name in planned["figures"] for kind in ("pdf", "png", "csv")]

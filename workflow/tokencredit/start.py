@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -25,12 +25,23 @@ def environment_of(rule: str, study: Study) -> str:
 
 
 def check_start(
-    config: Config, outputs: Collection[str], deployment: Collection[str], results: str = "results"
+    config: Config,
+    outputs: Collection[str],
+    deployment: Collection[str],
+    images: Collection[str] = (),
+    results: str = "results",
 ) -> None:
     """Refuse a run that would make ``outputs`` where an environment cannot run a job of it, or where it exceeds a study's budget.
 
     ``deployment``: how jobs get their environment, "conda" or "apptainer"; by neither they run in the one that snakemake runs in.
+    ``images``: files of containers that they run in.
     """
+    if missing := sorted(image for image in images if not Path(image).exists()):
+        image = missing[0]
+        raise UserError(
+            f"{', '.join(missing)}: no such file, and jobs that would run need {'them' if missing[1:] else 'it'}; "
+            f"`apptainer build --build-arg name={Path(image).stem} {image} {ENVIRONMENTS}/environment.def` makes {Path(image).name}."
+        )
     named = {Path(output).relative_to(results).parts[0] for output in outputs if Path(output).is_relative_to(results)}
     for name in sorted(named.intersection(config.study_names)):
         study = config.study(name)
@@ -43,12 +54,6 @@ def check_start(
 
 def _check_environment(study: Study, rule: str, deployment: Collection[str]) -> None:
     environment = environment_of(rule, study)
-    image = ENVIRONMENTS / f"{environment}.sif"
-    if "apptainer" in deployment and not image.exists():
-        raise UserError(
-            f"{image}: no such file, and rule {rule} of study {study.name} runs in it; "
-            f"`apptainer build --build-arg name={environment} {image} {ENVIRONMENTS}/environment.def` makes it."
-        )
     stage = _STAGES[rule]
     for (key, value), (package, title) in _TAKES.items():
         if getattr(getattr(study, stage), key, None) != value or _holds(package, environment, deployment):
@@ -66,17 +71,20 @@ def _check_environment(study: Study, rule: str, deployment: Collection[str]) -> 
 def _holds(package: str, environment: str, deployment: Collection[str]) -> bool:
     if not deployment:
         return find_spec(package.replace("-", "_")) is not None
+    if "conda" not in deployment:
+        return True  # what an image or a module holds cannot be told from here
     pinned = (ENVIRONMENTS / f"{environment}.yaml").read_text(encoding="utf-8")
     return re.search(rf"^ +- {re.escape(package)}==", pinned, flags=re.MULTILINE) is not None
 
 
-def _check_budget(study: Study, units: Iterable[Unit], results: str) -> None:
+def _check_budget(study: Study, units: Collection[Unit], results: str) -> None:
     budget = study.resources.budget_gpu_hours
     if budget is None:
         return
     from tokencredit.plan import Terms, estimate, read_measured
     from tokencredit.plan.remaining import cost_of, over_budget
 
-    found = estimate(study, Terms(measured=read_measured(study, results)))
+    made_again = {output for unit in units for output in unit.outputs}
+    found = estimate(study, Terms(measured=read_measured(study, results, made_again)))
     if sentence := over_budget(study, cost_of(study, found, units)):
         raise UserError(sentence)

@@ -43,6 +43,11 @@ class Unit:
     def __str__(self) -> str:
         return f"{self.rule} {self.name}"
 
+    @property
+    def usage(self) -> str:
+        """Where Snakemake writes what the job took, once it has ended well."""
+        return f"{self.log.removesuffix('.log')}.usage.jsonl"
+
     def below(self, results: str) -> Unit:
         """The same with its files below the results folder."""
         outputs = tuple(f"{results}/{path}" for path in self.outputs)

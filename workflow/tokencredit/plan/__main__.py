@@ -13,20 +13,22 @@ from tokencredit.config import load_study
 from tokencredit.dry_run import dry_run
 from tokencredit.errors import UserError
 from tokencredit.plan import Options, Terms, estimate, read_measured
-from tokencredit.plan.remaining import cost_of, over_budget, print_remaining
+from tokencredit.plan.remaining import cost_of, only, over_budget, print_remaining
 from tokencredit.plan.show import as_json, print_estimate, sentences
 from tokencredit.units import units_of
 
 app = cli.new_app("Memory, disk and GPU-hours of a study, before it is launched.")
 
+CONFIG, RESULTS = Path("config"), Path("results")
+
 
 @app.command()
 def plan(
     study: Annotated[str, typer.Option(help="Name of the study, a file of <config>/studies.")],
-    config: Annotated[Path, typer.Option(help="Folder of the configuration.")] = Path("config"),
+    config: Annotated[Path, typer.Option(help="Folder of the configuration.")] = CONFIG,
     results: Annotated[
         Path, typer.Option(help="Folder of results: the speed of finished runs is measured there.")
-    ] = Path("results"),
+    ] = RESULTS,
     response_tokens: Annotated[float | None, typer.Option(help="Mean length of responses.")] = None,
     prompt_tokens: Annotated[float | None, typer.Option(help="Mean length of prompts.")] = None,
     groups_sampled: Annotated[
@@ -60,22 +62,37 @@ def plan(
         utilisation=utilisation,
         reserve=reserve,
     )
-    resolved = load_study(config, study)
-    found = estimate(resolved, Terms(options, read_measured(resolved, results)))
     if remaining:
-        would_run = {output for job in dry_run(study) for output in job.outputs}
-        units = [unit for unit in units_of(resolved, str(results)) if would_run.intersection(unit.outputs)]
+        _refuse_beside_remaining(config, results, as_data)
+    resolved = load_study(config, study)
+    would_run = {output for job in dry_run(study) for output in job.outputs} if remaining else None
+    found = estimate(resolved, Terms(options, read_measured(resolved, results, would_run)))
+    refused = []
+    if would_run is not None:
+        units = [unit for unit in units_of(resolved) if would_run.intersection(unit.outputs)]
         print_remaining(resolved, found, units)
         if sentence := over_budget(resolved, cost_of(resolved, found, units)):
-            raise UserError(sentence)
+            refused.append(sentence)
+        found = only(found, units)
     elif as_data:
         print(json.dumps(as_json(found), indent=1, ensure_ascii=False))
     else:
         print_estimate(found)
-    refused = sentences(found)
+    if too_large := sentences(found):
+        more = f" ({len(too_large) - 1} more)" if too_large[1:] else ""
+        refused.append(f"{study} cannot run as it is configured: {too_large[0]}{more}")
     if refused:
-        more = f" ({len(refused) - 1} more in all that was printed)" if len(refused) > 1 else ""
-        raise UserError(f"{study} cannot run as it is configured: {refused[0]}{more}")
+        raise UserError("; ".join(refused))
+
+
+def _refuse_beside_remaining(config: Path, results: Path, as_data: bool) -> None:
+    """Snakemake is asked about the folder it is in, and what it answers is printed as tables."""
+    given = {"--config": config != CONFIG, "--results": results != RESULTS, "--json": as_data}
+    for option, wanted in given.items():
+        if wanted:
+            raise UserError(
+                f"{option}: does not go with --remaining, which prints tables of what is left in {RESULTS} by {CONFIG}."
+            )
 
 
 if __name__ == "__main__":

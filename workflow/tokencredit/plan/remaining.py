@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tokencredit.config import Study
 from tokencredit.plan import disk
 from tokencredit.plan.estimate import Estimate
 from tokencredit.plan.jobs import architecture_of
-from tokencredit.plan.quantity import Quantity, largest, total
+from tokencredit.plan.quantity import Quantity, assumed, given, largest, total
 from tokencredit.plan.show import LEGEND, in_bytes, in_time, marked
 from tokencredit.units import Unit
 
@@ -39,19 +40,42 @@ class Cost:
 
 
 def cost_of(study: Study, estimate: Estimate, units: Iterable[Unit]) -> Cost:
-    """What ``units`` of ``study`` take together. Only jobs on a model are reckoned; others count as jobs."""
+    """What ``units`` of ``study`` take together. Only jobs on a model are reckoned; others count as jobs.
+
+    A run with a checkpoint counts for the steps that it lacks. A pretraining on GPUs, which nothing estimates, counts for its time limit.
+    """
     units = list(units)
     known = {(job.rule, job.name, job.model): job for job in estimate.jobs}
-    jobs = [known[_key(unit)] for unit in units if unit.rule in _ON_A_MODEL]
+    jobs = [(known[_key(unit)], _part_left(study, unit)) for unit in units if unit.rule in _ON_A_MODEL]
     fetched = [disk.released_bytes(architecture_of(study, unit.name)) for unit in units if unit.rule == "fetch"]
+    pretraining = study.resources.pretrain
+    seconds = assumed(60 * pretraining.runtime) if pretraining.gpu else given(0)
+    pretrained = seconds * sum(unit.rule == "pretrain" for unit in units)
     return Cost(
         jobs=len(units),
-        gpu_hours=total([job.gpu_hours for job in jobs if job.gpu_hours]),
-        seconds=total([job.time for job in jobs if job.time]),
-        unknown=sum(job.time is None for job in jobs),
-        kept_bytes=total([*fetched, *(job.kept_bytes for job in jobs)]),
-        peak_bytes=largest([job.memory.peak for job in jobs]) if jobs else None,
+        gpu_hours=total([job.gpu_hours * part for job, part in jobs if job.gpu_hours])
+        + pretrained * pretraining.gpu / 3600,
+        seconds=total([job.time * part for job, part in jobs if job.time]) + pretrained,
+        unknown=sum(job.time is None for job, _ in jobs),
+        kept_bytes=total([*fetched, *(job.kept_bytes for job, _ in jobs)]),
+        peak_bytes=largest([job.memory.peak for job, _ in jobs]) if jobs else None,
     )
+
+
+def steps_saved(unit: Unit) -> int:
+    """The step of a run's newest checkpoint; 0 where there is none."""
+    found = Path(unit.outputs[0]).parent.glob("work/*/checkpoints/step-*")
+    try:
+        newest = max(found, key=lambda path: path.stat().st_mtime, default=None)
+    except FileNotFoundError:  # the run goes on, and has deleted an old one
+        return steps_saved(unit)
+    return int(newest.name.removeprefix("step-")) if newest else 0
+
+
+def only(estimate: Estimate, units: Iterable[Unit]) -> Estimate:
+    """The estimate of those jobs alone that are among ``units``."""
+    keys = {_key(unit) for unit in units if unit.rule in _ON_A_MODEL}
+    return replace(estimate, jobs=tuple(job for job in estimate.jobs if (job.rule, job.name, job.model) in keys))
 
 
 def over_budget(study: Study, cost: Cost) -> str | None:
@@ -84,9 +108,19 @@ def print_remaining(study: Study, estimate: Estimate, units: list[Unit]) -> None
             console.print(_table(f"What would run: {rule}, by row", groups))
     budget = study.resources.budget_gpu_hours
     allowed = "no budget is set (resources.budget_gpu_hours)" if budget is None else f"the budget is {budget:g}"
-    if estimate.gpu:
-        console.print(f"{marked(cost.gpu_hours)} GPU-hours on {estimate.gpu}; {allowed}", markup=False, style="bold")
+    if estimate.gpu or cost.gpu_hours.value:
+        place = f" on {estimate.gpu}" if estimate.gpu else ""
+        console.print(f"{marked(cost.gpu_hours)} GPU-hours{place}; {allowed}", markup=False, style="bold")
+    for unit in units:
+        if unit.rule == "train" and (step := steps_saved(unit)):
+            left = max(0, study.training.steps - step)
+            said = f"{unit} has a checkpoint of step {step}: counted are the {left} of {study.training.steps} steps that are left"
+            console.print(f"{said}, as if nothing that decides the run has changed since", markup=False)
     console.print(LEGEND, markup=False)
+
+
+def _part_left(study: Study, unit: Unit) -> float:
+    return max(0.0, 1 - steps_saved(unit) / study.training.steps) if unit.rule == "train" else 1.0
 
 
 def _grouped(
@@ -117,7 +151,7 @@ def _table(title: str, groups: list[tuple[str, Cost, int]]) -> Table:
     ):
         table.add_column(name, justify="right")
     for name, cost, mem_mb in groups:
-        known = cost.peak_bytes is not None and not cost.unknown
+        known = not cost.unknown and bool(cost.seconds.value)
         table.add_row(
             name,
             f"{cost.jobs}",
