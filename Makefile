@@ -1,6 +1,7 @@
 # Each target does its own set-up: a virtual environment in .venv with the pinned packages of envs/.
 PYTHON ?= python3
 CORES ?= all
+STUDY ?= toy
 # On Linux pip takes PyTorch's CUDA build (several GB) where an index offers it. For the CPU build:
 # make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
 TORCH_INDEX ?=
@@ -11,7 +12,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 OFFLINE := HF_HUB_OFFLINE=1
 SNAKEMAKE := $(OFFLINE) $(BIN)/snakemake --cores $(CORES) --quiet host rules
 
-.PHONY: help demo smoke test test-verl test-vllm test-slurm test-page test-envs check dry-run format pins clean
+.PHONY: help demo smoke bundle rebuild test test-verl test-vllm test-slurm test-page test-envs check dry-run format pins clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -24,6 +25,12 @@ demo: .venv/runtime ## the study `toy`: data, base model, 8 trainings, evaluatio
 smoke: .venv/runtime ## the same graph with everything tiny (about two minutes)
 	$(SNAKEMAKE) --config study=smoke
 	@$(BIN)/python -m tokencredit.analysis summary --config config --study smoke --results results
+
+bundle: .venv/runtime ## the stored records of a finished study in one archive, bundle-STUDY.tar.gz: make bundle STUDY=toy
+	$(BIN)/python -m tokencredit.bundle pack --study $(STUDY) --out bundle-$(STUDY).tar.gz
+
+rebuild: .venv-analysis/runtime ## tables, figures and page from an archive, without torch: make rebuild BUNDLE=bundle-toy.tar.gz
+	@PYTHONPATH=workflow .venv-analysis/bin/python -m tokencredit.bundle rebuild $(BUNDLE) --cores $(CORES)
 
 test: .venv/development ## all tests, the smoke study included
 	$(OFFLINE) OMP_NUM_THREADS=1 $(BIN)/python -m pytest
@@ -85,6 +92,11 @@ clean: ## delete the results of the demo and the smoke studies with their logs, 
 .venv-dry-run/runtime: envs/requirements-dry-run.txt
 	$(PYTHON) -m venv .venv-dry-run
 	$(subst $(BIN),.venv-dry-run/bin,$(PIP_INSTALL)) -r envs/requirements-dry-run.txt
+	@touch $@
+
+.venv-analysis/runtime: envs/requirements-dry-run.txt envs/analysis.yaml
+	$(PYTHON) -m venv .venv-analysis
+	$(subst $(BIN),.venv-analysis/bin,$(PIP_INSTALL)) -r envs/requirements-dry-run.txt $$(sed -n 's/^ *- \(.*==.*\)/\1/p' envs/analysis.yaml)
 	@touch $@
 
 .venv-verl/development: envs/requirements-dev.txt envs/requirements-verl.txt pyproject.toml

@@ -1,0 +1,213 @@
+"""From a number to its files, and from one run to another: what is chosen, what is found to differ, what is refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from tokencredit import cells, compare, files, trace
+from tokencredit.errors import UserError
+from tokencredit.regrade import changed
+
+TABLE = pd.DataFrame(
+    {
+        "method": ["grpo", "grpo", "eapo", "eapo"],
+        "benchmark": ["aime24", "mean", "aime24", "mean"],
+        "k": ["1", "2", "1", "2"],
+        "step": ["2", "2", "2", "3"],
+        "avg": ["10", "11", "12", ""],
+    }
+)
+HERE = Path("table1.csv")
+
+
+def test_words_choose_rows() -> None:
+    assert cells.choose(TABLE, ["eapo", "aime24"], HERE)["avg"].tolist() == ["12"]
+    assert cells.choose(TABLE, ["aime24", "mean", "grpo"], HERE)["avg"].tolist() == ["10", "11"]
+    assert cells.choose(TABLE, ["k=2", "grpo"], HERE)["avg"].tolist() == ["11"]
+    assert len(cells.choose(TABLE, [], HERE)) == 4
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["aime25"], r"aime25 is no value of method \(grpo, eapo\); nor of benchmark \(aime24, mean\)"),
+        (["2"], "2 is a value of step and of k; write step=2 or k=2"),
+        (["eapo", "step=3", "aime24"], "no row has eapo and step=3 and aime24 together"),
+    ],
+)
+def test_words_that_choose_nothing_are_refused(words: list[str], sentence: str) -> None:
+    with pytest.raises(UserError, match=f"table1.csv: {sentence}"):
+        cells.choose(TABLE, words, HERE)
+
+
+def test_cells_that_moved() -> None:
+    after = TABLE.assign(avg=["10", "11", "13", "5"])
+    found = changed(TABLE, after)
+    assert found[["method", "benchmark", "column", "before", "after"]].to_numpy().tolist() == [
+        ["eapo", "aime24", "avg", "12", "13"],
+        ["eapo", "mean", "avg", "", "5"],
+    ]
+    assert changed(TABLE, TABLE.iloc[::-1]).empty
+    twice = pd.concat([TABLE.iloc[:1], TABLE.iloc[:1].assign(avg="7")])
+    assert changed(twice, twice.assign(avg=["10", "8"]))["before"].tolist() == ["7"]
+
+
+RUN = {
+    "method": "eapo",
+    "seed": 0,
+    "steps": 3,
+    "config": {"training": {"learning_rate": 1e-4, "group_size": 4}},
+    "config_digest": "1" * 64,
+    "code_digest": "2" * 64,
+    "environment": {"torch": "2.1", "device": "cpu"},
+    "seconds": 3.0,
+}
+
+
+@pytest.fixture
+def shown(tmp_path: Path) -> Path:
+    """A table on one trained row and one benchmark, with the whole chain behind it."""
+    results = tmp_path / "results"
+    study = results / "toy"
+    problems, weights = results / "data/toy-tier1/problems.parquet", results / "models/base/model.safetensors"
+    for path in (problems, weights, results / "data/overlap/toy-train--toy-tier1.json", study / "audit/toy-tier1.json"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(path.name)
+    run, row = study / "runs/eapo/seed0", study / "eval/eapo/seed0"
+    files.write_text(run / "metrics.jsonl", '{"step": 1}\n')
+    files.write_text(run / "model/config.json", "{}")
+    digests = {"model": files.sha256(weights), "data toy-tier1": files.sha256(problems)}
+    recorded = {"files": {"metrics.jsonl": files.sha256(run / "metrics.jsonl")}, "model": {"model": "base"}}
+    files.write_json(run / "run.json", RUN | recorded | {"digests": digests})
+    for name in ("generations", "grades"):
+        files.write_parquet(row / f"toy-tier1/{name}.parquet", pd.DataFrame({"sample": [0]}))
+    entry = {
+        **{f"{name}_sha256": files.sha256(row / f"toy-tier1/{name}.parquet") for name in ("generations", "grades")},
+        **{"data_sha256": files.sha256(problems), "model_sha256": files.sha256(run / "model"), "model": "base"},
+        **{"engine": "transformers", "dtype": "float32", "evaluation_seed": 0, "sampling": {"temperature": 1.0}},
+        **{"grader": "math-verify 1", "grading": {"timeout_s": 10}, "code_digest": "3" * 64, "environment": {}},
+    }
+    files.write_parquet(row / "scores.parquet", pd.DataFrame({"n": [1]}), {"benchmarks": {"toy-tier1": entry}})
+    path = study / "tables/table1.csv"
+    files.write_text(path, "method,benchmark,avg,reference\neapo,toy-tier1,50,\n")
+    read = [run / "run.json", row / "scores.parquet", results / "data/overlap/toy-train--toy-tier1.json"]
+    origin = {"name": "table1", "study": "toy", "code_digest": "4" * 64, "made": {"table1.csv": files.sha256(path)}}
+    origin["files"] = {name.relative_to(results).as_posix(): files.sha256(name) for name in read}
+    files.write_json(path.with_suffix(".json"), origin)
+    return path
+
+
+def traced(shown: Path, *words: str) -> tuple[Result, dict[str, Any]]:
+    config = Path(__file__).parents[1] / "config"
+    done = CliRunner().invoke(trace.app, [str(shown), *words, "--config", str(config), "--json"])
+    return done, json.loads(done.output) if done.exit_code in (0, 1) and done.output else {}
+
+
+def paths(chain: dict[str, Any]) -> dict[str, str]:
+    """The state of every file of a chain, by its name below the results."""
+    found = {chain["path"].split("/results/")[1]: chain["state"]}
+    for below in chain["behind"]:
+        found |= paths(below)
+    return found
+
+
+def test_the_whole_chain_is_followed(shown: Path) -> None:
+    done, said = traced(shown, "eapo", "toy-tier1")
+    assert done.exit_code == 0, done.output
+    assert said["rows"] == [{"method": "eapo", "benchmark": "toy-tier1", "avg": "50", "reference": ""}]
+    assert paths(said["chain"]) == {
+        "toy/tables/table1.csv": "as recorded",
+        "toy/eval/eapo/seed0/scores.parquet": "as recorded",
+        "toy/eval/eapo/seed0/toy-tier1/grades.parquet": "as recorded",
+        "toy/eval/eapo/seed0/toy-tier1/generations.parquet": "as recorded",
+        "data/toy-tier1/problems.parquet": "as recorded",
+        "toy/audit/toy-tier1.json": "not recorded",
+        "toy/runs/eapo/seed0/model": "as recorded",
+        "toy/runs/eapo/seed0/run.json": "as recorded",
+        "toy/runs/eapo/seed0/metrics.jsonl": "as recorded",
+        "models/base/model.safetensors": "as recorded",
+        "data/overlap/toy-train--toy-tier1.json": "as recorded",
+    }
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("toy/tables/table1.csv", "toy/eval/eapo/seed0/toy-tier1/grades.parquet", "data/toy-tier1/problems.parquet"),
+        *(
+            "toy/runs/eapo/seed0/metrics.jsonl",
+            "toy/runs/eapo/seed0/model/config.json",
+            "models/base/model.safetensors",
+        ),
+    ],
+)
+def test_a_file_that_changed_is_named(shown: Path, name: str) -> None:
+    path = shown.parents[2] / name
+    path.write_bytes(path.read_bytes() + b"\n")
+    done, said = traced(shown)
+    assert done.exit_code == 1
+    wrong = name.removesuffix("/config.json")
+    assert [sentence.split(": ")[0].split("/results/")[1] for sentence in said["differences"]] == [wrong]
+    assert "has changed: sha256 " in said["differences"][0]
+
+
+@pytest.mark.parametrize(
+    "name", ["toy/eval/eapo/seed0/scores.parquet", "toy/runs/eapo/seed0/run.json", "toy/runs/eapo/seed0/model"]
+)
+def test_a_file_that_is_missing_is_named(shown: Path, name: str) -> None:
+    path = shown.parents[2] / name
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    done, said = traced(shown)
+    assert done.exit_code == 1
+    assert any(f"/results/{name}: is not there; sha256 " in sentence for sentence in said["differences"])
+    plain = CliRunner().invoke(trace.app, [str(shown), "--config", str(Path(__file__).parents[1] / "config")])
+    assert plain.exit_code == 1
+    assert f"{name}: is not there" in plain.output
+
+
+def test_a_file_without_an_origin_is_refused(shown: Path) -> None:
+    files.write_json(shown.with_suffix(".json"), {"study": "other"})
+    done, _ = traced(shown)
+    assert "is not the origin of a table or figure of study toy" in str(done.exception)
+    shown.with_suffix(".json").unlink()
+    assert "table1.json: no such file" in str(traced(shown)[0].exception)
+
+
+# ---------------------------------------------------------------- two runs
+
+
+def compared(first: dict[str, Any], second: dict[str, Any], folder: Path) -> Result:
+    for name, run in (("a", first), ("b", second)):
+        files.write_json(folder / name / "run.json", run)
+    return CliRunner().invoke(compare.app, [str(folder / "a"), str(folder / "b" / "run.json"), "--json"])
+
+
+def test_what_two_runs_differ_in_is_all_that_is_printed(tmp_path: Path) -> None:
+    other = RUN | {"seed": 1, "seconds": 9.0, "environment": {"torch": "2.2", "device": "cpu", "vllm": "1"}}
+    other |= {"config": {"training": {"learning_rate": 2e-4, "group_size": 4}}, "code_digest": "5" * 64}
+    done = compared(RUN, other, tmp_path)
+    assert done.exit_code == 1
+    assert json.loads(done.output) == {
+        "seed": {"first": 0, "second": 1},
+        "config.training.learning_rate": {"first": 1e-4, "second": 2e-4},
+        "code_digest": {"first": "2" * 64, "second": "5" * 64},
+        "environment.torch": {"first": "2.1", "second": "2.2"},
+        "environment.vllm": {"first": None, "second": "1"},
+    }
+
+
+def test_runs_that_differ_in_time_alone_are_equal(tmp_path: Path) -> None:
+    assert compared(RUN, RUN | {"seconds": 9.0}, tmp_path).exit_code == 0
+
+
+def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
+    done = compared(RUN, {"title": "a"}, tmp_path)
+    assert "run.json: does not say what it was made with" in str(done.exception)
