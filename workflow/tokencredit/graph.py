@@ -194,8 +194,8 @@ class Graph:
             for name in names
         ]
         overlaps = [f"{self.results}/{name}" for name in plan.overlap_files(study)]
-        made = [*shown, *origins, *self.runs(w.study), *self.scores(w.study), *self.audits(w), *overlaps]
-        return [*made, *self.training_data(w)]
+        # The problems that it quotes stand behind the runs; a bundle may not hold them.
+        return [*shown, *origins, *self.runs(w.study), *self.scores(w.study), *self.audits(w), *overlaps]
 
     def analysis_config(self, w: Wildcards) -> dict[str, Any]:
         """Everything in the configuration that the analysis may show."""

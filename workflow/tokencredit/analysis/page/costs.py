@@ -45,7 +45,7 @@ def by_rule(store: Store) -> list[Cost]:
 
 def _cost(study: Study, rule: str, units: list[Unit], planned: Estimate) -> Cost:
     # The last line of a job's usage is of the run that made what is there now.
-    logs = [log for unit in units if (log := Path(unit.log).with_suffix(".usage.jsonl")).is_file()]
+    logs = [unit.usage for unit in units if Path(unit.usage).is_file()]
     usage = [files.read_jsonl(log)[-1] for log in logs]
     jobs = [job for job in planned.jobs if job.rule == rule]
     known = jobs and all(job.time for job in jobs)
