@@ -32,6 +32,11 @@ def test_a_study_goes_before_the_cluster(project: Project) -> None:
     assert "slurm_account=maths" in resources(project, *CLUSTER)
 
 
+def test_the_cluster_s_flags_reach_a_job_that_has_its_own(fresh: Project) -> None:
+    asked = resources(fresh, "--default-resources", "slurm_extra='--reservation=week --exclusive'")
+    assert "slurm_extra=--reservation=week --exclusive --signal=TERM@150 --open-mode=append" in asked
+
+
 def test_prefetch_is_what_comes_from_elsewhere(fresh: Project) -> None:
     jobs = fresh.jobs("--profile", "slurm", "prefetch")
     assert {job.rule for job in jobs} == {"fetch", "prepare"}

@@ -68,16 +68,17 @@ def threads_of(kind):
 
 
 def resources_of(kind):
-    """What a kind of job asks for, as the study says; what it leaves open is the profile's ``default-resources``."""
+    """What a kind of job asks for, as the study says; what it leaves open is the profile's ``default-resources``. Flags add up."""
     default = workflow.resource_settings.default_resources or {}
 
     def resource(name):
         @sentence
         def asked(wildcards, attempt, **more):
             value = GRAPH.requested(kind, wildcards, attempt)[name]
-            if value is not None or name not in default:
+            if name not in default or (value is not None and name != "slurm_extra"):
                 return value
-            return default[name].evaluate(wildcards, attempt=attempt, **more).value
+            profiles = default[name].evaluate(wildcards, attempt=attempt, **more).value
+            return profiles if value is None else f"{profiles} {value}"
 
         return asked
 
