@@ -182,9 +182,11 @@ def _records(study: Study, results: Path) -> tuple[list[Path], dict[str, str]]:
     found: list[Path] = []
     left_out: dict[str, str] = {}
     for unit in units_of(study, str(results)):
-        if unit.rule in ("pretrain", "fetch", "table", "figure", "report"):
+        if unit.rule in ("table", "figure", "report"):
             continue
         made = stored(unit)
+        if unit.rule in ("pretrain", "fetch"):  # what the model took, not the model
+            made = made[len(unit.outputs) :]
         if unit.rule == "prepare" and not _is_free(study, unit.name):
             left_out[unit.name] = study.config.datasets[unit.name].licence
             made = [path for path in made if path.suffix != ".parquet"]
