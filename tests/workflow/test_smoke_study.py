@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -92,9 +93,10 @@ def test_forcing_one_cell_runs_it_and_what_depends_on_it(done: Project) -> None:
 
 def test_the_readme_lists_the_jobs_of_an_ablation_cell(done: Project) -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    ((arguments, listed),) = re.findall(
-        r"    snakemake (.*eapo-without-nhr/.*)\n\n((?:    \w+ +results/.*\n)+)", readme
+    ((run, arguments, listed),) = re.findall(
+        r"    rm -r (.*eapo-without-nhr/.*); snakemake (.*)\n\n((?:    \w+ +results/.*\n)+)", readme
     )
+    shutil.rmtree(done.folder / run)
     jobs = done.jobs(*arguments.split())
     assert [tuple(line.split()) for line in listed.splitlines()] == sorted(
         ((job.rule, job.outputs[0]) for job in jobs), key=lambda job: (RULES.index(job[0]), job[1])
