@@ -69,6 +69,17 @@ def make_study(folder: Path, methods: list[str] = METHODS, seeds: tuple[int, ...
     return study
 
 
+def lose_entropy(folder: Path, method: str, seed: int, step: int) -> None:
+    """Let a run have learned nothing at a step, which then has no entropy, as training writes it."""
+    run = folder / "results" / "synthetic" / "runs" / method / f"seed{seed}"
+    lines = files.read_jsonl(run / "metrics.jsonl")
+    del lines[step - 1]["entropy"]
+    (run / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    record = files.read_json(run / "run.json")
+    record["files"]["metrics.jsonl"] = files.sha256(run / "metrics.jsonl")
+    files.write_json(run / "run.json", record)
+
+
 def rng(*parts: Any) -> np.random.Generator:
     return np.random.default_rng([*"/".join(map(str, parts)).encode()])
 

@@ -180,6 +180,15 @@ def test_one_seed_resolves_no_claim(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert entropies[["low", "high", "p", "p_holm"]].isna().all(axis=None)
 
 
+def test_a_step_without_entropy_decides_nothing(tmp_path: Path) -> None:
+    store = store_of(tmp_path, ["grpo", "eapo"], (0, 1, 2), {"c8": OWN["c8"]})
+    synthetic_study.lose_entropy(tmp_path, "grpo", seed=1, step=STEPS)
+    of_claims, contrasts = decided(store)
+    assert of_claims.loc["c8", "outcome"] == "not measured"
+    grpo = "grpo learned nothing in one of its last 5 steps: that step has no entropy"
+    assert contrasts["reason"].tolist() == [grpo, "", grpo]
+
+
 def test_an_invalid_run_is_not_compared(tmp_path: Path) -> None:
     of_claims, contrasts = decided(store_of(tmp_path, study_methods("c5"), (0, 1), {"c5": OWN["c5"]}))
     (line,) = contrasts[contrasts["outcome"] == "not measured"].to_dict("records")

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import yaml
 from scipy import stats
-from synthetic_study import SAMPLES, STEPS, make_study
+from synthetic_study import SAMPLES, STEPS, lose_entropy, make_study
 
 from tokencredit import files
 from tokencredit.analysis import inputs, planned, tables, verdicts
@@ -64,6 +64,45 @@ def test_the_verdicts_are_those_of_the_rules() -> None:
     assert verdicts.verdict(-3.1, 2.9, 3) == "consistent"
     assert verdicts.verdict(0.1, 3.1, 3) == "higher"
     assert verdicts.verdict(-3.1, -0.1, 3) == "lower"
+    with pytest.raises(ValueError, match="an interval of numbers"):
+        verdicts.verdict(-3.1, math.nan, 3)
+
+
+@pytest.mark.parametrize("runs", [2, 3, 5])
+@pytest.mark.parametrize("spread", [0.0, 1.0, 4.0])
+def test_intervals_of_differences_cover(runs: int, spread: float) -> None:
+    """Runs here and one in the paper with the same truth, spread over seeds and sampling error of one point."""
+    drawn = np.random.default_rng([runs, int(spread)])
+    hits = 0
+    for _ in range(2000):
+        here = drawn.normal(0, math.hypot(spread, 1), runs)
+        there = drawn.normal(0, math.hypot(spread, 1))
+        hits += abs(here.mean() - there) <= verdicts.half_width(runs, 1.0, here.var(ddof=1), 1.0, 1, 0.9)
+    assert hits / 2000 >= 0.885
+
+
+def test_sampling_noise_is_not_taken_off_the_spread_over_seeds(folder: Path) -> None:
+    """Of token counts and Pass@k it is only known to be at most so large."""
+    lines = [
+        ("grpo", "toy-tier2", "tokens", None, 35.0, 1, None, ""),
+        ("grpo", "toy-tier2", "pass", 4, 50.0, 1, None, ""),
+    ]
+    for _, line in judged(folder, lines).iterrows():
+        assert line["sampling_se"] > 0
+        margin = stats.t.ppf(0.95, 2) * line["seed_spread"] * math.sqrt(1 / 3 + 1)
+        assert line["difference_high"] - line["difference"] == pytest.approx(margin)
+
+
+def test_one_training_seed_decides_nothing_about_a_method(tmp_path: Path) -> None:
+    make_study(tmp_path, ["grpo"], (0,))
+    lines = [
+        ("grpo", "toy-tier1", "avg", SAMPLES, 0.0, 1, 0.1, ""),
+        ("base", "toy-tier1", "avg", SAMPLES, 0.0, 1, 0.1, ""),
+    ]
+    trained, base = judged(tmp_path, lines).to_dict("records")
+    assert (trained["verdict"], trained["reason"]) == ("not measured", "one training seed tells nothing of other runs")
+    assert trained["obtained"] > 0
+    assert base["verdict"] == "higher"
 
 
 def test_a_trained_method_is_recomputed_by_hand(folder: Path) -> None:
@@ -71,9 +110,8 @@ def test_a_trained_method_is_recomputed_by_hand(folder: Path) -> None:
     line = judged(folder, [("grpo", "toy-tier2", "avg", SAMPLES, 60.0, 1, 1.0, "")]).iloc[0]
     runs = 100 * shares.mean(1)
     noise = 100 * math.sqrt(np.mean(shares * (1 - shares)) / (SAMPLES - 1) / 40)
-    spread = max(0.0, runs.var(ddof=1) - noise**2)
     z, t = stats.norm.ppf(0.95), stats.t.ppf(0.95, 2)
-    margin = math.sqrt(z**2 * (noise**2 / 3 + 1.0) + t**2 * spread * (1 / 3 + 1))
+    margin = math.sqrt(z**2 * 1.0 + t**2 * runs.var(ddof=1) * (1 / 3 + 1))
     assert line["obtained"] == pytest.approx(runs.mean())
     assert line["difference"] == pytest.approx(runs.mean() - 60)
     assert line["difference_high"] - line["difference"] == pytest.approx(margin)
@@ -133,7 +171,7 @@ def test_what_a_consistent_cell_takes_decides_it(folder: Path) -> None:
     assert line["verdict"] == "consistent"
     runs = averages(folder, "grpo", "toy-tier1").mean(1)
     noise = line["sampling_se"] * math.sqrt(3)
-    spread = max(0.0, runs.var(ddof=1) - noise**2)
+    spread = runs.var(ddof=1)
     needed = line["seeds_needed"]
     widths = [verdicts.half_width(int(n), noise, spread, 0.2, 1, 0.9) for n in (needed - 1, needed)]
     assert widths[1] <= apart < widths[0]
@@ -145,7 +183,8 @@ def test_a_printed_number_too_uncertain_cannot_be_decided(folder: Path) -> None:
     assert line["samples_needed"] == math.inf
     store = Store(load_study(folder / "config", "synthetic"), folder / "results")
     shown = verdicts.wide(verdicts.records(store), store)
-    assert shown.rows[0][1][-1].notes == ("no k or seeds would decide it",)
+    assert shown.rows[0][1][-1].notes == (verdicts.TOO_UNSURE, "no k or seeds would decide it")
+    assert shown.notes[1] == f"1 of them no result could reproduce: {verdicts.TOO_UNSURE}."
 
 
 def test_a_missing_file_is_a_line_and_not_fewer_seeds(folder: Path, tmp_path: Path) -> None:
@@ -188,9 +227,24 @@ def test_curves_of_training_are_held_against_figure_2(tmp_path: Path) -> None:
     assert found.loc[("solve_rate", 20), "obtained"] == pytest.approx(100 * around["solve_rate"].mean())
     assert found.loc[("entropy", 20), "obtained"] == pytest.approx(around["entropy"].mean())
     assert found.loc[("entropy", 20), "error"] == "training seeds, printed number"
+    runs = [f"runs/grpo/seed{seed}/{name}" for seed in range(2) for name in ("run.json", "metrics.jsonl")]
+    assert found.loc[("entropy", 20), "files"].split() == runs
     assert found.loc[("entropy", 99), "reason"] == "training has no step 99"
     assert "curve of training is 10 questions of toy-tier2" in found.loc[("avg", 20), "reason"]
     assert STEPS < 99
+
+
+def test_a_step_that_learned_nothing_is_not_measured(tmp_path: Path) -> None:
+    make_study(tmp_path, ["grpo"], (0, 1))
+    write_targets(tmp_path / "config", [], file="figure2")
+    table = pd.DataFrame({"panel": "entropy_nats", "step": [20, 25, STEPS], "value": 0.2})
+    table.assign(figure="figure2", method="grpo", questions=10, samples=8, runs=2, se=0.5).to_csv(
+        tmp_path / "config/targets/figure2.csv", index=False
+    )
+    lose_entropy(tmp_path, "grpo", seed=1, step=18)
+    found = verdicts.records(Store(load_study(tmp_path / "config", "synthetic"), tmp_path / "results"))
+    assert found["obtained"].isna().tolist() == [True, False, False]
+    assert found["reason"][0] == "a step around step 20 learned nothing and has no entropy"
 
 
 # ---------------------------------------------------------------- the project's own targets
@@ -246,6 +300,18 @@ def test_every_printed_number_has_a_study() -> None:
         == sum(len(pd.read_csv(TARGETS / f"{name}.csv")) for name in ("tables", "figure2", "figure3", "figure5"))
         == 748
     )
+
+
+def test_printed_numbers_that_no_result_could_reproduce_are_those_of_the_readme() -> None:
+    config = Config(ROOT / "config")
+    stores = [Store(config.study(name), Path("none")) for name in config.study_names]
+    count = sum(
+        verdicts._too_unsure(line["printed_se"], verdicts._tolerance(store, line), config.targets.confidence)
+        for store in stores
+        if store.study.targets
+        for _, line in printed(store).fillna({"printed_se": 0.0}).iterrows()
+    )
+    assert f"Of the 748 numbers {count} have" in (TARGETS / "README.md").read_text()
 
 
 def test_slips_are_the_means_that_their_row_does_not_give() -> None:

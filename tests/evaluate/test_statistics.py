@@ -189,6 +189,14 @@ def test_training_results_of_one_method_are_a_t_test() -> None:
     assert (found.low, found.high) == pytest.approx(tuple(expected.confidence_interval(0.9)))
 
 
+def test_what_is_no_number_is_refused() -> None:
+    with pytest.raises(ValueError, match="variances that are numbers"):
+        statistics.margin_of([(np.nan, 3), (1.0, 3)], 0.025)
+    for runs in ([0.4, np.nan, 0.3], [np.nan] * 3, [np.inf, 0.1]):
+        with pytest.raises(ValueError, match="numbers"), np.errstate(invalid="ignore"):
+            statistics.run_difference(runs)
+
+
 def test_training_results_of_two_methods_keep_their_own_degrees_of_freedom() -> None:
     own, other = [0.4, 0.6], [0.1, 0.2, 0.0, 0.3, 0.15]
     found = statistics.run_difference(own, other)

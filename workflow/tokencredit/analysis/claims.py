@@ -18,14 +18,13 @@ import pandas as pd
 from tokencredit.analysis import contrasts, results
 from tokencredit.analysis.contrasts import NOT_TRAINED, Effect
 from tokencredit.analysis.layout import Cell, Wide
-from tokencredit.analysis.measured import NotMeasuredError
+from tokencredit.analysis.measured import ONE_SEED, NotMeasuredError
 from tokencredit.analysis.store import Store
 from tokencredit.config import Claim, Contrast
 from tokencredit.evaluate import statistics
 
 SUPPORTED, CONTRADICTED, NOT_MEASURED = "supported", "contradicted", "not measured"
 NOT_RESOLVED = results.NOT_RESOLVED
-ONE_SEED = "one training seed tells nothing of other runs"
 FOR_CHECKPOINTS = f"; {results.CHECKPOINTS}"
 OUTCOMES = (SUPPORTED, CONTRADICTED, NOT_RESOLVED, NOT_MEASURED)
 COLUMNS = (

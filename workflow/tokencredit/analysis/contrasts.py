@@ -133,6 +133,11 @@ def _log_entropy(store: Store, method: str, last: bool) -> np.ndarray:
         )
     table = store.metrics(method, ["entropy"])
     chosen = table[table["step"] > steps - SMOOTHED] if last else table[table["step"] <= SMOOTHED]
+    if chosen["entropy"].isna().any():
+        end = "last" if last else "first"
+        raise NotMeasuredError(
+            f"{method} learned nothing in one of its {end} {SMOOTHED} steps: that step has no entropy"
+        )
     means = chosen.groupby("seed")["entropy"].mean().to_numpy()
     if (means <= 0).any():
         raise NotMeasuredError(f"the entropy of {method} is zero in a run, of which no ratio can be taken")

@@ -13,6 +13,7 @@ from tokencredit.config import Row
 from tokencredit.evaluate import statistics
 from tokencredit.evaluate.estimators import avg_at_k, pass_at_k
 
+ONE_SEED = "one training seed tells nothing of other runs"
 SMOOTHED = 5  # steps of training that a point of a training curve is the mean of, as Figure 2 draws it
 
 
@@ -20,8 +21,8 @@ SMOOTHED = 5  # steps of training that a point of a training curve is the mean o
 class Measured:
     """A result in the unit of the printed number. ``runs``: the result of every training seed, or the one of a model that is not trained.
 
-    ``noise``: standard error of one run from sampling alone, the questions held fixed (of token counts: at most, from their spread over
-    questions); NaN where nothing tells of it. ``question_se``: of the mean over seeds, as one of many such sets of questions.
+    ``noise``: standard error of one run from sampling alone, the questions held fixed (at most, for token counts, Pass@k and solve rates);
+    NaN where nothing tells of it. ``question_se``: of the mean over seeds, as one of many such sets of questions.
     """
 
     runs: list[float]
@@ -98,18 +99,19 @@ def _mean(store: Store, rows: list[Row]) -> Measured:
 def _training(store: Store, rows: list[Row], target: pd.Series) -> Measured:
     """Solve rate or entropy of training around a step: a mean over ``SMOOTHED`` steps, as Figure 2 draws it."""
     metric, step = target["metric"], int(target["step"])
-    paths = present(store, [f"runs/{row.path}/metrics.jsonl" for row in rows])
+    paths = present(store, _of_runs(rows, "metrics.jsonl"))
     scale = 100 if metric == "solve_rate" else 1
-    runs = []
-    for _, run in store.metrics(rows[0].name).groupby("seed"):
-        curve = run.set_index("step")[metric].sort_index().rolling(SMOOTHED, center=True, min_periods=1).mean()
-        if step not in curve.index:
-            raise NotMeasuredError(f"training has no step {step}")
-        runs.append(scale * float(curve[step]))
+    table = store.metrics(rows[0].name)
+    if step not in set(table["step"]):
+        raise NotMeasuredError(f"training has no step {step}")
+    around = table[(table["step"] - step).abs() <= SMOOTHED // 2]
+    if around[metric].isna().any():
+        raise NotMeasuredError(f"a step around step {step} learned nothing and has no {metric.replace('_', ' ')}")
+    runs = [scale * float(run[metric].mean()) for _, run in around.groupby("seed")]
     noise = float("nan")
     if metric == "solve_rate":
         # The prompts of a step are drawn anew: the responses to one of them count as one.
-        share, prompts = np.mean(runs) / 100, SMOOTHED * store.study.training.prompts_per_step
+        share, prompts = np.mean(runs) / 100, around["step"].nunique() * store.study.training.prompts_per_step
         noise = 100 * float(np.sqrt(share * (1 - share) / prompts))
     return Measured(runs, noise, float("nan"), True, store.study.training.group_size, paths)
 
@@ -121,7 +123,7 @@ def _curve(store: Store, rows: list[Row], target: pd.Series) -> Measured:
         raise NotMeasuredError(f"the curve of training is {curve.problems} questions of {curve.benchmark}")
     if target["k"] > curve.samples:
         raise NotMeasuredError(f"{curve.samples} responses per question allow no @{target['k']:.0f}")
-    paths = present(store, [f"runs/{row.path}/evaluations.parquet" for row in rows])
+    paths = present(store, _of_runs(rows, "evaluations.parquet"))
     right = curve_right(store, rows[0].name).get(step)
     if right is None:
         raise NotMeasuredError(f"training evaluates every {curve.every} steps, not at step {step}")
@@ -156,6 +158,11 @@ def _measured(
         samples=samples,
         files=paths,
     )
+
+
+def _of_runs(rows: list[Row], name: str) -> list[str]:
+    """A file of each run, behind the record of the run, which says what it was made with."""
+    return [f"runs/{row.path}/{file}" for row in rows for file in ("run.json", name)]
 
 
 def present(store: Store, paths: list[str]) -> list[str]:

@@ -68,8 +68,12 @@ def margin_of(parts: Iterable[tuple[float, float]], tail: float) -> float:
     """The half-width of an interval whose error has several parts, (variance, degrees of freedom): sqrt(sum t[1 - tail; df]^2 variance).
 
     The margins of the parts add up in squares (Zou and Donner 2008; Howe 1974), so that a part which few runs tell of keeps its own
-    quantile: degrees of freedom in common, by Satterthwaite's rule, are too many where the spread over three seeds came out small.
+    quantile: degrees of freedom in common, by Satterthwaite's rule, are too many where the spread over three seeds came out small. Raises
+    ``ValueError`` for a variance that is no finite number: what is not known must not count as none.
     """
+    parts = list(parts)
+    if not all(math.isfinite(variance) for variance, _ in parts):
+        raise ValueError(f"an interval needs variances that are numbers; got {[variance for variance, _ in parts]}.")
     return math.sqrt(sum(float(stats.t.isf(tail, df)) ** 2 * variance for variance, df in parts if variance > 0))
 
 

@@ -172,6 +172,8 @@ def _detectable(parts: Sequence[tuple[float, float]], power: float, level: float
 
 def _p(mean: float, parts: Sequence[tuple[float, float]]) -> float:
     """The two-sided level at which an interval around ``mean`` ends at zero."""
+    if not math.isfinite(mean):
+        raise ValueError(f"a difference must be a number to be tested; got {mean}.")
     if margin_of(parts, 0.25) == 0 or mean == 0:
         return 1.0 if mean == 0 else 0.0
     if margin_of(parts, SMALLEST_P / 2) <= abs(mean):
