@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -14,8 +17,11 @@ from typer.testing import CliRunner
 
 from tests.workflow.project import Project, new_project
 from tokencredit import bundle, files
-from tokencredit.config import load_study
+from tokencredit.analysis import planned
+from tokencredit.analysis.store import Store
+from tokencredit.config import FileDataset, load_study
 from tokencredit.errors import UserError
+from tokencredit.evaluate.score import score_row
 
 pytestmark = pytest.mark.workflow
 
@@ -71,6 +77,10 @@ def test_tables_figures_and_page_are_rebuilt_without_torch(finished: Project, pa
     tried = subprocess.run([sys.executable, "-c", "import torch"], **blocked, **streams)
     assert "No module named 'torch'" in tried.stdout
 
+    # Newer than the records that are unpacked: what they were made from, and a table that nobody made.
+    shutil.copytree(finished.folder / "results/models", clone.folder / "results/models")
+    shutil.copytree(finished.folder / "results/smoke/tables", clone.folder / "results/smoke/tables")
+    clone.append("results/smoke/tables/table1.csv", "no number\n")
     rebuild = ["-m", "tokencredit.bundle", "rebuild", str(packed), "--cores", "2"]
     made = subprocess.run([sys.executable, *rebuild], **blocked, **streams)
     assert made.returncode == 0, made.stdout
@@ -126,6 +136,131 @@ def test_a_study_that_does_not_hold_together_is_not_packed(done: Project, tmp_pa
     assert refused.returncode == 2
     assert "metrics.jsonl: 2 lines (2 different steps); the study asks for 3" in refused.stdout
     assert not (tmp_path / "out.tar.gz").exists()
+
+
+@pytest.mark.parametrize(
+    ("path", "key", "sentence"),
+    [
+        ("runs/eapo/seed0/run.json", "config_digest", "run.json: config_digest = 'other'; '"),
+        ("runs/eapo/seed0/run.json", "model_sha256", "scores.parquet: toy-tier1.model_sha256 = "),
+        ("runs/eapo/seed0/run.json", "digests", "run.json: digests.data toy-train = 'other'; '"),
+        ("eval/base/seed0/scores.parquet", "config_digest", "scores.parquet: toy-tier1.config_digest = 'other'; '"),
+        ("eval/base/seed0/scores.parquet", "data_sha256", "scores.parquet: toy-tier1.data_sha256 = 'other'; '"),
+    ],
+)
+def test_records_of_another_configuration_model_or_data_set_are_not_packed(
+    done: Project, tmp_path: Path, path: str, key: str, sentence: str
+) -> None:
+    spoiled = done.folder / "results/smoke" / path
+    other = {"data toy-train": "other"} if key == "digests" else "other"
+    if spoiled.suffix == ".json":
+        files.write_json(spoiled, files.read_json(spoiled) | {key: other})
+    else:
+        about = files.parquet_metadata(spoiled)
+        about["benchmarks"]["toy-tier1"][key] = other
+        files.write_parquet(spoiled, files.read_parquet(spoiled), about)
+    assert sentence in refused(done, tmp_path)
+
+
+def test_a_table_that_was_not_made_from_the_records_is_not_packed(done: Project, tmp_path: Path) -> None:
+    table = done.folder / "results/smoke/tables/table1.csv"
+    whole = table.read_bytes()
+    table.write_bytes(whole + b"\n")
+    assert "table1.csv: was not made from the records that stand there now" in refused(done, tmp_path)
+    table.write_bytes(whole)
+    origin = files.read_json(table.with_suffix(".json"))
+    origin["files"]["smoke/eval/base/seed0/scores.parquet"] = "other"
+    files.write_json(table.with_suffix(".json"), origin)
+    assert "table1.csv: was not made from the records that stand there now" in refused(done, tmp_path)
+    table.unlink()
+    assert "table1.csv: no such file" in refused(done, tmp_path)
+
+
+def refused(project: Project, folder: Path) -> str:
+    arguments = ["pack", "--study", "smoke", "--out", str(folder / "out.tar.gz")]
+    where = ["--config", str(project.folder / "config"), "--results", str(project.folder / "results")]
+    done = CliRunner().invoke(bundle.app, [*arguments, *where])
+    assert isinstance(done.exception, UserError)
+    assert not (folder / "out.tar.gz").exists()
+    return str(done.exception)
+
+
+def rewritten(packed: Path, path: Path, made: dict[str, str] | None = None, **more: bytes) -> Path:
+    """The bundle with ``more`` files, and another list of what was ``made`` of it; its checksums are right."""
+    members = bundle.read(packed) | more
+    content = json.loads(members["bundle.json"])
+    members["bundle.json"] = json.dumps(content if made is None else content | {"made": made}).encode()
+    bundle._write(path, members)
+    return path
+
+
+def test_a_bundle_that_brings_its_own_tables_is_refused(packed: Path, project: Project, tmp_path: Path) -> None:
+    path = rewritten(packed, tmp_path / "own.tar.gz", **{"smoke/tables/table1.csv": b"avg\n100\n"})
+    with pytest.raises(UserError, match=r"holds .*table1.csv, which is made from the records"):
+        unpack(path, project)
+    assert not (project.folder / "results").exists()
+
+
+def test_a_bundle_that_names_no_table_or_not_every_table_is_refused(
+    packed: Path, project: Project, tmp_path: Path
+) -> None:
+    path = rewritten(packed, tmp_path / "none.tar.gz", made={})
+    compared = CliRunner().invoke(bundle.app, ["check", str(path), "--results", str(tmp_path)])
+    assert "names no table or figure that its records could be compared by" in str(compared.exception)
+    with pytest.raises(
+        UserError, match=r"should name the tables and figures of study smoke.*smoke/figures/diagnostics.csv"
+    ):
+        unpack(path, project)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("../out.json", tarfile.REGTYPE), ("/out.json", tarfile.REGTYPE), ("data/x", tarfile.SYMTYPE)]
+)
+def test_an_archive_that_leads_out_of_the_results_is_refused(tmp_path: Path, name: str, kind: bytes) -> None:
+    path = tmp_path / "out.tar.gz"
+    member = tarfile.TarInfo(name)
+    member.type, member.linkname = kind, "/etc/passwd" if kind == tarfile.SYMTYPE else ""
+    with tarfile.open(path, "w:gz") as archive:
+        archive.addfile(member)
+    with pytest.raises(UserError, match=rf"{re.escape(name)}: is not a plain file below the results"):
+        bundle.read(path)
+
+
+def test_the_problems_of_a_data_set_that_is_not_free_are_left_out(
+    done: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second benchmark of the finished study becomes one of questions that may not be passed on; its responses may."""
+    results, study = done.folder / "results", load_study(done.folder / "config", "smoke")
+    study.config.datasets["toy-tier2"] = FileDataset(
+        kind="file", title="Tier 2", licence="evaluation only", file="tier2.jsonl", rows=100, sha256="0" * 64
+    )
+    for row in study.rows:
+        folder = results / "smoke/eval" / row.path
+        responses, grades = (folder / "toy-tier2" / f"{name}.parquet" for name in ("generations", "grades"))
+        with_this = {"config_digest": files.digest_of(study.evaluation_config(row, "toy-tier2"))}
+        say(responses, with_this)
+        say(grades, with_this | {"generations_sha256": files.sha256(responses)})
+        files.write_parquet(folder / "scores.parquet", *score_row(study, row, folder, results / "data"))
+    for kind, names in planned(study).items():
+        for name in names:  # the scores are the same
+            path = results / "smoke" / kind / f"{name}.json"
+            files.write_json(path, files.read_json(path) | {"files": Store(study, results).provenance(name)})
+    monkeypatch.setattr(bundle, "load_study", lambda config, name: study)
+    out = tmp_path / "smoke.tar.gz"
+    packing = CliRunner().invoke(bundle.app, ["pack", "--study", "smoke", "--out", str(out), "--results", str(results)])
+    assert packing.exit_code == 0, packing.exception
+    assert "left out: the problems of toy-tier2 (evaluation only)" in packing.output
+    names = bundle.read(out).keys()
+    held = {name for name in names if name.startswith("data/toy-tier")}
+    assert held == {
+        f"data/{name}" for name in ("toy-tier1/problems.parquet", "toy-tier1/manifest.json", "toy-tier2/manifest.json")
+    }
+    assert "smoke/eval/base/seed0/toy-tier2/generations.parquet" in names
+
+
+def say(path: Path, more: dict[str, str]) -> None:
+    """Let a Parquet table say more, or something else, of itself."""
+    files.write_parquet(path, files.read_parquet(path), files.parquet_metadata(path) | more)
 
 
 def test_problems_go_with_a_bundle_where_their_licence_allows() -> None:

@@ -18,22 +18,27 @@ import zlib
 from io import BytesIO
 from pathlib import Path, PurePosixPath
 from types import SimpleNamespace
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tokencredit import cli, files
+from tokencredit.analysis.plan import planned
 from tokencredit.compare import differences
-from tokencredit.config import FileDataset, Study, load_study
+from tokencredit.config import FileDataset, Row, Study, load_study
 from tokencredit.errors import UserError
 from tokencredit.graph import Graph
 from tokencredit.units import Unit, units_of
+
+if TYPE_CHECKING:
+    from tokencredit.analysis.store import Store
 
 app = cli.new_app("A study's stored records in one archive: pack it, check it, unpack it elsewhere.")
 
 FREE = ("MIT", "Apache-2.0", "CC-BY-4.0", "CC0-1.0")  # licences under which problems may be passed on
 TIME = 315_532_800  # 1 January 1980: every file's time, so that none is newer than what was made from it
 CONTENT, SUMS = "bundle.json", "SHA256SUMS"
+SHOWN = ("table", "figure", "report")  # the rules that make something from the records; all others make records
 NAMED = 5  # keys or files that an error lists
 
 ConfigOption = Annotated[Path, typer.Option(help="Folder of the configuration.")]
@@ -54,12 +59,11 @@ def pack(
     held, left_out = _records(resolved, results)
     if missing := [path for path in held if not path.is_file()]:
         raise UserError(f"{_some(missing)}: no such file; the study is not finished.")
-    shown = sorted(path for kind in ("tables", "figures") for path in (results / study / kind).glob("*.csv"))
     content = {
         "study": study,
         "config": decides(resolved),
         "left_out": left_out,
-        "made": {path.relative_to(results).as_posix(): files.sha256(path) for path in shown},
+        "made": {name: files.sha256(results / name) for name in _shown(resolved)},
     }
     members = {path.relative_to(results).as_posix(): path.read_bytes() for path in held}
     members[CONTENT] = (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
@@ -83,6 +87,8 @@ def check(
     if results is None:
         return
     made = json.loads(members[CONTENT])["made"]
+    if not made:
+        raise UserError(f"{bundle}: names no table or figure that its records could be compared by; pack it again.")
     off = [name for name, digest in made.items() if not _is(results / name, digest)]
     print(f"{len(made) - len(off)} of {len(made)} tables' and figures' CSVs are the same, byte by byte")
     for name in off:
@@ -97,18 +103,16 @@ def unpack(
 ) -> None:
     """Put the records where the study's own would be, for the same configuration only and over nothing that differs."""
     study, page = _unpack(bundle, config, results)
-    print(f"unpacked; tables, figures and page: snakemake {page} --config study={study}")
+    print(f"unpacked; tables, figures and page: snakemake --cores 1 {' '.join(_asked(study, page))}")
 
 
 @app.command()
 def rebuild(
     bundle: BundleArgument, cores: Annotated[str, typer.Option(help="Cores, as snakemake takes them.")] = "all"
 ) -> None:
-    """Unpack into this project's results, make tables, figures and page by Snakemake, and compare every CSV. Needs no torch."""
+    """Unpack into this project's results, make tables, figures and page anew by Snakemake, and compare every CSV. Needs no torch."""
     study, page = _unpack(bundle, Path("config"), Path("results"))
-    made = subprocess.run(
-        [sys.executable, "-m", "snakemake", page, "--cores", cores, "--config", f"study={study}"], check=False
-    )
+    made = subprocess.run([sys.executable, "-m", "snakemake", "--cores", cores, *_asked(study, page)], check=False)
     if made.returncode:
         raise UserError(f"{bundle}: snakemake could not make {page} from it; what it said stands above.")
     check(bundle, Path("results"))
@@ -156,6 +160,20 @@ def stored(unit: Unit) -> list[Path]:
     return [*made, *([usage] if usage.is_file() else [])]
 
 
+def check_current(store: Store, kind: str, name: str) -> None:
+    """A table or figure (``kind``: tables or figures) was made from the records as they are now; ``UserError`` else."""
+    path = store.path(kind, f"{name}.csv")
+    origin = files.read_json(path.with_suffix(".json"))
+    made = origin.get("made", {}).get(path.name)
+    if made != files.sha256(path) or origin.get("files") != store.provenance(name):
+        raise UserError(f"{path}: was not made from the records that stand there now. Make it again: snakemake {path}")
+
+
+def _asked(study: str, page: str) -> list[str]:
+    """What snakemake is asked: to make what is shown anew, and nothing else, whatever else stands there and however old it is."""
+    return [page, "--config", f"study={study}", "--forcerun", *SHOWN, "--allowed-rules", *SHOWN]
+
+
 def _unpack(bundle: Path, config: Path, results: Path) -> tuple[str, str]:
     """Put the records in place; the study's name, and the page that can be made from them."""
     members = read(bundle)
@@ -164,7 +182,12 @@ def _unpack(bundle: Path, config: Path, results: Path) -> tuple[str, str]:
     here = json.loads(json.dumps(decides(study)))
     if off := differences(content["config"], here):
         raise UserError(f"{bundle}: was made with another configuration than {config}: {_keys(off)}.")
+    if odd := sorted(content["made"].keys() ^ set(_shown(study))):
+        raise UserError(f"{bundle}: should name the tables and figures of study {study.name}, each once: {_some(odd)}.")
     records = {results / name: data for name, data in members.items() if name != CONTENT}
+    anew = {Path(path) for unit in units_of(study, str(results)) if unit.rule in SHOWN for path in unit.outputs}
+    if brought := sorted(anew & records.keys()):
+        raise UserError(f"{bundle}: holds {_some(brought)}, which is made from the records; no bundle holds such.")
     taken = [path for path, data in records.items() if path.exists() and not _is(path, _sha256(data))]
     if taken:
         raise UserError(f"{_some(taken)}: there already, with another content; unpack into other results.")
@@ -182,7 +205,7 @@ def _records(study: Study, results: Path) -> tuple[list[Path], dict[str, str]]:
     found: list[Path] = []
     left_out: dict[str, str] = {}
     for unit in units_of(study, str(results)):
-        if unit.rule in ("table", "figure", "report"):
+        if unit.rule in SHOWN:
             continue
         made = stored(unit)
         if unit.rule in ("pretrain", "fetch"):  # what the model took, not the model
@@ -199,17 +222,62 @@ def _is_free(study: Study, dataset: str) -> bool:
     return not isinstance(chosen, FileDataset) or chosen.licence in FREE
 
 
+def _shown(study: Study) -> list[str]:
+    """The CSVs of all tables and figures of a study, below the results folder."""
+    return [f"{study.name}/{kind}/{name}.csv" for kind, names in planned(study).items() for name in names]
+
+
 def _check_whole(study: Study, results: Path) -> None:
-    """Every count is kept and every recorded digest is that of its file; ``UserError`` else."""
+    """Every count is kept, every recorded digest is that of its file, and every record is of this configuration; ``UserError`` else."""
     from tokencredit.analysis.store import Store
 
     store = Store(study, results)
     for row in study.rows:
         store.scores(row)
+        _check_row(store, row)
     for method in study.methods:
         store.metrics(method)
         for table in ("rollouts", "evaluations", "probe"):
             store.tokens(table, method, ["step"])
+    for kind, names in planned(study).items():
+        for name in names:
+            check_current(store, kind, name)
+
+
+def _check_row(store: Store, row: Row) -> None:
+    """What the records of a row say they were made with is this configuration, its run's model, and the problems that are there."""
+    study, path = store.study, store.path("eval", row.path, "scores.parquet")
+    run = store.run(row.name, row.seed) if row.cell else {}
+    if row.cell:
+        where = store.path("runs", row.path, "run.json")
+        _same(where, "config_digest", run["config_digest"], files.digest_of(study.training_config(row.cell)))
+        for key, digest in run["digests"].items():
+            if key.startswith("data "):
+                _same(where, f"digests.{key}", digest, _problems(store, key.removeprefix("data ")))
+    for name, entry in store.scores_metadata(row)["benchmarks"].items():
+        expected = {
+            "config_digest": files.digest_of(study.evaluation_config(row, name)),
+            "data_sha256": _problems(store, study.benchmarks[name].dataset),
+        }
+        if row.cell:
+            expected["model_sha256"] = run["model_sha256"]
+        for key, value in expected.items():
+            _same(path, f"{name}.{key}", entry.get(key), value)
+
+
+def _problems(store: Store, dataset: str) -> str:
+    """The digest of a data set's problems; where they are not there, that in its manifest."""
+    folder = store.results / "data" / dataset
+    path = folder / "problems.parquet"
+    return files.sha256(path) if path.exists() else files.read_json(folder / "manifest.json")["sha256"]
+
+
+def _same(path: Path, key: str, recorded: Any, expected: Any) -> None:
+    if recorded != expected:
+        raise UserError(
+            f"{path}: {key} = {recorded!r}; {expected!r} is expected. It was made with something else than what is there now: "
+            f"another configuration, model or data set. Make it again: snakemake {path}"
+        )
 
 
 def _write(out: Path, members: dict[str, bytes]) -> None:
