@@ -9,6 +9,7 @@ import pytest
 
 from tokencredit.checkout import checkout
 
+PACKAGE = "workflow/package"
 NOBODY = ("-c", "user.name=nobody", "-c", "user.email=nobody@example.org", "-c", "commit.gpgsign=false")
 
 
@@ -19,10 +20,10 @@ def git(folder: Path, *arguments: str) -> str:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A repository with one commit, and in it a folder that is tracked and one that is ignored."""
+    """A repository with one commit, and in it a package that is tracked and a folder that is ignored."""
     git(tmp_path, "init", "--quiet")
-    for name in ("package/code.py", "ignored/code.py"):
-        (tmp_path / name).parent.mkdir()
+    for name in (PACKAGE + "/code.py", "config/study.yaml", "docs/text.md", "ignored/code.py"):
+        (tmp_path / name).parent.mkdir(parents=True)
         (tmp_path / name).write_text("1\n", encoding="utf-8")
     (tmp_path / ".gitignore").write_text("ignored/\n", encoding="utf-8")
     git(tmp_path, "add", ".")
@@ -31,13 +32,23 @@ def project(tmp_path: Path) -> Path:
 
 
 def test_the_commit_as_it_was_committed(project: Path) -> None:
-    assert checkout(project / "package") == {"commit": git(project, "rev-parse", "HEAD"), "modified": False}
+    assert checkout(project / PACKAGE) == {"commit": git(project, "rev-parse", "HEAD"), "modified": False}
 
 
-@pytest.mark.parametrize("name", ["package/code.py", "new.py"])
-def test_an_edited_or_a_new_file_is_a_change(project: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "modified"),
+    [
+        (f"{PACKAGE}/code.py", True),
+        ("config/study.yaml", True),
+        ("docs/text.md", False),
+        ("config/own.yaml", False),
+        ("regraded/x.csv", False),
+    ],
+)
+def test_an_edit_of_what_decides_a_result_is_a_change(project: Path, name: str, modified: bool) -> None:
+    (project / name).parent.mkdir(exist_ok=True)
     (project / name).write_text("2\n", encoding="utf-8")
-    assert checkout(project / "package")["modified"] is True
+    assert checkout(project / PACKAGE)["modified"] is modified
 
 
 def test_a_package_in_an_ignored_folder_is_of_no_commit(project: Path) -> None:
