@@ -83,9 +83,10 @@ def test_every_study_has_an_estimate_of_all_its_jobs(name: str) -> None:
     runs = [job for job in found.jobs if job.rule == "train"]
     assert [job.name for job in runs] == list(chosen.methods)
     assert sum(job.count for job in runs) == sum(row.cell is not None for row in chosen.rows)
-    assert sum(job.count for job in found.jobs) - sum(job.count for job in runs) == len(chosen.rows) * len(
-        chosen.benchmarks
-    )
+    measured = [job.name for job in found.jobs if job.rule == "oracle"]
+    assert measured == (chosen.oracle.policies if chosen.oracle else [])
+    generated = sum(job.count for job in found.jobs if job.rule == "generate")
+    assert generated == len(chosen.rows) * len(chosen.benchmarks)
     assert all(job.memory.peak.value > 0 and job.kept_bytes.value > 0 for job in found.jobs)
 
 

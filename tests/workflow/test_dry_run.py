@@ -34,6 +34,7 @@ def expected_jobs(name: str) -> dict[str, int]:
         "fetch": len(study.model_names) - embedded,
         "audit": len(study.benchmarks),
         "train": len(study.methods) * len(study.training.seeds),
+        "oracle": len(study.oracle.policies) * len(study.training.seeds) if study.oracle else 0,
         "generate": len(study.rows) * len(study.benchmarks),
         "grade": len(study.rows) * len(study.benchmarks),
         "score": len(study.rows),

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from tests.workflow.project import ROOT, Project
@@ -32,6 +33,26 @@ def test_everything_is_made_and_then_nothing_is_left_to_do(finished: Project) ->
         assert (finished.folder / target).stat().st_size > 0
     assert (finished.folder / "results/smoke/index.html").stat().st_size < 2_000_000
     assert finished.rerun(*SMOKE) == set()
+
+
+def test_the_oracle_measured_the_base_at_its_own_responses(finished: Project) -> None:
+    """Every state is a place of a response that the first step stored, with the entropy that training saw there."""
+    results = finished.folder / "results/smoke"
+    states, branches = (
+        pd.read_parquet(results / f"oracle/base/seed0/{name}.parquet") for name in ("states", "branches")
+    )
+    key = ["problem_id", "sample", "position"]
+    for cell in CELLS:
+        rollouts = pd.read_parquet(results / f"runs/{cell}/seed0/rollouts.parquet")
+        both = rollouts[rollouts["step"] == 1].merge(states, on=key, suffixes=("", "_measured"))
+        assert len(both) == (rollouts["step"] == 1).sum() > 0
+        assert (both["token_id"] == both["token_id_measured"]).all()
+        assert both["entropy"].to_numpy() == pytest.approx(both["entropy_measured"].to_numpy(), abs=1e-4)
+    assert states[key].duplicated().sum() == 0
+    tried = branches.groupby([*key, "cell"])
+    trials = branches[["right", "wrong", "ungraded"]].sum(axis=1)
+    assert (trials == 4 * (tried["token_id"].transform("size") > 1)).all()
+    assert not (results / "oracle/base/seed0/work").exists()
 
 
 def test_every_job_left_a_log_and_its_usage(finished: Project) -> None:
@@ -86,7 +107,7 @@ def test_forcing_one_cell_runs_it_and_what_depends_on_it(done: Project) -> None:
     forced = ("--forcerun", run_of("eapo"))
     jobs = done.jobs(*SMOKE, *forced)
     assert trainings({job.outputs[0] for job in jobs}) == {run_of("eapo")}
-    assert {job.rule for job in jobs} == {"train", "generate", "grade", "score", "table", "figure", "report"}
+    assert {job.rule for job in jobs} == {"train", "oracle", "generate", "grade", "score", "table", "figure", "report"}
     evaluated = [job.outputs[0] for job in jobs if job.rule in ("generate", "grade", "score")]
     assert all(output.startswith("results/smoke/eval/eapo/seed0/") for output in evaluated)
 

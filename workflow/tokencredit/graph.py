@@ -18,6 +18,7 @@ from tokencredit.analysis import plan
 from tokencredit.config import Config, EmbeddedModel, FileDataset, JobResources, Row, TrainingResources
 from tokencredit.errors import UserError
 from tokencredit.evaluate import generation_code
+from tokencredit.oracle import measured_rows, oracle_code, oracle_config, source_runs
 from tokencredit.provenance import code_digest
 from tokencredit.start import environment_of
 from tokencredit.train import training_code
@@ -36,6 +37,7 @@ class Wildcards(Protocol):
     study: str
     cell: str
     row: str
+    policy: str
     seed: str
     benchmark: str
     dataset: str
@@ -172,6 +174,25 @@ class Graph:
         study = self.study(w.study)
         return {name: study.evaluation_config(self._row(w), name) for name in study.benchmarks}
 
+    # ---------------------------------------------------------------- oracle
+
+    def oracle_runs(self, w: Wildcards) -> list[str]:
+        """``run.json`` of the runs whose stored responses a policy is measured at; it stands for the files beside it."""
+        study = self.study(w.study)
+        return [f"{self.results}/{w.study}/runs/{run.path}/run.json" for run in source_runs(study, self._measured(w))]
+
+    def oracle_model(self, w: Wildcards) -> str:
+        """The folder of the policy that is measured."""
+        row = self._measured(w)
+        return f"{self.results}/{w.study}/runs/{row.path}/model" if row.cell else str(Path(self.base_model(w)).parent)
+
+    def oracle_config(self, w: Wildcards) -> dict[str, Any]:
+        self._measured(w)
+        return oracle_config(self.study(w.study))
+
+    def oracle_code(self, w: Wildcards) -> str:
+        return _oracle_code(self.study(w.study).training.engine)
+
     # ---------------------------------------------------------------- analysis
 
     def shown(self, w: Wildcards) -> list[str]:
@@ -207,6 +228,17 @@ class Graph:
             "benchmarks": {name: benchmark.model_dump(mode="json") for name, benchmark in study.benchmarks.items()},
             "targets": study.targets_config(),
             "claims": study.config.claims.model_dump(mode="json") if study.config.claims else {},
+        }
+
+    def report_config(self, w: Wildcards) -> dict[str, Any]:
+        """What the page may show: that, and what its jobs were to take, with all that the plan reckons it from."""
+        study, config = self.study(w.study), self.config
+        gpu = study.resources.gpu_model
+        return {
+            **self.analysis_config(w),
+            "resources": study.resources.model_dump(mode="json"),
+            "models": {name: config.models[name].model_dump(mode="json") for name in study.model_names},
+            "gpu": config.gpus[gpu].model_dump(mode="json") if gpu else None,
         }
 
     # ---------------------------------------------------------------- environments
@@ -267,6 +299,15 @@ class Graph:
     def _row(self, w: Wildcards) -> Row:
         return self.study(w.study).row(w.row, int(w.seed))
 
+    def _measured(self, w: Wildcards) -> Row:
+        rows = {row.path: row for row in measured_rows(self.study(w.study))}
+        if f"{w.policy}/seed{w.seed}" not in rows:
+            raise UserError(
+                f"{w.policy}/seed{w.seed} is not measured in study {w.study}; "
+                f"allowed: {', '.join(rows) or 'none, for it has no `oracle`'}."
+            )
+        return rows[f"{w.policy}/seed{w.seed}"]
+
     def _benchmark_problems(self, benchmark: str) -> str:
         return self._problems(self.config.benchmarks[benchmark].dataset)
 
@@ -290,7 +331,7 @@ def _declared(name: str) -> bool:
     return "/runs/" not in name or name.endswith("/run.json")
 
 
-_training_code, _generation_code = cache(training_code), cache(generation_code)
+_training_code, _generation_code, _oracle_code = map(cache, (training_code, generation_code, oracle_code))
 
 
 @cache

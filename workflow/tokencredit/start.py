@@ -13,7 +13,7 @@ from tokencredit.units import Unit, units_of
 
 ENVIRONMENTS = Path("envs")
 # Rules that work on a model, with the part of a study that says with what, and what that takes beside the package's own dependencies.
-_STAGES = {"train": "training", "generate": "evaluation"}
+_STAGES = {"train": "training", "oracle": "training", "generate": "evaluation"}
 _TAKES = {("engine", "vllm"): ("vllm", "vLLM"), ("attention", "flash_attention_2"): ("flash-attn", "flash-attn")}
 
 
@@ -21,7 +21,7 @@ def environment_of(rule: str, study: Study) -> str:
     """The environment of ``envs/`` for a rule that works on a model: vLLM asks for versions of its own, so it has one of its own."""
     if getattr(study, _STAGES[rule]).engine == "vllm":
         return "vllm"
-    return {"train": "train", "generate": "evaluate"}[rule]
+    return {"train": "train", "oracle": "train", "generate": "evaluate"}[rule]
 
 
 def check_start(

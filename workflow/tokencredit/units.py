@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 
 from tokencredit.analysis import plan
 from tokencredit.config import EmbeddedModel, Row, Study
+from tokencredit.oracle import measured_rows
 
 # In the order in which a study goes through them.
 RULES = (
@@ -19,6 +20,7 @@ RULES = (
     "fetch",
     "audit",
     "train",
+    "oracle",
     "generate",
     "grade",
     "score",
@@ -56,7 +58,7 @@ class Unit:
 
 def units_of(study: Study, results: str = "results") -> list[Unit]:
     """Every job of ``study``, those that it shares with other studies too, in the order of ``RULES``."""
-    units = [unit.below(results) for unit in [*_shared(study), *_of_rows(study), *_shown(study)]]
+    units = [unit.below(results) for unit in [*_shared(study), *_of_rows(study), *_measured(study), *_shown(study)]]
     return sorted(units, key=lambda unit: RULES.index(unit.rule))
 
 
@@ -98,6 +100,20 @@ def _of_rows(study: Study) -> list[Unit]:
                 found.append(Unit(rule, f"{row.path}/{name}", (output,), f"{own}/{name}", row, name))
         found.append(Unit("score", row.path, (f"{evaluated}/scores.parquet",), own, row))
     return found
+
+
+def _measured(study: Study) -> list[Unit]:
+    """The credit of tokens, measured."""
+    return [
+        Unit(
+            "oracle",
+            row.path,
+            tuple(f"{study.name}/oracle/{row.path}/{made}.parquet" for made in ("states", "branches")),
+            f"{study.name}/{row.path}",
+            row,
+        )
+        for row in measured_rows(study)
+    ]
 
 
 def _shown(study: Study) -> list[Unit]:

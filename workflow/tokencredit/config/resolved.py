@@ -60,6 +60,7 @@ class Study:
         self.title = file.title
         self.training = file.training
         self.evaluation = file.evaluation
+        self.oracle = file.oracle
         self.resources = file.resources
         self.reference = file.reference
         self.model_name = file.model
@@ -286,6 +287,8 @@ class Config:
         for method in training.methods:
             known(path, "training.methods", method, self.methods)
         known(path, "reference", file.reference, training.methods)
+        for policy in file.oracle.policies if file.oracle else ():
+            known(path, "oracle.policies", policy, [BASE, *training.methods])
         for dataset in training.datasets:
             known(path, "training.datasets", dataset, self.datasets)
         known(path, "training.curve.benchmark", training.curve.benchmark, self.benchmarks)

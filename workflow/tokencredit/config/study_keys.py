@@ -166,6 +166,23 @@ class Evaluation(Strict):
         return self
 
 
+class Oracle(Strict):
+    """The measurement of the credit of tokens at stored responses: every plausible next token is tried and continued."""
+
+    policies: Annotated[list[Name], Field(min_length=1)] = Field(
+        description="What is measured: `base`, at the responses of the first step, and trained cells, at those of their last."
+    )
+    seed: Count = Field(description="Seed of all continuations.")
+    continuations: Annotated[int, Field(ge=2)] = Field(description="Continuations of each token that is tried.")
+    mass: Share = Field(0.999, description="The most probable tokens with this much probability are tried.")
+    most_tokens: Positive = Field(64, description="Most tokens that are tried at a state, beside the one taken.")
+
+    @model_validator(mode="after")
+    def _combinations(self) -> Oracle:
+        _distinct("policies", self.policies)
+        return self
+
+
 class JobResources(Strict):
     """What one job of a kind asks of the scheduler."""
 
@@ -237,6 +254,7 @@ class StudyFile(Strict):
     reference: Name = Field(description="The method that the others are compared with, one of `training.methods`.")
     training: Training = Field(description="The runs.")
     evaluation: Evaluation = Field(description="The evaluation of every row.")
+    oracle: Oracle | None = Field(None, description="The measurement of the credit of tokens; none without it.")
     resources: Resources = Field(description="What jobs ask of the scheduler.")
 
 

@@ -30,6 +30,11 @@ def generation_bytes(responses: int, response_tokens: Quantity) -> Quantity:
     return response_tokens * responses * assumed(TEXT_TOKEN)
 
 
+def branch_bytes(tokens: Quantity) -> Quantity:
+    """The counts of tokens that the oracle tried, a row each."""
+    return tokens * assumed(ROLLOUT_ROW)
+
+
 def released_bytes(model: Architecture) -> Quantity:
     """A released model as it is downloaded, in bfloat16."""
     return assumed(RELEASED_WEIGHT * model.parameters)

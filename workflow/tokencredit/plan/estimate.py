@@ -53,7 +53,7 @@ _NOTHING_SAID = Terms()
 
 
 def estimate(study: Study, terms: Terms = _NOTHING_SAID) -> Estimate:
-    """Memory, disk and time of every training run and every set of generations of ``study``.
+    """Memory, disk and time of every training run, every measurement and every set of generations of ``study``.
 
     Raises ``UserError`` for a released model without an architecture, and for jobs on GPUs of a model that is not named.
     """
@@ -62,15 +62,25 @@ def estimate(study: Study, terms: Terms = _NOTHING_SAID) -> Estimate:
     architectures = {name: architecture_of(study, name) for name in study.model_names}
     released = [name for name in study.model_names if not isinstance(study.config.models[name], EmbeddedModel)]
     planner = Planner(study, terms, architectures)
-    jobs = (*(planner.training(cell) for cell in study.methods), *planner.generations())
+    jobs = (*(planner.training(cell) for cell in study.methods), *planner.measurements(), *planner.generations())
     return Estimate(
         study=study.name,
         title=study.title,
         model=study.model_name,
         parameters=given(architectures[study.model_name].parameters),
         gpu=study.config.gpus[study.resources.gpu_model].title if on_gpu else None,
-        terms=tuple(terms.lines(sampling.max_response_tokens, sampling.max_prompt_tokens, on_gpu)),
+        terms=(
+            *terms.lines(sampling.max_response_tokens, sampling.max_prompt_tokens, on_gpu),
+            *_tried(study, terms),
+        ),
         runs_measured=terms.measured.runs,
         jobs=jobs,
         released_bytes=total([disk.released_bytes(architectures[name]) for name in released]),
     )
+
+
+def _tried(study: Study, terms: Terms) -> list[Term]:
+    if study.oracle is None:
+        return []
+    tried = terms.tokens_tried(study.oracle.most_tokens)
+    return [Term("tokens tried", tried, "per state", "by the oracle, as a mean; each is continued")]

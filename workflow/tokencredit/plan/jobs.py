@@ -112,6 +112,41 @@ class Planner:
             rows[row.model] = rows.get(row.model, 0) + 1
         return [self._generation(model, name, count) for model, count in rows.items() for name in self.study.benchmarks]
 
+    def measurements(self) -> list[Job]:
+        """One entry for each policy that the oracle measures: all seeds of it. Responses that cells do not share are not reckoned."""
+        study, terms, resources = self.study, self.terms, self.study.resources.generate
+        if study.oracle is None:
+            return []
+        training, gpu = study.training, self._gpu(resources)
+        stored = min(training.rollouts.prompts, training.prompts_per_step) * training.group_size
+        whole = self._lengths(training.sampling)
+        left = whole.response * 0.5  # of a response, at a state of it
+        tried = whole.response * stored * terms.tokens_tried(study.oracle.most_tokens)
+        continued = tried * study.oracle.continuations
+        lengths = Lengths(whole.prompt + left, left, whole.limit)
+        setup = self._sampler(self.policy, continued, study.oracle.continuations, training.sampling, self.width)
+        share = given(training.engine_memory * gpu.memory_gib * GIB) if gpu else self._pool_on_cpu(setup)
+        vllm = replace(setup, pool=share)
+        setup = vllm if training.engine == "vllm" else setup
+        memory, room = generation_memory(setup, terms.generator_bytes, on_gpu=gpu is not None), self._room(resources, 1)
+        seconds = self._sampling_seconds(setup, gpu, continued, lengths)
+        equal = Job(
+            rule="oracle",
+            name="",
+            model=study.model_name,
+            count=len(training.seeds),
+            gpus=resources.gpu,
+            memory=memory,
+            room_bytes=room,
+            shortfalls=generation_shortfalls(setup, memory, room, vllm, on_gpu=gpu is not None),
+            scratch_bytes=given(0),
+            kept_bytes=disk.branch_bytes(tried),
+            operations=(work.forward(self.policy, Lengths(given(0), left, whole.limit)) * continued).total,
+            seconds={"sampling": seconds} if seconds else None,
+            minutes_allowed=resources.runtime,
+        )
+        return [replace(equal, name=name) for name in study.oracle.policies]
+
     def _generation(self, model: str, benchmark: str, count: int) -> Job:
         study, terms, resources = self.study, self.terms, self.study.resources.generate
         architecture, use = self.architectures[model], study.benchmarks[benchmark]

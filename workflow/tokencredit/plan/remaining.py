@@ -18,9 +18,9 @@ from tokencredit.units import Unit
 if TYPE_CHECKING:
     from rich.table import Table
 
-_ON_A_MODEL = ("train", "generate")
+_ON_A_MODEL = ("train", "oracle", "generate")
 # Which resources of a study a rule asks for; all others are light.
-_KINDS = {"pretrain": "pretrain", "train": "train", "generate": "generate"}
+_KINDS = {"pretrain": "pretrain", "train": "train", "oracle": "generate", "generate": "generate"}
 
 
 @dataclass(frozen=True)
@@ -166,4 +166,4 @@ def _table(title: str, groups: list[tuple[str, Cost, int]]) -> Table:
 
 def _key(unit: Unit) -> tuple[str, str, str]:
     """How the estimate calls a unit that works on a model."""
-    return unit.rule, unit.row.name if unit.rule == "train" else unit.benchmark, unit.row.model
+    return unit.rule, unit.benchmark or unit.row.name, unit.row.model

@@ -60,7 +60,7 @@ def print_estimate(estimate: Estimate) -> None:
     console.print(f"{estimate.model}, {marked(estimate.parameters, '{:,.0f}')} parameters{measured}", markup=False)
     lines = _equal_jobs(estimate.jobs)
     console.print(_jobs_table(lines, estimate))
-    for rule in ("train", "generate"):
+    for rule in dict.fromkeys(line.rule for line in lines):
         of_rule = [line for line in lines if line.rule == rule]
         console.print(_memory_table(max(of_rule, key=lambda line: line.memory.peak.value)))
     _print_time(console, lines)
@@ -186,9 +186,10 @@ def _disk_table(estimate: Estimate) -> Table:
     table = _table("Disk", "what", "bytes")
     if estimate.released_bytes.value:
         table.add_row("models that are downloaded", in_bytes(estimate.released_bytes))
-    for rule, what in (("train", "trained models and stored rollouts"), ("generate", "responses")):
-        kept = [job.kept_bytes * job.count for job in estimate.jobs if job.rule == rule]
-        table.add_row(what, in_bytes(total(kept)))
+    kinds = {"train": "trained models and stored rollouts", "oracle": "measured credit", "generate": "responses"}
+    for rule, what in kinds.items():
+        if kept := [job.kept_bytes * job.count for job in estimate.jobs if job.rule == rule]:
+            table.add_row(what, in_bytes(total(kept)))
     table.add_row("all, when the study is done", in_bytes(estimate.disk_bytes), style="bold")
     table.add_section()
     scratch = largest([job.scratch_bytes for job in estimate.jobs])

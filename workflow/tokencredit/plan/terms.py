@@ -12,6 +12,7 @@ from tokencredit.plan.quantity import Quantity, assumed, given, smallest
 RESPONSE_SHARE = 0.3  # of the response limit
 PROMPT_SHARE = 0.125  # of the prompt limit
 GROUPS_SAMPLED = 2.0  # half of the groups are dropped by dynamic sampling
+TOKENS_TRIED = 24.0  # at a state, by the oracle: what holds 99.9 % of the probability, as on the embedded model
 SAMPLER_ROWS = 256  # what the transformers engine decodes together
 UTILISATION = 0.3
 BANDWIDTH_SHARE = 0.6
@@ -88,6 +89,10 @@ class Terms:
         """The mean length of prompts of at most ``limit`` tokens."""
         said = self._options.prompt_tokens
         return given(min(said, limit)) if said else assumed(PROMPT_SHARE * limit)
+
+    def tokens_tried(self, most: int) -> Quantity:
+        """The mean number of tokens that the oracle tries at a state, of at most ``most``."""
+        return smallest([assumed(TOKENS_TRIED), given(most)])
 
     def tokens_per_second(self, cell: str | None = None) -> Quantity | None:
         """Response tokens trained on per second of a step, where it was said or measured: by ``cell``, or else the mean over all cells."""

@@ -1,0 +1,62 @@
+"""Which policies a study measures, at whose responses, and what decides that a measurement is made again."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from tokencredit.errors import UserError
+from tokencredit.graph import Graph
+from tokencredit.oracle import measured_rows
+
+from ..config.conftest import Spoil, spoil  # noqa: F401
+
+STUDY = "studies/one.yaml"
+ORACLE = {"policies": ["base", "eapo"], "seed": 0, "continuations": 4}
+RUNS = "results/one/runs"
+
+
+def wildcards(policy: str, seed: int) -> SimpleNamespace:
+    return SimpleNamespace(study="one", policy=policy, seed=str(seed))
+
+
+def test_policies_are_measured_under_every_seed(spoil: Spoil) -> None:  # noqa: F811
+    graph = Graph(spoil(STUDY, "oracle", ORACLE), asked="one")
+    paths = [row.path for row in measured_rows(graph.study("one"))]
+    assert paths == ["base/seed0", "base/seed1", "eapo/seed0", "eapo/seed1"]
+    assert graph.oracle_runs(wildcards("base", 1)) == [f"{RUNS}/{cell}/seed1/run.json" for cell in ("grpo", "eapo")]
+    assert graph.oracle_runs(wildcards("eapo", 0)) == [f"{RUNS}/eapo/seed0/run.json"]
+    assert graph.oracle_model(wildcards("base", 0)) == "results/models/small"
+    assert graph.oracle_model(wildcards("eapo", 0)) == f"{RUNS}/eapo/seed0/model"
+
+
+def test_a_study_without_an_oracle_measures_nothing(spoil: Spoil) -> None:  # noqa: F811
+    graph = Graph(spoil(), asked="one")
+    assert measured_rows(graph.study("one")) == []
+    with pytest.raises(UserError, match="allowed: none, for it has no `oracle`"):
+        graph.oracle_config(wildcards("base", 0))
+
+
+def test_what_is_measured_beside_a_policy_makes_it_no_older(spoil: Spoil) -> None:  # noqa: F811
+    def config(**changes: object) -> dict:
+        folder = spoil(STUDY, "oracle", {**ORACLE, **changes})
+        return Graph(folder, asked="one").oracle_config(wildcards("base", 0))
+
+    assert config() == config(policies=["base"])
+    assert config() != config(continuations=8)
+    assert config() != config(seed=1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"policies": ["eapoo"]}, "oracle.policies = 'eapoo'"),
+        ({"policies": ["base", "base"]}, "'base' is listed 2 times"),
+        ({"continuations": 1}, "oracle.continuations = 1"),
+        ({"mass": 1.5}, "oracle.mass = 1.5"),
+    ],
+)
+def test_a_wrong_oracle_is_one_sentence(spoil: Spoil, changes: dict, sentence: str) -> None:  # noqa: F811
+    with pytest.raises(UserError, match=sentence):
+        Graph(spoil(STUDY, "oracle", {**ORACLE, **changes}), asked="one").study("one")
