@@ -173,6 +173,45 @@ def test_a_file_that_is_missing_is_named(shown: Path, name: str) -> None:
     assert f"{name}: is not there" in plain.output
 
 
+VERDICT = "method,benchmark,step,verdict,files\neapo,training,1,consistent,{files}\n"
+
+
+@pytest.mark.parametrize(
+    "named", ["runs/eapo/seed0/metrics.jsonl", "runs/eapo/seed0/run.json runs/eapo/seed0/metrics.jsonl"]
+)
+def test_a_verdict_on_training_rests_on_the_files_of_its_run(shown: Path, named: str) -> None:
+    """With the record of the run or, as older tables name them, without: a table of training that changed is found."""
+    table, run = shown.with_name("verdicts.csv"), shown.parents[1] / "runs/eapo/seed0"
+    files.write_text(table, VERDICT.format(files=named))
+    origin = files.read_json(shown.with_suffix(".json")) | {"made": {table.name: files.sha256(table)}}
+    origin["files"]["toy/runs/eapo/seed0/metrics.jsonl"] = files.sha256(run / "metrics.jsonl")
+    files.write_json(table.with_suffix(".json"), origin)
+    done, said = traced(table, "eapo")
+    assert done.exit_code == 0
+    assert paths(said["chain"])["toy/runs/eapo/seed0/metrics.jsonl"] == "as recorded"
+    files.write_text(run / "metrics.jsonl", '{"step": 2}\n')
+    done, said = traced(table, "eapo")
+    assert done.exit_code == 1
+    assert "metrics.jsonl: has changed" in said["differences"][0]
+
+
+def test_columns_that_rest_on_other_rows_are_named(shown: Path) -> None:
+    files.write_text(shown, "method,avg,reference,p_holm,over_base\neapo,50,,0.01,\nbase,40,,,\n")
+    origin = files.read_json(shown.with_suffix(".json"))
+    origin["files"]["toy/eval/base/seed0/scores.parquet"] = "5" * 64
+    files.write_json(shown.with_suffix(".json"), origin | {"made": {shown.name: files.sha256(shown)}})
+    assert traced(shown, "eapo")[1]["rest_on_more"] == ["p_holm"]
+    plain = CliRunner().invoke(trace.app, [str(shown), "eapo", "--config", str(Path(__file__).parents[1] / "config")])
+    assert "p_holm: rest on other rows too, whose files are not followed" in plain.output
+    assert traced(shown)[1]["rest_on_more"] == []
+
+
+def test_a_table_is_named_from_its_own_folder(shown: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(shown.parent)
+    done, _ = traced(Path(shown.name))
+    assert done.exit_code == 0, done.output
+
+
 def test_a_file_without_an_origin_is_refused(shown: Path) -> None:
     files.write_json(shown.with_suffix(".json"), {"study": "other"})
     done, _ = traced(shown)

@@ -75,12 +75,14 @@ class Chain:
                 run = Path(origin["study"], "runs", row, "run.json").as_posix()
                 links.append(self.scores(self.results / name, digest, origin["files"].get(run), benchmarks))
                 beneath.add(run)
+        runs = {name for name in recorded if name.endswith("/run.json")} | (beneath & origin["files"].keys())
         for name, digest in recorded.items():
             if name.endswith("/run.json") and name not in beneath:
                 links.append(self.run(self.results / name, digest))
             elif not name.endswith(("/scores.parquet", "/run.json")):
-                # Files of a run stand below its run.json.
-                links += [] if "/runs/" in name else [self._link(self.results / name, digest)]
+                # Files of a run stand below its run.json, where that is followed.
+                below = Path(name).with_name("run.json").as_posix() in runs
+                links += [] if below else [self._link(self.results / name, digest)]
         facts = {"code": origin["code_digest"][:12]}
         return self._link(path, origin.get("made", {}).get(path.name), facts, links)
 
@@ -99,7 +101,13 @@ class Chain:
             links += [
                 self._link(path.parent / name / "grades.parquet", entry["grades_sha256"], grader),
                 self._link(path.parent / name / "generations.parquet", entry["generations_sha256"], how),
-                self._problems(self.datasets.get(name, name), entry["data_sha256"]),
+                # Those that were answered, and those that were graded by: the same, since scoring asks for it.
+                *(
+                    self._problems(self.datasets.get(name, name), digest)
+                    for digest in dict.fromkeys(
+                        [entry["data_sha256"], entry.get("problems_sha256", entry["data_sha256"])]
+                    )
+                ),
                 self._link(study / "audit" / f"{name}.json", None),
             ]
         links += [self._model(path, next(iter(entries.values())), run)] if entries else []

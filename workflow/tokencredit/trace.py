@@ -24,6 +24,8 @@ app = cli.new_app("What a number of a table or figure rests on, file by file.")
 
 ROWS = 20  # rows of numbers that are printed
 WIDTH = 1000  # of a line: a terminal wraps it, and a path that is cut is of no use
+# Columns of a row whose value rests on rows beside it: Holm's correction over a family of tests, differences from the base model.
+OF_OTHERS = ("p_holm", "runs_p_holm", "outcome", "over_base")
 COLOURS = {"as recorded": "green", "not recorded": "dim", "changed": "bold red", "missing": "bold red"}
 
 
@@ -37,25 +39,27 @@ def main(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")] = False,
 ) -> None:
     """Print the chosen numbers and every file behind them, with its sha256 as recorded and as it is now."""
-    rows, chain = trace(shown, words or [], config)
+    rows, chain, others = trace(shown, words or [], config)
     differences = list(dict.fromkeys(link.sentence for link in chain.all() if link.sentence))
     if as_json:
         numbers = rows.to_dict("records")
-        print(json.dumps({"rows": numbers, "chain": _plain(chain), "differences": differences}, indent=1))
+        said = {"rows": numbers, "chain": _plain(chain), "differences": differences, "rest_on_more": others}
+        print(json.dumps(said, indent=1))
     else:
-        _show(rows, chain, differences)
+        _show(rows, chain, differences, others)
     if differences:
         raise typer.Exit(1)
 
 
-def trace(shown: Path, words: list[str], config: Path) -> tuple[pd.DataFrame, Link]:
-    """The rows of a CSV that ``words`` choose, as text, and the chain of files behind them.
+def trace(shown: Path, words: list[str], config: Path) -> tuple[pd.DataFrame, Link, list[str]]:
+    """The rows of a CSV that ``words`` choose, as text, the chain of files behind them, and their columns that rest on more than it.
 
     Raises ``UserError`` for a file that is no table or figure of a study, and for words that choose nothing.
     """
+    shown = shown.resolve()
     table = cells.read(shown)
     origin = files.read_json(shown.with_suffix(".json"))
-    study = shown.resolve().parents[1].name
+    study = shown.parents[1].name
     if not isinstance(origin, dict) or origin.get("study") != study:
         raise UserError(f"{shown.with_suffix('.json')}: is not the origin of a table or figure of study {study}.")
     rows = cells.choose(table, words, shown)
@@ -64,7 +68,9 @@ def trace(shown: Path, words: list[str], config: Path) -> tuple[pd.DataFrame, Li
     # A mean rests on all benchmarks.
     followed = benchmarks if benchmarks and benchmarks <= datasets.keys() else set(datasets)
     names = _names(origin, rows, {datasets[name] for name in followed})
-    return rows, Chain(shown.parents[2], datasets).shown(shown, origin, names, followed)
+    whole = _names(origin, table, {datasets[name] for name in followed})
+    others = [name for name in OF_OTHERS if name in rows and rows[name].any()] if set(names) < set(whole) else []
+    return rows, Chain(shown.parents[2], datasets).shown(shown, origin, names, followed), others
 
 
 def _names(origin: dict[str, Any], rows: pd.DataFrame, datasets: set[str]) -> list[str]:
@@ -97,7 +103,7 @@ def _plain(link: Link) -> dict[str, Any]:
     }
 
 
-def _show(rows: pd.DataFrame, chain: Link, differences: list[str]) -> None:
+def _show(rows: pd.DataFrame, chain: Link, differences: list[str], others: list[str]) -> None:
     console = Console(highlight=False, width=WIDTH)
     keys = cells.keys_of(rows)
     for record in rows.head(ROWS).to_dict("records"):
@@ -110,6 +116,10 @@ def _show(rows: pd.DataFrame, chain: Link, differences: list[str]) -> None:
     links = list(chain.all())
     recorded = sum(link.state == "as recorded" for link in links)
     console.print(f"{recorded} of {len(links)} files are as they were recorded.")
+    if others:
+        console.print(
+            f"{', '.join(others)}: rest on other rows too, whose files are not followed; without words all are."
+        )
     for sentence in differences:
         console.print(escape(sentence), style="bold red")
 
