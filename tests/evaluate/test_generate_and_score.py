@@ -151,6 +151,7 @@ def evaluated(study: Study, data_dir: Path, tokenizer: Any, engine: Any, tmp_pat
     generations = tmp_path / "eval" / "sums" / "generations.parquet"
     files.write_parquet(generations, table, metadata)
     graded = metadata | {"grader": "test 1", "generations_sha256": files.sha256(generations)}
+    graded |= {"problems_sha256": files.sha256(path)}
     grades = table[["problem_id", "sample"]].assign(outcome="right", answer="2", reason=None)
     files.write_parquet(tmp_path / "eval" / "sums" / "grades.parquet", grades, graded)
     return tmp_path / "eval"
@@ -171,6 +172,13 @@ def test_grades_of_other_generations_are_refused(study: Study, data_dir: Path, e
     path = evaluated / "sums" / "generations.parquet"
     files.write_parquet(path, files.read_parquet(path).assign(response="other"), files.parquet_metadata(path))
     with pytest.raises(UserError, match="grades other generations than"):
+        score_row(study, study.row("base", 0), evaluated, data_dir)
+
+
+def test_grades_by_other_problems_are_refused(study: Study, data_dir: Path, evaluated: Path) -> None:
+    path = evaluated / "sums" / "grades.parquet"
+    files.write_parquet(path, files.read_parquet(path), files.parquet_metadata(path) | {"problems_sha256": "0" * 64})
+    with pytest.raises(UserError, match="was graded by other problems than"):
         score_row(study, study.row("base", 0), evaluated, data_dir)
 
 

@@ -68,6 +68,8 @@ def score_row(study: Study, row: Row, eval_dir: Path, data_dir: Path) -> tuple[p
         generations_sha256 = files.sha256(generations_path)
         if graded.get("generations_sha256") != generations_sha256:
             raise UserError(f"{grades_path}: grades other generations than {generations_path}; grade it again.")
+        if graded.get("problems_sha256") != stored["data_sha256"]:
+            raise UserError(f"{grades_path}: was graded by other problems than {problems_path}; grade it again.")
         scores = score_questions(
             [problem.problem_id for problem in problems],
             benchmark.samples,
