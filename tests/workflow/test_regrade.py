@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.workflow.project import Project
@@ -55,6 +57,24 @@ def test_the_same_grader_changes_nothing(done: Project) -> None:
     assert not [path.name for path in done.folder.iterdir() if "again" in path.name]
 
     grades.write_bytes(whole)
+    shown = done.folder / "results/smoke/tables/table1.csv"
+    for path, spoil, sentence in (
+        (grades, lambda path: files.write_parquet(path, files.read_parquet(path).iloc[1:]), "31 rows, 32 are expected"),
+        (
+            shown,
+            lambda path: path.write_bytes(path.read_bytes() + b"\n"),
+            "was not made from the records that stand there now",
+        ),
+        (shown, Path.unlink, "table1.csv: no such file"),
+    ):
+        kept = path.read_bytes()
+        spoil(path)
+        refused = done.python(*asked)
+        assert refused.returncode == 2
+        assert sentence in refused.stdout
+        assert not [path.name for path in done.folder.iterdir() if "again" in path.name]
+        path.write_bytes(kept)
+
     graded = done.python(*asked)
     assert graded.returncode == 0, graded.stdout
     assert "0 of 320 grades changed" in graded.stdout

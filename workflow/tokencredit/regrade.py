@@ -20,7 +20,7 @@ from rich.table import Table
 
 from tokencredit import cells, cli, files
 from tokencredit.analysis.plan import planned
-from tokencredit.bundle import stored
+from tokencredit.bundle import check_current, stored
 from tokencredit.config import Study, load_study
 from tokencredit.errors import UserError
 from tokencredit.grading.pool import TIMEOUT, GradingPool, available_cores
@@ -47,12 +47,13 @@ def main(
     resolved = load_study(config, study)
     if out.exists():
         raise UserError(f"{out}: is there already; grades are never written over others.")
+    old = _old_grades(resolved, results)
     workers = workers or available_cores()
     with _whole(out) as made:
         _link(resolved, results, made)
         _audit(resolved, made, workers)
         with GradingPool(workers, timeout) as pool:
-            grades = _grade(resolved, results, made, pool)
+            grades = _grade(resolved, old, made, pool)
         tables = _tables(resolved, made)
     _show(grades, [_moved(results / study / "tables" / name, out / study / "tables" / name) for name in tables])
     cli.made([out])
@@ -88,6 +89,28 @@ def _whole(out: Path) -> Iterator[Path]:
         shutil.rmtree(made, ignore_errors=True)
 
 
+def _old_grades(study: Study, results: Path) -> dict[tuple[str, str], pd.DataFrame]:
+    """The grades that the new ones are held against, by row and benchmark: whole, scored, and what the old tables were made from.
+
+    Raises ``UserError`` where they are not, before anything is graded.
+    """
+    from tokencredit.analysis.store import Store
+    from tokencredit.evaluate.contract import read_problems
+    from tokencredit.evaluate.counts import check_counts
+
+    store, old = Store(study, results), {}
+    for row in study.rows:
+        for name, benchmark in study.benchmarks.items():
+            path = store.path("eval", row.path, name, "grades.parquet")
+            problems = read_problems(results / "data" / benchmark.dataset / "problems.parquet", study, name)
+            old[row.path, name] = files.read_parquet(path, ["problem_id", "sample", "outcome", "answer"])
+            check_counts(path, old[row.path, name], [problem.problem_id for problem in problems], benchmark.samples)
+        store.scores(row)  # of these grades
+    for name in planned(study)["tables"]:
+        check_current(store, "tables", name)
+    return old
+
+
 def _link(study: Study, results: Path, out: Path) -> None:
     for unit in units_of(study, str(results)):
         for path in stored(unit) if unit.rule in LINKED else []:
@@ -107,7 +130,7 @@ def _audit(study: Study, out: Path, workers: int) -> None:
         audit(problems=problems, benchmark=name, out=out / study.name / "audit" / f"{name}.json", workers=workers)
 
 
-def _grade(study: Study, results: Path, out: Path, pool: GradingPool) -> pd.DataFrame:
+def _grade(study: Study, old: dict[tuple[str, str], pd.DataFrame], out: Path, pool: GradingPool) -> pd.DataFrame:
     """Grade and score every row into ``out``; one line per response, with its outcome before and after."""
     from tokencredit.evaluate.score import score_row
     from tokencredit.grading.table import grade_generations
@@ -119,8 +142,8 @@ def _grade(study: Study, results: Path, out: Path, pool: GradingPool) -> pd.Data
             problems = out / "data" / benchmark.dataset / "problems.parquet"
             graded, about = grade_generations(out / folder / name / "generations.parquet", problems, pool)
             files.write_parquet(out / folder / name / "grades.parquet", graded, about)
-            old = files.read_parquet(results / folder / name / "grades.parquet")
-            both = old.merge(graded, on=["problem_id", "sample"], suffixes=("_before", "_after"), validate="one_to_one")
+            before, keys = old[row.path, name], ["problem_id", "sample"]
+            both = before.merge(graded, on=keys, suffixes=("_before", "_after"), validate="one_to_one")
             compared.append(both.assign(row=row.path, benchmark=name))
         scores, about = score_row(study, row, out / folder, out / "data")
         files.write_parquet(out / folder / "scores.parquet", scores, about)
