@@ -78,7 +78,7 @@ def test_status_and_plan_of_a_finished_study(done: Project) -> None:
 
     done.append("workflow/tokencredit/analysis/figures/figure4.py", "\n# edited\n")
     told = answer(done, "status", *SMOKE)
-    assert counts(told)["figure"] == {**dict.fromkeys(STATES, 0), "done": 6, "outdated": 1}
+    assert counts(told)["figure"] == {**dict.fromkeys(STATES, 0), "done": found["figure"]["done"] - 1, "outdated": 1}
     assert "outdated figure, 1: Params have changed since last execution" in told
     planned = answer(done, "plan", *SMOKE)
     assert [line.split("│")[1].strip() for line in planned.splitlines() if line.startswith("│")] == ["figure", "report"]
