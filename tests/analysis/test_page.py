@@ -16,7 +16,7 @@ from test_verdicts import write_targets
 
 from tokencredit import files
 from tokencredit.analysis import claims, planned, tables, verdicts
-from tokencredit.analysis.page import costs, exhibits, viewer
+from tokencredit.analysis.page import costs, exhibits, origins, viewer
 from tokencredit.analysis.page.write import write
 from tokencredit.analysis.store import Store
 from tokencredit.config import load_study
@@ -209,15 +209,31 @@ def test_outcomes_come_first_in_words_and_counted(store: Store, made: Path, tmp_
     assert page.within["span"].count("higher") == 1
 
 
-def test_what_was_used_is_summed_from_the_logs_that_are_kept(store: Store, tmp_path: Path) -> None:
+def test_what_was_used_is_summed_from_what_is_kept(store: Store, tmp_path: Path) -> None:
+    """Of training the seconds of all steps: its last job may have found the run half or wholly done. Memory may not have been measured."""
     shutil.copytree(store.results, tmp_path / "results")
-    log = tmp_path / "results" / "logs" / "train" / "synthetic" / "eapo"
-    for seed, lines in ((0, [(99.0, 1.0), (10.0, 700.0)]), (1, [(20.0, 600.0)])):
-        files.write_text(
-            log / f"seed{seed}.usage.jsonl", "".join(json.dumps({"s": s, "max_rss": mb}) + "\n" for s, mb in lines)
-        )
-    train = next(cost for cost in costs.by_rule(Store(store.study, tmp_path / "results")) if cost.rule == "train")
-    assert (train.jobs, train.logged, train.used, train.used_mb, train.planned) == (18, 2, 30.0, 700.0, None)
+    logs = tmp_path / "results" / "logs"
+    for log, lines in (
+        ("train/synthetic/eapo/seed0", [(99.0, 1.0), (0.1, "NA")]),
+        ("train/synthetic/eapo/seed1", [(20.0, 600.0)]),
+        ("score/synthetic/eapo/seed0", [(99.0, 900.0), (2.0, 100.0)]),
+        ("score/synthetic/eapo/seed1", [(1.0, "NA")]),
+    ):
+        used = [{"s": seconds, "max_rss": mb} for seconds, mb in lines]
+        files.write_text(logs / f"{log}.usage.jsonl", "".join(json.dumps(line) + "\n" for line in used))
+    steps = [
+        {"step": 1, "seconds_sample": 3.0, "seconds_update": 4.0, "tokens_per_second": 9.0},
+        {"step": 2, "seconds_sample": 5.0},
+    ]
+    timing = tmp_path / "results/synthetic/runs/eapo/seed0/timing.jsonl"
+    files.write_text(timing, "".join(json.dumps(step) + "\n" for step in steps))
+    kept = Store(store.study, tmp_path / "results")
+    found = {cost.rule: cost for cost in costs.by_rule(kept)}
+    train, score = found["train"], found["score"]
+    assert (train.jobs, train.logged, train.used, train.used_mb, train.planned) == (18, 1, 12.0, 600.0, None)
+    assert (score.logged, score.used, score.used_mb) == (2, 3.0, 100.0)
+    runs = {(run.title, run.seed): run.seconds for run in origins.runs(kept)}
+    assert (runs["EAPO", 0], runs["EAPO", 1]) == (12.0, None)
 
 
 def test_a_missing_table_is_named(store: Store, tmp_path: Path) -> None:

@@ -48,3 +48,20 @@ def test_a_privileged_prompt_makes_no_model_again(spoil: Spoil) -> None:
         Graph(spoil(*change), asked="one").model_config(SimpleNamespace(model="small")) for change in ((), told)
     )
     assert before == after
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("studies/one.yaml", "resources.train.mem_mb", 2000),
+        ("models.yaml", "models.small.title", "Another title"),
+    ],
+)
+def test_the_page_is_made_again_where_what_it_alone_shows_changed(
+    spoil: Spoil, change: tuple[str, str, object]
+) -> None:
+    one = SimpleNamespace(study="one")
+    graphs = (Graph(spoil(*changes), asked="one") for changes in ((), change))
+    before, after = ((graph.analysis_config(one), graph.report_config(one)) for graph in graphs)
+    assert before[0] == after[0]
+    assert before[1] != after[1]

@@ -23,7 +23,7 @@ rule report:
     resources:
         **resources_of("light"),
     params:
-        config=ask(GRAPH.analysis_config),
+        config=ask(GRAPH.report_config),
         code=digest("analysis.page.write"),
     shell:
         "python -m tokencredit.analysis report --config config --study {wildcards.study} --results results"

@@ -16,8 +16,9 @@ _KINDS = {"pretrain": "pretrain", "train": "train", "generate": "generate"}
 
 @dataclass(frozen=True)
 class Cost:
-    """The jobs of a rule one after the other. ``logged``: those whose usage is kept; ``used``: their seconds; ``used_mb``: the most memory.
+    """The jobs of a rule one after the other. ``logged``: those whose time is kept; ``used``: their seconds; ``used_mb``: the most memory.
 
+    A training run's seconds are those of its steps, whichever jobs they were made in; of other jobs those of the last time they ran.
     ``planned``: seconds by the estimate made from the configuration alone; None where it knows of none, as on CPUs. ``asked_mb``: memory
     asked of the scheduler for one job.
     """
@@ -43,18 +44,33 @@ def by_rule(store: Store) -> list[Cost]:
     ]
 
 
+def seconds_of_steps(run: Path) -> float | None:
+    """Seconds of all steps of a training run, the evaluations between them included; None where they are not kept."""
+    path = run / "timing.jsonl"
+    if not path.is_file():
+        return None
+    return sum(value for line in files.read_jsonl(path) for name, value in line.items() if name.startswith("seconds_"))
+
+
 def _cost(study: Study, rule: str, units: list[Unit], planned: Estimate) -> Cost:
     # The last line of a job's usage is of the run that made what is there now.
     logs = [unit.usage for unit in units if Path(unit.usage).is_file()]
     usage = [files.read_jsonl(log)[-1] for log in logs]
+    seconds = [line["s"] for line in usage]
+    if rule == "train":
+        # A run may have been stopped and resumed, and a job may find it finished: its last job took less than it.
+        times = (seconds_of_steps(Path(unit.outputs[0]).parent) for unit in units)
+        seconds = [time for time in times if time is not None]
+    # Snakemake writes "NA" where a job ended before its memory could be measured.
+    memory = [line["max_rss"] for line in usage if line["max_rss"] != "NA"]
     jobs = [job for job in planned.jobs if job.rule == rule]
     known = jobs and all(job.time for job in jobs)
     return Cost(
         rule=rule,
         jobs=len(units),
-        logged=len(usage),
+        logged=len(seconds),
         planned=sum(job.time.value * job.count for job in jobs) if known else None,
-        used=sum(line["s"] for line in usage) if usage else None,
+        used=sum(seconds) if seconds else None,
         asked_mb=getattr(study.resources, _KINDS.get(rule, "light")).mem_mb,
-        used_mb=max(line["max_rss"] for line in usage) if usage else None,
+        used_mb=max(memory) if memory else None,
     )

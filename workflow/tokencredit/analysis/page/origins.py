@@ -7,18 +7,19 @@ from typing import Any
 
 from tokencredit import files
 from tokencredit.analysis import plan
+from tokencredit.analysis.page.costs import seconds_of_steps
 from tokencredit.analysis.store import Store
 from tokencredit.train import training_code
 
 
 @dataclass(frozen=True)
 class Run:
-    """A training run; ``same_code``: the trainer's sources were those beside this analysis."""
+    """A training run; ``seconds``: of its steps; ``same_code``: the trainer's sources were those beside this analysis."""
 
     title: str
     seed: int
     steps: int
-    seconds: float
+    seconds: float | None
     config: str
     code: str
     same_code: bool
@@ -56,7 +57,7 @@ def runs(store: Store) -> list[Run]:
                     title=method.title,
                     seed=seed,
                     steps=run["steps"],
-                    seconds=run["seconds"],
+                    seconds=seconds_of_steps(store.path("runs", name, f"seed{seed}")),
                     config=run["config_digest"],
                     code=run["code_digest"],
                     same_code=run["code_digest"] == code,
