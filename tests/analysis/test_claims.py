@@ -23,6 +23,8 @@ from tokencredit.analysis.store import Store
 from tokencredit.config import Config, Row, ScoreContrast, load_study
 from tokencredit.errors import UserError
 
+MANY = 16  # responses to a question, as the claims about Pass@n ask for
+
 # What each claim holds above the rest of its methods.
 FAVOURED = {
     "c1": ["phr", "nhr"],
@@ -56,6 +58,7 @@ def study_methods(claim: str) -> list[str]:
 def test_every_contrast_of_every_claim_comes_out_as_planted(
     claim: str, as_claimed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(synthetic_study, "SAMPLES", MANY)
     up = {name for name in named(OWN[claim]) if (name in FAVOURED[claim]) == as_claimed}
     gains = {name: 2.5 if name in up else -2.5 for name in named(OWN[claim])}
     plant(monkeypatch, gains, {name: 0.34 if name in up else 0.02 for name in named(OWN[claim])})
@@ -143,7 +146,7 @@ def test_a_conjunction_needs_each_of_its_contrasts(tmp_path: Path, monkeypatch: 
 def test_the_family_of_an_adjustment_is_the_claims_contrasts(quadrants: Store) -> None:
     _, contrasts = decided(quadrants)
     assert len(contrasts.groupby("claim")) == 6
-    for _, family in contrasts.groupby("claim"):
+    for _, family in contrasts[contrasts["claim"] != "c1"].groupby("claim"):
         assert family["p_holm"].tolist() == pytest.approx(multipletests(family["p"], method="holm")[1])
 
 
@@ -152,7 +155,65 @@ def test_what_is_against_a_claim_is_adjusted_for_its_contrasts() -> None:
     lines = [("higher", 0.03, 0.03, "contradicted"), ("higher", 0.03, 0.06, "not resolved")]
     lines.append(("lower", 0.03, 0.06, "supported"))
     for direction, p, p_holm, outcome in lines:
-        assert claims._judged(effect(-0.1, p), contrast(direction), p_holm, 0.05)["outcome"] == outcome
+        assert claims._judged(effect(-0.1, p), contrast(direction), p_holm, 0.05, 2)["outcome"] == outcome
+
+
+def test_what_an_effect_against_the_claim_takes_is_at_the_adjusted_level() -> None:
+    """One as claimed is resolved at the level itself."""
+    against, claimed = (claims._judged(effect(mean, 0.2), contrast("higher"), 0.4, 0.05, 2) for mean in (-0.1, 0.1))
+    assert against["detectable"] == pytest.approx(100 * effect(-0.1, 0.2).tested.detectable(level=0.025))
+    assert claimed["detectable"] == pytest.approx(100 * effect(0.1, 0.2).tested.detectable(level=0.05))
+
+
+@pytest.mark.parametrize(
+    ("plr", "outcome"),
+    [(2.5, "not resolved"), (6.0, "contradicted")],
+)
+def test_needing_fewer_steps_is_contradicted_by_needing_more_alone(
+    plr: float, outcome: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As good after all steps, and far from it after a tenth: PLR needs as many steps, which contradicts no sentence about them."""
+    plant(monkeypatch, {"phr": 2.5, "plr": plr}, {})
+    monkeypatch.setattr(synthetic_study, "CURVE", PROBLEMS)
+    declared = {"sooner": {"contrasts": [{"kind": "steps", "method": "phr", "against": ["plr"], "part": 1 / 3}]}}
+    of_claims, contrasts = decided(store_of(tmp_path, ["grpo", "phr", "plr"], (0, 1, 2), declared))
+    assert contrasts["high"][0] < 0
+    assert of_claims["outcome"].tolist() == [outcome]
+
+
+def test_passes_of_different_numbers_of_responses_are_not_averaged(tmp_path: Path) -> None:
+    contrasts = [
+        score("eapo", "grpo", metric="pass"),
+        *(score("eapo", "grpo") | {"samples_at_least": least} for least in (1, 8, 9)),
+    ]
+    store = store_of(tmp_path, ["grpo", "eapo"], (0, 1), {"gap": {"contrasts": contrasts}})
+    take_fewer(store, "toy-tier1", 4)
+    store = Store(load_study(tmp_path / "config", "synthetic"), store.results)
+    _, found = decided(store)
+    ends = ["Pass@8 of Tier 2, Tier 3", "Avg@n", "Avg@n of Tier 2, Tier 3", "Avg@n"]
+    assert found["contrast"].tolist() == [f"EAPO above GRPO: mean {end}" for end in ends]
+    assert found["questions"].tolist()[:3] == [2 * PROBLEMS, 3 * PROBLEMS, 2 * PROBLEMS]
+    assert found["reason"][3] == "the study takes 9 responses to a question on no benchmark"
+    parts = [
+        pd.read_parquet(store.path(f"eval/{name}/seed{seed}/scores.parquet")).query("benchmark != 'toy-tier1'")
+        for name in ("eapo", "grpo")
+        for seed in (0, 1)
+    ]
+    passed = [100 * (part["right"] > 0).mean() for part in parts]
+    assert found["effect"][0] == pytest.approx(np.mean(passed[:2]) - np.mean(passed[2:]))
+
+
+def take_fewer(store: Store, benchmark: str, samples: int) -> None:
+    """Let the study and its records have ``samples`` responses to the questions of a benchmark."""
+    config = store.study.config.folder / "studies" / "synthetic.yaml"
+    config.write_text(
+        config.read_text().replace(f"- benchmark: {benchmark}\n", f"- benchmark: {benchmark}\n    samples: {samples}\n")
+    )
+    for path in store.results.glob("synthetic/eval/*/*/scores.parquet"):
+        table, metadata = pd.read_parquet(path), files.parquet_metadata(path)
+        fewer = table["benchmark"] == benchmark
+        table.loc[fewer, ["n", "right", "wrong", "ungraded"]] = [samples, 1, samples - 1, 0]
+        files.write_parquet(path, table, metadata)
 
 
 def effect(mean: float, p: float) -> claims.Effect:
@@ -211,10 +272,12 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def quadrants(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """Three seeds of the quadrants and EAPO, with the claims about them."""
+    """Three seeds of the quadrants and EAPO, ``MANY`` responses to a question, with the claims about them."""
     chosen = {name: OWN[name] for name in ("c1", "c2", "c3", "c4", "c5", "c8")}
     methods = ["grpo", "eapo", "phr", "plr", "nhr", "nlr"]
-    return store_of(tmp_path_factory.mktemp("quadrants"), methods, SEEDS, chosen)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(synthetic_study, "SAMPLES", MANY)
+        return store_of(tmp_path_factory.mktemp("quadrants"), methods, SEEDS, chosen)
 
 
 def line_of(store: Store, claim: str, contrast: str) -> dict:
@@ -228,7 +291,7 @@ def test_a_difference_of_scores_is_recomputed_by_hand(quadrants: Store) -> None:
     shares = {
         name: np.array(
             [
-                [part["right"] / SAMPLES for _, part in pd.read_parquet(path).groupby("benchmark")]
+                [part["right"] / MANY for _, part in pd.read_parquet(path).groupby("benchmark")]
                 for path in (quadrants.path(f"eval/{name}/seed{seed}/scores.parquet") for seed in SEEDS)
             ]
         )
@@ -238,12 +301,12 @@ def test_a_difference_of_scores_is_recomputed_by_hand(quadrants: Store) -> None:
     margin = sum(stats.t.ppf(0.975, PROBLEMS - 1) ** 2 * one.var(ddof=1) / PROBLEMS / len(TIERS) ** 2 for one in delta)
     for of in shares.values():
         runs = of.mean((1, 2))
-        noise = np.mean(of * (1 - of)) / (SAMPLES - 1) / (PROBLEMS * len(TIERS))
+        noise = np.mean(of * (1 - of)) / (MANY - 1) / (PROBLEMS * len(TIERS))
         margin += stats.t.ppf(0.975, 2) ** 2 * max(0.0, runs.var(ddof=1) - noise) / 3
     assert line["effect"] == pytest.approx(100 * delta.mean())
     assert line["low"] == pytest.approx(100 * (delta.mean() - math.sqrt(margin)))
     assert line["high"] == pytest.approx(100 * (delta.mean() + math.sqrt(margin)))
-    assert (line["questions"], line["samples"], line["seeds"]) == (PROBLEMS * len(TIERS), SAMPLES, "0 2 3")
+    assert (line["questions"], line["samples"], line["seeds"]) == (PROBLEMS * len(TIERS), MANY, "0 2 3")
     scored = [f"eval/{name}/seed{seed}/scores.parquet" for name in ("nhr", "phr") for seed in SEEDS]
     runs = [f"runs/{name}/seed{seed}/run.json" for name in ("nhr", "phr") for seed in SEEDS]
     assert line["files"].split() == [*runs, *scored]
@@ -259,7 +322,7 @@ def test_steps_are_recomputed_by_hand(quadrants: Store) -> None:
 
     early, late = (right("phr", 10) + right("phr", 20)) / 2, right("plr", STEPS)  # step 15 lies between two
     delta = early.mean(0) - late.mean(0)
-    noise = np.mean(late * (1 - late)) / (SAMPLES - 1) / CURVE
+    noise = np.mean(late * (1 - late)) / (MANY - 1) / CURVE
     spread = early.mean(1).var(ddof=1) / 3 + max(0.0, late.mean(1).var(ddof=1) - noise) / 3
     margin = math.sqrt(
         stats.t.ppf(0.975, CURVE - 1) ** 2 * delta.var(ddof=1) / CURVE + stats.t.ppf(0.975, 2) ** 2 * spread
@@ -281,7 +344,7 @@ def test_ratios_of_entropies_are_recomputed_by_hand(quadrants: Store) -> None:
     assert line["p"] == pytest.approx(max(tested.pvalue, 1e-9), rel=1e-4)
     assert (line["low"], line["high"]) == pytest.approx(tuple(np.exp(list(tested.confidence_interval(0.95)))))
 
-    line = line_of(quadrants, "c4", "NHR above PHR: entropy at the end")
+    line = line_of(quadrants, "c4", "NHR above PHR: entropy at the end, of the groups that each trains on")
     sides = logs("nhr", last), logs("phr", last)
     margin = stats.t.ppf(0.975, 2) * math.sqrt(sum(side.var(ddof=1) for side in sides) / 3)
     assert line["low"] == pytest.approx(math.exp(sides[0].mean() - sides[1].mean() - margin))

@@ -39,7 +39,8 @@ def records(store: Store) -> pd.DataFrame:
     """One line per claim (``contrast`` empty), followed by one per contrast.
 
     effect with its interval at the configuration's confidence, in ``unit``: points, or a ratio; p of the two-sided test against the value
-    that the claim's direction is seen from, and Holm's over the claim's contrasts; questions, responses per question, the training seeds.
+    that the claim's direction is seen from; Holm's over the claim's contrasts, of the tests that could contradict it (of "needs fewer
+    steps" the reverse, see ``contrasts``); questions, responses per question, the training seeds.
     Where it is not resolved: ``detectable``, the smallest effect found with 80 % power (points, or a factor), and the responses per
     question or training seeds that an effect as large as the observed one takes (infinite: none would do). reason; files below the
     study's folder.
@@ -89,11 +90,11 @@ def _contrasts(store: Store, claim: Claim, confidence: float) -> list[dict[str, 
             continue
         lines.append(line | _measured(effect))
         effects.append((lines[-1], contrast, effect))
-    tested = [entry for entry in effects if not math.isnan(entry[2].tested.p)]
-    for (line, _, _), p in zip(tested, statistics.holm([effect.tested.p for *_, effect in tested]), strict=True):
+    tested = [entry for entry in effects if not math.isnan(entry[2].against.p)]
+    for (line, _, _), p in zip(tested, statistics.holm([effect.against.p for *_, effect in tested]), strict=True):
         line["p_holm"] = float(p)
     for line, contrast, effect in effects:
-        line |= _judged(effect, contrast, line.get("p_holm", NONE), 1 - confidence)
+        line |= _judged(effect, contrast, line.get("p_holm", NONE), 1 - confidence, len(tested))
     return lines
 
 
@@ -114,15 +115,19 @@ def _measured(effect: Effect) -> dict[str, Any]:
     }
 
 
-def _judged(effect: Effect, contrast: Contrast, p_holm: float, level: float) -> dict[str, Any]:
+def _judged(effect: Effect, contrast: Contrast, p_holm: float, level: float, family: int) -> dict[str, Any]:
     tested = effect.tested
-    as_claimed = (tested.mean > 0) == (getattr(contrast, "direction", "higher") == "higher")
+    higher = getattr(contrast, "direction", "higher") == "higher"
+    as_claimed, stands = ((side.mean > 0) == higher for side in (tested, effect.against))
     if tested.seeds is None:
         return {"outcome": NOT_RESOLVED, "reason": ONE_SEED + (FOR_CHECKPOINTS if tested.p < level else "")}
     if as_claimed and tested.p < level:
         return {"outcome": SUPPORTED, "reason": ""}
-    if not as_claimed and p_holm < level:
+    if not stands and p_holm < level:
         return {"outcome": CONTRADICTED, "reason": ""}
+    level = (
+        level if as_claimed else level / family
+    )  # Holm's first step: what contradicts is adjusted, what supports is not
     return {
         "outcome": NOT_RESOLVED,
         "reason": "",

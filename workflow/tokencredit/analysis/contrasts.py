@@ -11,7 +11,7 @@ from tokencredit.analysis.measured import SMOOTHED, NotMeasuredError, curve_righ
 from tokencredit.analysis.plan import base_row
 from tokencredit.analysis.results import lines_of
 from tokencredit.analysis.store import Store
-from tokencredit.config import Contrast, CreditContrast, EntropyContrast, Row, ScoreContrast, StepsContrast
+from tokencredit.config import Benchmark, Contrast, CreditContrast, EntropyContrast, Row, ScoreContrast, StepsContrast
 from tokencredit.config.claim_keys import BASE, START
 from tokencredit.evaluate import statistics
 
@@ -24,8 +24,8 @@ class Effect:
     """A contrast measured. ``tested``: positive where it is higher than the value that the claim's direction is seen from.
 
     Of scores it is a difference in shares, ``unit`` points; of entropies a difference of logarithms, ``unit`` ratio, and ``border`` the
-    ratio that it is seen from. ``samples``: responses per question, NaN where there are none or benchmarks differ; ``files``: below the
-    study's folder.
+    ratio that it is seen from. ``contrary``: where another comparison contradicts the claim, that one. ``samples``: responses per question,
+    NaN where there are none or benchmarks differ; ``files``: below the study's folder.
     """
 
     tested: statistics.TwoLevel
@@ -36,6 +36,12 @@ class Effect:
     questions: float = NONE
     samples: float = NONE
     border: float = 1.0
+    contrary: statistics.TwoLevel | None = None
+
+    @property
+    def against(self) -> statistics.TwoLevel:
+        """The comparison that contradicts the claim where it is resolved the other way."""
+        return self.contrary or self.tested
 
     def shown(self, value: float) -> float:
         """A value of ``tested`` in the unit of the effect: points, or a ratio."""
@@ -77,21 +83,27 @@ def in_words(store: Store, contrast: Contrast, other: str) -> str:
         return f"{title} after {100 * contrast.part:.0f} % of the steps above {against} after all: Avg@n on the curve"
     word = {"higher": "above", "lower": "below"}[contrast.direction]
     if isinstance(contrast, ScoreContrast):
-        return f"{title} {word} {against}: mean {contrast.metric.capitalize()}@n"
+        return f"{title} {word} {against}: {_score_in_words(store, contrast)}"
     times = "" if contrast.ratio == 1 else f"{contrast.ratio:g} × "
-    return f"{title} {word} {times}{'its start' if other == START else against}: entropy at the end"
+    if other == START:
+        return f"{title} {word} {times}its start: entropy at the end"
+    return f"{title} {word} {times}{against}: entropy at the end, of the groups that each trains on"
 
 
 # ---------------------------------------------------------------- final scores
 
 
 def _score(store: Store, contrast: ScoreContrast, other: str, confidence: float) -> Effect:
-    """The difference of the comparison tables (``results``), on the mean over benchmarks."""
+    """The difference of the comparison tables (``results``), on the mean over the benchmarks that are taken."""
+    chosen = _benchmarks(store, contrast)
+    if not chosen:
+        raise NotMeasuredError(f"the study takes {contrast.samples_at_least} responses to a question on no benchmark")
     rows = [_rows(store, name) for name in (contrast.method, other)]
     paths = [f"eval/{row.path}/scores.parquet" for side in rows for row in side]
     files = _sound(store, rows, paths)
-    own, reference = (list(lines_of(store, side, contrast.metric).values()) for side in rows)
-    samples = {benchmark.samples for benchmark in store.study.benchmarks.values()}
+    scored = [lines_of(store, side, contrast.metric) for side in rows]
+    own, reference = ([lines[name] for name in chosen] for lines in scored)
+    samples = {benchmark.samples for benchmark in chosen.values()}
     return Effect(
         tested=statistics.two_level_difference(own, reference, confidence),
         unit="points",
@@ -101,6 +113,27 @@ def _score(store: Store, contrast: ScoreContrast, other: str, confidence: float)
         questions=sum(line.shares.shape[1] for line in own),
         samples=samples.pop() if len(samples) == 1 else NONE,
     )
+
+
+def _benchmarks(store: Store, contrast: ScoreContrast) -> dict[str, Benchmark]:
+    """Benchmarks with responses enough; for Pass@n those with the most of them, as Pass@n of one n and of another have no mean."""
+    enough = {
+        name: benchmark
+        for name, benchmark in store.study.benchmarks.items()
+        if benchmark.samples >= contrast.samples_at_least
+    }
+    if contrast.metric == "avg":
+        return enough
+    most = max((benchmark.samples for benchmark in enough.values()), default=0)
+    return {name: benchmark for name, benchmark in enough.items() if benchmark.samples == most}
+
+
+def _score_in_words(store: Store, contrast: ScoreContrast) -> str:
+    chosen = _benchmarks(store, contrast)
+    n = next(iter(chosen.values())).samples if contrast.metric == "pass" and chosen else "n"
+    named = f"mean {contrast.metric.capitalize()}@{n}"
+    all_taken = len(chosen) in (0, len(store.study.benchmarks))
+    return named if all_taken else f"{named} of {', '.join(benchmark.title for benchmark in chosen.values())}"
 
 
 # ---------------------------------------------------------------- entropy of training
@@ -150,14 +183,18 @@ def _log_entropy(store: Store, method: str, last: bool) -> np.ndarray:
 def _steps(store: Store, contrast: StepsContrast, other: str, confidence: float) -> Effect:
     """Avg@n of ``method`` after a part of the steps minus that of ``other`` after all of them.
 
-    Above zero, ``other`` takes more than 1/part of the steps that ``method`` takes to where ``other`` ends.
+    Above zero, ``other`` takes more than 1/part of the steps that ``method`` takes to where ``other`` ends. Below zero it may still take
+    more steps, only not so many: contradicted is "needs more steps" by the reverse, ``other`` after the part above ``method`` after all.
     """
     rows = [_rows(store, name) for name in (contrast.method, other)]
     files = _sound(store, rows, [f"runs/{row.path}/evaluations.parquet" for side in rows for row in side])
     steps = store.study.training.steps
-    early, late = _line(store, contrast.method, round(contrast.part * steps, 6)), _line(store, other, steps)
+    part = round(contrast.part * steps, 6)
+    early, late = _line(store, contrast.method, part), _line(store, other, steps)
+    reverse = _line(store, contrast.method, steps), _line(store, other, part)
     return Effect(
         tested=statistics.two_level_difference([early], [late], confidence),
+        contrary=statistics.two_level_difference([reverse[0]], [reverse[1]], confidence),
         unit="points",
         test="t over questions and training seeds",
         seeds=store.study.training.seeds,

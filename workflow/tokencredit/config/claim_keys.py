@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from tokencredit.config.keys import Name, Rate, Share, Strict
+from tokencredit.config.keys import Name, Positive, Rate, Share, Strict
 
 BASE, START = "base", "start"  # what a method is compared with beside other methods
 
@@ -15,11 +15,16 @@ Methods = Annotated[list[Name], Field(min_length=1)]
 
 
 class ScoreContrast(Strict):
-    """Final scores of two methods on all benchmarks of the study: a difference, over questions and training seeds."""
+    """Final scores of two methods on benchmarks of the study: a difference, over questions and training seeds."""
 
     kind: Literal["score"] = Field(description="`score`: final scores.")
     metric: Literal["avg", "pass"] = Field(
-        description="`avg`: Avg@n; `pass`: Pass@n with all n responses of a question. The unweighted mean over benchmarks."
+        description="`avg`: Avg@n; `pass`: Pass@n with all n responses of a question, on the benchmarks of the largest n alone, for Pass@n "
+        "of one n and of another have no mean. The unweighted mean over benchmarks."
+    )
+    samples_at_least: Positive = Field(
+        1,
+        description="Only benchmarks with so many responses to a question are taken; without any the contrast is not measured.",
     )
     method: Name = Field(description="The method that the claim is about.")
     against: Methods = Field(
@@ -31,7 +36,10 @@ class ScoreContrast(Strict):
 class EntropyContrast(Strict):
     """Mean token entropy at the end of training: a ratio, over training seeds."""
 
-    kind: Literal["entropy"] = Field(description="`entropy`: the mean over the last five steps of training.")
+    kind: Literal["entropy"] = Field(
+        description="`entropy`: the mean over the last five steps of training, of the groups trained on (some methods drop groups that are "
+        "all right or all wrong)."
+    )
     method: Name = Field(description="The method that the claim is about.")
     against: Methods = Field(
         description="Methods at the end of training, or `start` for the method's own first five steps; a contrast with each."
@@ -46,7 +54,10 @@ class StepsContrast(Strict):
     kind: Literal["steps"] = Field(description="`steps`: Avg@n on the curve benchmark during training.")
     method: Name = Field(description="The method that is claimed to be there sooner.")
     against: Methods = Field(description="Methods at the end of their training; a contrast with each.")
-    part: Share = Field(description="The part of the steps after which `method` is claimed to score higher.")
+    part: Share = Field(
+        description="The part of the steps after which `method` is claimed to score higher than the other after all. Contradicted by the "
+        "reverse alone: the other after that part higher than `method` after all."
+    )
 
 
 class CreditContrast(Strict):
