@@ -16,7 +16,7 @@ from matplotlib.text import Text
 from scipy import stats
 from synthetic_study import CURVE, PROBLEMS, SAMPLES, TIERS, make_study
 
-from tokencredit.analysis import labels, planned, style, words
+from tokencredit.analysis import inputs, labels, planned, style, words
 from tokencredit.analysis.figures.figure3 import front
 from tokencredit.analysis.plan import alpha_sweep, without_entropy_term
 from tokencredit.analysis.store import Store
@@ -213,6 +213,8 @@ def test_the_sweep_holds_seeds_and_benchmarks(sweep: Path) -> None:
         100 * part.groupby("benchmark")[["right", "n"]].sum().pipe(lambda sums: sums["right"] / sums["n"])
         for part in parts
     ]
+    panels = here.groupby([here["seed"].notna(), here["benchmark"] == "mean"])["panel"].unique()
+    assert [panel.tolist() for panel in panels] == [["bars"], ["sweep and bars"], ["not drawn"], ["sweep"]]
     own = here[here["method"] == "eapo"].set_index(["benchmark", "seed"])["value"]
     for seed in (0, 1):
         assert own[("mean", seed)] == pytest.approx(runs[seed].mean())
@@ -234,6 +236,34 @@ def test_the_sweep_of_a_study_without_targets_has_no_paper(sweep: Path, tmp_path
     with_targets = drawn(opened(sweep), "figure7")
     assert "paper" in texts(with_targets.figure)
     assert "DAPO, which is α = 0." in with_targets.note
+
+
+# ---------------------------------------------------------------- invalid runs
+
+
+@pytest.mark.parametrize("name", ["figure2", "figure3", "figure5", "figure6"])
+def test_an_invalid_run_is_marked_and_named(name: str, store: Store) -> None:
+    figure = drawn(store, name)
+    assert figure.table.groupby("method")["invalid"].agg(["any", "all"]).query("any or all").index.tolist() == ["nlr"]
+    assert any(text.startswith("NLR") and text.endswith("✗") for text in texts(figure.figure))
+    assert "Invalid: NLR, seed 1: the loss was not finite at step 29." in figure.note.replace(" (reconstruction)", "")
+
+
+def test_an_invalid_alpha_is_marked(sweep: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = opened(sweep)
+    reason = {"eapo-alpha-0.5": "seed 0: x", "dapo": "seed 1: y"}
+    monkeypatch.setattr(store, "invalid", lambda name: reason.get(name, ""))
+    figure = drawn(store, "figure7")
+    assert {"α = 0.5 ✗", "α = 0: DAPO ✗", "DAPO ✗"} <= set(texts(figure.figure))
+    assert figure.note.count("Invalid: DAPO, seed 1: y; ") == 1
+    marked = figure.table[figure.table["invalid"]]
+    assert set(marked["method"]) == set(reason)
+    assert set(marked["source"]) == {"here"}
+
+
+def test_figure_5_rests_on_the_runs_that_it_says_are_invalid() -> None:
+    study = load_study(ROOT / "config", "paper-quadrants")
+    assert "paper-quadrants/runs/nlr/seed1/run.json" in inputs(study, "figure5")
 
 
 # ---------------------------------------------------------------- figures 9 and 10

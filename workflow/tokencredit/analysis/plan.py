@@ -37,6 +37,7 @@ def inputs(study: Study, name: str) -> list[str]:
         "figure2": figure2_methods(study),
         "figure3": list(study.methods),
         "figure4": [study.reference],
+        "figure5": [row.name for row in figure5_rows(study) if row.cell],
         "figure6": list(study.methods),
         "figure7": [row.name for row in figure7_rows(study)],
         "figure8": list(study.methods),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from string import ascii_lowercase
 from typing import Any
@@ -15,6 +16,7 @@ from matplotlib.figure import Figure, FigureBase
 from matplotlib.ticker import MaxNLocator
 
 from tokencredit import files, provenance
+from tokencredit.analysis.layout import marked, meanings
 from tokencredit.analysis.plan import base_row
 from tokencredit.analysis.store import Store
 from tokencredit.checkout import checkout
@@ -72,6 +74,37 @@ def lines(study: Study) -> dict[str, Line]:
     for index, name in enumerate(others):
         found[name] = Line(OTHERS[index % len(OTHERS)], DASHES[index // len(OTHERS) % len(DASHES)], "o", titles[name])
     return found
+
+
+def marked_lines(store: Store, names: Iterable[str]) -> dict[str, Line]:
+    """The lines of the rows ``names``, their titles marked as in the tables: reconstructed, or with an invalid run."""
+    methods, chosen = store.study.methods, set(names)
+    return {
+        name: replace(
+            line, title=marked(line.title, name in methods and methods[name].reconstruction, _invalid(store, name))
+        )
+        for name, line in lines(store.study).items()
+        if name in chosen
+    }
+
+
+def marks_note(store: Store, drawn: dict[str, Line]) -> list[str]:
+    """What the marks in the titles of ``drawn`` mean, a sentence each, and which runs are invalid."""
+    plain = lines(store.study)
+    runs = [f"{plain[name].title}, {reason}" for name in drawn if (reason := _invalid(store, name))]
+    said = meanings("".join(line.title for line in drawn.values()))
+    return [*said, f"Invalid: {'; '.join(runs)}."] if runs else said
+
+
+def with_invalid(table: pd.DataFrame, store: Store) -> pd.DataFrame:
+    """The numbers of a figure with a column ``invalid``: whether a run of the method is. Those of the paper are not."""
+    unsound = [name for name in store.study.methods if name in set(table["method"]) and _invalid(store, name)]
+    of_paper = table["source"] == "paper" if "source" in table else False
+    return table.assign(invalid=table["method"].isin(unsound) & ~np.asarray(of_paper))
+
+
+def _invalid(store: Store, name: str) -> str:
+    return store.invalid(name) if name in store.study.methods else ""
 
 
 def figure(rows: int, columns: int, width: float = 7.2, height: float = 2.6) -> tuple[Figure, np.ndarray]:

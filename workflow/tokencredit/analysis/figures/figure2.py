@@ -19,7 +19,7 @@ def draw(store: Store) -> style.Drawn:
     study = store.study
     curve = study.training.curve
     chosen = figure2_methods(study)
-    lines = {name: line for name, line in style.lines(study).items() if name in chosen}
+    lines = style.marked_lines(store, chosen)
     fig, axes = style.figure(2, 2, height=2.3)
     panels = list(axes.flat)
     tables = []
@@ -58,8 +58,9 @@ def draw(store: Store) -> style.Drawn:
         f"(a), (b): {style.seeds_note(study)}, mean over 5 steps"
         + ("; bands are the range over seeds." if len(study.training.seeds) > 1 else ".")
     )
-    columns = ["panel", "source", "method", "step", "value", "low", "high"]
-    return style.Drawn(fig, pd.concat(tables, ignore_index=True)[columns], note)
+    columns = ["panel", "source", "method", "step", "value", "low", "high", "invalid"]
+    table = style.with_invalid(pd.concat(tables, ignore_index=True), store)
+    return style.Drawn(fig, table[columns], " ".join([note, *style.marks_note(store, lines)]))
 
 
 def training_curve(metrics: pd.DataFrame, column: str, scale: float) -> pd.DataFrame:

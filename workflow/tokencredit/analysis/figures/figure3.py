@@ -13,13 +13,25 @@ from matplotlib.ticker import MaxNLocator
 
 from tokencredit.analysis import labels, style
 from tokencredit.analysis.figures.figure2 import evaluation_curve
-from tokencredit.analysis.layout import marked, meanings
 from tokencredit.analysis.store import Store
 from tokencredit.evaluate import statistics
 
 NAMED = 20  # methods whose names find room beside their points; of more, their numbers
 TITLE = 24  # letters in a line of a small panel's title
-COLUMNS = ("panel", "source", "method", "step", "tokens", "tokens_low", "tokens_high", "value", "low", "high", "front")
+COLUMNS = (
+    "panel",
+    "source",
+    "method",
+    "step",
+    "tokens",
+    "tokens_low",
+    "tokens_high",
+    "value",
+    "low",
+    "high",
+    "front",
+    "invalid",
+)
 
 
 def draw(store: Store) -> style.Drawn:
@@ -53,8 +65,8 @@ def draw(store: Store) -> style.Drawn:
         "(invalid runs aside), whatever their intervals."
     )
     said = [note, "Grey: the paper."] if len(paper) else [note]
-    said += meanings("".join(shown.values()))
-    return style.Drawn(fig, table.reindex(columns=COLUMNS), " ".join(said))
+    said += style.marks_note(store, style.marked_lines(store, shown))
+    return style.Drawn(fig, style.with_invalid(table, store).reindex(columns=COLUMNS), " ".join(said))
 
 
 _HEADING = {"x": 0.01, "ha": "left", "fontsize": 8, "fontweight": "bold"}
@@ -65,11 +77,9 @@ def titles(store: Store) -> dict[str, str]:
     study = store.study
     many = len(study.methods) > NAMED
     found = {}
-    for name, line in style.lines(study).items():
-        method = study.methods.get(name)
-        title = marked(line.title, method is not None and method.reconstruction, store.invalid(name) if method else "")
-        number = f"{1 + sum(other in study.methods for other in found)} " if many and method else ""
-        found[name] = number + title
+    for name, line in style.marked_lines(store, [row.name for row in study.rows]).items():
+        number = f"{1 + sum(other in study.methods for other in found)} " if many and name in study.methods else ""
+        found[name] = number + line.title
     return found
 
 

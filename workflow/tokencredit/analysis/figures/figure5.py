@@ -20,7 +20,7 @@ def draw(store: Store) -> style.Drawn:
     study = store.study
     benchmarks = {name: benchmark for name, benchmark in study.benchmarks.items() if benchmark.samples > 1}
     rows = figure5_rows(study)
-    lines = {name: line for name, line in style.lines(study).items() if name in {row.name for row in rows}}
+    lines = style.marked_lines(store, [row.name for row in rows])
     columns = min(3, len(benchmarks))
     fig, axes = style.figure(-(-len(benchmarks) // columns), columns, height=2.4)
     tables = []
@@ -45,8 +45,9 @@ def draw(store: Store) -> style.Drawn:
     style.legend_below(fig, axes.flat[0], columns=len(lines) + ("figure5" in study.targets))
     samples = ", ".join(f"{benchmark.title} {benchmark.samples}" for benchmark in benchmarks.values())
     note = f"n questions per panel; responses per question: {samples}; {style.seeds_note(study)}; bands are 95 % intervals over questions."
-    columns = ["benchmark", "source", "method", "k", "value", "low", "high"]
-    return style.Drawn(fig, pd.concat(tables, ignore_index=True)[columns], note)
+    columns = ["benchmark", "source", "method", "k", "value", "low", "high", "invalid"]
+    table = style.with_invalid(pd.concat(tables, ignore_index=True), store)
+    return style.Drawn(fig, table[columns], " ".join([note, *style.marks_note(store, lines)]))
 
 
 def pass_curve(store: Store, rows: list[Row], benchmark: str) -> pd.DataFrame:

@@ -16,7 +16,7 @@ FLOOR = 1e-5  # nats; a shift below this is drawn here: a log axis has no zero
 def draw(store: Store) -> style.Drawn:
     """(a) Training entropy per method. (b) |H_now - H_base| of fixed tokens under the reference method, by their quadrant, log axis."""
     study = store.study
-    lines = {name: line for name, line in style.lines(study).items() if name in study.methods}
+    lines = style.marked_lines(store, study.methods)
     columns = 2 if len(lines) > 5 else 1
     entries = -(-len(lines) // columns)
     fig, axes = style.figure(1, 2, height=2.7 + 0.15 * max(0, entries - 5))
@@ -56,7 +56,8 @@ def draw(store: Store) -> style.Drawn:
         + f"(b): {len(tokens):,} tokens of {tokens.groupby(['seed', 'response']).ngroups} responses of the base policy, scored again in "
         f"training; quadrants by the base policy; bands are 95 % intervals over responses."
     )
-    return style.Drawn(fig, pd.concat(tables, ignore_index=True), note)
+    table = style.with_invalid(pd.concat(tables, ignore_index=True), store)
+    return style.Drawn(fig, table, " ".join([note, *style.marks_note(store, lines)]))
 
 
 def shift_curve(tokens: pd.DataFrame) -> pd.DataFrame:

@@ -8,13 +8,14 @@ from matplotlib.axes import Axes
 
 from tokencredit.analysis import style
 from tokencredit.analysis.figures.figure3 import curve_panels
+from tokencredit.analysis.layout import marked
 from tokencredit.analysis.plan import alpha_sweep, without_entropy_term
 from tokencredit.analysis.store import Store
 from tokencredit.evaluate import statistics
 
 MEAN = "mean"
 SOURCE = "table9"  # the paper prints the numbers of its sweep there
-COLUMNS = ("panel", "source", "method", "alpha", "seed", "benchmark", "step", "value", "low", "high")
+COLUMNS = ("panel", "source", "method", "alpha", "seed", "benchmark", "step", "value", "low", "high", "invalid")
 
 
 def draw(store: Store) -> style.Drawn:
@@ -22,9 +23,10 @@ def draw(store: Store) -> style.Drawn:
     study = store.study
     sweep, plain = alpha_sweep(study), without_entropy_term(study)
     chosen = {**({plain: 0.0} if plain else {}), **sweep}
-    shown = {name: f"α = {alpha:g}" for name, alpha in sweep.items()}
+    lines = style.marked_lines(store, chosen)
+    shown = {name: marked(f"α = {alpha:g}", False, store.invalid(name)) for name, alpha in sweep.items()}
     if plain:
-        shown = {plain: study.methods[plain].title, **shown}
+        shown = {plain: lines[plain].title, **shown}
     across = min(len(shown), 7)
     down = -(-len(shown) // across)
     fig = style.page(7.2, 1.05 * down + 0.4 + 2.9)
@@ -39,15 +41,17 @@ def draw(store: Store) -> style.Drawn:
     table = pd.concat([table, paper], ignore_index=True)
     left, right = style.panels(below, 1, 2, width_ratios=[1, 2]).flat
     _sweep(left, store, table[table["benchmark"] == columns[-1]], plain)
-    _bars(right, store, table, columns, plain)
+    _bars(right, store, table, columns, plain, shown)
     style.letter(left, 1, "Mean over benchmarks" if columns[-1] == MEAN else study.benchmarks[columns[-1]].title)
     style.letter(right, 2, "Benchmarks")
     left.set(xlabel="α", ylabel="Avg@n (%)")
     right.set_ylabel("Avg@n (%)")
     style.legend_below(below, right, columns=4)
-    table["panel"] = np.where(table["benchmark"] == columns[-1], "sweep and bars", "bars")
+    swept, single = table["benchmark"] == columns[-1], table["seed"].notna()
+    table["panel"] = np.select([swept & single, single, swept], ["sweep", "not drawn", "sweep and bars"], "bars")
     drawn = pd.concat([curves.assign(panel="curve", alpha=curves["method"].map(chosen)), table])
-    return style.Drawn(fig, drawn.reindex(columns=COLUMNS), _note(store, plain, len(paper) > 0))
+    note = " ".join([_note(store, plain, len(paper) > 0), *style.marks_note(store, lines)])
+    return style.Drawn(fig, style.with_invalid(drawn, store).reindex(columns=COLUMNS), note)
 
 
 def scores(store: Store, method: str, columns: list[str]) -> pd.DataFrame:
@@ -88,17 +92,19 @@ def _sweep(axis: Axes, store: Store, table: pd.DataFrame, plain: str | None) -> 
     axis.set_xlim(left=0)
 
 
-def _bars(axis: Axes, store: Store, table: pd.DataFrame, columns: list[str], plain: str | None) -> None:
+def _bars(
+    axis: Axes, store: Store, table: pd.DataFrame, columns: list[str], plain: str | None, shown: dict[str, str]
+) -> None:
     """A group of bars for each benchmark, one bar per alpha; α = 0 is a line across the group."""
     lines = style.lines(store.study)
     alphas = table[table["method"] != plain].drop_duplicates("method").sort_values("alpha")
     width = 0.84 / len(alphas)
     values = table[table["seed"].isna()].set_index(["source", "method", "benchmark"])
-    for place, (name, alpha) in enumerate(alphas[["method", "alpha"]].itertuples(index=False)):
+    for place, name in enumerate(alphas["method"]):
         own = values.loc[[("here", name, column) for column in columns]]
         x = np.arange(len(columns)) + (place - (len(alphas) - 1) / 2) * width
         reach = np.array([own["value"] - own["low"], own["high"] - own["value"]])
-        axis.bar(x, own["value"], 0.9 * width, color=lines[name].colour, alpha=0.75, label=f"α = {alpha:g}")
+        axis.bar(x, own["value"], 0.9 * width, color=lines[name].colour, alpha=0.75, label=shown[name])
         axis.errorbar(x, own["value"], reach, fmt="none", ecolor="#333333", elinewidth=0.6)
         paper = values["value"].reindex([("paper", name, column) for column in columns])
         style.printed(axis, x, paper, style.POINTS, markersize=2.4, zorder=4)
@@ -106,7 +112,7 @@ def _bars(axis: Axes, store: Store, table: pd.DataFrame, columns: list[str], pla
         zero = values.loc[[("here", plain, column) for column in columns], "value"]
         ends = np.arange(len(columns))
         axis.hlines(zero, ends - 0.46, ends + 0.46, color=lines[plain].colour, linestyle=style.DASHED, linewidth=1)
-        axis.plot([], [], color=lines[plain].colour, linestyle=style.DASHED, label=f"α = 0: {lines[plain].title}")
+        axis.plot([], [], color=lines[plain].colour, linestyle=style.DASHED, label=f"α = 0: {shown[plain]}")
     if (table["source"] == "paper").any():
         style.printed_key(axis)
     named = [store.study.benchmarks[column].title if column != MEAN else "mean" for column in columns]
