@@ -281,16 +281,19 @@ def test_mean_entropies_are_those_of_the_rollouts(store: Store) -> None:
         np.testing.assert_allclose(table["value"], means[table.index], rtol=1e-5)
 
 
-def test_the_interval_of_a_token_is_over_responses() -> None:
-    frame = pd.DataFrame({"seed": 0, "problem_id": "p", "sample": np.repeat(range(40), 5), "token_id": 1, "token": "x"})
-    frame["entropy"] = np.random.default_rng(0).gamma(2, 0.2, 40).repeat(5)
+def test_the_interval_of_a_token_is_over_problems() -> None:
+    """Forty problems of eight responses and two seeds, in all of which the token has the entropy of the problem."""
+    responses = {"seed": np.tile([0, 1], 160), "sample": np.tile(range(8), 40)}
+    frame = pd.DataFrame({"problem_id": np.repeat(range(40), 8), **responses, "token_id": 1, "token": "x"})
+    of_problems = np.random.default_rng(0).gamma(2, 0.2, 40)
+    frame["entropy"] = of_problems.repeat(8)
     line = words.ranked(frame, "high", 5).iloc[0]
-    of_responses = frame.groupby("sample")["entropy"].first()
-    reach = stats.t.ppf(0.975, 39) * of_responses.std(ddof=1) / math.sqrt(40)
+    reach = stats.t.ppf(0.975, 39) * of_problems.std(ddof=1) / math.sqrt(40)
     assert line["high"] - line["value"] == pytest.approx(reach)
-    alone = words.ranked(frame.assign(sample=0), "high", 5).iloc[0]
+    assert line["problems"] == 40
+    alone = words.ranked(frame.assign(problem_id="p"), "high", 5).iloc[0]
     assert math.isnan(alone["high"])
-    assert words.ranked(frame, "high", 201).empty
+    assert words.ranked(frame, "high", 321).empty
 
 
 def test_tokens_that_look_like_markup_are_drawn_as_they_are(

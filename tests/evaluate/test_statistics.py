@@ -30,14 +30,6 @@ def test_interval_of_single_answers_is_near_the_textbooks() -> None:
     assert (low, high) == pytest.approx(proportion_confint(12, 30, method="wilson"), abs=0.01)
 
 
-def test_interval_of_one_seed_is_that_over_questions() -> None:
-    scores = np.random.default_rng(6).uniform(size=(3, 40))
-    assert statistics.run_interval(scores[:1], 0.01) == statistics.mean_interval(scores[0])
-    apart = scores + np.array([[-0.2], [0.0], [0.2]])
-    inner, outer = statistics.mean_interval(scores.mean(0)), statistics.run_interval(apart.clip(0, 1), 0.01)
-    assert outer[0] < inner[0] < inner[1] < outer[1]
-
-
 def test_interval_of_the_mean_of_benchmarks() -> None:
     rng = np.random.default_rng(5)
     parts = [rng.binomial(8, rng.beta(2, 3, size=60)) / 8 for _ in range(4)]

@@ -30,9 +30,7 @@ def draw(store: Store, part: str) -> style.Drawn:
     letter and never interpreted.
     """
     study = store.study
-    tokens = store.tokens(
-        "rollouts", study.reference, ["step", "problem_id", "sample", "token_id", "token", "entropy", "reward"]
-    )
+    tokens = store.tokens("rollouts", study.reference, ["step", "problem_id", "sample", "token_id", "token", "entropy"])
     tokens = tokens[tokens["step"] == tokens["step"].min()]
     least = max(LEAST, math.ceil(LEAST_SHARE * len(tokens)))
     mean = float(tokens["entropy"].mean())
@@ -49,11 +47,11 @@ def draw(store: Store, part: str) -> style.Drawn:
     weight = "its mean entropy" if part == "high" else f"−log10 of its mean entropy in nats (at least {FLOOR:g})"
     responses = tokens.drop_duplicates(["seed", "problem_id", "sample"])
     note = (
-        f"Rollouts of the first step ({style.lines(study)[study.reference].title}, so of the base policy): n = {len(tokens):,} tokens of "
-        f"{len(responses)} responses to {responses['problem_id'].nunique()} problems, {len(study.training.seeds)} training seed(s). A "
-        f"token's weight is {weight}; the {len(table)} heaviest of those "
+        f"Rollouts of the first step ({style.lines(study)[study.reference].title}, so of the base policy), of the groups trained on: n = "
+        f"{len(tokens):,} tokens of {len(responses)} responses to {responses['problem_id'].nunique()} problems, "
+        f"{len(study.training.seeds)} training seed(s). A token's weight is {weight}; the {len(table)} heaviest of those "
         f"that occur at least {least} times and lie {'above' if part == 'high' else 'below'} the mean entropy of {mean:.3f} nats. "
-        "Bars: 95 % intervals over responses, none for a token of one response. ␣ is a space, ⏎ a line break."
+        "Bars: 95 % intervals over problems, none for a token of one problem. ␣ is a space, ⏎ a line break."
     )
     return style.Drawn(fig, table, note)
 
@@ -61,33 +59,33 @@ def draw(store: Store, part: str) -> style.Drawn:
 def ranked(tokens: pd.DataFrame, part: str, least: int) -> pd.DataFrame:
     """One line per token of the vocabulary with ``least`` occurrences or more: the highest (``part`` high) or lowest mean entropy first.
 
-    ``tokens``: columns seed, problem_id, sample, token_id, token, entropy. Columns: token, text (as it is drawn), count, responses, value
-    (mean entropy in nats) with low and high, weight. Tokens of one response are not independent: the interval is that of a ratio of sums
-    over responses (Cochran 1977, section 6.3), Student's t, and missing where one response holds all.
+    ``tokens``: columns seed, problem_id, sample, token_id, token, entropy. Columns: token, text (as it is drawn), count, problems, value
+    (mean entropy in nats) with low and high, weight. Tokens of one problem are not independent, in whichever of its responses: the interval
+    is that of a ratio of sums over problems (Cochran 1977, section 6.3), Student's t, and missing where one problem holds all.
     """
     found = []
     for (_, token), group in tokens.groupby(["token_id", "token"], sort=True):
         if len(group) < least:
             continue
         value = float(group["entropy"].mean())
-        responses = group.groupby(["seed", "problem_id", "sample"])["entropy"].agg(["sum", "size"])
+        problems = group.groupby("problem_id")["entropy"].agg(["sum", "size"])
         margin = float("nan")
-        if len(responses) > 1:
-            pull = (responses["sum"] - value * responses["size"]) / responses["size"].mean()
+        if len(problems) > 1:
+            pull = (problems["sum"] - value * problems["size"]) / problems["size"].mean()
             margin = statistics.margin_of([(statistics.question_se(pull) ** 2, len(pull) - 1)], 0.025)
         found.append(
             {
                 "token": token,
                 "text": _text(token),
                 "count": len(group),
-                "responses": len(responses),
+                "problems": len(problems),
                 "value": value,
                 "low": max(0.0, value - margin) if margin == margin else margin,
                 "high": value + margin,
                 "weight": value if part == "high" else -math.log10(max(value, FLOOR)),
             }
         )
-    columns = ["token", "text", "count", "responses", "value", "low", "high", "weight"]
+    columns = ["token", "text", "count", "problems", "value", "low", "high", "weight"]
     table = pd.DataFrame(found, columns=columns)
     return table.sort_values(["weight", "count", "token"], ascending=[False, False, True], ignore_index=True)
 

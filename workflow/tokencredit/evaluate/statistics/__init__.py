@@ -5,7 +5,7 @@ it is the mean over seeds of that question, so that seeds never count as further
 
 Which function answers which question:
 
-- how far is this number from the one of all such questions: ``mean_interval``; of all such questions and training runs: ``run_interval``
+- how far is this number from the one of all such questions: ``mean_interval``
 - do these two checkpoints differ on such questions: ``paired_difference`` (t interval, sign flips), ``paired_bootstrap``
 - do these two *methods* differ, over training runs and questions: ``two_level_difference``
 - do they differ in something that is measured once per training run: ``run_difference``
@@ -13,7 +13,7 @@ Which function answers which question:
   ``TwoLevel.seeds_needed``
 """
 
-from tokencredit.evaluate.statistics.intervals import interval_of_mean, mean_interval, run_interval
+from tokencredit.evaluate.statistics.intervals import interval_of_mean, mean_interval
 from tokencredit.evaluate.statistics.paired import (
     Difference,
     holm,
@@ -48,7 +48,6 @@ __all__ = [
     "pass_sampling_se",
     "question_se",
     "run_difference",
-    "run_interval",
     "sampling_se",
     "seed_spread",
     "seed_variance",

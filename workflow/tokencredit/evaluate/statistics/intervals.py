@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
-from tokencredit.evaluate.statistics.sources import CONFIDENCE, margin_of, seed_variance
+from tokencredit.evaluate.statistics.sources import CONFIDENCE, margin_of
 
 _ADDED = 0.5  # questions always solved, and as many never solved, added to the sample
 
@@ -31,19 +31,7 @@ def mean_interval(scores: ArrayLike, confidence: float = CONFIDENCE) -> tuple[fl
     prior of a share; logit interval: Brown, Cai and DasGupta 2001). Where nothing or everything was right the interval is Clopper and
     Pearson's for Q trials: there is no spread to go by.
     """
-    return run_interval(np.asarray(scores, float)[None, :], 0.0, confidence)
-
-
-def run_interval(shares: ArrayLike, sampling: float, confidence: float = CONFIDENCE) -> tuple[float, float]:
-    """The same over questions like these *and* training runs like these: shares [S, Q], one line per training seed.
-
-    To the margin of the questions (of the scores' means over seeds) comes, in squares, that of the seeds: Student's t with S - 1 degrees of
-    freedom times the root of ``seed_variance`` / S, with ``sampling`` the sampling error of one seed's mean. With one seed nothing is known
-    about the spread over seeds, and the interval is that over questions. Its nominal 90 % covered 89 to 94.5 % with three and five seeds,
-    89 to 95.5 % with two.
-    """
-    shares = np.asarray(shares, float)
-    seeds, scores = len(shares), shares.mean(0)
+    scores = np.asarray(scores, float)
     observed = scores.mean()
     if observed in (0, 1):
         limit = ((1 - confidence) / 2) ** (1 / scores.size)
@@ -51,8 +39,7 @@ def run_interval(shares: ArrayLike, sampling: float, confidence: float = CONFIDE
     total = scores.size + 2 * _ADDED
     mean = (scores.sum() + _ADDED) / total
     of_questions = ((scores**2).sum() + _ADDED - total * mean**2) / (total - 1) / total
-    of_seeds = seed_variance(shares.mean(1), sampling) / seeds if seeds > 1 else 0.0
-    margin = margin_of([(of_questions, np.inf), (of_seeds, seeds - 1)], (1 - confidence) / 2) / (mean * (1 - mean))
+    margin = margin_of([(of_questions, np.inf)], (1 - confidence) / 2) / (mean * (1 - mean))
     low, high = special.expit(special.logit(mean) + np.array([-margin, margin]))
     return float(min(low, observed)), float(max(high, observed))
 
