@@ -28,7 +28,7 @@ from tokencredit.units import units_of
 
 app = cli.new_app("Grade the stored responses of a study again, and say what that changes.")
 
-LINKED = ("prepare", "overlap", "train", "generate")
+LINKED = ("prepare", "overlap", "train", "oracle", "generate")
 ORIGINS = ("grader", "code_digest")  # columns that say how a cell was made
 OUTCOMES = ("verdict", "outcome")
 EXAMPLES = 10

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tokencredit.config import CreditContrast, Row, Study
 from tokencredit.config.claim_keys import BASE
 from tokencredit.credit import METHODS, QUADRANTS
+from tokencredit.oracle import measured_rows
 
 
 def planned(study: Study) -> dict[str, list[str]]:
@@ -23,6 +24,8 @@ def planned(study: Study) -> dict[str, list[str]]:
         tables += ["verdicts"]
     if study.config.claims:
         tables += ["claims"]
+    if study.oracle:
+        tables += ["oracle"]
     return {"tables": [*tables, "diagnostics"], "figures": [*figures, "diagnostics"]}
 
 
@@ -30,6 +33,8 @@ def inputs(study: Study, name: str) -> list[str]:
     """The files that a table or figure is made from, relative to the results folder."""
     if name == "claims":
         return claims_files(study)
+    if name == "oracle":
+        return oracle_files(study)
     runs = {
         "table1": list(study.methods),
         "table3": [row.name for row in table3_rows(study) if row.cell],
@@ -93,6 +98,15 @@ def claims_files(study: Study) -> list[str]:
         if "score" in kinds:
             files.append(f"{study.name}/eval/{row.path}/scores.parquet")
     return files
+
+
+def oracle_files(study: Study) -> list[str]:
+    """The measured credit of tokens, relative to the results folder."""
+    return [
+        f"{study.name}/oracle/{row.path}/{name}.parquet"
+        for row in measured_rows(study)
+        for name in ("states", "branches")
+    ]
 
 
 def overlap_files(study: Study) -> list[str]:

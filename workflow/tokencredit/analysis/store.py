@@ -95,6 +95,20 @@ class Store:
             parts.append(part.assign(seed=seed))
         return pd.concat(parts, ignore_index=True)
 
+    def oracle(self, row: Row) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """The measured states of a policy and the tokens tried at them, of the same states."""
+        key = ["problem_id", "cell", "sample", "position"]
+        columns = {
+            "states": [*key, "token_id", "token", "entropy", "tried", "reward", "quadrant"],
+            "branches": [*key, "token_id", "probability", "right", "wrong", "ungraded"],
+        }
+        path = self.path("oracle", row.path)
+        states, branches = (files.read_parquet(path / f"{name}.parquet", names) for name, names in columns.items())
+        measured = pd.MultiIndex.from_frame(states[key])
+        if not measured.is_unique or set(measured) != set(pd.MultiIndex.from_frame(branches[key])):
+            raise UserError(f"{path / 'branches.parquet'}: its states are not those of states.parquet, each once.")
+        return states, branches
+
     @cached_property
     def overlaps(self) -> dict[str, list[dict[str, Any]]]:
         """The overlap reports that touch each benchmark, by benchmark."""

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from tokencredit import files, provenance
-from tokencredit.analysis import claims, diagnostics, results, verdicts
+from tokencredit.analysis import claims, diagnostics, oracle, results, verdicts
 from tokencredit.analysis.layout import Cell, Wide, latex, marked, meanings
 from tokencredit.analysis.store import Store
 from tokencredit.checkout import checkout
@@ -147,5 +147,6 @@ TABLES = {
     "table3": Table(results.table3, scores),
     "verdicts": Table(verdicts.records, verdicts.wide),
     "claims": Table(claims.records, claims.wide),
+    "oracle": Table(oracle.records, oracle.wide),
     "diagnostics": Table(diagnostics.records, diagnostics.wide),
 }

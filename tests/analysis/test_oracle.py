@@ -1,0 +1,133 @@
+"""What the analysis says of measured states, on states whose truth was planted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from synthetic_study import make_study
+
+from tokencredit import files
+from tokencredit.analysis import oracle, planned, tables
+from tokencredit.analysis.plan import inputs
+from tokencredit.analysis.store import Store
+from tokencredit.config import load_study
+from tokencredit.errors import UserError
+from tokencredit.oracle import measured_rows
+from tokencredit.oracle.estimate import exact_information
+
+TRIALS, PROBLEMS, PLACES = 200, 12, 10
+# Even places are open, two tokens with half of the probability each; the credit is at every fourth place.
+OPEN, SURE = np.array([0.5, 0.5]), np.array([0.999])
+DECISIVE, EQUAL = np.array([0.3, 0.8]), np.array([0.5, 0.5])
+ENTROPY = {True: np.log(2), False: 0.008}
+
+
+def planted() -> tuple[pd.DataFrame, pd.DataFrame]:
+    rng = np.random.default_rng(0)
+    states, branches = [], []
+    for problem in range(PROBLEMS):
+        for sample in range(3):
+            for place in range(PLACES):
+                key = (f"toy-train-{problem}", "grpo", sample, place)
+                is_open, decisive = place % 2 == 0, place % 4 == 0
+                probability = OPEN if is_open else SURE
+                reward = 1.0 if sample else -1.0
+                quadrant = 2 * (reward < 0) + (not is_open)
+                states.append((*key, 5, "x", ENTROPY[is_open], -0.7, probability.sum(), reward, quadrant))
+                share = DECISIVE if decisive else EQUAL
+                for token, mass in enumerate(probability):
+                    right = rng.binomial(TRIALS, share[token]) if is_open else 0
+                    wrong = TRIALS - right if is_open else 0
+                    branches.append((*key, 5 + token, mass, right, wrong, 0))
+    key = ["problem_id", "cell", "sample", "position"]
+    return (
+        pd.DataFrame(states, columns=[*key, "token_id", "token", "entropy", "logprob", "tried", "reward", "quadrant"]),
+        pd.DataFrame(branches, columns=[*key, "token_id", "probability", "right", "wrong", "ungraded"]),
+    )
+
+
+def store_of(folder: Path, states: pd.DataFrame, branches: pd.DataFrame) -> Store:
+    make_study(folder, ["grpo", "eapo"], (0,))
+    path = folder / "config/studies/synthetic.yaml"
+    content = yaml.safe_load(path.read_text())
+    content["oracle"] = {"policies": ["base"], "seed": 0, "continuations": TRIALS}
+    path.write_text(yaml.safe_dump(content))
+    for name, table in (("states", states), ("branches", branches)):
+        files.write_parquet(folder / f"results/synthetic/oracle/base/seed0/{name}.parquet", table)
+    return Store(load_study(folder / "config", "synthetic"), folder / "results")
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return store_of(tmp_path_factory.mktemp("oracle"), *planted())
+
+
+def test_a_study_with_an_oracle_has_its_table_and_no_other_has(store: Store, tmp_path: Path) -> None:
+    assert "oracle" in planned(store.study)["tables"]
+    assert inputs(store.study, "oracle") == [
+        f"synthetic/oracle/base/seed0/{name}.parquet" for name in ("states", "branches")
+    ]
+    assert "oracle" not in planned(make_study(tmp_path, ["grpo"], (0,)))["tables"]
+
+
+def test_states_have_the_planted_credit(store: Store) -> None:
+    found, refused = oracle.states(store, measured_rows(store.study)[0])
+    assert (len(found), refused) == (PROBLEMS * 3 * PLACES, 0)
+    decisive = found[found["position"] % 4 == 0]
+    assert decisive["information"].mean() == pytest.approx(exact_information(OPEN, DECISIVE), abs=0.01)
+    assert decisive["advantage"].mean() == pytest.approx(-0.25, abs=0.02)  # of the token taken, the first
+    assert decisive["value"].mean() == pytest.approx(0.55, abs=0.02)
+    assert found.loc[found["position"] % 4 == 2, "information"].mean() == pytest.approx(0, abs=0.002)
+    alone = found[found["position"] % 2 == 1]
+    assert (alone["information"] == 0).all()
+    assert alone["high"].max() < 0.01
+    assert alone["advantage"].isna().all()
+    assert set(found["kind"]) >= {"style fork", "strategy fork", "routine"}
+
+
+def test_the_table_says_where_the_credit_sits(store: Store) -> None:
+    table = oracle.records(store).set_index(["part", "group"])
+    exact = exact_information(OPEN, DECISIVE)
+    assert table.loc[("all", "all"), "information"] == pytest.approx(0.3 * exact, abs=0.005)
+    assert table.loc[("all", "all"), ["information_low", "information_high"]].between(0.2 * exact, 0.4 * exact).all()
+    assert table.loc["decile", "states"].sum() == table.loc[("all", "all"), "states"] == PROBLEMS * 3 * PLACES
+    # All of it is at open places: two thirds of it in right responses, as many as there are.
+    assert table.loc[("quadrant", "phr"), "share"] == pytest.approx(2 / 3, abs=0.03)
+    assert table.loc[("quadrant", "nhr"), "share"] == pytest.approx(1 / 3, abs=0.03)
+    assert table.loc[("quadrant", "plr"), "share"] == 0
+    assert table["above"].sum() == 0
+    for part in ("decile", "kind", "quadrant"):
+        assert table.loc[part, "share"].sum() == pytest.approx(1)
+
+
+def test_states_above_the_bound_are_counted(tmp_path: Path) -> None:
+    states, branches = planted()
+    states.loc[states["position"] == 0, "entropy"] = 0.01
+    table = oracle.records(store_of(tmp_path, states, branches))
+    assert table.set_index("part").loc["all", "above"] == PROBLEMS * 3
+
+
+def test_a_state_without_graded_continuations_is_left_out_and_counted(tmp_path: Path) -> None:
+    states, branches = planted()
+    branches.loc[0, ["right", "wrong", "ungraded"]] = [1, 0, TRIALS - 1]
+    made = store_of(tmp_path, states, branches)
+    assert oracle.states(made, measured_rows(made.study)[0])[1] == 1
+
+
+def test_the_table_is_written(store: Store, tmp_path: Path) -> None:
+    tables.make(store, "oracle", tmp_path)
+    assert "strategy fork" in (tmp_path / "oracle.tex").read_text()
+    table = tables.read(tmp_path / "oracle.csv")
+    wide = tables.wide("oracle", table, store)
+    assert len(wide.rows) == len(table)
+    assert any("0 states have an interval of I that begins above H" in note for note in wide.notes)
+
+
+def test_branches_of_other_states_are_refused(tmp_path: Path) -> None:
+    states, branches = planted()
+    with pytest.raises(UserError, match=r"branches\.parquet: .*states"):
+        oracle.records(store_of(tmp_path, states[1:], branches))
