@@ -146,6 +146,8 @@ def test_a_study_that_does_not_hold_together_is_not_packed(done: Project, tmp_pa
         ("runs/eapo/seed0/run.json", "digests", "run.json: digests.data toy-train = 'other'; '"),
         ("eval/base/seed0/scores.parquet", "config_digest", "scores.parquet: toy-tier1.config_digest = 'other'; '"),
         ("eval/base/seed0/scores.parquet", "data_sha256", "scores.parquet: toy-tier1.data_sha256 = 'other'; '"),
+        ("oracle/base/seed0/states.parquet", "rollouts_sha256", "states.parquet: rollouts_sha256 = 'other'; {'"),
+        ("oracle/base/seed0/branches.parquet", "oracle", "branches.parquet: oracle = 'other'; {'"),
     ],
 )
 def test_records_of_another_configuration_model_or_data_set_are_not_packed(
@@ -157,7 +159,7 @@ def test_records_of_another_configuration_model_or_data_set_are_not_packed(
         files.write_json(spoiled, files.read_json(spoiled) | {key: other})
     else:
         about = files.parquet_metadata(spoiled)
-        about["benchmarks"]["toy-tier1"][key] = other
+        about.get("benchmarks", {}).get("toy-tier1", about)[key] = other
         files.write_parquet(spoiled, files.read_parquet(spoiled), about)
     assert sentence in refused(done, tmp_path)
 

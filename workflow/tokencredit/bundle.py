@@ -23,11 +23,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tokencredit import cli, files
-from tokencredit.analysis.plan import planned
+from tokencredit.analysis.plan import base_row, planned
 from tokencredit.compare import differences
 from tokencredit.config import FileDataset, Row, Study, load_study
 from tokencredit.errors import UserError
 from tokencredit.graph import Graph
+from tokencredit.oracle import measured_rows, oracle_config, source_runs
 from tokencredit.units import Unit, units_of
 
 if TYPE_CHECKING:
@@ -235,6 +236,8 @@ def _check_whole(study: Study, results: Path) -> None:
     for row in study.rows:
         store.scores(row)
         _check_row(store, row)
+    for row in measured_rows(study):
+        _check_measured(store, row)
     for method in study.methods:
         store.metrics(method)
         for table in ("rollouts", "evaluations", "probe"):
@@ -263,6 +266,24 @@ def _check_row(store: Store, row: Row) -> None:
             expected["model_sha256"] = run["model_sha256"]
         for key, value in expected.items():
             _same(path, f"{name}.{key}", entry.get(key), value)
+
+
+def _check_measured(store: Store, row: Row) -> None:
+    """The credit of tokens was measured under this configuration, for the row's model, on the problems and responses that are there."""
+    evaluated, runs = row if row.cell else base_row(store.study), source_runs(store.study, row)
+    scored = next(iter(store.scores_metadata(evaluated)["benchmarks"].values())) if evaluated else {}
+    for name in ("states", "branches"):
+        path = store.path("oracle", row.path, f"{name}.parquet")
+        about = files.parquet_metadata(path)
+        expected = oracle_config(store.study) | {
+            **({"model_sha256": scored["model_sha256"]} if scored else {}),
+            "data_sha256": {name: _problems(store, name) for name in store.study.training.datasets},
+            "rollouts_sha256": {
+                run.name: files.sha256(store.path("runs", run.path, "rollouts.parquet")) for run in runs
+            },
+        }
+        for key, value in expected.items():
+            _same(path, key, about.get(key), value)
 
 
 def _problems(store: Store, dataset: str) -> str:
