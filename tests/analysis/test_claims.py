@@ -19,6 +19,7 @@ from synthetic_study import CURVE, PROBLEMS, SAMPLES, STEPS, TIERS
 
 from tokencredit import files
 from tokencredit.analysis import claims, inputs, planned, results, tables
+from tokencredit.analysis.contrasts import in_words
 from tokencredit.analysis.store import Store
 from tokencredit.config import Config, Row, ScoreContrast, load_study
 from tokencredit.errors import UserError
@@ -201,6 +202,15 @@ def test_passes_of_different_numbers_of_responses_are_not_averaged(tmp_path: Pat
     ]
     passed = [100 * (part["right"] > 0).mean() for part in parts]
     assert found["effect"][0] == pytest.approx(np.mean(passed[:2]) - np.mean(passed[2:]))
+
+
+def test_the_passes_of_the_quadrants_are_those_of_figure_5() -> None:
+    store = Store(Config(ROOT / "config").study("paper-quadrants"), Path("none"))
+    (contrast,) = [
+        contrast for contrast in store.study.config.claims.claims["c3"].contrasts if contrast.kind == "score"
+    ]
+    said = in_words(store, contrast, "base")
+    assert said == "PLR below the base model: mean Pass@256 of AIME24, AMC, MATH-500"
 
 
 def take_fewer(store: Store, benchmark: str, samples: int) -> None:
