@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _ON_A_MODEL = ("train", "oracle", "generate")
 # Which resources of a study a rule asks for; all others are light.
-_KINDS = {"pretrain": "pretrain", "train": "train", "oracle": "generate", "generate": "generate"}
+KINDS = {"pretrain": "pretrain", "train": "train", "oracle": "generate", "generate": "generate"}
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ def _grouped(
     for unit in units:
         groups.setdefault(name_of(unit), []).append(unit)
     return [
-        (name, cost_of(study, estimate, group), getattr(study.resources, _KINDS.get(group[0].rule, "light")).mem_mb)
+        (name, cost_of(study, estimate, group), getattr(study.resources, KINDS.get(group[0].rule, "light")).mem_mb)
         for name, group in groups.items()
     ]
 

@@ -9,9 +9,8 @@ from tokencredit import files
 from tokencredit.analysis.store import Store
 from tokencredit.config import Study
 from tokencredit.plan import Estimate, Terms, estimate
+from tokencredit.plan.remaining import KINDS
 from tokencredit.units import RULES, Unit, units_of
-
-_KINDS = {"pretrain": "pretrain", "train": "train", "generate": "generate"}
 
 
 @dataclass(frozen=True)
@@ -71,6 +70,6 @@ def _cost(study: Study, rule: str, units: list[Unit], planned: Estimate) -> Cost
         logged=len(seconds),
         planned=sum(job.time.value * job.count for job in jobs) if known else None,
         used=sum(seconds) if seconds else None,
-        asked_mb=getattr(study.resources, _KINDS.get(rule, "light")).mem_mb,
+        asked_mb=getattr(study.resources, KINDS.get(rule, "light")).mem_mb,
         used_mb=max(memory) if memory else None,
     )
