@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -119,7 +120,18 @@ def test_a_trained_method_is_recomputed_by_hand(folder: Path) -> None:
     assert line["seed_spread"] == pytest.approx(runs.std(ddof=1))
     assert line["error"] == "sampling, training seeds, printed number"
     assert line["files"].split() == [f"eval/grpo/seed{seed}/scores.parquet" for seed in range(3)]
-    assert (line["train_seconds"], line["train_gpu_hours"]) == (300.0, 0.0)
+    assert math.isnan(line["train_seconds"])
+
+
+def test_the_cost_of_training_is_that_of_all_steps(folder: Path, tmp_path: Path) -> None:
+    """Not of the last part of a run that was stopped and resumed, which is what its run.json knows."""
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    for run in tmp_path.glob("results/synthetic/runs/grpo/seed*"):
+        (run / "timing.jsonl").write_text(
+            '{"step": 1, "seconds_sample": 3.0, "seconds_update": 4.0}\n', encoding="utf-8"
+        )
+    line = judged(tmp_path, [("grpo", "toy-tier2", "avg", SAMPLES, 60.0, 1, 1.0, "")]).iloc[0]
+    assert (line["train_seconds"], line["train_gpu_hours"]) == (21.0, 0.0)
 
 
 def test_a_model_that_is_not_trained_is_recomputed_by_hand(folder: Path) -> None:

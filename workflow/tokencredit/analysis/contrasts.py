@@ -65,7 +65,7 @@ def pairs(contrasts: list[Contrast]) -> list[tuple[Contrast, str]]:
 def measure(store: Store, contrast: Contrast, other: str, confidence: float) -> Effect:
     """The effect of a contrast with one ``other``. Raises ``NotMeasuredError`` where the study has none that can be compared."""
     if isinstance(contrast, CreditContrast):
-        raise NotMeasuredError("no measured credit of tokens")
+        raise NotMeasuredError("measured credit is not tested yet; where a study has it, see table oracle")
     if isinstance(contrast, ScoreContrast):
         return _score(store, contrast, other, confidence)
     if isinstance(contrast, EntropyContrast):

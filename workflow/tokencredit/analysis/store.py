@@ -155,3 +155,11 @@ class Store:
                 f"{path}: is not the file that {path.with_name('run.json')} was written with. Train the run again: "
                 f"snakemake --forcerun {path.with_name('run.json')}"
             )
+
+
+def seconds_of_steps(run: Path) -> float | None:
+    """Seconds of all steps of a training run, the evaluations between them included; None where they are not kept."""
+    path = run / "timing.jsonl"
+    if not path.is_file():
+        return None
+    return sum(value for line in files.read_jsonl(path) for name, value in line.items() if name.startswith("seconds_"))

@@ -10,13 +10,14 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from tokencredit import files
 from tokencredit.analysis import targets
 from tokencredit.analysis.layout import Cell, Wide, marked
 from tokencredit.analysis.measured import ONE_SEED, Measured, NotMeasuredError, measure
-from tokencredit.analysis.store import Store
+from tokencredit.analysis.store import Store, seconds_of_steps
 from tokencredit.config import Row
 from tokencredit.evaluate import statistics
 from tokencredit.evaluate.statistics.two_level import MOST_SEEDS
@@ -177,13 +178,16 @@ _NO_COST = {"train_seconds": NONE, "train_gpu_hours": NONE}
 
 
 def _training_cost(store: Store, row: Row) -> dict[str, float]:
-    """Seconds and GPU-hours of all training runs of a row's method, since they were last started: all its cells rest on them."""
+    """Seconds and GPU-hours of the steps of all training runs of a row's method: all its cells rest on them. NaN where not kept."""
     paths = [store.path("runs", row.name, f"seed{seed}", "run.json") for seed in store.study.training.seeds]
     if row.cell is None or not all(path.is_file() for path in paths):
         return _NO_COST
     runs = [store.run(row.name, seed) for seed in store.study.training.seeds]
-    hours = [run["seconds"] * _gpus(run["environment"], run.get("processes", 1)) / 3600 for run in runs]
-    return {"train_seconds": sum(run["seconds"] for run in runs), "train_gpu_hours": sum(hours)}
+    seconds = [seconds_of_steps(path.parent) for path in paths]
+    if None in seconds:
+        return _NO_COST
+    gpus = [_gpus(run["environment"], run.get("processes", 1)) for run in runs]
+    return {"train_seconds": sum(seconds), "train_gpu_hours": sum(np.multiply(seconds, gpus)) / 3600}
 
 
 def _evaluation_cost(store: Store, target: pd.Series) -> dict[str, float]:

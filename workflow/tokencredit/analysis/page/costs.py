@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tokencredit import files
-from tokencredit.analysis.store import Store
+from tokencredit.analysis.store import Store, seconds_of_steps
 from tokencredit.config import Study
 from tokencredit.plan import Estimate, Terms, estimate
 from tokencredit.plan.remaining import KINDS
@@ -41,14 +41,6 @@ def by_rule(store: Store) -> list[Cost]:
         for rule in RULES
         if rule != "report" and any(unit.rule == rule for unit in units)
     ]
-
-
-def seconds_of_steps(run: Path) -> float | None:
-    """Seconds of all steps of a training run, the evaluations between them included; None where they are not kept."""
-    path = run / "timing.jsonl"
-    if not path.is_file():
-        return None
-    return sum(value for line in files.read_jsonl(path) for name, value in line.items() if name.startswith("seconds_"))
 
 
 def _cost(study: Study, rule: str, units: list[Unit], planned: Estimate) -> Cost:

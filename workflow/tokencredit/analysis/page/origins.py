@@ -7,8 +7,7 @@ from typing import Any
 
 from tokencredit import files
 from tokencredit.analysis import plan
-from tokencredit.analysis.page.costs import seconds_of_steps
-from tokencredit.analysis.store import Store
+from tokencredit.analysis.store import Store, seconds_of_steps
 from tokencredit.train import training_code
 
 
