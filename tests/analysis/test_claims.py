@@ -76,7 +76,7 @@ def test_all_claims_are_planted_but_that_on_measured_credit(tmp_path: Path) -> N
     of_claims, _ = decided(store_of(tmp_path, ["grpo"], (0,), OWN))
     assert of_claims.index.tolist() == [f"c{number}" for number in range(1, 12)]
     assert set(of_claims["outcome"]) == {"not measured"}
-    assert of_claims.loc["c10", "reason"] == "measured credit is not tested yet; where a study has it, see table oracle"
+    assert of_claims.loc["c10", "reason"] == "the study does not measure the credit of the base model's tokens"
 
 
 def test_every_study_of_the_project_has_the_table() -> None:

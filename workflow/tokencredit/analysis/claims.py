@@ -38,8 +38,8 @@ _NO_TEXTS = dict.fromkeys(("unit", "test", "seeds", "files"), "")
 def records(store: Store) -> pd.DataFrame:
     """One line per claim (``contrast`` empty), followed by one per contrast.
 
-    effect with its interval at the configuration's confidence, in ``unit``: points, or a ratio; p of the two-sided test against the value
-    that the claim's direction is seen from; Holm's over the claim's contrasts, of the tests that could contradict it (of "needs fewer
+    effect with its interval at the configuration's confidence, in ``unit``: points, nats, or a ratio; p of the two-sided test against the
+    value that the claim's direction is seen from; Holm's over the claim's contrasts, of the tests that could contradict it (of "needs fewer
     steps" the reverse, see ``contrasts``); questions, responses per question, the training seeds.
     Where it is not resolved: ``detectable``, the smallest effect found with 80 % power (points, or a factor), and the responses per
     question or training seeds that an effect as large as the observed one takes (infinite: none would do). reason; files below the
@@ -135,7 +135,7 @@ def _judged(effect: Effect, contrast: Contrast, p_holm: float, level: float, fam
         "samples_needed": math.nan
         if not tested.questions
         else _whole(effect.samples * tested.samples_needed(level=level)),
-        "seeds_needed": tested.seeds_needed(level=level),
+        "seeds_needed": tested.seeds_needed(level=level) if effect.seeds else math.nan,
     }
 
 
@@ -163,7 +163,8 @@ def wide(table: pd.DataFrame, store: Store) -> Wide:
         f"{len(claims)} claims: {said}.",
         "supported: each contrast is resolved as claimed; contradicted: one is resolved the other way, Holm-adjusted over the claim's "
         "contrasts; with one training seed none is resolved.",
-        f"Effects are differences in points, or ratios of entropies, with {100 * declared.confidence:g} % intervals; two-sided p."
+        f"Effects are differences in points (of credit in nats), or ratios of entropies, with {100 * declared.confidence:g} % "
+        "intervals; two-sided p."
         if declared
         else "",
         "Sources: " + "; ".join(f"{line.claim.upper()} {line.source}" for line in claims.itertuples()) + ".",
@@ -179,7 +180,12 @@ def _effect(record: dict[str, Any]) -> Cell:
 
 
 def _number(record: dict[str, Any], value: float) -> str:
-    return f"× {value:.2f}" if record["unit"] == "ratio" else f"{value:+.1f}".replace("-", "−")
+    if record["unit"] == "ratio":
+        return f"× {value:.2f}"
+    return f"{value:+.{_DIGITS[record['unit']]}f}".replace("-", "−")
+
+
+_DIGITS = {"points": 1, "nats": 4}
 
 
 def _test(record: dict[str, Any]) -> Cell:
@@ -191,9 +197,7 @@ def _test(record: dict[str, Any]) -> Cell:
         ("responses each", record["samples"]),
     ]
     rests_on = ", ".join(
-        f"{count:.0f} {name if count > 1 else name.removesuffix('s')}"
-        for name, count in counts
-        if not math.isnan(count)
+        f"{count:.0f} {name if count > 1 else name.removesuffix('s')}" for name, count in counts if count > 0
     )
     p = "–" if math.isnan(record["p"]) else "< 0.001" if record["p"] < 0.001 else f"{record['p']:.3f}"
     return Cell(p, notes=(rests_on,))
@@ -205,7 +209,9 @@ def _needed(record: dict[str, Any]) -> str:
         return ""
     ways = [("k", record["samples_needed"]), ("seeds", record["seeds_needed"])]
     enough = [f"{name} = {count:.0f}" for name, count in ways if math.isfinite(count)]
-    smallest = (
-        f"a factor of {record['detectable']:.2f}" if record["unit"] == "ratio" else f"±{record['detectable']:.1f}"
-    )
-    return f"finds {smallest}, takes {' or '.join(enough) or 'more than k or seeds'}"
+    if record["unit"] == "ratio":
+        smallest = f"a factor of {record['detectable']:.2f}"
+    else:
+        smallest = f"±{record['detectable']:.{_DIGITS[record['unit']]}f}"
+    takes = "more problems" if record["unit"] == "nats" else " or ".join(enough) or "more than k or seeds"
+    return f"finds {smallest}, takes {takes}"

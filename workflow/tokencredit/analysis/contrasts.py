@@ -6,7 +6,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
+from tokencredit.analysis import oracle
 from tokencredit.analysis.measured import SMOOTHED, NotMeasuredError, curve_right, present
 from tokencredit.analysis.plan import base_row
 from tokencredit.analysis.results import lines_of
@@ -14,6 +16,7 @@ from tokencredit.analysis.store import Store
 from tokencredit.config import Benchmark, Contrast, CreditContrast, EntropyContrast, Row, ScoreContrast, StepsContrast
 from tokencredit.config.claim_keys import BASE, START
 from tokencredit.evaluate import statistics
+from tokencredit.oracle import measured_rows
 
 NONE = float("nan")
 NOT_TRAINED = "the study does not train "
@@ -24,8 +27,8 @@ class Effect:
     """A contrast measured. ``tested``: positive where it is higher than the value that the claim's direction is seen from.
 
     Of scores it is a difference in shares, ``unit`` points; of entropies a difference of logarithms, ``unit`` ratio, and ``border`` the
-    ratio that it is seen from. ``contrary``: where another comparison contradicts the claim, that one. ``samples``: responses per question,
-    NaN where there are none or benchmarks differ; ``files``: below the study's folder.
+    ratio that it is seen from; of credit a difference in ``unit`` nats. ``contrary``: where another comparison contradicts the claim, that
+    one. ``samples``: responses per question, NaN where there are none or benchmarks differ; ``files``: below the study's folder.
     """
 
     tested: statistics.TwoLevel
@@ -44,13 +47,16 @@ class Effect:
         return self.contrary or self.tested
 
     def shown(self, value: float) -> float:
-        """A value of ``tested`` in the unit of the effect: points, or a ratio."""
-        return self.border * math.exp(value) if self.unit == "ratio" else 100 * value
+        """A value of ``tested`` in the unit of the effect: points, nats, or a ratio."""
+        return self.border * math.exp(value) if self.unit == "ratio" else _SCALE[self.unit] * value
 
     def detectable(self, level: float) -> float:
-        """The smallest effect away from the border that this comparison finds with 80 % power: points, or a factor."""
+        """The smallest effect away from the border that this comparison finds with 80 % power: points, nats, or a factor."""
         smallest = self.tested.detectable(level=level)
-        return math.exp(smallest) if self.unit == "ratio" else 100 * smallest
+        return math.exp(smallest) if self.unit == "ratio" else _SCALE[self.unit] * smallest
+
+
+_SCALE = {"points": 100.0, "nats": 1.0}
 
 
 def pairs(contrasts: list[Contrast]) -> list[tuple[Contrast, str]]:
@@ -65,7 +71,7 @@ def pairs(contrasts: list[Contrast]) -> list[tuple[Contrast, str]]:
 def measure(store: Store, contrast: Contrast, other: str, confidence: float) -> Effect:
     """The effect of a contrast with one ``other``. Raises ``NotMeasuredError`` where the study has none that can be compared."""
     if isinstance(contrast, CreditContrast):
-        raise NotMeasuredError("measured credit is not tested yet; where a study has it, see table oracle")
+        return _credit(store, contrast, confidence)
     if isinstance(contrast, ScoreContrast):
         return _score(store, contrast, other, confidence)
     if isinstance(contrast, EntropyContrast):
@@ -76,7 +82,8 @@ def measure(store: Store, contrast: Contrast, other: str, confidence: float) -> 
 def in_words(store: Store, contrast: Contrast, other: str) -> str:
     """What a contrast says, as a claim."""
     if isinstance(contrast, CreditContrast):
-        return {"bound": "credit at most the entropy", "near-zero": "credit near zero at low entropy"}[contrast.test]
+        at_low = f"credit where entropy is below its mean less than {contrast.ratio:g} × that where it is above"
+        return {"bound": "credit below entropy", "near-zero": at_low}[contrast.test] + ": means, base model"
     titles = {name: method.title for name, method in store.study.config.methods.items()} | {BASE: "the base model"}
     title, against = titles[contrast.method], titles.get(other, "")
     if isinstance(contrast, StepsContrast):
@@ -222,6 +229,37 @@ def _line(store: Store, method: str, step: float) -> statistics.Line:
         )
     weight = (step - below) / (above - below)
     return statistics.Line(((1 - weight) * right[below] + weight * right[above]) / n, samples=1)
+
+
+# ---------------------------------------------------------------- measured credit of tokens
+
+
+def _credit(store: Store, contrast: CreditContrast, confidence: float) -> Effect:
+    """Of the base model's measured states: how far credit, in mean, stays below what the claim allows. Means of problems are compared.
+
+    No training seed is behind it: the policy is the one that training starts from.
+    """
+    rows = [row for row in measured_rows(store.study) if row.cell is None]
+    if not rows:
+        raise NotMeasuredError("the study does not measure the credit of the base model's tokens")
+    files = present(store, [f"oracle/{row.path}/{name}.parquet" for row in rows for name in ("states", "branches")])
+    table = pd.concat([oracle.states(store, row)[0] for row in rows], ignore_index=True)
+    if contrast.test == "bound":
+        below = (table["entropy"] - table["information"]).groupby(table["problem_id"]).mean()
+    else:
+        high = table["entropy"] >= table["entropy"].mean()
+        credit = table.groupby(["problem_id", high.rename("high")])["information"].mean().unstack().dropna()
+        below = contrast.ratio * credit[True] - credit[False]
+    if len(below) < 2:
+        raise NotMeasuredError("credit is measured on one problem, which tells nothing of others")
+    return Effect(
+        tested=statistics.run_difference(below.to_numpy(), None, confidence),
+        unit="nats",
+        test="t over problems",
+        seeds=[],
+        files=files,
+        questions=len(below),
+    )
 
 
 # ---------------------------------------------------------------- sides

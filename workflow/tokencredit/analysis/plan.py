@@ -97,14 +97,17 @@ def claims_files(study: Study) -> list[str]:
             files += [f"{study.name}/runs/{row.path}/{file}" for file in ["run.json", *made]]
         if "score" in kinds:
             files.append(f"{study.name}/eval/{row.path}/scores.parquet")
-    return files
+    claims = study.config.claims.claims.values() if study.config.claims else ()
+    on_credit = any(isinstance(contrast, CreditContrast) for claim in claims for contrast in claim.contrasts)
+    return files + (oracle_files(study, base_alone=True) if on_credit else [])
 
 
-def oracle_files(study: Study) -> list[str]:
+def oracle_files(study: Study, base_alone: bool = False) -> list[str]:
     """The measured credit of tokens, relative to the results folder."""
     return [
         f"{study.name}/oracle/{row.path}/{name}.parquet"
         for row in measured_rows(study)
+        if not (base_alone and row.cell)
         for name in ("states", "branches")
     ]
 

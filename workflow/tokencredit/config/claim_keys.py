@@ -67,6 +67,10 @@ class CreditContrast(Strict):
     test: Literal["bound", "near-zero"] = Field(
         description="`bound`: no more than the entropy; `near-zero`: none to speak of at positions of low entropy."
     )
+    ratio: Share = Field(
+        0.1,
+        description="For `near-zero`: below so many times the mean credit at positions of high entropy.",
+    )
 
 
 Contrast = Annotated[
