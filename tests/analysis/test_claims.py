@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import synthetic_study
-from claimed import OWN, ROOT, SEEDS, decided, named, score, store_of, write_claims
+from claimed import OWN, ROOT, SEEDS, decided, named, score, store_of
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from synthetic_study import CURVE, PROBLEMS, SAMPLES, STEPS, TIERS
@@ -22,7 +22,6 @@ from tokencredit.analysis import claims, inputs, planned, results, tables
 from tokencredit.analysis.contrasts import in_words
 from tokencredit.analysis.store import Store
 from tokencredit.config import Config, Row, ScoreContrast, load_study
-from tokencredit.errors import UserError
 
 MANY = 16  # responses to a question, as the claims about Pass@n ask for
 
@@ -384,7 +383,7 @@ def test_the_order_of_rows_changes_nothing(quadrants: Store) -> None:
     assert claims.records(shuffled).to_csv() == claims.records(quadrants).to_csv()
 
 
-# ---------------------------------------------------------------- table and configuration
+# ---------------------------------------------------------------- table
 
 
 def test_the_table_is_made_with_its_provenance(quadrants: Store, tmp_path: Path) -> None:
@@ -398,31 +397,3 @@ def test_the_table_is_made_with_its_provenance(quadrants: Store, tmp_path: Path)
     assert r"\begin{longtable}{p{0.4\linewidth}*{3}{p{0.17\linewidth}}}" in made[1].read_text()
     rest_on = {f"synthetic/{path}" for line in again["files"] for path in line.split()}
     assert rest_on == set(files.read_json(made[2])["files"]) == set(inputs(quadrants.study, "claims"))
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "sentence"),
-    [
-        ("- grpo\n", "- grppo\n", r"claims\.yaml: claims\.x\.contrasts\.0\.against = 'grppo': not known; allowed: base, .*mean 'grpo'"),
-        ("method: eapo", "method: epao", r"claims\.x\.contrasts\.0\.method = 'epao': not known; allowed: .*did you mean 'eapo'"),
-        ("- grpo\n", "- eapo\n", r"claims\.x\.contrasts\.0\.against = 'eapo': is the method itself"),
-        ("- grpo\n", "- start\n", r"claims\.x\.contrasts\.0\.against = 'start': not known"),
-        ("metric: avg", "metrik: avg", r"claims\.x\.contrasts\.0\.metrik: unknown key; allowed: .*metric"),
-        ("kind: score", "kind: scores", r"claims\.x\.contrasts\.0\.kind = 'scores': must be one of 'score', 'entropy'"),
-        ("direction: higher", "direction: up", r"claims\.x\.contrasts\.0\.direction = 'up': must be 'higher' or 'lower'"),
-    ],
-)  # fmt: skip
-def test_what_is_wrong_in_the_file_is_one_sentence(tmp_path: Path, old: str, new: str, sentence: str) -> None:
-    store_of(tmp_path, ["grpo", "eapo"], (0,), {"x": {"contrasts": [score("eapo", "grpo")]}})
-    path = tmp_path / "config" / "claims.yaml"
-    assert old in path.read_text()
-    path.write_text(path.read_text().replace(old, new))
-    with pytest.raises(UserError, match=sentence):
-        planned(load_study(tmp_path / "config", "synthetic"))
-
-
-def test_a_configuration_without_claims_decides_none(tmp_path: Path) -> None:
-    study = synthetic_study.make_study(tmp_path, ["grpo"], (0,))
-    assert "claims" not in planned(study)["tables"]
-    write_claims(tmp_path / "config", {"x": {"contrasts": [score("grpo", "base")]}})
-    assert "claims" in planned(load_study(tmp_path / "config", "synthetic"))["tables"]

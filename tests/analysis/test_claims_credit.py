@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
-from claimed import ROOT, decided, write_claims
+from claimed import OWN, decided, write_claims
 from scipy import stats
 from test_oracle import planted, store_of
 
@@ -21,8 +20,7 @@ from tokencredit.oracle import measured_rows
 def claimed_of(folder: Path, states: pd.DataFrame, branches: pd.DataFrame) -> Store:
     """A study with measured states, and the project's claim on them."""
     store_of(folder, states, branches)
-    claim = yaml.safe_load((ROOT / "config/claims.yaml").read_text(encoding="utf-8"))["claims"]["c10"]
-    write_claims(folder / "config", {"c10": claim})
+    write_claims(folder / "config", {"c10": OWN["c10"]})
     return Store(load_study(folder / "config", "synthetic"), folder / "results")
 
 
