@@ -123,6 +123,15 @@ def parquet_metadata(path: str | Path) -> dict[str, Any]:
         raise UserError(f"{path}: cannot be read as Parquet, it may be truncated: {error}.") from error
 
 
+def check_run_file(path: Path) -> None:
+    """Refuse a file of a training run that is not the one that the ``run.json`` beside it names."""
+    manifest = path.with_name("run.json")
+    if sha256(path) != read_json(manifest)["files"][path.name]:
+        raise UserError(
+            f"{path}: is not the file that {manifest} was written with. Train the run again: snakemake --forcerun {manifest}"
+        )
+
+
 def sha256(path: str | Path) -> str:
     """The hex digest of a file, or of a folder: names and digests of all files in it, sorted."""
     path = Path(path)

@@ -125,9 +125,8 @@ def _judged(effect: Effect, contrast: Contrast, p_holm: float, level: float, fam
         return {"outcome": SUPPORTED, "reason": ""}
     if not stands and p_holm < level:
         return {"outcome": CONTRADICTED, "reason": ""}
-    level = (
-        level if as_claimed else level / family
-    )  # Holm's first step: what contradicts is adjusted, what supports is not
+    # Holm's first step: what contradicts is adjusted, what supports is not.
+    level = level if as_claimed else level / family
     return {
         "outcome": NOT_RESOLVED,
         "reason": "",

@@ -81,7 +81,7 @@ class Store:
                     f"{path}: {len(part)} lines ({part['step'].nunique()} different steps); the study asks for {steps}, "
                     f"one of each step in order."
                 )
-            self._check_made(path)
+            files.check_run_file(path)
             parts.append(part.assign(seed=seed))
         return pd.concat(parts, ignore_index=True)
 
@@ -91,7 +91,7 @@ class Store:
         for seed in self.study.training.seeds:
             path = self.path("runs", method, f"seed{seed}", f"{table}.parquet")
             part = files.read_parquet(path, columns)
-            self._check_made(path)
+            files.check_run_file(path)
             parts.append(part.assign(seed=seed))
         return pd.concat(parts, ignore_index=True)
 
@@ -146,15 +146,6 @@ class Store:
                         f"{path}: has changed since {scores} was made from it. Score it again, and grade it before if the "
                         f"generations changed: snakemake {scores}"
                     )
-
-    def _check_made(self, path: Path) -> None:
-        """A file of a training run is the one that its ``run.json`` names."""
-        run = files.read_json(path.with_name("run.json"))
-        if files.sha256(path) != run["files"][path.name]:
-            raise UserError(
-                f"{path}: is not the file that {path.with_name('run.json')} was written with. Train the run again: "
-                f"snakemake --forcerun {path.with_name('run.json')}"
-            )
 
 
 def seconds_of_steps(run: Path) -> float | None:

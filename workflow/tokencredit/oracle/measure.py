@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -177,16 +180,20 @@ class Oracle:
         """The most tokens of a whole response."""
         return min(self.settings.max_tokens, self.policy.config.max_position_embeddings - len(taken.prompt))
 
-    def _ends(self, taken: Taken, before: tuple[int, ...]) -> bool:
-        return before[-1] in self._end_tokens or len(before) >= self._limit(taken)
+    def _begun(
+        self, taken: dict[tuple[str, str, int], Taken], tokens: pd.DataFrame
+    ) -> Iterator[tuple[Any, Taken, tuple[int, ...], bool]]:
+        """Of each token to continue from: its row, its response, this one so far with the token, and whether it ends there."""
+        for row in self._continued(tokens).itertuples():
+            response = taken[row.problem_id, row.cell, row.sample]
+            before = (*response.token_ids[: row.position], row.token_id)
+            yield row, response, before, row.token_id in self._end_tokens or len(before) >= self._limit(response)
 
     def _ended(self, taken: dict[tuple[str, str, int], Taken], tokens: pd.DataFrame) -> Counter[tuple[int, str, str]]:
         """How often a row of ``tokens`` ends in a text, with its gold: here those that end at once."""
         said: Counter[tuple[int, str, str]] = Counter()
-        for row in self._continued(tokens).itertuples():
-            response = taken[row.problem_id, row.cell, row.sample]
-            before = (*response.token_ids[: row.position], row.token_id)
-            if self._ends(response, before):
+        for row, response, before, ends in self._begun(taken, tokens):
+            if ends:
                 said[row.Index, response.gold, self._text(before)] += self.settings.continuations
         return said
 
@@ -195,10 +202,8 @@ class Oracle:
     ) -> dict[int, list[tuple[int, str, tuple[int, ...], Request]]]:
         """Row, gold, response so far and request of every continuation, by the most tokens that it may have."""
         found = defaultdict(list)
-        for row in self._continued(tokens).itertuples():
-            response = taken[row.problem_id, row.cell, row.sample]
-            before = (*response.token_ids[: row.position], row.token_id)
-            if self._ends(response, before):
+        for row, response, before, ends in self._begun(taken, tokens):
+            if ends:
                 continue
             parts = (row.problem_id, row.cell, row.sample, row.position, row.token_id)
             found[self._limit(response) - len(before)] += [
@@ -213,7 +218,7 @@ class Oracle:
     def _text(self, token_ids: tuple[int, ...]) -> str:
         return finished_response(token_ids, (), self._end_tokens, self.tokenizer).text
 
-    @property
+    @cached_property
     def _end_tokens(self) -> frozenset[int]:
         return end_tokens(self.policy, self.tokenizer)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
@@ -33,7 +34,7 @@ class Taken:
     gold: str
     record: pd.DataFrame
 
-    @property
+    @cached_property
     def token_ids(self) -> tuple[int, ...]:
         return tuple(self.record["token_id"].tolist())
 
@@ -77,11 +78,7 @@ def stored_responses(
 
 def _rollouts(run: Path, step: int) -> pd.DataFrame:
     path = run / "rollouts.parquet"
-    if files.sha256(path) != files.read_json(run / "run.json")["files"][path.name]:
-        raise UserError(
-            f"{path}: is not the file that {run / 'run.json'} was written with. Train the run again: "
-            f"snakemake --forcerun {run / 'run.json'}"
-        )
+    files.check_run_file(path)
     table = files.read_parquet(path, _COLUMNS)
     chosen = table[table["step"] == step]
     if chosen.empty:

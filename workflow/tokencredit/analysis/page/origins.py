@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,22 +70,20 @@ def runs(store: Store) -> list[Run]:
 
 def environments(store: Store) -> dict[str, dict[str, int]]:
     """Device, platform and package versions of the training runs: of each, how many runs had which."""
-    found: dict[str, dict[str, int]] = {}
-    for run in _records(store):
-        for name, version in run["environment"].items():
-            counts = found.setdefault(name, {})
-            counts[version] = counts.get(version, 0) + 1
-    return found
+    return _counted(pair for run in _records(store) for pair in run["environment"].items())
 
 
 def data_digests(store: Store) -> dict[str, dict[str, int]]:
     """SHA-256 of the data sets and starting models of the training runs: of each, how many runs had which."""
+    digests = (pair for run in _records(store) for pair in run["digests"].items())
+    return _counted((name, digest) for name, digest in digests if name not in ("config", "code"))
+
+
+def _counted(pairs: Iterable[tuple[str, str]]) -> dict[str, dict[str, int]]:
     found: dict[str, dict[str, int]] = {}
-    for run in _records(store):
-        for name, digest in run["digests"].items():
-            if name not in ("config", "code"):
-                counts = found.setdefault(name, {})
-                counts[digest] = counts.get(digest, 0) + 1
+    for name, value in pairs:
+        counts = found.setdefault(name, {})
+        counts[value] = counts.get(value, 0) + 1
     return found
 
 
