@@ -15,6 +15,7 @@ from tokencredit.oracle.estimate import (
     exact_information,
     hindsight,
     information,
+    squared_advantages,
 )
 
 Truth = Callable[[np.random.Generator, int], np.ndarray]
@@ -113,6 +114,21 @@ def test_advantages_average_to_nothing_and_cover_the_truth() -> None:
         assert probability @ advantage == pytest.approx(0, abs=1e-12)
         inside += list(abs(advantage - (right - probability @ right)) < 1.645 * se)
     assert 0.87 < np.mean(inside) < 0.93
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.3])
+def test_squared_advantages_have_no_bias_with_few_and_unequal_continuations(spread: float) -> None:
+    """Where all tokens are alike the squares of the estimates are all noise."""
+    rng = np.random.default_rng(3)
+    probability, right = np.array([0.6, 0.3, 0.1]), 0.5 + spread * np.array([-0.5, 0.5, 1.5])
+    trials = np.array([16, 8, 4])
+    seen = [Branches(probability, rng.binomial(trials, right), trials) for _ in range(4000)]
+    found = np.array([squared_advantages(each) for each in seen])
+    exact = (right - probability @ right) ** 2
+    standard_error = found.std(0) / math.sqrt(len(found))
+    assert (abs(found.mean(0) - exact) < 4 * standard_error).all()
+    naive = np.mean([advantages(each)[0] ** 2 for each in seen], axis=0)
+    assert (naive - exact > 6 * standard_error).all()
 
 
 def test_the_entropy_of_a_share() -> None:

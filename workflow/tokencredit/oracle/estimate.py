@@ -95,10 +95,20 @@ def information(branches: Branches, confidence: float = CONFIDENCE) -> Informati
 def advantages(branches: Branches) -> tuple[np.ndarray, np.ndarray]:
     """Q(s, v) - V(s) of each token [V] in shares of right responses, and its standard error [V]. Rewards of +1 and -1: twice of both."""
     share, smooth = branches.shares, _smooth(branches)
-    variance = smooth * (1 - smooth) / branches.trials
-    of_value = np.sum(share**2 * variance)
-    se = np.sqrt(of_value + (1 - 2 * share) * variance)
+    se = np.sqrt(_of_differences(share, smooth * (1 - smooth) / branches.trials))
     return branches.means - share @ branches.means, se
+
+
+def squared_advantages(branches: Branches) -> np.ndarray:
+    """(Q(s, v) - V(s))^2 of each token [V]: that of the estimates less their sampling variance, so it has no bias and may be negative."""
+    share, means = branches.shares, branches.means
+    variance = means * (1 - means) / (branches.trials - 1)  # of this the mean over samples is p (1 - p) / trials
+    return (means - share @ means) ** 2 - _of_differences(share, variance)
+
+
+def _of_differences(share: np.ndarray, variance: np.ndarray) -> np.ndarray:
+    """The variance of the means' differences from their average with weights ``share``, from the ``variance`` of each mean; all [V]."""
+    return np.sum(share**2 * variance) + (1 - 2 * share) * variance
 
 
 def _jackknife_bias(branches: Branches, plugged_in: float) -> float:
