@@ -18,7 +18,9 @@ from tokencredit.records import Request
 
 LETTERS, END, LONGEST = "abcd", 4, 4
 LOGITS = torch.tensor(np.random.default_rng(3).normal(0, 1.2, (5, 5)))
-SETTINGS = Settings(continuations=32, mass=1.0, most_tokens=5, temperature=0.8, top_p=1.0, max_tokens=LONGEST, seed=0)
+SETTINGS = Settings(
+    continuations=128, fewest=8, mass=1.0, most_tokens=5, temperature=0.8, top_p=1.0, max_tokens=LONGEST, seed=0
+)
 
 
 class Letters:

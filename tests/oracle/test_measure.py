@@ -72,11 +72,12 @@ def test_counts_estimates_and_advantages_cover_the_truth(changes: dict[str, floa
         if len(found) == 1:
             assert trials.item() == 0
             continue
-        assert (trials == SETTINGS.continuations).all()
-        for right, share in zip(found["right"], truth, strict=True):
+        shared = np.ceil(SETTINGS.continuations * probability[found["token_id"]] / probability[found["token_id"]].sum())
+        assert (trials == np.maximum(SETTINGS.fewest, shared)).all()
+        for right, share, times in zip(found["right"], truth, trials, strict=True):
             if share in (0, 1):
                 decided += 1
-                assert right == share * SETTINGS.continuations
+                assert right == share * times
         seen = Branches(found["probability"].to_numpy(), found["right"].to_numpy(), trials.to_numpy())
         own = probability[found["token_id"]]
         exact, estimate = exact_information(own, truth), information(seen)
@@ -154,16 +155,19 @@ def test_a_token_that_ends_the_response_is_graded_once(tmp_path: Path) -> None:
     states, branches = measured(measuring, taken, tmp_path)
     assert len(states) == 1
     (end,) = branches[branches["token_id"] == END].itertuples()
-    assert (end.right, end.wrong) == (0, SETTINGS.continuations)  # an empty response is wrong
+    assert end.right == 0  # an empty response is wrong
+    assert end.wrong == SETTINGS.fewest > SETTINGS.continuations * end.probability
     assert measuring.pool.asked <= sum(4**length for length in range(LONGEST + 1))  # different texts, not continuations
 
 
 def test_what_was_not_graded_is_counted_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.oracle.small_world.outcome", lambda text: "ungraded" if "d" in text else "wrong")
     measuring = oracle()
-    _, branches = measured(measuring, responses(measuring), tmp_path)
+    taken = responses(measuring)
+    _, branches = measured(measuring, taken, tmp_path)
     assert (branches["ungraded"] > 0).any()
-    assert (branches[["right", "wrong", "ungraded"]].sum(axis=1) == SETTINGS.continuations).all()
+    _, tokens = measuring.states(taken)
+    assert (branches[["right", "wrong", "ungraded"]].sum(axis=1) == tokens["continuations"]).all()
 
 
 def test_the_states_of_another_model_or_place_are_refused() -> None:
@@ -184,7 +188,8 @@ def test_the_cost_is_said_before(tmp_path: Path) -> None:
     several = tokens.groupby(KEY)["token_id"].transform("size") > 1
     said = measuring.cost(states, tokens)
     assert said.startswith(f"8 responses to 4 problems: {len(states)} states, ")
-    assert f"{several.sum()} tokens to try, {several.sum() * SETTINGS.continuations:,} continuations" in said
+    assert (several == (tokens["continuations"] > 0)).all()
+    assert f"{several.sum()} tokens to try, {tokens['continuations'].sum():,} continuations" in said
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(measuring.engine, "sample", lambda *_, **__: pytest.fail("sampled to say the cost"))
         measuring.cost(states, tokens)

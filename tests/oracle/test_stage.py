@@ -54,6 +54,7 @@ def test_what_is_measured_beside_a_policy_makes_it_no_older(spoil: Spoil) -> Non
         ({"policies": ["eapoo"]}, "oracle.policies = 'eapoo'"),
         ({"policies": ["base", "base"]}, "'base' is listed 2 times"),
         ({"continuations": 1}, "oracle.continuations = 1"),
+        ({"fewest": 1}, "oracle.fewest = 1"),
         ({"mass": 1.5}, "oracle.mass = 1.5"),
     ],
 )

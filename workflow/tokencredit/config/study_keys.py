@@ -173,7 +173,10 @@ class Oracle(Strict):
         description="What is measured: `base`, at the responses of the first step, and trained cells, at those of their last."
     )
     seed: Count = Field(description="Seed of all continuations.")
-    continuations: Annotated[int, Field(ge=2)] = Field(description="Continuations of each token that is tried.")
+    continuations: Annotated[int, Field(ge=2)] = Field(
+        description="Continuations of a state, shared among the tokens that are tried by their probability."
+    )
+    fewest: Annotated[int, Field(ge=2)] = Field(4, description="Fewest continuations of a token that is tried.")
     mass: Share = Field(0.999, description="The most probable tokens with this much probability are tried.")
     most_tokens: Positive = Field(64, description="Most tokens that are tried at a state, beside the one taken.")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from tokencredit.seeds import derive_seed
 KEY = ["problem_id", "cell", "sample", "position"]
 OUTCOMES = ("right", "wrong", "ungraded")
 STATES = [*KEY, "token_id", "token", "entropy", "logprob", "tried", "reward", "quadrant"]
+TOKENS = [*KEY, "token_id", "probability", "continuations"]
 BRANCHES = [*KEY, "token_id", "probability", *OUTCOMES]
 _ROWS = 256  # positions whose whole distributions are held at a time, in float64
 
@@ -37,10 +39,13 @@ _ROWS = 256  # positions whose whole distributions are held at a time, in float6
 class Settings:
     """How a state is measured: the tokens that hold ``mass`` of the probability are tried, at most ``most_tokens``, and the one taken.
 
-    Each is continued ``continuations`` times at ``temperature`` and ``top_p``, up to ``max_tokens`` tokens of the whole response.
+    They share the ``continuations`` of the state by their probability, at least ``fewest`` for each: what a likely token is worth weighs
+    more in I and is measured better. Continuations are drawn at ``temperature`` and ``top_p``, up to ``max_tokens`` tokens of the whole
+    response.
     """
 
     continuations: int
+    fewest: int
     mass: float
     most_tokens: int
     temperature: float
@@ -60,11 +65,11 @@ class Oracle:
     settings: Settings
 
     def states(self, responses: list[Taken]) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """The states of ``responses`` (columns ``STATES``), and the tokens to try at them (``BRANCHES`` without counts).
+        """The states of ``responses`` (columns ``STATES``), and the tokens to try at them (``TOKENS``).
 
         entropy: of the next token, nats, over the whole vocabulary at the sampling temperature; logprob: of the token that was taken, in
         the same distribution; probability: of the token in the distribution that is sampled from, which ``top_p`` may restrict; tried:
-        their sum.
+        their sum; continuations: how many the token gets, 0 where it is its state's only one.
         """
         found = [self._candidates(each) for each in responses]
         states, tokens = (pd.concat(tables, ignore_index=True) for tables in zip(*found, strict=True))
@@ -76,7 +81,7 @@ class Oracle:
         """``tokens`` with raw counts (columns ``BRANCHES``).
 
         A state with a single candidate is not continued: its counts are 0. A token that ends its response is graded once and counts as
-        often as the others. Ungraded continuations are neither right nor wrong.
+        often as it would be continued. Ungraded continuations are neither right nor wrong.
 
         One file per problem is left in ``work``, whoever kills this: what is there is not measured again.
         """
@@ -95,12 +100,12 @@ class Oracle:
         """What is ahead, in a sentence. A continuation is reckoned as long as what is left of the response that was stored."""
         length = states.groupby(KEY[:-1])["position"].transform("size")
         left = states[KEY].assign(left=length - states["position"] - 1)
-        several = self._continued(tokens).merge(left, on=KEY)
-        times = self.settings.continuations
+        several = tokens[tokens["continuations"] > 0].merge(left, on=KEY)
+        times = several["continuations"]
         return (
             f"{len(states[KEY[:-1]].drop_duplicates())} responses to {states['problem_id'].nunique()} problems: {len(states):,} states, "
             f"{len(several[KEY].drop_duplicates()):,} of them with several candidates, {len(several):,} tokens to try, "
-            f"{len(several) * times:,} continuations, about {several['left'].sum() * times:,} tokens"
+            f"{times.sum():,} continuations, about {several['left'] @ times:,} tokens"
         )
 
     def _candidates(self, taken: Taken) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -128,11 +133,11 @@ class Oracle:
             for position, (row, mass) in enumerate(zip(taken.record.itertuples(), masses, strict=True))
         ]
         tokens = [
-            (*name, position, token, probability)
+            (*name, position, token, probability, times)
             for position, found in enumerate(tried)
-            for token, probability in found.items()
+            for (token, probability), times in zip(found.items(), self._shared(list(found.values())), strict=True)
         ]
-        return pd.DataFrame(states, columns=STATES), pd.DataFrame(tokens, columns=BRANCHES[: -len(OUTCOMES)])
+        return pd.DataFrame(states, columns=STATES), pd.DataFrame(tokens, columns=TOKENS)
 
     def _count(self, taken: dict[tuple[str, str, int], Taken], tokens: pd.DataFrame) -> pd.DataFrame:
         """``tokens`` with the counts of ``OUTCOMES``."""
@@ -151,7 +156,8 @@ class Oracle:
         counted: Counter[tuple[int, str]] = Counter()
         for (place, gold, text), times in said.items():
             counted[place, outcome[gold, text]] += times
-        return tokens.assign(**{name: [counted[place, name] for place in tokens.index] for name in OUTCOMES})
+        counts = {name: [counted[place, name] for place in tokens.index] for name in OUTCOMES}
+        return tokens.drop(columns="continuations").assign(**counts)
 
     def _at(self, logits: Tensor, own: Tensor) -> tuple[list[float], list[float], list[dict[int, float]]]:
         """Of each position: entropy, log-prob of the token taken, and the tokens to try with their probability; ``logits`` [T, V]."""
@@ -172,9 +178,12 @@ class Oracle:
             tried.append({each: float(probability[row, each]) for each in chosen})
         return entropy.tolist(), logprob.gather(-1, own[:, None])[:, 0].tolist(), tried
 
-    def _continued(self, tokens: pd.DataFrame) -> pd.DataFrame:
-        """The rows of states with several candidates."""
-        return tokens[tokens.groupby(KEY)["token_id"].transform("size") > 1]
+    def _shared(self, probability: list[float]) -> list[int]:
+        """How often each token of a state is continued."""
+        if len(probability) == 1:
+            return [0]
+        settings, mass = self.settings, sum(probability)
+        return [max(settings.fewest, math.ceil(settings.continuations * each / mass)) for each in probability]
 
     def _limit(self, taken: Taken) -> int:
         """The most tokens of a whole response."""
@@ -184,7 +193,7 @@ class Oracle:
         self, taken: dict[tuple[str, str, int], Taken], tokens: pd.DataFrame
     ) -> Iterator[tuple[Any, Taken, tuple[int, ...], bool]]:
         """Of each token to continue from: its row, its response, this one so far with the token, and whether it ends there."""
-        for row in self._continued(tokens).itertuples():
+        for row in tokens[tokens["continuations"] > 0].itertuples():
             response = taken[row.problem_id, row.cell, row.sample]
             before = (*response.token_ids[: row.position], row.token_id)
             yield row, response, before, row.token_id in self._end_tokens or len(before) >= self._limit(response)
@@ -194,7 +203,7 @@ class Oracle:
         said: Counter[tuple[int, str, str]] = Counter()
         for row, response, before, ends in self._begun(taken, tokens):
             if ends:
-                said[row.Index, response.gold, self._text(before)] += self.settings.continuations
+                said[row.Index, response.gold, self._text(before)] += row.continuations
         return said
 
     def _requests(
@@ -209,8 +218,7 @@ class Oracle:
             found[self._limit(response) - len(before)] += [
                 (row.Index, response.gold, before, Request((*response.prompt, *before), seed))
                 for seed in (
-                    derive_seed(self.settings.seed, "oracle", *parts, number)
-                    for number in range(self.settings.continuations)
+                    derive_seed(self.settings.seed, "oracle", *parts, number) for number in range(row.continuations)
                 )
             ]
         return found

@@ -121,10 +121,10 @@ class Planner:
         stored = min(training.rollouts.prompts, training.prompts_per_step) * training.group_size
         whole = self._lengths(training.sampling)
         left = whole.response * 0.5  # of a response, at a state of it
-        tried = whole.response * stored * terms.tokens_tried(study.oracle.most_tokens)
-        continued = tried * study.oracle.continuations
+        states, tried = whole.response * stored, terms.tokens_tried(study.oracle.most_tokens)
+        continued = states * (tried * study.oracle.fewest + study.oracle.continuations)
         lengths = Lengths(whole.prompt + left, left, whole.limit)
-        setup = self._sampler(self.policy, continued, study.oracle.continuations, training.sampling, self.width)
+        setup = self._sampler(self.policy, continued, study.oracle.fewest, training.sampling, self.width)
         share = given(training.engine_memory * gpu.memory_gib * GIB) if gpu else self._pool_on_cpu(setup)
         vllm = replace(setup, pool=share)
         setup = vllm if training.engine == "vllm" else setup
@@ -140,7 +140,7 @@ class Planner:
             room_bytes=room,
             shortfalls=generation_shortfalls(setup, memory, room, vllm, on_gpu=gpu is not None),
             scratch_bytes=given(0),
-            kept_bytes=disk.branch_bytes(tried),
+            kept_bytes=disk.branch_bytes(states * tried),
             operations=(work.forward(self.policy, Lengths(given(0), left, whole.limit)) * continued).total,
             seconds={"sampling": seconds} if seconds else None,
             minutes_allowed=resources.runtime,
