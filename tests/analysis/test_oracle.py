@@ -50,15 +50,23 @@ def planted() -> tuple[pd.DataFrame, pd.DataFrame]:
     )
 
 
-def store_of(folder: Path, states: pd.DataFrame, branches: pd.DataFrame) -> Store:
-    make_study(folder, ["grpo", "eapo"], (0,))
+def store_of(
+    folder: Path,
+    states: pd.DataFrame,
+    branches: pd.DataFrame,
+    policies: tuple[str, ...] = ("base",),
+    seeds: tuple[int, ...] = (0,),
+) -> Store:
+    make_study(folder, ["grpo", "eapo"], seeds)
     path = folder / "config/studies/synthetic.yaml"
     content = yaml.safe_load(path.read_text())
-    content["oracle"] = {"policies": ["base"], "seed": 0, "continuations": TRIALS}
+    content["oracle"] = {"policies": list(policies), "seed": 0, "continuations": TRIALS}
     path.write_text(yaml.safe_dump(content))
-    for name, table in (("states", states), ("branches", branches)):
-        files.write_parquet(folder / f"results/synthetic/oracle/base/seed0/{name}.parquet", table)
-    return Store(load_study(folder / "config", "synthetic"), folder / "results")
+    study = load_study(folder / "config", "synthetic")
+    for row in measured_rows(study):
+        for name, table in (("states", states), ("branches", branches)):
+            files.write_parquet(folder / f"results/synthetic/oracle/{row.path}/{name}.parquet", table)
+    return Store(study, folder / "results")
 
 
 @pytest.fixture(scope="module")
@@ -80,10 +88,12 @@ def test_states_have_the_planted_credit(store: Store) -> None:
     decisive = found[found["position"] % 4 == 0]
     assert decisive["information"].mean() == pytest.approx(exact_information(OPEN, DECISIVE), abs=0.01)
     assert decisive["advantage"].mean() == pytest.approx(-0.25, abs=0.02)  # of the token taken, the first
+    assert decisive["squared"].mean() == pytest.approx(0.25**2, abs=0.005)
     assert decisive["value"].mean() == pytest.approx(0.55, abs=0.02)
     assert found.loc[found["position"] % 4 == 2, "information"].mean() == pytest.approx(0, abs=0.002)
+    assert found.loc[found["position"] % 4 == 2, "squared"].mean() == pytest.approx(0, abs=0.0005)
     alone = found[found["position"] % 2 == 1]
-    assert (alone["information"] == 0).all()
+    assert (alone[["information", "squared"]] == 0).all(axis=None)
     assert alone["high"].max() < 0.01
     assert alone["advantage"].isna().all()
     assert set(found["kind"]) >= {"style fork", "strategy fork", "routine"}
@@ -96,12 +106,44 @@ def test_the_table_says_where_the_credit_sits(store: Store) -> None:
     assert table.loc[("all", "all"), ["information_low", "information_high"]].between(0.2 * exact, 0.4 * exact).all()
     assert table.loc["decile", "states"].sum() == table.loc[("all", "all"), "states"] == PROBLEMS * 3 * PLACES
     # All of it is at open places: two thirds of it in right responses, as many as there are.
-    assert table.loc[("quadrant", "phr"), "share"] == pytest.approx(2 / 3, abs=0.03)
-    assert table.loc[("quadrant", "nhr"), "share"] == pytest.approx(1 / 3, abs=0.03)
-    assert table.loc[("quadrant", "plr"), "share"] == 0
-    assert table["above"].sum() == 0
+    for name in ("information", "squared"):
+        assert table.loc[("quadrant", "phr"), f"share_{name}"] == pytest.approx(2 / 3, abs=0.03)
+        assert table.loc[("quadrant", "nhr"), f"share_{name}"] == pytest.approx(1 / 3, abs=0.03)
+        assert table.loc[("quadrant", "plr"), f"share_{name}"] == 0
+        assert table.loc[("entropy", "above the group's mean"), f"share_{name}"] == pytest.approx(1)
+    open_places, mean = table.loc[("entropy", "above the group's mean")], 0.6 * exact
+    assert open_places["share_states"] == 0.5
+    assert open_places["ratio"] == pytest.approx(mean / np.log(2), abs=0.01)
+    assert open_places["ratio_low"] < open_places["ratio"] < open_places["ratio_high"]
+    assert open_places["size"] == pytest.approx(0.25 * np.sqrt(0.6), abs=0.01)
     for part in ("decile", "kind", "quadrant"):
-        assert table.loc[part, "share"].sum() == pytest.approx(1)
+        for name in oracle.SUMS:
+            assert table.loc[part, f"share_{name}"].sum() == pytest.approx(1)
+
+
+def test_the_table_says_what_was_not_seen(store: Store) -> None:
+    everything = oracle.records(store).set_index("part").loc["all"]
+    count = PROBLEMS * 3 * PLACES
+    assert everything["above"] == 0
+    assert everything["above_chance"] == pytest.approx(0.05 * count / 2)
+    assert everything["single"] == count / 2
+    # At most the entropy of whether another token comes, where nothing but the mass of 0.999 is known.
+    added = everything["single_information"] - everything["information"]
+    assert added == pytest.approx(-0.5 * (0.001 * np.log(0.001) + 0.999 * np.log(0.999)), rel=1e-6)
+    assert everything["untried"] == pytest.approx(0.0005)
+
+
+def test_one_problem_has_no_interval(tmp_path: Path) -> None:
+    kept = [table[table["problem_id"] == "toy-train-0"] for table in planted()]
+    everything = oracle.records(store_of(tmp_path, *kept)).set_index("part").loc["all"]
+    assert everything["information"] > 0
+    assert np.isnan(everything[["information_low", "information_high"]].astype(float)).all()
+
+
+def test_seeds_of_a_policy_are_one_group_and_its_problems_the_units(tmp_path: Path) -> None:
+    made = store_of(tmp_path, *planted(), seeds=(0, 1))
+    table = oracle.records(made).set_index("part").loc["all"]
+    assert (table["states"], table["problems"], table["seeds"]) == (2 * PROBLEMS * 3 * PLACES, PROBLEMS, "0 1")
 
 
 def test_states_above_the_bound_are_counted(tmp_path: Path) -> None:
@@ -125,6 +167,7 @@ def test_the_table_is_written(store: Store, tmp_path: Path) -> None:
     wide = tables.wide("oracle", table, store)
     assert len(wide.rows) == len(table)
     assert any("0 states have an interval of I that begins above H" in note for note in wide.notes)
+    assert any("tokens of high entropy are 50 % and hold 100.0 %" in note for note in wide.notes)
 
 
 def test_branches_of_other_states_are_refused(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from functools import partial
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,12 +16,14 @@ from tokencredit.credit import QUADRANTS
 from tokencredit.data.embedded_kinds import token_kinds
 from tokencredit.errors import UserError
 from tokencredit.oracle import measured_rows
-from tokencredit.oracle.estimate import Branches, advantages, binary_entropy, information
+from tokencredit.oracle.estimate import CONFIDENCE as STATE_CONFIDENCE
+from tokencredit.oracle.estimate import Branches, advantages, binary_entropy, information, squared_advantages
 from tokencredit.seeds import generator
 
 STATE = ["problem_id", "cell", "sample", "position"]
 TOP = 0.2  # the share of tokens of highest entropy that forking tokens are said to be (arXiv 2506.01939)
 RESAMPLES, CONFIDENCE = 2000, 0.95
+SUMS = ("states", "entropy", "information", "squared")  # what a group of states holds a share of
 _NONE = float("nan")
 
 
@@ -29,9 +31,10 @@ def states(store: Store, row: Row) -> tuple[pd.DataFrame, int]:
     """One line per measured state of a policy, and how many could not be measured: a candidate had fewer than two graded continuations.
 
     Beside the columns of ``states.parquet``: information, se, low, high (nats, ``estimate.information``), value (V), advantage and
-    advantage_se (Q - V of the token taken, in shares of right responses), decile of entropy (1 to 10 over all measured states), top (among
-    the ``TOP`` share of highest entropy), and for the embedded task the token's kind. Where a single candidate holds the mass, I lies
-    between 0 and the entropy of whether the token is another one; V and the advantage are not known.
+    advantage_se (Q - V of the token taken, in shares of right responses), squared (its square without bias), decile of entropy (1 to 10
+    over all measured states), top (among the ``TOP`` share of highest entropy), and for the embedded task the token's kind. Where a single
+    candidate holds the mass, I lies between 0 and the entropy of whether the token is another one; V and the advantage are not known, and
+    the square, at most that of the mass not tried, is counted as 0.
     """
     table, branches = store.oracle(row)
     measured = [_measured(own, found) for own, found in _by_state(table, branches)]
@@ -41,73 +44,114 @@ def states(store: Store, row: Row) -> tuple[pd.DataFrame, int]:
     found = found[found["information"].notna()].reset_index(drop=True)
     if found.empty:
         raise UserError(f"{store.path('oracle', row.path)}: no state could be measured: no continuation was graded.")
-    rank = found["entropy"].rank(method="first", pct=True)
-    found = found.assign(decile=np.ceil(10 * rank).astype(int), top=rank > 1 - TOP)
-    return found, len(table) - len(found)
+    return _ranked(found), len(table) - len(found)
+
+
+def policy_states(store: Store, policy: str) -> tuple[pd.DataFrame, int]:
+    """``states`` of a policy under all training seeds (column ``seed``), ranked by entropy together."""
+    parts = [(*states(store, row), row.seed) for row in measured_rows(store.study) if row.name == policy]
+    found = pd.concat([table.assign(seed=seed) for table, _, seed in parts], ignore_index=True)
+    return _ranked(found), sum(refused for _, refused, _ in parts)
 
 
 def records(store: Store) -> pd.DataFrame:
-    """One record per policy, seed and group of states: all, the top entropy, each decile of entropy, kind and quadrant.
+    """One record per policy and group of its states, all seeds together; see ``groups``."""
+    titles = {row.name: row.title for row in measured_rows(store.study)}
+    parts = []
+    for policy, title in titles.items():
+        found, refused = policy_states(store, policy)
+        known = {"policy": policy, "title": title, "seeds": " ".join(map(str, store.study.training.seeds))}
+        parts.append(groups(found).assign(refused=refused, **known))
+    return pd.concat(parts, ignore_index=True)[[*known, *parts[0].columns.drop(list(known))]]
 
-    entropy: mean H; information: mean I with its interval; ratio: mean I over mean H; share: of the information of all states, with its
-    interval. Intervals: percentiles over resampled problems. above: states whose interval of I begins above H, which the bound forbids;
-    refused: states that could not be measured.
+
+def groups(found: pd.DataFrame) -> pd.DataFrame:
+    """One record per group of the states ``found``: all, those of high entropy, each decile of entropy, kind and quadrant.
+
+    entropy, information: mean H and I in nats; ratio: mean I over mean H; size: root mean square of Q - V of the token taken, in shares of
+    right responses; share_…: of all states, and of the sums of H, I and (Q - V)^2 over them. Intervals (…_low, …_high) are percentiles
+    over resampled problems; missing with one problem, or where a sum is not above zero.
+    single: states with a single candidate; single_information: what I could be on average if those had the most that is possible there;
+    untried: mean probability of the tokens not tried; above: states whose interval of I begins above H, which the bound forbids;
+    above_chance: how many would if all of I were H, so the most that chance explains.
     """
-    return pd.DataFrame([line for row in measured_rows(store.study) for line in _of_policy(store, row)])
-
-
-def _of_policy(store: Store, row: Row) -> list[dict[str, Any]]:
-    found, refused = states(store, row)
-    groups = [("all", "all", pd.Series(True, index=found.index)), ("entropy", f"top {TOP:.0%}", found["top"])]
-    groups += [("decile", f"{decile}", found["decile"] == decile) for decile in sorted(set(found["decile"]))]
+    chosen = [("all", "all", pd.Series(True, index=found.index)), ("entropy", f"top {TOP:.0%}", found["top"])]
+    chosen += [("entropy", "above the group's mean", found["quadrant"] % 2 == 0)]
+    chosen += [("decile", f"{decile}", found["decile"] == decile) for decile in sorted(set(found["decile"]))]
     if "kind" in found:
-        groups += [("kind", kind, found["kind"] == kind) for kind in dict.fromkeys(sorted(found["kind"]))]
-    groups += [("quadrant", name, found["quadrant"] == index) for index, name in enumerate(QUADRANTS)]
-    known = {"policy": row.name, "title": row.title, "seed": row.seed, "refused": refused}
-    known |= {"problems": found["problem_id"].nunique()}
-    return [
-        known | {"part": part, "group": name} | _summary(found, chosen) for part, name, chosen in groups if chosen.any()
-    ]
+        chosen += [("kind", kind, found["kind"] == kind) for kind in sorted(set(found["kind"]))]
+    chosen += [("quadrant", name, found["quadrant"] == index) for index, name in enumerate(QUADRANTS)]
+    known = {"problems": found["problem_id"].nunique()}
+    return pd.DataFrame(
+        [{"part": part, "group": name} | known | _summary(found, own) for part, name, own in chosen if own.any()]
+    )
+
+
+def over_problems(
+    sums: pd.DataFrame, problem: pd.Series, quantities: Callable[[np.ndarray], dict[str, np.ndarray]]
+) -> dict[str, float]:
+    """``quantities`` of the column sums of ``sums`` [..., columns], each with the ends of its interval over problems."""
+    of_problem = sums.groupby(problem.to_numpy()).sum().to_numpy(float)
+    drawn = quantities(problem_draws(len(of_problem)) @ of_problem)
+    found = {}
+    for name, value in quantities(of_problem.sum(0)).items():
+        found |= dict(zip((name, f"{name}_low", f"{name}_high"), (float(value), *ends(drawn[name])), strict=True))
+    return found
+
+
+def problem_draws(count: int) -> np.ndarray:
+    """How often each of ``count`` problems is drawn in each resample, [RESAMPLES, count]; none with one, which tells nothing of others."""
+    if count < 2:
+        return np.empty((0, count))
+    shares = np.full(count, 1 / count)
+    return generator("oracle bootstrap", count).multinomial(count, shares, size=RESAMPLES)
+
+
+def ends(drawn: np.ndarray) -> np.ndarray:
+    """The ends [2] of the interval of a quantity over its resamples [RESAMPLES], of those that have a value; missing where none has."""
+    drawn = drawn[~np.isnan(drawn)]
+    return np.quantile(drawn, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]) if drawn.size else np.full(2, _NONE)
+
+
+def over(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """``part`` / ``whole``, missing where that is not above zero."""
+    return np.where(whole > 0, part / np.where(whole > 0, whole, 1), _NONE)
+
+
+def _ranked(found: pd.DataFrame) -> pd.DataFrame:
+    rank = found["entropy"].rank(method="first", pct=True)
+    return found.assign(decile=np.ceil(10 * rank).astype(int), top=rank > 1 - TOP)
 
 
 def _summary(found: pd.DataFrame, chosen: pd.Series) -> dict[str, Any]:
-    """Means over the ``chosen`` states, and their share of all information."""
+    """Means over the ``chosen`` states, and their share of everything."""
     part = found[chosen]
-    sums = pd.DataFrame(
-        {
-            "states": chosen.astype(float),
-            "information": found["information"].where(chosen, 0.0),
-            "all": found["information"],
-        }
-    )
-    of_problem = sums.groupby(found["problem_id"]).sum().to_numpy()
-    drawn = generator("oracle bootstrap", len(of_problem)).multinomial(
-        len(of_problem), np.full(len(of_problem), 1 / len(of_problem)), size=RESAMPLES
-    )
-    mean, share = _ratio(of_problem.sum(0)), _ratio(of_problem.sum(0), below=2)
-    means, shares = _ratio(drawn @ of_problem), _ratio(drawn @ of_problem, below=2)
-    interval = partial(np.nanquantile, q=[(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    low, high = interval(means)
-    share_low, share_high = interval(shares) if np.isfinite(shares).any() else (_NONE, _NONE)
-    entropy = part["entropy"].mean()
+    every = found.assign(states=1.0)[list(SUMS)]
+    sums = pd.concat([every.where(chosen, 0.0), every.add_prefix("all_")], axis=1)
+    single = part["value"].isna()
+    possible = part["information"].where(~single, np.minimum(part["high"], part["entropy"]))
     return {
         "states": len(part),
-        "entropy": entropy,
-        "information": float(mean),
-        "information_low": low,
-        "information_high": high,
-        "ratio": float(mean) / entropy if entropy > 0 else _NONE,
-        "share": float(share),
-        "share_low": share_low,
-        "share_high": share_high,
+        "entropy": part["entropy"].mean(),
+        **over_problems(sums, found["problem_id"], _quantities),
+        "single": int(single.sum()),
+        "single_information": possible.mean(),
+        "untried": (1 - part["tried"]).clip(lower=0).mean(),
         "above": int((part["low"] > part["entropy"]).sum()),
+        "above_chance": float((~single).sum() * (1 - STATE_CONFIDENCE) / 2),
     }
 
 
-def _ratio(sums: np.ndarray, below: int = 0) -> np.ndarray:
-    """Information of the group over its states (0) or over the information of all (2); missing where that is not above zero."""
-    divisor = sums[..., below]
-    return np.where(divisor > 0, sums[..., 1] / np.where(divisor > 0, divisor, 1), _NONE)
+def _quantities(sums: np.ndarray) -> dict[str, np.ndarray]:
+    own, everything = sums[..., : len(SUMS)], sums[..., len(SUMS) :]
+    count, entropy, information, squared = np.moveaxis(own, -1, 0)
+    found = {
+        "information": over(information, count),
+        "ratio": over(information, entropy),
+        "size": np.sqrt(np.maximum(0.0, over(squared, count))),
+    }
+    shares = over(own, everything)
+    return found | {f"share_{name}": shares[..., index] for index, name in enumerate(SUMS)}
 
 
 def _by_state(table: pd.DataFrame, branches: pd.DataFrame) -> list[tuple[Any, pd.DataFrame]]:
@@ -117,18 +161,19 @@ def _by_state(table: pd.DataFrame, branches: pd.DataFrame) -> list[tuple[Any, pd
 
 def _measured(own: Any, found: pd.DataFrame) -> dict[str, float]:
     """What the counts ``found`` say of the state ``own``; all missing where a candidate has fewer than two graded continuations."""
-    names = ("information", "se", "low", "high", "value", "advantage", "advantage_se")
+    names = ("information", "se", "low", "high", "value", "advantage", "advantage_se", "squared")
     if len(found) == 1:
         most = float(binary_entropy(own.tried))
-        return dict(zip(names, (0.0, 0.0, 0.0, most, _NONE, _NONE, _NONE), strict=True))
+        return dict(zip(names, (0.0, 0.0, 0.0, most, _NONE, _NONE, _NONE, 0.0), strict=True))
     trials = (found["right"] + found["wrong"]).to_numpy()
     if (trials < 2).any():
         return dict.fromkeys(names, _NONE)
     seen = Branches(found["probability"].to_numpy(), found["right"].to_numpy(), trials)
     estimate, (advantage, se) = information(seen), advantages(seen)
     taken = found["token_id"].to_numpy().tolist().index(own.token_id)
-    value = float(seen.shares @ seen.means)
-    numbers = (estimate.value, estimate.se, estimate.low, estimate.high, value, advantage[taken], se[taken])
+    value = seen.shares @ seen.means
+    of_taken = (advantage[taken], se[taken], squared_advantages(seen)[taken])
+    numbers = (estimate.value, estimate.se, estimate.low, estimate.high, value, *of_taken)
     return dict(zip(names, map(float, numbers), strict=True))
 
 
@@ -141,39 +186,80 @@ _HEADS = {
     "kind": "",
     "quadrant": "",
 }
+_SHARE = "Share of all (%)"
 
 
 def wide(table: pd.DataFrame, store: Store) -> Wide:
     """One line per group of states."""
-    columns = [("States", ""), ("H (nats)", "mean"), ("I (mnat)", "mean"), ("I/H (%)", ""), ("Share of all I (%)", "")]
-    several = len(table[["policy", "seed"]].drop_duplicates()) > 1
+    columns = [("States", ""), ("H (nats)", "mean"), ("I (mnat)", "mean"), ("I/H (%)", "")]
+    columns += [(_SHARE, name) for name in ("states", "H", "I", "(Q − V)²")]
+    several = table["policy"].nunique() > 1
     rows = []
     for record in table.to_dict("records"):
         group = record["group"].upper() if record["part"] == "quadrant" else record["group"]
         title = "all states" if record["part"] == "all" else _HEADS[record["part"]] + group
-        title = f"{record['title']}, seed {record['seed']}: {title}" if several else title
-        cells = [
-            Cell(f"{record['states']:,}"),
-            Cell(f"{record['entropy']:.3f}"),
-            _cell(record, "information", 1000),
-            Cell(_number(100 * record["ratio"])),
-            _cell(record, "share", 100),
-        ]
+        title = f"{record['title']}: {title}" if several else title
+        cells = [Cell(f"{record['states']:,}"), Cell(f"{record['entropy']:.3f}")]
+        cells += [_cell(record, "information", 1000), _cell(record, "ratio", 100)]
+        cells += [_cell(record, f"share_{name}", 100) for name in SUMS]
         rows.append((title, cells))
+    return Wide(columns, rows, _notes(table, store), long=True)
+
+
+def _notes(table: pd.DataFrame, store: Store) -> list[str]:
     everything = table[table["part"] == "all"]
-    notes = [
-        f"I: the information that the next token holds about the reward, measured by continuing from every plausible next token; H: the "
-        f"token's entropy. n = {everything['states'].sum():,} states of responses to {everything['problems'].max()} problems; "
-        f"{everything['refused'].sum()} more had too few graded continuations.",
-        f"Intervals: {100 * CONFIDENCE:.0f} %, over problems resampled {RESAMPLES:,} times.",
-        f"{everything['above'].sum()} states have an interval of I that begins above H, the bound of the paper.",
+    count, single = everything["states"].sum(), everything["single"].sum()
+    states = everything["states"] / count
+    possible, untried = (100 * states @ everything[name] for name in ("single_information", "untried"))
+    measured = 100 * states @ everything["information"]
+    return [
+        "I: the information that the next token holds about the reward, measured by continuing from every plausible next token; H: the "
+        "token's entropy; Q − V: what the token that was taken changed in the chance to be right, squared without the bias of few "
+        "continuations, so that shares may fall below zero.",
+        f"n = {count:,} states of responses to {everything['problems'].max()} problems, training seeds together; "
+        f"{everything['refused'].sum()} more had too few graded continuations. Intervals: {100 * CONFIDENCE:.0f} %, over problems "
+        f"resampled {RESAMPLES:,} times; they hold no spread between training runs.",
+        f"{everything['above'].sum()} states have an interval of I that begins above H, the bound of the paper; intervals being of "
+        f"{100 * STATE_CONFIDENCE:.0f} %, chance alone explains {everything['above_chance'].sum():.0f} at most.",
+        f"{single:,} states had a single candidate and count as I = 0; with the most that is possible there, mean I would be "
+        f"{10 * possible:.1f} mnat and not {10 * measured:.1f}. Tokens not tried hold {untried:.2g} % of the probability on average.",
+        *_predictions(table, store),
     ]
-    return Wide(columns, rows, notes, long=True)
+
+
+def _predictions(table: pd.DataFrame, store: Store) -> list[str]:
+    """The paper's three predictions, of the first policy: what of them is about where credit sits, and what about training."""
+    own = table[table["policy"] == table["policy"].iloc[0]].set_index("group")
+    if not set(QUADRANTS) <= set(own.index):
+        return []
+
+    def share(group: str, name: str) -> str:
+        low, high = (_number(100 * own.loc[group, f"share_{name}_{end}"]) for end in ("low", "high"))
+        return f"{_number(100 * own.loc[group, f'share_{name}'])} % [{low}, {high}]"
+
+    high = "above the group's mean"
+    said = [
+        f"{own['title'].iloc[0]}, the paper's predictions 1 and 2: tokens of high entropy are {100 * own.loc[high, 'share_states']:.0f} % "
+        f"and hold {share(high, 'information')} of I and {share(high, 'squared')} of (Q − V)², and those of low entropy the rest. "
+        f"Prediction 3: I is the same whatever the reward; of (Q − V)² the tokens of high entropy of right responses hold "
+        f"{share('phr', 'squared')}, of wrong ones {share('nhr', 'squared')}."
+    ]
+    named = [name.upper() for name in ("c1", "c2", "c4", "c5") if name in _claims(store)]
+    tested = f": claims {', '.join(named)}" if named else ""
+    return [
+        *said,
+        f"What training on a part of the tokens gains or loses does not follow from where credit sits{tested}.",
+    ]
+
+
+def _claims(store: Store) -> set[str]:
+    declared = store.study.config.claims
+    return set(declared.claims) if declared else set()
 
 
 def _cell(record: dict[str, Any], name: str, scale: float) -> Cell:
     value, low, high = (scale * record[key] for key in (name, f"{name}_low", f"{name}_high"))
-    return Cell(_number(value), "" if math.isnan(low) else f"[{_number(low)}, {_number(high)}]")
+    return Cell(_number(value), "" if math.isnan(low) or low == high else f"[{_number(low)}, {_number(high)}]")
 
 
 def _number(value: float) -> str:
