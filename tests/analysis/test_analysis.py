@@ -17,9 +17,9 @@ from typer.testing import CliRunner
 from tokencredit import files
 from tokencredit.analysis import inputs, layout, planned, results, style, summary
 from tokencredit.analysis.__main__ import app
-from tokencredit.analysis.figures.figure4 import mutual_information
 from tokencredit.analysis.figures.figure11 import COLUMNS, choose, place, shown
 from tokencredit.analysis.page.exhibits import caption
+from tokencredit.analysis.proxy import mutual_information
 from tokencredit.analysis.store import Store
 from tokencredit.config import load_study
 from tokencredit.errors import UserError

@@ -6,10 +6,8 @@ import numpy as np
 import pandas as pd
 
 from tokencredit.analysis import style
+from tokencredit.analysis.proxy import BINS, mutual_information
 from tokencredit.analysis.store import Store
-
-BINS = 50
-SHUFFLES = 200
 
 
 def draw(store: Store) -> style.Drawn:
@@ -69,26 +67,3 @@ def draw(store: Store) -> style.Drawn:
         f"Mutual information over {BINS} bins; beside it its mean when rewards are shuffled between responses, which is what chance gives."
     )
     return style.Drawn(fig, pd.DataFrame(records), note)
-
-
-def mutual_information(tokens: pd.DataFrame, edges: np.ndarray, shuffles: int = SHUFFLES) -> tuple[float, float]:
-    """I(entropy bin; sign of the reward) in nats over tokens, by counts, and its mean over shuffles of the rewards among responses.
-
-    ``tokens``: columns seed, problem_id, sample, entropy, reward. Tokens of one response share its reward, so responses are shuffled.
-    """
-    if tokens.empty:
-        return 0.0, 0.0
-    bins = np.clip(np.digitize(tokens["entropy"], edges) - 1, 0, len(edges) - 2)
-    response = tokens.groupby(["seed", "problem_id", "sample"]).ngroup().to_numpy()
-    rewards = np.zeros(response.max() + 1, dtype=int)
-    rewards[response] = tokens["reward"].to_numpy() > 0
-    generator = np.random.default_rng(0)
-    shuffled = [_information(bins, generator.permutation(rewards)[response], len(edges) - 1) for _ in range(shuffles)]
-    return _information(bins, rewards[response], len(edges) - 1), float(np.mean(shuffled))
-
-
-def _information(bins: np.ndarray, right: np.ndarray, count: int) -> float:
-    joint = np.bincount(2 * bins + right, minlength=2 * count).reshape(count, 2) / len(bins)
-    expected = joint.sum(1, keepdims=True) * joint.sum(0, keepdims=True)
-    seen = joint > 0
-    return max(0.0, float(np.sum(joint[seen] * np.log(joint[seen] / expected[seen]))))
