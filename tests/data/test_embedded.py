@@ -10,6 +10,7 @@ import pytest
 from tokencredit.data import embedded
 from tokencredit.data.embedded_tokenizer import EOS, PAD, build_tokenizer, check_text, vocabulary
 from tokencredit.errors import UserError
+from tokencredit.files import digest_of
 
 COLUMNS = ["problem_id", "problem", "answer", "source", "level", "solution"]
 
@@ -55,6 +56,12 @@ def test_the_same_seed_gives_the_same_problems_and_another_seed_others() -> None
     first, again, other = (embedded.generate_problems([1, 2, 3], 90, seed, "train") for seed in (0, 0, 1))
     assert first.equals(again)
     assert len(set(first.problem) & set(other.problem)) < 5
+
+
+def test_problems_texts_and_vocabulary_are_those_that_stored_results_were_made_with() -> None:
+    problems = embedded.generate_problems([1, 2, 3], 300, 1, "train")
+    made = (problems.to_dict("list"), embedded.pretraining_texts([1, 2, 3], 300, 0), vocabulary())
+    assert [digest_of(each)[:12] for each in made] == ["a8149ab1b6e9", "387a05e9798a", "ff32c4afe6d7"]
 
 
 def test_tiers_take_turns_and_one_listed_twice_comes_twice_as_often() -> None:
