@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 
 import pytest
+from shown_files import make_shown
 from synthetic_study import make_study
 
-from tokencredit.analysis import planned, style, tables
 from tokencredit.analysis.store import Store
 
 
@@ -22,9 +21,5 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 @pytest.fixture(scope="session")
 def made(store: Store) -> Path:
     """The study's folder with all tables and figures."""
-    for name in planned(store.study)["tables"]:
-        tables.make(store, name, store.path("tables"))
-    for name in planned(store.study)["figures"]:
-        drawn = importlib.import_module(f"tokencredit.analysis.figures.{name}").draw(store)
-        style.save(drawn, name, store, store.path("figures"))
+    make_shown(store)
     return store.path()

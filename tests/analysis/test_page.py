@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from claimed import OWN, write_claims
 from hostile import COMMENT, IMAGE, SCRIPT, make_hostile
+from measured_study import make_measured
 from test_verdicts import write_targets
 
 from tokencredit import files
@@ -172,6 +173,21 @@ def test_the_viewer_shows_what_was_stored(store: Store) -> None:
     assert response["advantage"] == pytest.approx(wrong["advantage"].tolist(), rel=1e-3)
     assert response["quadrant"] == wrong["quadrant"].tolist()
     assert response["response_advantage"] == pytest.approx(wrong["group_advantage"].iloc[0], rel=1e-3)
+
+
+def test_measured_credit_stands_at_the_tokens_of_the_first_step(store: Store, tmp_path: Path) -> None:
+    names = {"measured_advantage", "information"}
+    assert not any(names & set(r) for m in viewer.data(store)["methods"] for v in m["views"] for r in v["responses"])
+    for method in viewer.data(make_measured(store, tmp_path))["methods"]:
+        for view in method["views"]:
+            for response in view["responses"]:
+                assert (view["step"] == 1) == (names <= set(response))
+                if view["step"] != 1:
+                    continue
+                decided, alone = (response["measured_advantage"][start::2] for start in (0, 1))
+                assert sum(decided) / len(decided) == pytest.approx(0.2, abs=0.1)
+                assert set(alone) == {None}
+                assert set(response["information"][1::2]) == {0}
 
 
 def test_long_responses_are_cut_and_say_so(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

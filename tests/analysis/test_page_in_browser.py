@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from browser import Browser, started
 from hostile import SCRIPT, make_hostile
+from measured_study import make_measured
+from shown_files import make_shown
 
 from tokencredit.analysis.page.write import write
 from tokencredit.analysis.store import Store
@@ -117,6 +119,25 @@ def test_every_text_on_colour_is_legible(opened: Browser) -> None:
         contrasts = opened.evaluate(CONTRASTS)
         assert len(contrasts) > 30
         assert min(contrasts) >= 4.5
+
+
+def test_measured_credit_can_be_seen_and_read(browser: Browser, store: Store, made: Path, tmp_path: Path) -> None:
+    measured = make_measured(store, tmp_path)
+    make_shown(measured)
+    write(measured, tmp_path / "index.html")
+    browser.open(tmp_path / "index.html", DESKTOP)
+    seen = []
+    for colour in ("entropy", "advantage", "information"):
+        browser.evaluate(_set("token-colour", f"'{colour}'"))
+        seen.append(browser.evaluate(COLOURS))
+        assert min(browser.evaluate(CONTRASTS)) >= 4.5
+    assert seen[0] != seen[1] != seen[2]
+    browser.evaluate("document.querySelector('.tokens .token').focus()")
+    assert "measured Q − V +0." in browser.evaluate("document.getElementById('token-detail').textContent")
+    assert (
+        browser.evaluate("document.querySelectorAll('.token.unknown').length") == 0
+    )  # I is zero where one token is left
+    assert browser.reported("Runtime.exceptionThrown") == []
 
 
 def _set(name: str, value: object) -> str:

@@ -216,7 +216,8 @@ class Graph:
         ]
         overlaps = [f"{self.results}/{name}" for name in plan.overlap_files(study)]
         # The problems that it quotes stand behind the runs; a bundle may not hold them.
-        return [*shown, *origins, *self.runs(w.study), *self.scores(w.study), *self.audits(w), *overlaps]
+        measured = [f"{self.results}/{name}" for name in plan.oracle_files(study, base_alone=True)]
+        return [*shown, *origins, *self.runs(w.study), *self.scores(w.study), *self.audits(w), *overlaps, *measured]
 
     def analysis_config(self, w: Wildcards) -> dict[str, Any]:
         """Everything in the configuration that the analysis may show."""

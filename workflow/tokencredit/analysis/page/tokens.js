@@ -14,7 +14,8 @@ const share = (response, index) =>
   response.response_advantage === 0 ? 1 : response.advantage[index] / response.response_advantage;
 const everywhere = (value) => (methods) =>
   methods.flatMap((method) => method.views.flatMap((view) => view.responses.flatMap((response) =>
-    response.token.map((_, index) => value(response, index)))));
+    response.token.map((_, index) => value(response, index)).filter((found) => found !== null))));
+const measured = (name) => (response, index) => (response[name] ? response[name][index] : null);
 
 // How tokens are coloured: a value, where its colours end, and how it is written. Scales run over all methods but the share's, which runs
 // over the method that is shown: EAPO moves credit by a tenth, and a quadrant run takes all of it away.
@@ -41,7 +42,26 @@ const SCALES = {
     text: (value) => `${value.toFixed(3)} ×`,
   },
   quadrant: { title: "quadrant" },
+  // At the first step of studies with an oracle. The token taken may be no more than usual where the others are worth much: hence both.
+  advantage: {
+    title: "measured credit: Q − V of the token",
+    value: measured("measured_advantage"),
+    ends: () => around(0, everywhere(SCALES.advantage.value)(DATA.methods)),
+    colour: (value, ends) => diverging(value, ends),
+    text: (value) => signed(value),
+  },
+  information: {
+    title: "measured credit: I(token; reward)",
+    value: measured("information"),
+    ends: () => [0, highest(everywhere(SCALES.information.value)(DATA.methods))],
+    colour: (value, [, high]) => mixed(AMBER, value / high),
+    text: (value) => `${(1000 * value).toFixed(1).replace("-", "−")} mnat`,
+  },
 };
+if (!everywhere(SCALES.information.value)(DATA.methods).length) {
+  delete SCALES.advantage;
+  delete SCALES.information;
+}
 
 // Nearly: a single token must not make all others pale.
 function highest(values) {
@@ -81,6 +101,10 @@ function described(response, index) {
     `entropy ${SCALES.entropy.text(response.entropy[index])}`,
     `advantage ${signed(response.advantage[index])}, ${SCALES.share.text(share(response, index))} its response's`,
     DATA.quadrants[response.quadrant[index]],
+    ...["advantage", "information"].flatMap((name) => {
+      const value = SCALES[name] && SCALES[name].value(response, index);
+      return typeof value === "number" ? [`measured ${name === "advantage" ? "Q − V" : "I"} ${SCALES[name].text(value)}`] : [];
+    }),
   ];
   return [...parts, ...(response.kept[index] ? [] : ["left out of the loss"])].join("; ");
 }
@@ -89,7 +113,9 @@ function token(response, index, scale, ends) {
   const text = described(response, index);
   const made = element("span", response.token[index], { role: "option", tabindex: index ? "-1" : "0", title: text, "aria-label": text });
   made.className = `token ${response.kept[index] ? "" : "left-out"}`;
-  if (scale.colour) made.style.backgroundColor = scale.colour(scale.value(response, index), ends);
+  const value = scale.colour && scale.value(response, index);
+  if (value === null) made.classList.add("unknown");
+  else if (scale.colour) made.style.backgroundColor = scale.colour(value, ends);
   else made.classList.add(QUADRANTS[response.quadrant[index]]);
   for (const event of ["focus", "mouseenter"]) {
     made.addEventListener(event, () => { document.getElementById("token-detail").textContent = text; });
@@ -135,8 +161,12 @@ function legend(scale, ends) {
       piece.style.backgroundColor = scale.colour(ends[0] + (part / 24) * (ends[1] - ends[0]), ends);
       bar.append(piece);
     }
-    const over = scale === SCALES.entropy ? " and above" : "";
+    const over = [SCALES.entropy, SCALES.information].includes(scale) ? " and above" : "";
     box.append(element("span", scale.text(ends[0])), bar, element("span", scale.text(ends[1]) + over));
+    const shown = DATA.methods[METHOD.value].views[PROBLEM.value].responses;
+    if (shown.some((response) => response.token.some((_, index) => scale.value(response, index) === null))) {
+      box.append(element("span", "not measured, or a single next token", { class: "token unknown" }));
+    }
   } else {
     DATA.quadrants.forEach((title, index) => box.append(element("span", title, { class: `token ${QUADRANTS[index]}` })));
   }
