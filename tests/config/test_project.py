@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from tokencredit.config import Config, FileDataset, read_yaml
 from tokencredit.config.__main__ import app
+from tokencredit.config.parts import is_part
 from tokencredit.config.schemas import FILES, classes_of, fill_tables, schema_of
 from tokencredit.credit import CONTROLS, METHODS, TokenSignals
 from tokencredit.files import read_json
@@ -23,7 +24,10 @@ PAPER = ["paper-7b", "paper-1.5b", "paper-quadrants"]
 
 
 def files_of(kind: str) -> list[Path]:
-    return sorted((ROOT / "config/studies").glob("*.yaml")) if kind == "study" else [ROOT / f"config/{kind}.yaml"]
+    if kind not in ("study", "part"):
+        return [ROOT / f"config/{kind}.yaml"]
+    studies = sorted((ROOT / "config/studies").glob("*.yaml"))
+    return [path for path in studies if is_part(read_yaml(path)) == (kind == "part")]
 
 
 @pytest.mark.parametrize("name", CONFIG.study_names)

@@ -54,8 +54,9 @@ def test_every_study_has_its_jobs(fresh: Project, name: str) -> None:
 
 
 def test_make_dry_run_prints_a_table_and_finds_what_is_not_as_configured(project: Project) -> None:
-    for study in ("paper-1.5b", "paper-7b", "paper-quadrants", "toy-methods", "toy", "smoke-vllm"):
-        (project.folder / f"config/studies/{study}.yaml").unlink()
+    for path in project.folder.glob("config/studies/*.yaml"):
+        if path.stem != "smoke":
+            path.unlink()
     done = project.python("-m", "tokencredit.dry_run")
     assert done.returncode == 0, done.stdout
     head, line, end = (text.split() for text in done.stdout.splitlines())
@@ -117,6 +118,20 @@ def test_a_cell_waits_for_its_teacher(fresh: Project) -> None:
     assert "output: results/models/embedded-1m-teacher/model.json" in told
 
 
+def test_a_part_asks_for_runs_of_its_whole_and_for_no_others(fresh: Project) -> None:
+    part, whole = (CONFIG.study(name) for name in ("toy-core", "toy-full"))
+    jobs = fresh.jobs("--config", "study=toy-core")
+    runs = {job.outputs[0] for job in jobs if job.rule == "train"}
+    assert runs == {f"results/toy-full/runs/{row.path}/run.json" for row in part.rows if row.cell}
+    assert len(runs) < sum(row.cell is not None for row in whole.rows)
+    shown = {job.outputs[0].split("/")[1] for job in jobs if job.rule in ("oracle", "table", "figure", "report")}
+    assert shown == {"toy-core"}
+    both = fresh.jobs("results/toy-core/index.html", "results/toy-full/index.html")
+    made = [output for job in both for output in job.outputs]
+    assert len(made) == len(set(made))
+    assert runs < set(made)
+
+
 def test_the_slurm_profile_works_as_typed(fresh: Project) -> None:
     done = fresh.run("--profile", "slurm", "-n")
     assert done.returncode == 0, done.stdout
@@ -140,6 +155,7 @@ def test_one_cell_on_one_machine_needs_no_flag(fresh: Project) -> None:
         (["results/toy/runs/base/seed0/run.json"], "it has no training run"),
         (["results/toy/eval/base/seed0/aime24/grades.parquet"], "aime24 is not a benchmark of study toy"),
         (["results/toy/tables/table7.csv"], "table7 is not a table or figure of study toy"),
+        (["results/toy-core/runs/eapo/seed0/run.json"], "toy-core is a part of study toy-full"),
         (["results/data/gsm9k/problems.parquet"], "gsm9k is not a data set"),
     ],
 )

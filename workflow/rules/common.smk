@@ -42,15 +42,18 @@ def sentence(function):
 def checked_graph():
     """The configuration, read and checked by its types, and held against the JSON schemas that editors use."""
     graph = Graph(FOLDER, asked=STUDY)
-    graph.study(STUDY)
-    tables = {name: f"{FOLDER}/{name}.yaml" for name in ("datasets", "models", "benchmarks", "methods")}
-    if graph.study(STUDY).resources.gpu_model:
-        tables["gpus"] = f"{FOLDER}/gpus.yaml"
-    if graph.study(STUDY).targets:
-        tables["targets"] = f"{FOLDER}/targets.yaml"
+    study = graph.study(STUDY)
+    files = {name: f"{FOLDER}/{name}.yaml" for name in ("datasets", "models", "benchmarks", "methods")}
+    if study.resources.gpu_model:
+        files["gpus"] = f"{FOLDER}/gpus.yaml"
+    if study.targets:
+        files["targets"] = f"{FOLDER}/targets.yaml"
     if graph.config.claims:
-        tables["claims"] = f"{FOLDER}/claims.yaml"
-    for name, path in {**tables, "study": f"{FOLDER}/studies/{STUDY}.yaml"}.items():
+        files["claims"] = f"{FOLDER}/claims.yaml"
+    if study.home != STUDY:
+        files["part"] = f"{FOLDER}/studies/{STUDY}.yaml"
+    files["study"] = f"{FOLDER}/studies/{study.home}.yaml"
+    for name, path in files.items():
         validate(read_yaml(path), f"{WORKFLOW}/schemas/{name}.schema.json", set_default=False)
     return graph
 

@@ -71,8 +71,8 @@ class Chain:
         links, beneath = [], set()
         for name, digest in recorded.items():
             if name.endswith("/scores.parquet"):
-                row = Path(name).parent.relative_to(Path(origin["study"], "eval"))
-                run = Path(origin["study"], "runs", row, "run.json").as_posix()
+                study, _, *row = Path(name).parent.parts
+                run = Path(study, "runs", *row, "run.json").as_posix()
                 links.append(self.scores(self.results / name, digest, origin["files"].get(run), benchmarks))
                 beneath.add(run)
         runs = {name for name in recorded if name.endswith("/run.json")} | (beneath & origin["files"].keys())

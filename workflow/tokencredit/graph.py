@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from tokencredit.analysis import plan
-from tokencredit.config import Config, EmbeddedModel, FileDataset, JobResources, Row, TrainingResources
+from tokencredit.config import Config, EmbeddedModel, FileDataset, JobResources, Row, Study, TrainingResources
 from tokencredit.errors import UserError
 from tokencredit.evaluate import generation_code
 from tokencredit.oracle import measured_rows, oracle_code, oracle_config, source_runs
@@ -70,7 +70,8 @@ class Graph:
 
     def runs(self, study: str) -> list[str]:
         """Every training run of a study."""
-        return [f"{self.results}/{study}/runs/{row.path}/run.json" for row in self.study(study).rows if row.cell]
+        chosen = self.study(study)
+        return [f"{self.results}/{chosen.home}/runs/{row.path}/run.json" for row in chosen.rows if row.cell]
 
     def fetched(self, study: str) -> list[str]:
         """What a study takes from elsewhere: its data sets and the released models."""
@@ -82,7 +83,8 @@ class Graph:
 
     def scores(self, study: str) -> list[str]:
         """The scores of every row of a study."""
-        return [f"{self.results}/{study}/eval/{row.path}/scores.parquet" for row in self.study(study).rows]
+        chosen = self.study(study)
+        return [f"{self.results}/{chosen.home}/eval/{row.path}/scores.parquet" for row in chosen.rows]
 
     # ---------------------------------------------------------------- shared stages: data and base models
 
@@ -148,8 +150,9 @@ class Graph:
         return str(folder / "model" if self._row(w).cell else folder)
 
     def benchmark_problems(self, w: Wildcards) -> str:
-        if w.benchmark not in self.study(w.study).benchmarks:
-            allowed = ", ".join(self.study(w.study).benchmarks)
+        benchmarks = self._whole(w).benchmarks
+        if w.benchmark not in benchmarks:
+            allowed = ", ".join(benchmarks)
             raise UserError(f"{w.benchmark} is not a benchmark of study {w.study}; allowed: {allowed}.")
         return self._benchmark_problems(w.benchmark)
 
@@ -179,12 +182,14 @@ class Graph:
     def oracle_runs(self, w: Wildcards) -> list[str]:
         """``run.json`` of the runs whose stored responses a policy is measured at; it stands for the files beside it."""
         study = self.study(w.study)
-        return [f"{self.results}/{w.study}/runs/{run.path}/run.json" for run in source_runs(study, self._measured(w))]
+        return [
+            f"{self.results}/{study.home}/runs/{run.path}/run.json" for run in source_runs(study, self._measured(w))
+        ]
 
     def oracle_model(self, w: Wildcards) -> str:
         """The folder of the policy that is measured."""
-        row = self._measured(w)
-        return f"{self.results}/{w.study}/runs/{row.path}/model" if row.cell else str(Path(self.base_model(w)).parent)
+        row, home = self._measured(w), self.study(w.study).home
+        return f"{self.results}/{home}/runs/{row.path}/model" if row.cell else str(Path(self.base_model(w)).parent)
 
     def oracle_config(self, w: Wildcards) -> dict[str, Any]:
         self._measured(w)
@@ -292,13 +297,23 @@ class Graph:
     # ---------------------------------------------------------------- names
 
     def _run(self, w: Wildcards) -> Row:
-        row = self.study(w.study).row(w.cell, int(w.seed))
+        row = self._whole(w).row(w.cell, int(w.seed))
         if row.cell is None:
             raise UserError(f"{w.cell} is evaluated only in study {w.study}; it has no training run.")
         return row
 
     def _row(self, w: Wildcards) -> Row:
-        return self.study(w.study).row(w.row, int(w.seed))
+        return self._whole(w).row(w.row, int(w.seed))
+
+    def _whole(self, w: Wildcards) -> Study:
+        """The study of a run, an evaluation or an audit; a part of another has none below its own folder."""
+        study = self.study(w.study)
+        if study.home != study.name:
+            raise UserError(
+                f"{w.study} is a part of study {study.home} and has its runs, evaluations and audits: "
+                f"ask for them below {self.results}/{study.home}."
+            )
+        return study
 
     def _measured(self, w: Wildcards) -> Row:
         rows = {row.path: row for row in measured_rows(self.study(w.study))}

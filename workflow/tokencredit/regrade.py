@@ -127,7 +127,7 @@ def _audit(study: Study, out: Path, workers: int) -> None:
 
     for name, benchmark in study.benchmarks.items():
         problems = out / "data" / benchmark.dataset / "problems.parquet"
-        audit(problems=problems, benchmark=name, out=out / study.name / "audit" / f"{name}.json", workers=workers)
+        audit(problems=problems, benchmark=name, out=out / study.home / "audit" / f"{name}.json", workers=workers)
 
 
 def _grade(study: Study, old: dict[tuple[str, str], pd.DataFrame], out: Path, pool: GradingPool) -> pd.DataFrame:
@@ -137,7 +137,7 @@ def _grade(study: Study, old: dict[tuple[str, str], pd.DataFrame], out: Path, po
 
     compared = []
     for row in study.rows:
-        folder = Path(study.name, "eval", row.path)
+        folder = Path(study.home, "eval", row.path)
         for name, benchmark in study.benchmarks.items():
             problems = out / "data" / benchmark.dataset / "problems.parquet"
             graded, about = grade_generations(out / folder / name / "generations.parquet", problems, pool)
@@ -145,7 +145,7 @@ def _grade(study: Study, old: dict[tuple[str, str], pd.DataFrame], out: Path, po
             before, keys = old[row.path, name], ["problem_id", "sample"]
             both = before.merge(graded, on=keys, suffixes=("_before", "_after"), validate="one_to_one")
             compared.append(both.assign(row=row.path, benchmark=name))
-        scores, about = score_row(study, row, out / folder, out / "data")
+        scores, about = score_row(study.whole, row, out / folder, out / "data")
         files.write_parquet(out / folder / "scores.parquet", scores, about)
     return pd.concat(compared, ignore_index=True)
 

@@ -63,7 +63,7 @@ def _check_environment(study: Study, rule: str, deployment: Collection[str]) -> 
         if not deployment and _holds(package, environment, ["conda"]):
             remedies.append(f"add `--profile workflow/profiles/conda`, which takes {ENVIRONMENTS / environment}.yaml")
         raise UserError(
-            f"{study.config.folder / 'studies' / study.name}.yaml: {stage}.{key} = {value!r}: {title} is not in {where}; "
+            f"{study.config.folder / 'studies' / study.home}.yaml: {stage}.{key} = {value!r}: {title} is not in {where}; "
             f"{', or '.join(remedies)}."
         )
 

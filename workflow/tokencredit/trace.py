@@ -77,8 +77,8 @@ def _names(origin: dict[str, Any], rows: pd.DataFrame, datasets: set[str]) -> li
     """The files of a table that its ``rows`` rest on: those that they name, else those of their methods and data sets."""
     names = list(origin["files"])
     if "files" in rows:
-        own = {f"{origin['study']}/{name}" for line in rows["files"] for name in line.split()}
-        return [name for name in names if name in own]
+        own = {name for line in rows["files"] for name in line.split()}
+        return [name for name in names if name.partition("/")[2] in own]
     names = [name for name in names if "/overlap/" not in name or Path(name).stem.split("--")[1] in datasets]
     if "method" not in rows:
         return names

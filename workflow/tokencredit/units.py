@@ -63,7 +63,7 @@ def units_of(study: Study, results: str = "results") -> list[Unit]:
 
 
 def _shared(study: Study) -> list[Unit]:
-    """What is made of problems and models alone; audits are a study's own."""
+    """What is made of problems and models alone; audits are a study's own, or its whole's."""
     config = study.config
     tested = [benchmark.dataset for benchmark in study.benchmarks.values()]
     watched = config.benchmarks[study.training.curve.benchmark].dataset
@@ -77,7 +77,7 @@ def _shared(study: Study) -> list[Unit]:
         *(Unit("overlap", name, (path,), name) for name, path in overlaps.items()),
         *(Unit(_maker(study, name), name, (f"models/{name}/model.json",), name) for name in study.model_names),
         *(
-            Unit("audit", name, (f"{study.name}/audit/{name}.json",), f"{study.name}/{name}", benchmark=name)
+            Unit("audit", name, (f"{study.home}/audit/{name}.json",), f"{study.home}/{name}", benchmark=name)
             for name in study.benchmarks
         ),
     ]
@@ -91,9 +91,9 @@ def _of_rows(study: Study) -> list[Unit]:
     """Runs, responses, grades and scores."""
     found = []
     for row in study.rows:
-        own, evaluated = f"{study.name}/{row.path}", f"{study.name}/eval/{row.path}"
+        own, evaluated = f"{study.home}/{row.path}", f"{study.home}/eval/{row.path}"
         if row.cell:
-            found.append(Unit("train", row.path, (f"{study.name}/runs/{row.path}/run.json",), own, row))
+            found.append(Unit("train", row.path, (f"{study.home}/runs/{row.path}/run.json",), own, row))
         for name in study.benchmarks:
             for rule, made in (("generate", "generations"), ("grade", "grades")):
                 output = f"{evaluated}/{name}/{made}.parquet"

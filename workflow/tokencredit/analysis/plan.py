@@ -67,7 +67,7 @@ def inputs(study: Study, name: str) -> list[str]:
         "diagnostics": ["metrics.jsonl"],
         "verdicts": ["metrics.jsonl", "evaluations.parquet"] if "figure2" in study.targets else [],
     }.get(name, [])
-    files = [f"{study.name}/runs/{row.path}/{file}" for row in cells for file in ["run.json", *made]]
+    files = [f"{study.home}/runs/{row.path}/{file}" for row in cells for file in ["run.json", *made]]
     scored = {
         "table1": study.rows,
         "table3": table3_rows(study),
@@ -76,7 +76,7 @@ def inputs(study: Study, name: str) -> list[str]:
         "figure7": figure7_rows(study),
         "verdicts": study.rows,
     }.get(name, [])
-    files += [f"{study.name}/eval/{row.path}/scores.parquet" for row in scored]
+    files += [f"{study.home}/eval/{row.path}/scores.parquet" for row in scored]
     return files + (overlap_files(study) if name.startswith("table") else [])
 
 
@@ -94,9 +94,9 @@ def claims_files(study: Study) -> list[str]:
         if row.cell and kinds:
             of_kind = {"entropy": "metrics.jsonl", "steps": "evaluations.parquet"}
             made = [file for kind, file in of_kind.items() if kind in kinds]
-            files += [f"{study.name}/runs/{row.path}/{file}" for file in ["run.json", *made]]
+            files += [f"{study.home}/runs/{row.path}/{file}" for file in ["run.json", *made]]
         if "score" in kinds:
-            files.append(f"{study.name}/eval/{row.path}/scores.parquet")
+            files.append(f"{study.home}/eval/{row.path}/scores.parquet")
     claims = study.config.claims.claims.values() if study.config.claims else ()
     on_credit = any(isinstance(contrast, CreditContrast) for claim in claims for contrast in claim.contrasts)
     return files + (oracle_files(study, base_alone=True) if on_credit else [])
@@ -120,7 +120,7 @@ def overlap_files(study: Study) -> list[str]:
 
 def audit_files(study: Study) -> list[str]:
     """The grader audits, relative to the results folder."""
-    return [f"{study.name}/audit/{benchmark}.json" for benchmark in study.benchmarks]
+    return [f"{study.home}/audit/{benchmark}.json" for benchmark in study.benchmarks]
 
 
 def quadrant_runs(study: Study) -> list[str]:

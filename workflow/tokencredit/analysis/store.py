@@ -23,7 +23,9 @@ class Store:
         self.results = results
 
     def path(self, *parts: str) -> Path:
-        return self.results.joinpath(self.study.name, *parts)
+        """A file or folder of the study; runs, evaluations and audits of a part of another are below that one."""
+        of_whole = parts and parts[0] in ("runs", "eval", "audit")
+        return self.results.joinpath(self.study.home if of_whole else self.study.name, *parts)
 
     @cache  # noqa: B019  one store lives as long as its process
     def scores(self, row: Row) -> pd.DataFrame:

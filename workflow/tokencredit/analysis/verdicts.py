@@ -196,7 +196,7 @@ def _evaluation_cost(store: Store, target: pd.Series) -> dict[str, float]:
     rows = [row for row in study.rows if row.name == target["method"]]
     names = list(study.benchmarks) if target["benchmark"] == targets.MEAN else [target["benchmark"]]
     logs = [
-        store.results / "logs" / "generate" / study.name / row.path / f"{name}.usage.jsonl"
+        store.results / "logs" / "generate" / study.home / row.path / f"{name}.usage.jsonl"
         for row in rows
         for name in names
     ]

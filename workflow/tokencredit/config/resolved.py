@@ -22,6 +22,7 @@ from tokencredit.config.keys import (
     MethodsFile,
     ModelsFile,
 )
+from tokencredit.config.parts import PartFile, cut, is_part
 from tokencredit.config.reading import allowed, extended, known, parse, read_yaml
 from tokencredit.config.study_keys import StudyFile
 from tokencredit.config.target_keys import Source, TargetsFile
@@ -53,8 +54,10 @@ class Row:
 class Study:
     """A study with everything it names: the only object that other modules take their settings from."""
 
-    def __init__(self, name: str, file: StudyFile, config: Config) -> None:
+    def __init__(self, name: str, file: StudyFile, config: Config, whole: Study | None = None) -> None:
+        """``whole``: the study that it is a part of, whose runs, evaluations and audits it has; itself for most."""
         self.name = name
+        self.whole = whole or self
         self.file = file
         self.config = config
         self.title = file.title
@@ -64,6 +67,11 @@ class Study:
         self.resources = file.resources
         self.reference = file.reference
         self.model_name = file.model
+
+    @property
+    def home(self) -> str:
+        """The name of the study below which runs, evaluations and audits are: its own, or of a part the whole's."""
+        return self.whole.name
 
     @cached_property
     def methods(self) -> dict[str, Method]:
@@ -106,10 +114,8 @@ class Study:
     @cached_property
     def targets(self) -> dict[str, Source]:
         """The tables and figures of the paper whose numbers this study is to show again; empty for a study of its own."""
-        targets = self.config.targets
-        return (
-            {name: source for name, source in targets.sources.items() if source.study == self.name} if targets else {}
-        )
+        sources = self.config.targets.sources if self.config.targets else {}
+        return {name: source for name, source in sources.items() if source.study == self.home}
 
     def targets_config(self) -> dict[str, Any]:
         """Everything that a verdict on this study's numbers rests on beside its results, as plain JSON; empty where it has no targets."""
@@ -242,12 +248,24 @@ class Config:
         path = self.folder / "studies" / f"{name}.yaml"
         if name not in self.study_names:
             raise UserError(f"{path}: no such study; {allowed(name, self.study_names)}.")
-        file = parse(path, StudyFile, read_yaml(path))
+        raw = read_yaml(path)
+        if is_part(raw):
+            part = parse(path, PartFile, raw)
+            whole = self._whole(path, part.part_of)
+            return Study(name, cut(path, part, whole.file), self, whole)
+        file = parse(path, StudyFile, raw)
         self._check_names(path, file)
         self._check_counts(path, file)
         self._check_answer_told(path, file)
         self._check_embedded(path, file)
         return Study(name, file, self)
+
+    def _whole(self, path: Path, name: str) -> Study:
+        """The study that the file ``path`` is a part of."""
+        known(path, "part_of", name, [other for other in self.study_names if other != path.stem])
+        if is_part(read_yaml(path.with_stem(name))):
+            raise UserError(f"{path}: part_of = {name!r}: is a part itself; name the whole.")
+        return self.study(name)
 
     @cached_property
     def gpus(self) -> dict[str, Gpu]:

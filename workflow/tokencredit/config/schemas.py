@@ -10,12 +10,14 @@ from pydantic_core import PydanticUndefined
 
 from tokencredit.config.claim_keys import ClaimsFile
 from tokencredit.config.keys import NAME, BenchmarksFile, DatasetsFile, GpusFile, MethodsFile, ModelsFile
+from tokencredit.config.parts import PartFile
 from tokencredit.config.reading import models_of
 from tokencredit.config.study_keys import StudyFile
 from tokencredit.config.target_keys import TargetsFile
 
 FILES: dict[str, type[BaseModel]] = {
     "study": StudyFile,
+    "part": PartFile,
     "methods": MethodsFile,
     "models": ModelsFile,
     "datasets": DatasetsFile,

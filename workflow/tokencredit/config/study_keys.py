@@ -126,7 +126,7 @@ class Training(Strict):
                 f"{self.mixed_precision!r} and {self.engine!r}: it computes in 16 bits, and its rows have no padding to sample with"
             )
         for key, values in (("datasets", self.datasets), ("methods", self.methods), ("seeds", self.seeds)):
-            _distinct(key, values)
+            distinct(key, values)
         return self
 
     @property
@@ -161,8 +161,8 @@ class Evaluation(Strict):
 
     @model_validator(mode="after")
     def _combinations(self) -> Evaluation:
-        _distinct("rows", [row.name for row in self.rows])
-        _distinct("benchmarks", [use.benchmark for use in self.benchmarks])
+        distinct("rows", [row.name for row in self.rows])
+        distinct("benchmarks", [use.benchmark for use in self.benchmarks])
         return self
 
 
@@ -182,7 +182,7 @@ class Oracle(Strict):
 
     @model_validator(mode="after")
     def _combinations(self) -> Oracle:
-        _distinct("policies", self.policies)
+        distinct("policies", self.policies)
         return self
 
 
@@ -261,7 +261,8 @@ class StudyFile(Strict):
     resources: Resources = Field(description="What jobs ask of the scheduler.")
 
 
-def _distinct(key: str, values: list[Any]) -> None:
+def distinct(key: str, values: list[Any]) -> None:
+    """Raise ``ValueError`` where an entry of the list ``key`` is listed twice."""
     for value in values:
         if values.count(value) > 1:
             raise ValueError(f"{key}: {value!r} is listed {values.count(value)} times; every entry may be listed once")

@@ -301,7 +301,7 @@ class Planner:
         name, config = self.study.resources.gpu_model, self.study.config
         if name is None:
             raise UserError(
-                f"{config.folder / 'studies' / self.study.name}.yaml: resources.gpu_model: this key is missing, "
+                f"{config.folder / 'studies' / self.study.home}.yaml: resources.gpu_model: this key is missing, "
                 f"and its jobs ask for GPUs; allowed: {', '.join(config.gpus)}."
             )
         return config.gpus[name]

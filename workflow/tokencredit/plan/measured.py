@@ -76,7 +76,7 @@ def _folders(study: Study, results: Path, cell: str, processes: int) -> list[Pat
     """Of the cell's finished runs that had its configuration of now."""
     # As JSON has it: no tuples.
     now = {"config": json.loads(json.dumps(study.training_config(cell))), "processes": processes}
-    folders = [results / study.name / "runs" / row.path for row in study.rows if row.cell == cell]
+    folders = [results / study.home / "runs" / row.path for row in study.rows if row.cell == cell]
     finished = [folder for folder in folders if (folder / "run.json").is_file()]
     return [folder for folder in finished if now.items() <= read_json(folder / "run.json").items()]
 

@@ -84,7 +84,7 @@ def over_budget(study: Study, cost: Cost) -> str | None:
     if budget is None or cost.gpu_hours.value <= budget:
         return None
     return (
-        f"{study.config.folder / 'studies' / study.name}.yaml: resources.budget_gpu_hours = {budget:g}: what would run takes "
+        f"{study.config.folder / 'studies' / study.home}.yaml: resources.budget_gpu_hours = {budget:g}: what would run takes "
         f"{marked(cost.gpu_hours)} GPU-hours by the estimate (`snakemake plan` says how they come about); "
         f"ask for a part of the study, or allow more."
     )
