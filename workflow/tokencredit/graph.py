@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from tokencredit.analysis import plan
 from tokencredit.config import Config, EmbeddedModel, FileDataset, JobResources, Row, Study, TrainingResources
+from tokencredit.config.claim_keys import BASE
 from tokencredit.errors import UserError
 from tokencredit.evaluate import generation_code
 from tokencredit.oracle import measured_rows, oracle_code, oracle_config, source_runs
@@ -221,7 +222,7 @@ class Graph:
         ]
         overlaps = [f"{self.results}/{name}" for name in plan.overlap_files(study)]
         # The problems that it quotes stand behind the runs; a bundle may not hold them.
-        measured = [f"{self.results}/{name}" for name in plan.oracle_files(study, base_alone=True)]
+        measured = [f"{self.results}/{name}" for name in plan.oracle_files(study, BASE)]
         return [*shown, *origins, *self.runs(w.study), *self.scores(w.study), *self.audits(w), *overlaps, *measured]
 
     def analysis_config(self, w: Wildcards) -> dict[str, Any]:

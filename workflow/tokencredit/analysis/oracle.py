@@ -56,13 +56,17 @@ def policy_states(store: Store, policy: str) -> tuple[pd.DataFrame, int]:
 
 def records(store: Store) -> pd.DataFrame:
     """One record per policy and group of its states, all seeds together; see ``groups``."""
-    titles = {row.name: row.title for row in measured_rows(store.study)}
     parts = []
-    for policy, title in titles.items():
+    for policy, title in titles(store).items():
         found, refused = policy_states(store, policy)
         known = {"policy": policy, "title": title, "seeds": " ".join(map(str, store.study.training.seeds))}
         parts.append(groups(found).assign(refused=refused, **known))
     return pd.concat(parts, ignore_index=True)[[*known, *parts[0].columns.drop(list(known))]]
+
+
+def titles(store: Store) -> dict[str, str]:
+    """The policies that are measured, each with its title, in their order."""
+    return {row.name: row.title for row in measured_rows(store.study)}
 
 
 def groups(found: pd.DataFrame) -> pd.DataFrame:

@@ -26,6 +26,7 @@ def planned(study: Study) -> dict[str, list[str]]:
         tables += ["claims"]
     if study.oracle:
         tables += ["oracle"]
+        figures += ["credit", "policies"] if len(study.oracle.policies) > 1 else ["credit"]
     return {"tables": [*tables, "diagnostics"], "figures": [*figures, "diagnostics"]}
 
 
@@ -33,8 +34,10 @@ def inputs(study: Study, name: str) -> list[str]:
     """The files that a table or figure is made from, relative to the results folder."""
     if name == "claims":
         return claims_files(study)
-    if name == "oracle":
+    if name in ("oracle", "policies"):
         return oracle_files(study)
+    if name == "credit":
+        return oracle_files(study, study.oracle.policies[0])
     runs = {
         "table1": list(study.methods),
         "table3": [row.name for row in table3_rows(study) if row.cell],
@@ -99,15 +102,15 @@ def claims_files(study: Study) -> list[str]:
             files.append(f"{study.home}/eval/{row.path}/scores.parquet")
     claims = study.config.claims.claims.values() if study.config.claims else ()
     on_credit = any(isinstance(contrast, CreditContrast) for claim in claims for contrast in claim.contrasts)
-    return files + (oracle_files(study, base_alone=True) if on_credit else [])
+    return files + (oracle_files(study, BASE) if on_credit else [])
 
 
-def oracle_files(study: Study, base_alone: bool = False) -> list[str]:
-    """The measured credit of tokens, relative to the results folder."""
+def oracle_files(study: Study, policy: str | None = None) -> list[str]:
+    """The measured credit of tokens under one policy or under all, relative to the results folder."""
     return [
         f"{study.name}/oracle/{row.path}/{name}.parquet"
         for row in measured_rows(study)
-        if not (base_alone and row.cell)
+        if policy in (None, row.name)
         for name in ("states", "branches")
     ]
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
 
 BINS = 50  # about as many as the paper's Figure 4 has
 SHUFFLES = 200
-RESPONSE = ["seed", "problem_id", "sample"]
+RESPONSE = ("seed", "problem_id", "sample")
 
 
 def contributions(counts: np.ndarray) -> np.ndarray:
@@ -34,12 +34,14 @@ def counted(bins: np.ndarray, right: np.ndarray, unit: np.ndarray, count: int) -
     return np.bincount(flat, minlength=(unit.max() + 1) * count * 2).reshape(-1, count, 2)
 
 
-def shuffled(tokens: pd.DataFrame, edges: np.ndarray, shuffles: int = SHUFFLES) -> np.ndarray:
+def shuffled(
+    tokens: pd.DataFrame, edges: np.ndarray, shuffles: int = SHUFFLES, response_key: Sequence[str] = RESPONSE
+) -> np.ndarray:
     """``contributions`` with the rewards shuffled among responses, [shuffles, bins]: what chance gives.
 
-    ``tokens``: columns seed, problem_id, sample, entropy, reward. Tokens of one response share its reward, so responses are shuffled.
+    ``tokens``: columns entropy, reward and ``response_key``. Tokens of one response share its reward, so responses are shuffled.
     """
-    response = tokens.groupby(RESPONSE).ngroup().to_numpy()
+    response = tokens.groupby(list(response_key)).ngroup().to_numpy()
     rewards = np.zeros(response.max() + 1, dtype=int)
     rewards[response] = tokens["reward"] > 0
     bins = bins_of(tokens["entropy"], edges)

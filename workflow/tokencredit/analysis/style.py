@@ -188,6 +188,17 @@ def points(axis: Axes, table: pd.DataFrame, line: Line, shift: float) -> None:
     axis.errorbar(x, y, reach, fmt="none", ecolor=line.colour, elinewidth=0.7, alpha=0.55)
 
 
+def estimates(
+    axis: Axes, places: Any, table: pd.DataFrame, name: str, line: Line, scale: float = 1, across: bool = False
+) -> None:
+    """Points of a column with the intervals in ``<name>_low`` and ``<name>_high``, all times ``scale``, upright or ``across``."""
+    value, low, high = (scale * table[key].to_numpy(float) for key in (name, f"{name}_low", f"{name}_high"))
+    reach = np.nan_to_num(np.maximum(0, [value - low, high - value]))
+    points, bars = ((value, places), {"xerr": reach}) if across else ((places, value), {"yerr": reach})
+    look = {"fmt": line.marker, "color": line.colour, "label": line.title}
+    axis.errorbar(*points, **bars, **look, markersize=3, elinewidth=0.8, zorder=3)
+
+
 def printed(axis: Axes, x: Any, y: Any, line: Line, **more: Any) -> None:
     """The paper's numbers for a method: grey, hollow, with the marker and the dash of the method."""
     style = {"linestyle": line.dash, "marker": line.marker, **HOLLOW, **more}
