@@ -41,12 +41,12 @@ def drawn_texts(figure: Figure) -> list[str]:
 
 
 def test_figures_follow_the_policies_that_are_measured(both: Store, tmp_path: Path) -> None:
-    assert planned(both.study)["figures"][-3:] == ["credit", "policies", "diagnostics"]
+    assert {"credit", "policies"} <= set(planned(both.study)["figures"])
     assert inputs(both.study, "policies") == inputs(both.study, "oracle")
     assert {path.split("/")[2] for path in inputs(both.study, "policies")} == set(BOTH)
     assert {path.split("/")[2] for path in inputs(both.study, "credit")} == {"base"}
     alone = store_of(tmp_path, *planted())
-    assert planned(alone.study)["figures"][-2:] == ["credit", "diagnostics"]
+    assert {"credit", "policies"} & set(planned(alone.study)["figures"]) == {"credit"}
 
 
 # ---------------------------------------------------------------- credit
@@ -65,16 +65,14 @@ def test_credit_of_the_first_policy_by_group_and_bin(both: Store) -> None:
     # Responses that are right and those that are not have the same entropies here: neither the proxy nor chance sees anything.
     assert bins[["proxy", "chance"]].max(axis=None) == pytest.approx(0, abs=1e-12)
     assert f"n = {2 * STATES:,} states of {2 * 3 * PROBLEMS} responses to {PROBLEMS} problems" in drawn.note
-    assert "strategy\nfork" in drawn_texts(drawn.figure)
+    assert {"strategy\nfork", "(e) The paper's proxy"} <= set(drawn_texts(drawn.figure))
 
 
 def test_models_without_kinds_of_tokens_have_a_panel_less(both: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    every = drawn_texts(credit.draw(both).figure)
     monkeypatch.setattr("tokencredit.analysis.oracle.EmbeddedModel", type("Other", (), {}))
-    fewer = drawn_texts(credit.draw(both).figure)
-    assert "(d) The paper's proxy" in fewer
-    assert "(e) The paper's proxy" in every
-    assert not any("fork" in text for text in fewer)
+    texts = drawn_texts(credit.draw(both).figure)
+    assert "(d) The paper's proxy" in texts
+    assert not any("fork" in text for text in texts)
     assert "PHR: right, high entropy" in drawn_texts(policies.draw(both).figure)
 
 

@@ -133,6 +133,25 @@ def test_the_table_says_what_was_not_seen(store: Store) -> None:
     assert everything["untried"] == pytest.approx(0.0005)
 
 
+@pytest.mark.parametrize("problems", [8, 20])
+def test_intervals_over_few_problems_cover_the_truth(problems: int) -> None:
+    """Percentiles as they are would cover 0.87 with eight problems."""
+    rng = np.random.default_rng(problems)
+
+    def sums(count: int) -> np.ndarray:
+        """A ratio's sums of each problem, of which some have twice as much as others."""
+        size = rng.poisson(80, count)
+        return np.stack([rng.lognormal(0, 0.4, count) * size, size], axis=1)
+
+    def covers(found: np.ndarray) -> bool:
+        units = pd.Series(range(problems))
+        line = oracle.over_problems(pd.DataFrame(found), units, lambda s: {"x": oracle.over(s[..., 0], s[..., 1])})
+        return line["x_low"] < truth < line["x_high"]
+
+    truth = np.exp(0.4**2 / 2)
+    assert 0.9 < np.mean([covers(sums(problems)) for _ in range(400)]) < 0.98
+
+
 def test_one_problem_has_no_interval(tmp_path: Path) -> None:
     kept = [table[table["problem_id"] == "toy-train-0"] for table in planted()]
     everything = oracle.records(store_of(tmp_path, *kept)).set_index("part").loc["all"]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from tokencredit.analysis.layout import Cell, Wide
 from tokencredit.analysis.store import Store
@@ -73,8 +75,8 @@ def groups(found: pd.DataFrame) -> pd.DataFrame:
     """One record per group of the states ``found``: all, those of high entropy, each decile of entropy, kind and quadrant.
 
     entropy, information: mean H and I in nats; ratio: mean I over mean H; size: root mean square of Q - V of the token taken, in shares of
-    right responses; share_…: of all states, and of the sums of H, I and (Q - V)^2 over them. Intervals (…_low, …_high) are percentiles
-    over resampled problems; missing with one problem, or where a sum is not above zero.
+    right responses; share_…: of all states, and of the sums of H, I and (Q - V)^2 over them. Intervals (…_low, …_high) are over problems
+    (``ends``); missing with one problem, or where a sum is not above zero.
     single: states with a single candidate; single_information: what I could be on average if those had the most that is possible there;
     untried: mean probability of the tokens not tried; above: states whose interval of I begins above H, which the bound forbids;
     above_chance: how many would if all of I were H, so the most that chance explains.
@@ -99,10 +101,13 @@ def over_problems(
     drawn = quantities(problem_draws(len(of_problem)) @ of_problem)
     found = {}
     for name, value in quantities(of_problem.sum(0)).items():
-        found |= dict(zip((name, f"{name}_low", f"{name}_high"), (float(value), *ends(drawn[name])), strict=True))
+        found |= dict(
+            zip((name, f"{name}_low", f"{name}_high"), (float(value), *ends(drawn[name], len(of_problem))), strict=True)
+        )
     return found
 
 
+@cache
 def problem_draws(count: int) -> np.ndarray:
     """How often each of ``count`` problems is drawn in each resample, [RESAMPLES, count]; none with one, which tells nothing of others."""
     if count < 2:
@@ -111,10 +116,17 @@ def problem_draws(count: int) -> np.ndarray:
     return generator("oracle bootstrap", count).multinomial(count, shares, size=RESAMPLES)
 
 
-def ends(drawn: np.ndarray) -> np.ndarray:
-    """The ends [2] of the interval of a quantity over its resamples [RESAMPLES], of those that have a value; missing where none has."""
+def ends(drawn: np.ndarray, count: int) -> np.ndarray:
+    """The ends [2] of the interval of a quantity over its resamples [RESAMPLES] of ``count`` problems; missing where none has a value.
+
+    Percentiles, wider for few problems: resamples vary less than samples do by (n - 1)/n, and their spread is uncertain as that of
+    Student's t is (the expanded percentile interval of Hesterberg 2015, arXiv 1411.5279).
+    """
     drawn = drawn[~np.isnan(drawn)]
-    return np.quantile(drawn, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]) if drawn.size else np.full(2, _NONE)
+    if not drawn.size:
+        return np.full(2, _NONE)
+    tail = stats.norm.cdf(-math.sqrt(count / (count - 1)) * stats.t.ppf((1 + CONFIDENCE) / 2, count - 1))
+    return np.quantile(drawn, [tail, 1 - tail])
 
 
 def over(part: np.ndarray, whole: np.ndarray) -> np.ndarray:

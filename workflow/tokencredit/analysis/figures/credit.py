@@ -20,6 +20,7 @@ SHARES = {
 }
 MEASURED, PROXY = SHARES["information"].colour, "#d55e00"
 CLOUD = "#9ecae1"
+LEAST = 1e-6  # nats; where the axis of H begins at the lowest
 LINEAR = 1e-3  # nats; below it the axis of I is linear, for an estimate may be negative
 RESPONSE = (*proxy.RESPONSE, "cell")
 
@@ -68,11 +69,13 @@ def proxy_by_bin(found: pd.DataFrame) -> pd.DataFrame:
     estimates = {
         "information": (sums.sum(0) / len(found), draws @ sums / (draws @ counts.sum((1, 2)))[:, None]),
         "proxy": (seen, again - again.mean(0) + seen if len(again) else again),
-        "chance": (chance.mean(0), chance),
     }
     for name, (value, drawn) in estimates.items():
         table[name] = value.cumsum()
-        table[[f"{name}_low", f"{name}_high"]] = [oracle.ends(column) for column in drawn.cumsum(1).T]
+        table[[f"{name}_low", f"{name}_high"]] = [oracle.ends(column, len(counts)) for column in drawn.cumsum(1).T]
+    table[["chance", "chance_low", "chance_high"]] = np.transpose(
+        [chance.cumsum(1).mean(0), *np.quantile(chance.cumsum(1), [0.025, 0.975], axis=0)]
+    )
     return table.assign(as_large=float(np.mean(chance.sum(1) >= seen.sum())))
 
 
@@ -81,7 +84,7 @@ def _cloud(axis: Axes, found: pd.DataFrame, deciles: pd.DataFrame) -> None:
     several = found[found["value"].notna()]
     dots = {"color": CLOUD, "markersize": 2, "alpha": 0.5, "rasterized": True, "zorder": 1}
     axis.plot(several["entropy"], several["information"], ".", **dots)
-    least, most = deciles["entropy"].min() / 2, 1.5 * found["entropy"].max()
+    least, most = max(LEAST, deciles["entropy"].min() / 2), 1.5 * found["entropy"].max()
     line = np.geomspace(least, most, 200)
     axis.plot(line, line, color="#333333", linewidth=0.9, linestyle=style.DASHED, label="I = H")
     style.estimates(
