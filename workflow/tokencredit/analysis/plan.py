@@ -27,6 +27,9 @@ def planned(study: Study) -> dict[str, list[str]]:
     if study.oracle:
         tables += ["oracle"]
         figures += ["credit", "policies"] if len(study.oracle.policies) > 1 else ["credit"]
+        if BASE in study.oracle.policies:
+            tables += ["scoreboard"]
+            figures += ["scoreboard"]
     return {"tables": [*tables, "diagnostics"], "figures": [*figures, "diagnostics"]}
 
 
@@ -54,6 +57,7 @@ def inputs(study: Study, name: str) -> list[str]:
         "figure11": [heat_map_method(study)],
         "diagnostics": list(study.methods),
         "verdicts": list(study.methods),
+        "scoreboard": list(study.methods),
     }
     cells = [row for row in study.rows if row.cell in runs.get(name, [])]
     made = {
@@ -69,6 +73,7 @@ def inputs(study: Study, name: str) -> list[str]:
         "figure11": ["rollouts.parquet"],
         "diagnostics": ["metrics.jsonl"],
         "verdicts": ["metrics.jsonl", "evaluations.parquet"] if "figure2" in study.targets else [],
+        "scoreboard": ["rollouts.parquet"],
     }.get(name, [])
     files = [f"{study.home}/runs/{row.path}/{file}" for row in cells for file in ["run.json", *made]]
     scored = {
@@ -78,8 +83,10 @@ def inputs(study: Study, name: str) -> list[str]:
         "figure5": figure5_rows(study),
         "figure7": figure7_rows(study),
         "verdicts": study.rows,
+        "scoreboard": [row for row in study.rows if row.cell],
     }.get(name, [])
     files += [f"{study.home}/eval/{row.path}/scores.parquet" for row in scored]
+    files += oracle_files(study, BASE) if name == "scoreboard" else []
     return files + (overlap_files(study) if name.startswith("table") else [])
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from tokencredit import files, provenance
-from tokencredit.analysis import claims, diagnostics, oracle, results, verdicts
+from tokencredit.analysis import claims, diagnostics, oracle, results, scoreboard, verdicts
 from tokencredit.analysis.layout import Cell, Wide, latex, marked, meanings
 from tokencredit.analysis.store import Store
 from tokencredit.checkout import checkout
@@ -148,5 +148,6 @@ TABLES = {
     "verdicts": Table(verdicts.records, verdicts.wide),
     "claims": Table(claims.records, claims.wide),
     "oracle": Table(oracle.records, oracle.wide),
+    "scoreboard": Table(scoreboard.records, scoreboard.wide),
     "diagnostics": Table(diagnostics.records, diagnostics.wide),
 }

@@ -1,0 +1,108 @@
+"""How well each method's token weights agree with the measured credit, and how that goes with the score of the policy it trains."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from tokencredit.analysis import labels, style
+from tokencredit.analysis.scoreboard import (
+    ANSWER,
+    ENTROPY,
+    EQUAL,
+    METHOD,
+    ORACLE,
+    PEER,
+    SCORE,
+    SHUFFLED,
+    notes,
+    records,
+)
+from tokencredit.analysis.store import Store
+
+NAMED = 14  # methods whose names find room beside their points; of more, those that a reader looks for
+TALL = 25  # methods from which on the plane is no longer as tall as their list
+BAND = "#009e73"
+LINES = {ENTROPY: ("#0072b2", style.DASHED), EQUAL: ("#000000", style.SOLID), SHUFFLED: ("#d55e00", style.DOTTED)}
+
+
+def draw(store: Store) -> style.Drawn:
+    """(a) Agreement of weights and measured credit, the best first, beside that of the peers. (b) The final score against it."""
+    table = records(store)
+    shown = table[table["metric"].isin(["rho", "rho_unequal", SCORE]) | (table["part"] == ANSWER)]
+    lines = style.marked_lines(store, store.study.methods)
+    methods = table[table["part"] == METHOD].pivot(index="method", columns="metric")
+    methods = methods[methods["value", "rho"].notna()].sort_values(("value", "rho"), ascending=False, kind="stable")
+    unequal = methods[methods["n", "rho_unequal"] > 0]
+    fig = style.page(7.2, max(3.6, 1.4 + 0.135 * len(unequal)))
+    left, right = style.panels(fig, 1, 2, width_ratios=[1, 1.3]).flat
+    _dots(left, unequal, lines)
+    _peers(left, table[(table["part"] == PEER) & (table["metric"] == "rho")].set_index("method"))
+    _plane(right, methods, lines)
+    style.letter(left, 0, "Agreement")
+    style.letter(right, 1, "Agreement and final score")
+    style.legend_below(fig, left, columns=4)
+    if len(unequal) > TALL:
+        right.set(box_aspect=1, anchor="N")
+    fig.draw_without_rendering()
+    if len(methods):
+        labels.place(right, _labels(store, methods, lines), _bars(methods) if len(methods) <= NAMED else [])
+    said = [*notes(table), *style.marks_note(store, lines)]
+    return style.Drawn(fig, shown, " ".join(said))
+
+
+def _dots(axis: Axes, methods: pd.DataFrame, lines: dict[str, style.Line]) -> None:
+    for place, (name, values) in enumerate(methods.iterrows()):
+        line = lines[name]
+        axis.plot(
+            [values["low", "rho"], values["high", "rho"]], [place, place], color=line.colour, linewidth=1, alpha=0.6
+        )
+        axis.plot(values["value", "rho"], place, color=line.colour, marker=line.marker, linestyle="", zorder=3)
+    axis.set_yticks(range(len(methods)), [lines[name].title for name in methods.index], parse_math=False)
+    axis.set(ylim=(max(len(methods), 4) - 0.4, -0.6), xlabel="Spearman's ρ of weight and |Q − V|,\nwithin a response")
+    axis.tick_params(axis="y", length=0)
+    axis.grid(visible=False, axis="y")
+
+
+def _peers(axis: Axes, peers: pd.DataFrame) -> None:
+    for name, (colour, dash) in LINES.items():
+        line = peers.loc[name]
+        axis.axvline(line["value"], color=colour, linestyle=dash, linewidth=0.9, zorder=1, label=line["title"])
+    oracle = peers.loc[ORACLE]
+    axis.axvspan(oracle["low"], oracle["high"], color=BAND, alpha=0.2, linewidth=0, zorder=0, label=oracle["title"])
+
+
+def _plane(axis: Axes, methods: pd.DataFrame, lines: dict[str, style.Line]) -> None:
+    faint = 0.5 if len(methods) <= NAMED else 0.2
+    for name, values in methods.iterrows():
+        line, (x, y) = lines[name], values["value"][["rho", SCORE]]
+        reach = np.abs(
+            [[values[end, measure] - values["value", measure] for end in ("low", "high")] for measure in ("rho", SCORE)]
+        )
+        axis.errorbar(
+            x, y, xerr=reach[:1].T, yerr=reach[1:].T, fmt="none", ecolor=line.colour, elinewidth=0.7, alpha=faint
+        )
+        axis.plot(x, y, color=line.colour, marker=line.marker, linestyle="", zorder=3)
+    axis.set(xlabel="Spearman's ρ of weight and |Q − V|, within a response", ylabel="final score: mean Avg@n (%)")
+    axis.margins(0.08)
+
+
+def _labels(store: Store, methods: pd.DataFrame, lines: dict[str, style.Line]) -> list[labels.Label]:
+    """Of many methods: the ends of both axes, the reference, EAPO and the controls that shuffle."""
+    chosen = list(methods.index)
+    if len(chosen) > NAMED:
+        by_score = methods.sort_values(("value", SCORE)).index
+        looked_for = [store.study.reference, "eapo", "eapo-shuffled", "dapo"]
+        ends = [*by_score[:2], *by_score[-2:], *methods.index[:2], *methods.index[-2:]]
+        chosen = [name for name in methods.index if name in {*ends, *looked_for}]
+    points = methods["value"][["rho", SCORE]]
+    return [labels.Label(*points.loc[name], lines[name].title, lines[name].colour) for name in chosen]
+
+
+def _bars(methods: pd.DataFrame) -> list[tuple[float, float, float, float]]:
+    found = []
+    for _, values in methods.iterrows():
+        (x, y), (left, below), (right, above) = (values[key][["rho", SCORE]] for key in ("value", "low", "high"))
+        found += [(left, y, right, y), (x, below, x, above)]
+    return found
