@@ -195,6 +195,94 @@ def test_a_verdict_on_training_rests_on_the_files_of_its_run(shown: Path, named:
     assert "metrics.jsonl: has changed" in said["differences"][0]
 
 
+@pytest.fixture
+def measured(shown: Path) -> Path:
+    """The table `oracle` of a part of another study: the base and a trained cell, measured at the responses of one run of the whole."""
+    results = shown.parents[2]
+    study, run = results / "toy-core", results / "toy-full/runs/eapo/seed0"
+    shutil.copytree(results / "toy/runs/eapo/seed0", run)
+    files.write_text(run / "rollouts.parquet", "responses")
+    record = files.read_json(run / "run.json")
+    files.write_json(run / "run.json", record | {"files": {"rollouts.parquet": files.sha256(run / "rollouts.parquet")}})
+    models = {"base": results / "models/base", "eapo": run / "model"}
+    for policy, model in models.items():
+        about = {
+            **{"study": "toy-core", "policy": policy, "seed": 0, "step": 1, "oracle": {"continuations": 4}},
+            **{"model_sha256": files.sha256(model), "code_digest": "6" * 64, "environment": {}},
+            "data_sha256": {"toy-tier1": files.sha256(results / "data/toy-tier1/problems.parquet")},
+            "rollouts_sha256": {"eapo": files.sha256(run / "rollouts.parquet")},
+        }
+        for name in ("states", "branches"):
+            files.write_parquet(study / f"oracle/{policy}/seed0/{name}.parquet", pd.DataFrame({name: [1]}), about)
+    path = study / "tables/oracle.csv"
+    files.write_text(path, "policy,part,information\nbase,all,0.1\neapo,all,0.2\n")
+    read = {file.relative_to(results).as_posix(): files.sha256(file) for file in study.rglob("*.parquet")}
+    made = {"made": {path.name: files.sha256(path)}, "files": dict(sorted(read.items()))}
+    files.write_json(path.with_suffix(".json"), {"study": "toy-core", "code_digest": "7" * 64, **made})
+    return path
+
+
+RESPONSES = {
+    "toy-full/runs/eapo/seed0/rollouts.parquet": "as recorded",
+    "toy-full/runs/eapo/seed0/run.json": "not recorded",
+    "models/base/model.safetensors": "as recorded",
+    "data/toy-tier1/problems.parquet": "as recorded",
+}
+
+
+@pytest.mark.parametrize(("policy", "model"), [("base", "models/base"), ("eapo", "toy-full/runs/eapo/seed0/model")])
+def test_measured_credit_is_followed_to_the_responses_and_the_model(measured: Path, policy: str, model: str) -> None:
+    done, said = traced(measured, policy)
+    assert done.exit_code == 0, done.output
+    tables = {f"toy-core/oracle/{policy}/seed0/{name}.parquet": "as recorded" for name in ("states", "branches")}
+    assert paths(said["chain"]) == {
+        "toy-core/tables/oracle.csv": "as recorded",
+        **tables,
+        **RESPONSES,
+        model: "as recorded",
+    }
+    # Both tables are of one measurement, and what is behind it is followed once.
+    assert [bool(link["behind"]) for link in said["chain"]["behind"]] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("name", "policies"),
+    [
+        ("toy-full/runs/eapo/seed0/rollouts.parquet", ["base", "eapo"]),
+        ("toy-full/runs/eapo/seed0/model/config.json", ["eapo"]),
+        ("models/base/model.safetensors", ["base", "eapo"]),
+        ("data/toy-tier1/problems.parquet", ["base", "eapo"]),
+        ("toy-core/oracle/eapo/seed0/branches.parquet", ["eapo"]),
+    ],
+)
+def test_what_changed_behind_measured_credit_is_named(measured: Path, name: str, policies: list[str]) -> None:
+    path = measured.parents[2] / name
+    path.write_bytes(path.read_bytes() + b"\n")
+    assert [policy for policy in ("base", "eapo") if traced(measured, policy)[0].exit_code == 1] == policies
+    assert name.removesuffix("/config.json") in " ".join(traced(measured)[1]["differences"])
+
+
+def test_tables_of_two_measurements_are_followed_apart(measured: Path) -> None:
+    """Branches that were measured at other responses than the states lead to theirs."""
+    branches = measured.parents[1] / "oracle/base/seed0/branches.parquet"
+    about = files.parquet_metadata(branches) | {"rollouts_sha256": {"eapo": "8" * 64}}
+    files.write_parquet(branches, files.read_parquet(branches), about)
+    said = traced(measured, "base")[1]
+    changed = [sentence.split("/results/")[1].split(": ")[0] for sentence in said["differences"]]
+    assert changed == [
+        "toy-core/oracle/base/seed0/branches.parquet",
+        "toy-full/runs/eapo/seed0/rollouts.parquet",
+    ]
+
+
+def test_measured_credit_whose_run_is_missing_says_so(measured: Path) -> None:
+    run = measured.parents[2] / "toy-full/runs/eapo/seed0"
+    shutil.rmtree(run)
+    done, said = traced(measured, "base")
+    assert done.exit_code == 1
+    assert any("runs/eapo/seed0/rollouts.parquet: is not there; sha256 " in each for each in said["differences"])
+
+
 def test_columns_that_rest_on_other_rows_are_named(shown: Path) -> None:
     files.write_text(shown, "method,avg,reference,p_holm,over_base\neapo,50,,0.01,\nbase,40,,,\n")
     origin = files.read_json(shown.with_suffix(".json"))

@@ -1,8 +1,9 @@
 """The files behind a table or figure, each with its digest as it was recorded when the number was made and as it is now.
 
-Who records what: a table's or figure's ``.json`` its own files, scores, runs and overlap reports; ``scores.parquet`` the generations, the
-grades, the problems and the model behind it; ``run.json`` the tables of the run, its base model and its problems. Nothing is computed but
-digests. A base model that came from the Hub counts by the digest in its manifest, for its weights are not below the results.
+Who records what: a table's or figure's ``.json`` its own files, scores, runs, measured credit and overlap reports; ``scores.parquet`` the
+generations, the grades, the problems and the model behind it; the tables of measured credit the responses, the problems and the model that
+they were measured with; ``run.json`` the tables of the run, its base model and its problems. Nothing is computed but digests. A base model
+that came from the Hub counts by the digest in its manifest, for its weights are not below the results.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tokencredit import files
+from tokencredit.config.claim_keys import BASE
 from tokencredit.errors import UserError
 
 
@@ -56,10 +58,13 @@ class Link:
 
 
 class Chain:
-    """The links below one folder of results. ``datasets``: the data set of each benchmark, which no record names."""
+    """The links below one folder of results.
 
-    def __init__(self, results: Path, datasets: dict[str, str]) -> None:
-        self.results, self.datasets = results, datasets
+    Which no record names: ``datasets``, the data set of each benchmark, and ``home``, the study below which the runs are.
+    """
+
+    def __init__(self, results: Path, datasets: dict[str, str], home: str) -> None:
+        self.results, self.datasets, self.home = results, datasets, home
         self.digest = cache(self._digest)
 
     def shown(self, path: Path, origin: dict[str, Any], names: Iterable[str], benchmarks: set[str]) -> Link:
@@ -68,7 +73,7 @@ class Chain:
         ``benchmarks``: those whose responses are followed.
         """
         recorded = {name: origin["files"][name] for name in names}
-        links, beneath = [], set()
+        links, beneath, followed = [], set(), set()
         for name, digest in recorded.items():
             if name.endswith("/scores.parquet"):
                 study, _, *row = Path(name).parent.parts
@@ -79,6 +84,8 @@ class Chain:
         for name, digest in recorded.items():
             if name.endswith("/run.json") and name not in beneath:
                 links.append(self.run(self.results / name, digest))
+            elif _is_measured(name):
+                links.append(self.measured(self.results / name, digest, origin["files"], followed))
             elif not name.endswith(("/scores.parquet", "/run.json")):
                 # Files of a run stand below its run.json, where that is followed.
                 below = Path(name).with_name("run.json").as_posix() in runs
@@ -113,6 +120,29 @@ class Chain:
         links += [self._model(path, next(iter(entries.values())), run)] if entries else []
         return self._link(path, recorded, facts, links)
 
+    def measured(self, path: Path, recorded: str | None, runs: dict[str, str], followed: set[str]) -> Link:
+        """A table of measured credit, with the responses that were measured, their runs, the problems and the model behind it.
+
+        ``runs``: recorded digests, those of a ``run.json`` by its name among them. ``followed``: what was measured is added; both tables
+        of a measurement say the same of themselves, and what is behind is followed once.
+        """
+        about, facts = self._metadata(path)
+        if not about:
+            return self._link(path, recorded, facts)
+        settings = {"policy": about["policy"], "seed": about["seed"], "step": about["step"]}
+        facts |= {"settings": _listed(settings), "oracle": _listed(about["oracle"]), **_about(about)}
+        same = files.digest_of(about)
+        if same in followed:
+            return self._link(path, recorded, facts)
+        followed.add(same)
+        links = []
+        for cell, digest in about["rollouts_sha256"].items():
+            run = Path(self.home, "runs", cell, f"seed{about['seed']}", "run.json")
+            behind = [self.run(self.results / run, runs.get(run.as_posix()))]
+            links.append(self._link(self.results / run.with_name("rollouts.parquet"), digest, behind=behind))
+        links += [self._problems(name, digest) for name, digest in about["data_sha256"].items()]
+        return self._link(path, recorded, facts, [*links, *self._measured_model(about)])
+
     def run(self, path: Path, recorded: str | None) -> Link:
         """A training run, with its tables, its model's base, its teacher and its problems behind it."""
         run, facts = self._json(path)
@@ -136,6 +166,15 @@ class Chain:
         if run is None and not trained.is_dir():
             return self._link(self.results / "models" / entry["model"], entry["model_sha256"])
         return self._link(trained / "model", entry["model_sha256"], behind=[self.run(trained / "run.json", run)])
+
+    def _measured_model(self, about: dict[str, Any]) -> list[Link]:
+        """The model whose credit was measured: of a trained cell its run's, else the one that the measured runs say they began with."""
+        runs, seed = self.results / self.home / "runs", f"seed{about['seed']}"
+        if about["policy"] != BASE:
+            return [self._link(runs / about["policy"] / seed / "model", about["model_sha256"])]
+        began = [self._json(runs / cell / seed / "run.json")[0] for cell in about["rollouts_sha256"]]
+        names = sorted({run["model"]["model"] for run in began if run})
+        return [self._link(self.results / "models" / name, about["model_sha256"]) for name in names]
 
     def _base(self, name: str, recorded: str) -> Link:
         folder = self.results / "models" / name
@@ -161,6 +200,10 @@ class Chain:
 
     def _json(self, path: Path) -> tuple[dict[str, Any], dict[str, str]]:
         return _read(files.read_json, path)
+
+
+def _is_measured(name: str) -> bool:
+    return Path(name).parts[1:2] == ("oracle",)
 
 
 def _read(reader: Any, path: Path) -> tuple[dict[str, Any], dict[str, str]]:

@@ -63,33 +63,36 @@ def trace(shown: Path, words: list[str], config: Path) -> tuple[pd.DataFrame, Li
     if not isinstance(origin, dict) or origin.get("study") != study:
         raise UserError(f"{shown.with_suffix('.json')}: is not the origin of a table or figure of study {study}.")
     rows = cells.choose(table, words, shown)
-    datasets = {name: benchmark.dataset for name, benchmark in Config(config).benchmarks.items()}
+    configured = Config(config)
+    datasets = {name: benchmark.dataset for name, benchmark in configured.benchmarks.items()}
+    home = configured.study(study).home if study in configured.study_names else study
     benchmarks = set(rows["benchmark"]) if "benchmark" in rows else set()
     # A mean rests on all benchmarks.
     followed = benchmarks if benchmarks and benchmarks <= datasets.keys() else set(datasets)
     names = _names(origin, rows, {datasets[name] for name in followed})
     whole = _names(origin, table, {datasets[name] for name in followed})
     others = [name for name in OF_OTHERS if name in rows and rows[name].any()] if set(names) < set(whole) else []
-    return rows, Chain(shown.parents[2], datasets).shown(shown, origin, names, followed), others
+    return rows, Chain(shown.parents[2], datasets, home).shown(shown, origin, names, followed), others
 
 
 def _names(origin: dict[str, Any], rows: pd.DataFrame, datasets: set[str]) -> list[str]:
-    """The files of a table that its ``rows`` rest on: those that they name, else those of their methods and data sets."""
+    """The files of a table that its ``rows`` rest on: those that they name, else those of their methods, policies and data sets."""
     names = list(origin["files"])
     if "files" in rows:
         own = {name for line in rows["files"] for name in line.split()}
         return [name for name in names if name.partition("/")[2] in own]
     names = [name for name in names if "/overlap/" not in name or Path(name).stem.split("--")[1] in datasets]
-    if "method" not in rows:
-        return names
-    methods = set(rows["method"]) | set(rows.get("reference", []))
-    return [name for name in names if _method(name) in methods | {None}]
+    for column, kinds in (("method", ("runs", "eval")), ("policy", ("oracle",))):
+        if column in rows:
+            chosen = {None, *rows[column], *rows.get("reference", [])}
+            names = [name for name in names if _owner(name, kinds) in chosen]
+    return names
 
 
-def _method(name: str) -> str | None:
-    """The method of a file below ``runs`` or ``eval`` of a study; None for others."""
+def _owner(name: str, kinds: tuple[str, ...]) -> str | None:
+    """The method or policy of a file below one of the folders ``kinds`` of a study; None for others."""
     parts = Path(name).parts
-    return parts[2] if parts[1] in ("runs", "eval") else None
+    return parts[2] if parts[1] in kinds else None
 
 
 def _plain(link: Link) -> dict[str, Any]:
