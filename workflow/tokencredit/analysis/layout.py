@@ -71,9 +71,11 @@ _SPECIAL = {
     "α": r"$\alpha$",
     "φ": r"$\varphi$",
     "π": r"$\pi$",
+    "ρ": r"$\rho$",
     "–": r"\textendash{}",
     "−": r"\textminus{}",
     "±": r"\textpm{}",
+    "²": r"$^2$",
 }
 
 

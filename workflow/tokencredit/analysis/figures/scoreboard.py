@@ -23,6 +23,8 @@ from tokencredit.analysis.store import Store
 
 NAMED = 14  # methods whose names find room beside their points; of more, those that a reader looks for
 TALL = 25  # methods from which on the plane is no longer as tall as their list
+AGREEMENT = "Spearman's ρ of weight and |Q − V|,\nwithin a response"
+CLEAR = 50  # what a name that covers a point of many counts for, where one that covers a line counts for 1
 BAND = "#009e73"
 LINES = {ENTROPY: ("#0072b2", style.DASHED), EQUAL: ("#000000", style.SOLID), SHUFFLED: ("#d55e00", style.DOTTED)}
 
@@ -35,7 +37,8 @@ def draw(store: Store) -> style.Drawn:
     methods = table[table["part"] == METHOD].pivot(index="method", columns="metric")
     methods = methods[methods["value", "rho"].notna()].sort_values(("value", "rho"), ascending=False, kind="stable")
     unequal = methods[methods["n", "rho_unequal"] > 0]
-    fig = style.page(7.2, max(3.6, 1.4 + 0.135 * len(unequal)))
+    tall = len(unequal) > TALL
+    fig = style.page(9 if tall else 7.2, max(3.6, 1.4 + 0.135 * len(unequal)))
     left, right = style.panels(fig, 1, 2, width_ratios=[1, 1.3]).flat
     _dots(left, unequal, lines)
     _peers(left, table[(table["part"] == PEER) & (table["metric"] == "rho")].set_index("method"))
@@ -43,11 +46,11 @@ def draw(store: Store) -> style.Drawn:
     style.letter(left, 0, "Agreement")
     style.letter(right, 1, "Agreement and final score")
     style.legend_below(fig, left, columns=4)
-    if len(unequal) > TALL:
+    if tall:
         right.set(box_aspect=1, anchor="N")
     fig.draw_without_rendering()
     if len(methods):
-        labels.place(right, _labels(store, methods, lines), _bars(methods) if len(methods) <= NAMED else [])
+        labels.place(right, _labels(store, methods, lines), _bars(methods))
     said = [*notes(table), *style.marks_note(store, lines)]
     return style.Drawn(fig, shown, " ".join(said))
 
@@ -60,7 +63,7 @@ def _dots(axis: Axes, methods: pd.DataFrame, lines: dict[str, style.Line]) -> No
         )
         axis.plot(values["value", "rho"], place, color=line.colour, marker=line.marker, linestyle="", zorder=3)
     axis.set_yticks(range(len(methods)), [lines[name].title for name in methods.index], parse_math=False)
-    axis.set(ylim=(max(len(methods), 4) - 0.4, -0.6), xlabel="Spearman's ρ of weight and |Q − V|,\nwithin a response")
+    axis.set(ylim=(max(len(methods), 4) - 0.4, -0.6), xlabel=AGREEMENT)
     axis.tick_params(axis="y", length=0)
     axis.grid(visible=False, axis="y")
 
@@ -84,25 +87,27 @@ def _plane(axis: Axes, methods: pd.DataFrame, lines: dict[str, style.Line]) -> N
             x, y, xerr=reach[:1].T, yerr=reach[1:].T, fmt="none", ecolor=line.colour, elinewidth=0.7, alpha=faint
         )
         axis.plot(x, y, color=line.colour, marker=line.marker, linestyle="", zorder=3)
-    axis.set(xlabel="Spearman's ρ of weight and |Q − V|, within a response", ylabel="final score: mean Avg@n (%)")
+    axis.set(xlabel=AGREEMENT, ylabel="final score: mean Avg@n (%)")
     axis.margins(0.08)
 
 
 def _labels(store: Store, methods: pd.DataFrame, lines: dict[str, style.Line]) -> list[labels.Label]:
-    """Of many methods: the ends of both axes, the reference, EAPO and the controls that shuffle."""
+    """Of many methods: those at the ends of both axes, the reference, DAPO, EAPO and its shuffled control."""
     chosen = list(methods.index)
     if len(chosen) > NAMED:
         by_score = methods.sort_values(("value", SCORE)).index
-        looked_for = [store.study.reference, "eapo", "eapo-shuffled", "dapo"]
-        ends = [*by_score[:2], *by_score[-2:], *methods.index[:2], *methods.index[-2:]]
-        chosen = [name for name in methods.index if name in {*ends, *looked_for}]
+        ends = {order[end] for order in (methods.index, by_score) for end in (0, -1)}
+        chosen = [
+            name for name in methods.index if name in {*ends, store.study.reference, "dapo", "eapo", "eapo-shuffled"}
+        ]
     points = methods["value"][["rho", SCORE]]
     return [labels.Label(*points.loc[name], lines[name].title, lines[name].colour) for name in chosen]
 
 
 def _bars(methods: pd.DataFrame) -> list[tuple[float, float, float, float]]:
+    """What names keep clear of: the intervals, or of many methods the points alone."""
     found = []
     for _, values in methods.iterrows():
         (x, y), (left, below), (right, above) = (values[key][["rho", SCORE]] for key in ("value", "low", "high"))
-        found += [(left, y, right, y), (x, below, x, above)]
+        found += [(left, y, right, y), (x, below, x, above)] if len(methods) <= NAMED else [(x, y, x, y)] * CLEAR
     return found
