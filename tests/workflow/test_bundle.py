@@ -96,6 +96,38 @@ def test_tables_figures_and_page_are_rebuilt_without_torch(finished: Project, pa
     assert f"{shown[0]}: differs" in compared.stdout
 
 
+PART = "title: Part\npart_of: smoke\nmethods: [grpo]\nseeds: [0]\noracle: null\n"
+
+
+def test_a_part_is_made_from_the_runs_of_its_whole_packed_without_responses_and_rebuilt(
+    done: Project, project: Project, tmp_path: Path
+) -> None:
+    for each in (done, project):
+        files.write_text(each.folder / "config/studies/part.yaml", PART)
+    assert {job.rule for job in done.jobs("--config", "study=part")} == {"table", "figure", "report"}
+    done.make("--config", "study=part")
+    path = tmp_path / "part.tar.gz"
+    options = ["--study", "part", "--out", str(path), "--without-responses"]
+    packing = done.python("-m", "tokencredit.bundle", "pack", *options)
+    assert packing.returncode == 0, packing.stdout
+    assert "left out: responses of evaluations and their grades (--without-responses)" in packing.stdout
+    members = bundle.read(path)
+    assert list(json.loads(members["bundle.json"])["left_out"]) == ["responses of evaluations and their grades"]
+    assert {name.split("/")[2] for name in members if name.startswith("smoke/runs/")} == {"grpo"}
+    evaluated = {f"smoke/eval/{row}/seed0/scores.parquet" for row in ("base", "grpo")}
+    assert {name for name in members if "/eval/" in name} == evaluated
+    assert not [name for name in members if name.startswith("part/")]
+
+    rebuilt = project.python("-m", "tokencredit.bundle", "rebuild", str(path), "--cores", "2")
+    assert rebuilt.returncode == 0, rebuilt.stdout
+    shown = sorted((done.folder / "results/part").glob("*/*.csv"))
+    assert len(shown) > 8
+    assert f"{len(shown)} of {len(shown)} tables' and figures' CSVs are the same" in rebuilt.stdout
+    project.replace("config/studies/smoke.yaml", "  group_size: 4", "  group_size: 2")
+    with pytest.raises(UserError, match=r"study.training.group_size = 4 there, 2 here"):
+        unpack(path, project)
+
+
 def test_another_configuration_is_refused_by_its_keys(packed: Path, project: Project) -> None:
     project.replace("config/studies/smoke.yaml", "  group_size: 4", "  group_size: 2")
     with pytest.raises(

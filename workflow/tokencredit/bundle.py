@@ -1,8 +1,8 @@
 """``python -m tokencredit.bundle``: a study's stored records in one archive, from which its tables, figures and page are made elsewhere.
 
-In it: responses, grades, scores, everything that training wrote but models, audits, overlap reports, what jobs took, and the problems whose
-licence allows it; ``bundle.json``, which says for which configuration and what was made of them; ``SHA256SUMS``. The same results give the
-same bytes.
+In it: responses, grades (both may be left out: nothing is shown from them but by way of the scores), scores, everything that training wrote
+but models, audits, overlap reports, what jobs took, and the problems whose licence allows it; ``bundle.json``, which says for which
+configuration, what was left out and what was made of them; ``SHA256SUMS``. The same results give the same bytes.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ FREE = ("MIT", "Apache-2.0", "CC-BY-4.0", "CC0-1.0")  # licences under which pro
 TIME = 315_532_800  # 1 January 1980: every file's time, so that none is newer than what was made from it
 CONTENT, SUMS = "bundle.json", "SHA256SUMS"
 SHOWN = ("table", "figure", "report")  # the rules that make something from the records; all others make records
+RESPONSES = ("generate", "grade")
 NAMED = 5  # keys or files that an error lists
 
 ConfigOption = Annotated[Path, typer.Option(help="Folder of the configuration.")]
@@ -53,11 +54,14 @@ def pack(
     out: Annotated[Path, typer.Option(help="The archive to write, .tar.gz.")],
     config: ConfigOption = Path("config"),
     results: ResultsOption = Path("results"),
+    without_responses: Annotated[
+        bool, typer.Option("--without-responses", help="Leave out the responses of evaluations and their grades.")
+    ] = False,
 ) -> None:
     """Write the archive of a finished study whose records hold together."""
     resolved = load_study(config, study)
     _check_whole(resolved, results)
-    held, left_out = _records(resolved, results)
+    held, left_out = _records(resolved, results, without_responses)
     if missing := [path for path in held if not path.is_file()]:
         raise UserError(f"{_some(missing)}: no such file; the study is not finished.")
     content = {
@@ -69,8 +73,8 @@ def pack(
     members = {path.relative_to(results).as_posix(): path.read_bytes() for path in held}
     members[CONTENT] = (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
     _write(out, members)
-    for name, licence in left_out.items():
-        print(f"left out: the problems of {name} ({licence})")
+    for name, reason in left_out.items():
+        print(f"left out: {name} ({reason})")
     print(f"{len(members)} files, {out.stat().st_size / 1e6:.1f} MB, sha256 {files.sha256(out)}")
     cli.made([out])
 
@@ -201,18 +205,18 @@ def _unpack(bundle: Path, config: Path, results: Path) -> tuple[str, str]:
     return study.name, page
 
 
-def _records(study: Study, results: Path) -> tuple[list[Path], dict[str, str]]:
-    """The files that a bundle of a study holds, and the licences of the problems that it may not hold, by data set."""
+def _records(study: Study, results: Path, without_responses: bool) -> tuple[list[Path], dict[str, str]]:
+    """The files that a bundle of a study holds, and why it does not hold the others: what they are, and the reason."""
     found: list[Path] = []
-    left_out: dict[str, str] = {}
+    left_out = {"responses of evaluations and their grades": "--without-responses"} if without_responses else {}
     for unit in units_of(study, str(results)):
         if unit.rule in SHOWN:
             continue
         made = stored(unit)
-        if unit.rule in ("pretrain", "fetch"):  # what the model took, not the model
-            made = made[len(unit.outputs) :]
+        if unit.rule in ("pretrain", "fetch", *(RESPONSES if without_responses else ())):
+            made = made[len(unit.outputs) :]  # what it took, not what it made
         if unit.rule == "prepare" and not _is_free(study, unit.name):
-            left_out[unit.name] = study.config.datasets[unit.name].licence
+            left_out[f"the problems of {unit.name}"] = study.config.datasets[unit.name].licence
             made = [path for path in made if path.suffix != ".parquet"]
         found += made
     return found, left_out
