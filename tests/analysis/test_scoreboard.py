@@ -284,9 +284,7 @@ def test_the_table_is_written(weighed: Store, tmp_path: Path) -> None:
     assert titles[: len(scoreboard.PEERS)] == list(scoreboard.PEERS.values())
     assert titles.index("DAPO") < titles.index("PHR") < titles.index("GRPO") < titles.index("PLR")
     assert wide.notes[0].startswith("Does better credit give better learning? Not measured: 7 sound methods")
-    assert any(
-        "Equal weights in every response, so the agreement of equal weights: GRPO." in note for note in wide.notes
-    )
+    assert any("Equal weights in every response, as equal as those of GRPO: GRPO." in note for note in wide.notes)
 
 
 def test_the_figure_lists_what_weighs_tokens_apart(weighed: Store) -> None:

@@ -278,8 +278,8 @@ def notes(table: pd.DataFrame) -> list[str]:
     ]
     if equal := equal_weights(table):
         lines.append(
-            f"Equal weights in every response, so the agreement of equal weights: {', '.join(equal)}. These change the size or the sign of "
-            "whole responses, or the loss."
+            f"Equal weights in every response, as equal as those of GRPO: {', '.join(equal)}. Where these differ from it they change the "
+            "size of whole responses, or the loss."
         )
     if nothing := facts.loc[facts["problems"] == 0, "title"].tolist():
         lines.append(f"Nothing to learn from in the stored responses: {', '.join(nothing)}.")
