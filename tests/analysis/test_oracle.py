@@ -193,3 +193,31 @@ def test_branches_of_other_states_are_refused(tmp_path: Path) -> None:
     states, branches = planted()
     with pytest.raises(UserError, match=r"branches\.parquet: .*states"):
         oracle.records(store_of(tmp_path, states[1:], branches))
+
+
+def test_a_token_of_a_walk_through_a_graph_is_told_from_its_problem(tmp_path: Path) -> None:
+    states, branches = planted()
+    walk = ["Yes", ".", " boldly", ":", " Now", " AB", " 3", " makes", " 3", "."]
+    study = store_of(tmp_path, states.assign(token=walk * (len(states) // PLACES)), branches).study
+    for name, entries in (
+        ("datasets", ("toy-train", "toy-tier1", "toy-tier2", "toy-tier3")),
+        ("models", ("embedded-1m",)),
+    ):
+        path = study.config.folder / f"{name}.yaml"
+        content = yaml.safe_load(path.read_text())
+        for entry in entries:
+            content[name][entry]["task"] = "graph-paths"
+        path.write_text(yaml.safe_dump(content))
+    forked, straight = "Roads: 3 AB, 9 AK. From A to B?", "Roads: 3 AB, 9 BK. From A to K?"
+    problems = [(f"toy-train-{number}", straight if number else forked) for number in range(PROBLEMS)]
+    data = "data/toy-train/problems.parquet"
+    files.write_parquet(tmp_path / "results" / data, pd.DataFrame(problems, columns=["problem_id", "problem"]))
+    store = Store(load_study(study.config.folder, study.name), tmp_path / "results")
+    assert inputs(store.study, "oracle")[-1] == data
+    found, _ = oracle.states(store, measured_rows(store.study)[0])
+    assert set(found[found["kind"] == "branch"]["problem_id"]) == {"toy-train-0"}
+    assert set(found[found["kind"] == "branch"]["token"]) == {" AB"}
+    assert list(found["kind"][:PLACES]) == [
+        *("style fork", "style fork", "strategy fork", "routine", "style fork"),
+        *("branch", "copied number", "routine", "result", "routine"),
+    ]

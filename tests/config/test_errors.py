@@ -105,6 +105,7 @@ WRONG: dict[str, tuple[str, str, Any, list[str]]] = {
         "real",
         ["training.curve.benchmark", "generated"],
     ),
+    "unknown task": ("datasets.yaml", "datasets.toy-test.task", "paths", ["task = 'paths'", "'graph-paths'"]),
     "longer than the model": (
         STUDY,
         "training.sampling.max_response_tokens",
@@ -288,6 +289,28 @@ def test_a_method_that_tells_the_answer_needs_a_prompt_for_it(spoil: Spoil) -> N
     assert load_study(spoil("methods.yaml", "methods.grpo", DASD, *told), "one").methods["grpo"].credit == "dasd"
 
 
+@pytest.mark.parametrize(
+    ("file", "key", "words"),
+    [
+        (
+            "models.yaml",
+            "models.small",
+            ["training.datasets: ", "'toy-train' is of the task 'word-problems'", "of 'graph-paths' only"],
+        ),
+        (
+            "datasets.yaml",
+            "datasets.toy-test",
+            ["training.curve.benchmark: ", "'toy-test' is of the task 'graph-paths'"],
+        ),
+    ],
+)
+def test_a_model_reads_the_problems_of_its_own_task(spoil: Spoil, file: str, key: str, words: list[str]) -> None:
+    config = spoil(file, f"{key}.task", "graph-paths")
+    message = message_of(config)
+    assert message.startswith(f"{config / STUDY}: ")
+    assert all(word in message for word in words), message
+
+
 def test_a_teacher_shares_the_tokens_and_reads_as_much_as_the_policy_writes(spoil: Spoil) -> None:
     config = spoil("methods.yaml", "methods.grpo", TAUGHT)
     message = message_of(config)
@@ -296,6 +319,9 @@ def test_a_teacher_shares_the_tokens_and_reads_as_much_as_the_policy_writes(spoi
     assert "its teacher is the model that is trained" in message_of(
         spoil("methods.yaml", "methods.grpo", {**TAUGHT, "teacher": "small"})
     )
+    other = {**FILES["models.yaml"]["models"]["small"], "task": "graph-paths"}
+    changes = ("methods.yaml", "methods.grpo", {**TAUGHT, "teacher": "other"}, "models.yaml", "models.other", other)
+    assert "its teacher 'other' is of the task 'graph-paths'" in message_of(spoil(*changes))
     short = {**FILES["models.yaml"]["models"]["small"], "max_tokens": 48}
     changes = ("methods.yaml", "methods.grpo", {**TAUGHT, "teacher": "short"}, "models.yaml", "models.short", short)
     assert "models.short.max_tokens allows at most 48" in message_of(spoil(*changes))

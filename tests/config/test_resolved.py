@@ -125,6 +125,17 @@ def test_what_decides_a_run_changes_its_configuration(spoil: Spoil, change: tupl
     assert study_of(spoil, *change).training_config("eapo") != before
 
 
+def test_the_task_decides_a_run_and_its_default_leaves_no_trace(spoil: Spoil) -> None:
+    """Runs from before there were several tasks keep their configuration."""
+    paths = [("datasets.yaml", f"datasets.{name}.task", "graph-paths") for name in ("toy-train", "toy-test")]
+    study = study_of(
+        spoil, "models.yaml", "models.small.task", "graph-paths", *(part for path in paths for part in path)
+    )
+    assert "'task'" not in str(study_of(spoil).training_config("eapo"))
+    assert str(study.training_config("eapo")).count("'task': 'graph-paths'") == 3
+    assert str(study.evaluation_config(study.rows[0], "easy")).count("'task': 'graph-paths'") == 2
+
+
 @pytest.mark.parametrize("change", DOES_NOT, ids=[f"{path}" for _, path, _ in DOES_NOT])
 def test_what_does_not_decide_a_run_leaves_it_alone(spoil: Spoil, change: tuple[str, str, Any]) -> None:
     before = study_of(spoil).training_config("eapo")

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from tokencredit.data import embedded
+from tokencredit.data import embedded, word_problems
 from tokencredit.data.embedded_tokenizer import EOS, PAD, build_tokenizer, check_text, vocabulary
 from tokencredit.errors import UserError
 from tokencredit.files import digest_of
@@ -39,9 +39,9 @@ def test_a_problem_table_has_the_shared_columns_and_careful_right_solutions(tier
 
 @pytest.mark.parametrize("tier", [1, 2, 3])
 def test_answers_follow_from_the_steps_and_stay_in_range(tier: int) -> None:
-    rule = embedded.TIERS[tier]
+    rule = word_problems.TIERS[tier]
     for index in range(200):
-        problem = embedded.make_problem(tier, random.Random(index))
+        problem = word_problems.make_problem(tier, random.Random(index))
         assert len(problem.steps) == rule.operations
         value = problem.start
         for step in problem.steps:
@@ -91,22 +91,22 @@ def test_pretraining_texts_come_from_their_own_split() -> None:
 
 def test_solutions_mix_careful_ones_shortcuts_and_stylistic_variants() -> None:
     pairs = embedded.pretraining_texts([2], 1500, 0)
-    short = [any(mode in solution for mode in embedded.SHORTCUT) for _, solution in pairs]
-    assert sum(short) / len(short) == pytest.approx(embedded.SHORTCUT_SHARE, abs=0.05)
-    for variants in (embedded.OPENINGS, embedded.CAREFUL, embedded.SHORTCUT, embedded.CLOSINGS):
+    short = [any(mode in solution for mode in word_problems.SHORTCUT) for _, solution in pairs]
+    assert sum(short) / len(short) == pytest.approx(word_problems.SHORTCUT_SHARE, abs=0.05)
+    for variants in (word_problems.OPENINGS, word_problems.CAREFUL, word_problems.SHORTCUT, word_problems.CLOSINGS):
         for variant in variants:
             assert any(variant in solution for _, solution in pairs), variant
 
 
 def test_shortcuts_are_right_about_as_often_as_they_say() -> None:
     problems = embedded.sample_problems([2], 3000, 0, "pretrain")
-    solutions = [embedded.sample_solution(problem, random.Random(index)) for index, problem in enumerate(problems)]
+    solutions = [word_problems.sample_solution(problem, random.Random(index)) for index, problem in enumerate(problems)]
     right = [
         boxed(solution) == problem.answer
         for problem, solution in zip(problems, solutions, strict=True)
-        if any(mode in solution for mode in embedded.SHORTCUT)
+        if any(mode in solution for mode in word_problems.SHORTCUT)
     ]
-    assert sum(right) / len(right) == pytest.approx(embedded.GUESS_RIGHT, abs=0.06)
+    assert sum(right) / len(right) == pytest.approx(word_problems.GUESS_RIGHT, abs=0.06)
 
 
 def test_every_text_comes_back_exactly(tokenizer) -> None:

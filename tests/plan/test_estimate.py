@@ -14,6 +14,7 @@ import pytest
 
 from tokencredit.base.pretrain import build_model, new_tokenizer
 from tokencredit.config import EmbeddedModel, Study
+from tokencredit.data.embedded import TASKS
 from tokencredit.data.embedded_tokenizer import vocabulary
 from tokencredit.engines import vllm_engine
 from tokencredit.errors import UserError
@@ -57,12 +58,12 @@ def test_an_embedded_model_has_the_weights_of_its_architecture(name: str) -> Non
     settings = CONFIG.models[name]
     built = build_model(settings, new_tokenizer(settings))
     counted = sum(parameter.numel() for parameter in built.parameters())
-    chosen = study("toy", model=name)
+    chosen = study("toy" if settings.task == "word-problems" else "toy-paths", model=name)
     assert jobs.architecture_of(chosen, name).parameters == counted
 
 
 def test_what_is_copied_from_elsewhere_is_what_stands_there() -> None:
-    assert len(vocabulary()) == jobs.EMBEDDED_VOCABULARY
+    assert {task: len(vocabulary(task)) for task in TASKS} == jobs.EMBEDDED_VOCABULARY
     assert vllm_engine._CPU_CACHE_BYTES == jobs.VLLM_CPU_CACHE
 
 

@@ -20,7 +20,7 @@ rule pretrain:
     params:
         folder=folder_of("manifest"),
         config=ask(GRAPH.model_config),
-        code=digest("base.pretrain"),
+        code=ask(GRAPH.pretraining_code),
     # Threads that wait for each other soon stop spinning: it costs a tenth on a free machine, and saves most of the time on a busy one.
     shell:
         "GOMP_SPINCOUNT=2000 python -m tokencredit.base --config config --model {wildcards.model} --out {params.folder}"

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from tokencredit.analysis import plan
 from tokencredit.config import Config, EmbeddedModel, FileDataset, JobResources, Row, Study, TrainingResources
 from tokencredit.config.claim_keys import BASE
+from tokencredit.data import code_of_other_tasks
 from tokencredit.errors import UserError
 from tokencredit.evaluate import generation_code
 from tokencredit.oracle import measured_rows, oracle_code, oracle_config, source_runs
@@ -96,12 +97,18 @@ class Graph:
         return {**chosen.model_dump(mode="json", exclude={"title", "licence"}), "benchmark": bool(benchmarks)}
 
     def dataset_code(self, w: Wildcards) -> str:
-        is_file = isinstance(self._one_of("data set", w.dataset, self.config.datasets), FileDataset)
-        return digest("data.prepare", without=("data.embedded",) if is_file else ())
+        chosen = self._one_of("data set", w.dataset, self.config.datasets)
+        is_file = isinstance(chosen, FileDataset)
+        return digest("data.prepare", without=("data.embedded",) if is_file else code_of_other_tasks(chosen.task))
 
     def model_config(self, w: Wildcards) -> dict[str, Any]:
         chosen = self._one_of("model", w.model, self.config.models)
         return chosen.model_dump(mode="json", exclude={"title", "privileged_prompt", "architecture"})
+
+    def pretraining_code(self, w: Wildcards) -> str:
+        """The code of a model trained here, with its own task and not the others."""
+        chosen = self._one_of("model", w.model, self.config.models)
+        return digest("base.pretrain", without=code_of_other_tasks(chosen.task))
 
     def embedded_models(self) -> list[str]:
         return [name for name, model in self.config.models.items() if isinstance(model, EmbeddedModel)]

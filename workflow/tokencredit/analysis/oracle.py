@@ -15,6 +15,7 @@ from tokencredit.analysis.layout import Cell, Wide
 from tokencredit.analysis.store import Store
 from tokencredit.config import EmbeddedModel, Row
 from tokencredit.credit import QUADRANTS
+from tokencredit.data import KINDS_FROM_PROBLEM
 from tokencredit.data.embedded_kinds import token_kinds
 from tokencredit.errors import UserError
 from tokencredit.oracle import measured_rows
@@ -41,8 +42,9 @@ def states(store: Store, row: Row) -> tuple[pd.DataFrame, int]:
     table, branches = store.oracle(row)
     measured = [_measured(own, found) for own, found in _by_state(table, branches)]
     found = table.assign(**pd.DataFrame(measured, index=table.index))
-    if isinstance(store.study.config.models[row.model], EmbeddedModel):
-        found["kind"] = found.groupby(STATE[:-1])["token"].transform(lambda tokens: token_kinds(list(tokens)))
+    model = store.study.config.models[row.model]
+    if isinstance(model, EmbeddedModel):
+        found["kind"] = _kinds(found, model.task, store.training_problems() if model.task in KINDS_FROM_PROBLEM else {})
     found = found[found["information"].notna()].reset_index(drop=True)
     if found.empty:
         raise UserError(f"{store.path('oracle', row.path)}: no state could be measured: no continuation was graded.")
@@ -173,6 +175,15 @@ def _quantities(sums: np.ndarray) -> dict[str, np.ndarray]:
 def _by_state(table: pd.DataFrame, branches: pd.DataFrame) -> list[tuple[Any, pd.DataFrame]]:
     found = dict(iter(branches.groupby(STATE)))
     return [(own, found[own.problem_id, own.cell, own.sample, own.position]) for own in table.itertuples()]
+
+
+def _kinds(found: pd.DataFrame, task: str, problems: dict[str, str]) -> pd.Series:
+    """The kind of the token of each state; ``problems``: their texts by id, where the task's kinds are told from them."""
+    kinds = [
+        pd.Series(token_kinds(task, tokens.tolist(), problems.get(problem_id, "")), index=tokens.index)
+        for (problem_id, *_), tokens in found.groupby(STATE[:-1])["token"]
+    ]
+    return pd.concat(kinds)
 
 
 def _measured(own: Any, found: pd.DataFrame) -> dict[str, float]:

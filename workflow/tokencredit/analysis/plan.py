@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from tokencredit.config import CreditContrast, Row, Study
+from tokencredit.config import CreditContrast, EmbeddedModel, Row, Study
 from tokencredit.config.claim_keys import BASE
 from tokencredit.credit import METHODS, QUADRANTS
+from tokencredit.data import KINDS_FROM_PROBLEM
 from tokencredit.oracle import measured_rows
 
 
@@ -113,13 +114,15 @@ def claims_files(study: Study) -> list[str]:
 
 
 def oracle_files(study: Study, policy: str | None = None) -> list[str]:
-    """The measured credit of tokens under one policy or under all, relative to the results folder."""
-    return [
-        f"{study.name}/oracle/{row.path}/{name}.parquet"
-        for row in measured_rows(study)
-        if policy in (None, row.name)
-        for name in ("states", "branches")
-    ]
+    """The measured credit of tokens under one policy or under all, and the problems where these tell what a token does.
+
+    Relative to the results folder.
+    """
+    rows = [row for row in measured_rows(study) if policy in (None, row.name)]
+    measured = [f"{study.name}/oracle/{row.path}/{name}.parquet" for row in rows for name in ("states", "branches")]
+    model = study.config.models[study.model_name]
+    read = rows and isinstance(model, EmbeddedModel) and model.task in KINDS_FROM_PROBLEM
+    return measured + ([f"data/{name}/problems.parquet" for name in study.training.datasets] if read else [])
 
 
 def overlap_files(study: Study) -> list[str]:

@@ -111,6 +111,12 @@ class Store:
             raise UserError(f"{path / 'branches.parquet'}: its states are not those of states.parquet, each once.")
         return states, branches
 
+    def training_problems(self) -> dict[str, str]:
+        """The texts of the problems of the study's training sets, by id."""
+        paths = [self.results / "data" / name / "problems.parquet" for name in self.study.training.datasets]
+        table = pd.concat([files.read_parquet(path, ["problem_id", "problem"]) for path in paths])
+        return dict(zip(table["problem_id"], table["problem"], strict=True))
+
     @cached_property
     def overlaps(self) -> dict[str, list[dict[str, Any]]]:
         """The overlap reports that touch each benchmark, by benchmark."""

@@ -12,6 +12,7 @@ import typer
 from tokencredit import cli
 from tokencredit.base.store import MANIFEST
 from tokencredit.config import Config, EmbeddedModel
+from tokencredit.data import code_of_other_tasks
 from tokencredit.errors import UserError
 from tokencredit.files import digest_of, sha256, write_json
 from tokencredit.provenance import code_digest, environment
@@ -67,7 +68,7 @@ def _embedded(name: str, settings: EmbeddedModel, out: Path) -> dict[str, Any]:
         "sha256": sha256(out / "model.safetensors"),
         "config": settings.model_dump(mode="json"),
         "config_digest": digest_of(settings.model_dump(mode="json")),
-        "code_digest": code_digest("base.pretrain"),
+        "code_digest": code_digest("base.pretrain", without=code_of_other_tasks(settings.task)),
         "environment": environment(),
         **summary,
     }

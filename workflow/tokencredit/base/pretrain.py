@@ -70,8 +70,9 @@ def build_model(config: EmbeddedModel, tokenizer: PreTrainedTokenizerFast) -> Qw
 
 def make_examples(config: EmbeddedModel, tokenizer: PreTrainedTokenizerFast) -> list[Example]:
     """The pretraining corpus, tokenised; raises ``UserError`` where the prompt template has words that the tokenizer does not know."""
-    check_text(config.prompt.format(problem=""))
-    pairs = pretraining_texts(config.pretraining.tiers, config.pretraining.problems, config.pretraining.seed)
+    check_text(config.prompt.format(problem=""), config.task)
+    settings = config.pretraining
+    pairs = pretraining_texts(settings.tiers, settings.problems, settings.seed, config.task)
     prompts = tokenizer([config.prompt.format(problem=problem) for problem, _ in pairs]).input_ids
     solutions = tokenizer([solution for _, solution in pairs]).input_ids
     examples = [
@@ -177,6 +178,6 @@ def _batches(examples: list[Example], settings: Pretraining) -> Iterator[list[Ex
 
 
 def new_tokenizer(config: EmbeddedModel) -> PreTrainedTokenizerFast:
-    tokenizer = build_tokenizer()
+    tokenizer = build_tokenizer(config.task)
     tokenizer.model_max_length = config.max_tokens
     return tokenizer

@@ -40,6 +40,8 @@ NonNegative = Annotated[float, Field(ge=0)]
 Rate = Annotated[float, Field(gt=0)]
 Temperature = Annotated[float, Field(gt=0, le=2)]
 Tier = Annotated[int, Field(ge=1, le=3)]
+# Its default is left out of what a model or a data set is written as: results from before there were two tasks keep their digests.
+Task = Annotated[Literal["word-problems", "graph-paths"], Field(exclude_if=lambda task: task == "word-problems")]
 Scalar = Annotated[Any, AfterValidator(_scalar), WithJsonSchema({"type": ["number", "string", "boolean"]})]
 
 
@@ -92,6 +94,7 @@ class GeneratedDataset(Strict):
 
     kind: Literal["generated"] = Field(description="`generated`: problems that are made.")
     title: str = Field(description="Name in tables and reports.")
+    task: Task = Field("word-problems", description="What the problems are about.")
     split: Literal["train", "test"] = Field(
         description="Which part of all problem texts they come from; pretraining has its own."
     )
@@ -130,6 +133,7 @@ class EmbeddedModel(Strict):
 
     kind: Literal["embedded"] = Field(description="`embedded`: a model that is made here.")
     title: str = Field(description="Name in tables and reports.")
+    task: Task = Field("word-problems", description="What the problems that it can read are about.")
     hidden_size: Positive = Field(description="Width of the residual stream.")
     layers: Positive = Field(description="Transformer layers.")
     heads: Positive = Field(description="Attention heads of a layer; they must divide `hidden_size`.")

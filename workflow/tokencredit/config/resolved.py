@@ -347,6 +347,11 @@ class Config:
                     f"models.{file.model}.privileged_prompt is missing."
                 )
 
+    def _task(self, name: str) -> str | None:
+        """The task of an embedded model; None for a released one."""
+        model = self.models[name]
+        return model.task if isinstance(model, EmbeddedModel) else None
+
     def _check_embedded(self, path: Path, file: StudyFile) -> None:
         """Embedded models know the words of generated problems only, prompts and responses up to their length, and no other's tokens."""
         training, evaluation = file.training, file.evaluation
@@ -368,16 +373,27 @@ class Config:
                         f"{path}: training.methods = {method!r}: its teacher {teacher!r} does not share the tokens of {file.model!r}: "
                         f"one of the two is an embedded model."
                     )
+                if self._task(teacher) != self._task(file.model):
+                    raise UserError(
+                        f"{path}: training.methods = {method!r}: its teacher {teacher!r} is of the task {self._task(teacher)!r}, "
+                        f"{file.model!r} of {self._task(file.model)!r}: they do not share their tokens."
+                    )
                 models.append((teacher, [], [training.sampling]))
         for name, datasets, samplings in models:
             model = self.models[name]
             if not isinstance(model, EmbeddedModel):
                 continue
             for key, dataset in datasets:
-                if not isinstance(self.datasets[dataset], GeneratedDataset):
+                problems = self.datasets[dataset]
+                if not isinstance(problems, GeneratedDataset):
                     raise UserError(
                         f"{path}: {key}: the data set {dataset!r} is not generated; "
                         f"the embedded model {name!r} reads generated problems only."
+                    )
+                if problems.task != model.task:
+                    raise UserError(
+                        f"{path}: {key}: the data set {dataset!r} is of the task {problems.task!r}; "
+                        f"the embedded model {name!r} reads problems of {model.task!r} only."
                     )
             longest = max(sampling.max_prompt_tokens + sampling.max_response_tokens for sampling in samplings)
             if longest > model.max_tokens:

@@ -1,31 +1,43 @@
-"""What a token of a worked solution of the embedded task does, told from its place in the solution."""
+"""What a token of a worked solution of an embedded task does, told from its place there and, where that is not enough, from the problem."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
-from tokencredit.data import embedded
+import regex
 
-STYLE, STRATEGY, RESULT, ANSWER, COPY, ROUTINE = KINDS = (
+from tokencredit.data import graph_paths, word_problems
+
+STYLE, STRATEGY, BRANCH, RESULT, ANSWER, COPY, ROUTINE = KINDS = (
     "style fork",
     "strategy fork",
+    "branch",
     "result",
     "answer",
     "copied number",
     "routine",
 )
-_BEFORE_ANSWER = embedded.BOXED.split("{{")[0] + "{"
+_BEFORE_ANSWER = word_problems.BOXED.split("{{")[0].lstrip() + "{"
 
 
-def token_kinds(tokens: Sequence[str]) -> list[str]:
-    """The kind of each token of a solution, one of ``KINDS``. ``tokens``: those of the whole response, in order, spaces included.
+def token_kinds(task: str, tokens: Sequence[str], problem: str) -> list[str]:
+    """The kind of each token of a solution, one of ``KINDS``.
+
+    ``tokens``: those of the whole response, in order, spaces included. ``problem``: the text of the problem that is solved, which only the
+    tasks of ``KINDS_FROM_PROBLEM`` need.
 
     style fork: the opening, the pause after it, and the first word of what follows the way of working, where any of some will do. strategy
-    fork: the way of working, and the word after each finished step, which goes on or leaves for the answer. result: the number after "=".
-    answer: the number in the box, copied after the last step and guessed after a shortcut or an early exit. copied number: any other
-    number. routine: all else. The kind is of the place: a token that the grammar does not have there is of that kind too.
+    fork: the way of working, and the word after each finished step, which goes on or leaves for the answer. branch, in ``graph-paths``: the
+    next road, where the problem offers more than one. result: the number after "=" or "makes". answer: the number in the box, copied after
+    the last step and guessed after a shortcut or an early exit. copied number: any other number. routine: all else. The kind is of the
+    place: a token that the grammar does not have there is of that kind too.
     """
-    return [_kind(place, token, tokens[place - 1] if place else "") for place, token in enumerate(tokens)]
+    kinds = [_kind(place, token, tokens[place - 1] if place else "") for place, token in enumerate(tokens)]
+    if task == "graph-paths":
+        for place in _branches(problem, tokens):
+            kinds[place] = BRANCH
+    return kinds
 
 
 def _kind(place: int, token: str, before: str) -> str:
@@ -33,8 +45,21 @@ def _kind(place: int, token: str, before: str) -> str:
         return STYLE
     if place == 2 or before == ".":
         return STRATEGY
-    if before == " =":
+    if before in (" =", " makes"):
         return RESULT
-    if before.endswith(_BEFORE_ANSWER.lstrip()):
+    if before.endswith(_BEFORE_ANSWER):
         return ANSWER
     return COPY if token.strip().isdecimal() else ROUTINE
+
+
+def _branches(problem: str, tokens: Sequence[str]) -> list[int]:
+    """Where a solution chooses a road: after the word that begins a step, at a place that more than one road of the problem leaves."""
+    leaving = regex.findall(graph_paths.LEAVING, problem)
+    (here,) = regex.findall(graph_paths.START, problem)
+    found = []
+    for place, (before, road) in enumerate(pairwise(tokens), start=1):
+        if before in graph_paths.CONNECTIVES:
+            if leaving.count(here) > 1:
+                found.append(place)
+            here = road[-1:]
+    return found

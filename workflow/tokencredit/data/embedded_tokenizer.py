@@ -1,4 +1,4 @@
-"""The fixed vocabulary of the embedded task, as a Hugging Face tokenizer.
+"""The fixed vocabulary of an embedded task, as a Hugging Face tokenizer.
 
 A token is a word, a number or a sign together with the space before it; ``\\boxed{`` is one token. So decoding is concatenation and every
 text of the task comes back exactly.
@@ -20,37 +20,21 @@ PAD, EOS = "<pad>", "<eos>"
 _PIECE = r" ?\\boxed\{| ?[A-Za-z]+| [0-9]+| ?[^\sA-Za-z0-9]|\n"
 
 
-def vocabulary() -> list[str]:
+def vocabulary(task: str = "word-problems") -> list[str]:
     """All tokens in order of their ids: padding, end of sequence, numbers, then the pieces of every phrase, sorted."""
-    numbers = [f" {number}" for number in range(embedded.LARGEST + 1)]
-    phrases = [
-        *embedded.STARTS,
-        *(phrase for phrases in [*embedded.CHANGES.values(), *embedded.TIMES.values()] for phrase in phrases),
-        *embedded.DISTRACTORS,
-        *embedded.QUESTIONS,
-        *(opening + pause for opening in embedded.OPENINGS for pause in embedded.PAUSES),
-        *embedded.CAREFUL,
-        *embedded.SHORTCUT,
-        *embedded.CONNECTIVES,
-        *(f" {operator}" for operator in embedded.CHANGES),
-        " =",
-        *(closing + embedded.BOXED for closing in embedded.CLOSINGS),
-    ]
-    pieces = {"\n"}
-    for phrase in phrases:
-        for who in embedded.NAMES:
-            for things in embedded.THINGS:
-                pieces.update(regex.findall(_PIECE, phrase.format(who=who, other=who, things=things, n=0)))
+    chosen = embedded.TASKS[task]
+    numbers = [f" {number}" for number in range(chosen.LARGEST + 1)]
+    pieces = {"\n"}.union(*(regex.findall(_PIECE, phrase) for phrase in chosen.phrases()))
     return [PAD, EOS, *numbers, *sorted(pieces - set(numbers))]
 
 
-def build_tokenizer() -> PreTrainedTokenizerFast:
+def build_tokenizer(task: str = "word-problems") -> PreTrainedTokenizerFast:
     """The tokenizer; ``save_pretrained`` writes it and ``AutoTokenizer.from_pretrained`` reads it back."""
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
     # No unknown token: a text outside the task is an error, not a token.
-    tokenizer = Tokenizer(models.WordLevel({token: index for index, token in enumerate(vocabulary())}))
+    tokenizer = Tokenizer(models.WordLevel({token: index for index, token in enumerate(vocabulary(task))}))
     tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(_PIECE), behavior="isolated")
     tokenizer.decoder = decoders.Fuse()
     return PreTrainedTokenizerFast(
@@ -62,9 +46,9 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
-def check_text(text: str) -> None:
-    """Raises ``UserError`` with the first piece of ``text`` that the embedded model cannot read."""
-    known = set(vocabulary())
+def check_text(text: str, task: str = "word-problems") -> None:
+    """Raises ``UserError`` with the first piece of ``text`` that an embedded model of ``task`` cannot read."""
+    known = set(vocabulary(task))
     for piece in regex.split(f"({_PIECE})", text):
         if piece and piece not in known:
             raise UserError(

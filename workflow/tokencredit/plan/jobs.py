@@ -22,8 +22,8 @@ from tokencredit.plan.terms import Terms
 from tokencredit.plan.work import Lengths, Operations
 from tokencredit.train import columns_of
 
-# Tokens that an embedded model knows: those of `data/embedded_tokenizer.py`, which the graph cannot import.
-EMBEDDED_VOCABULARY = 195
+# Tokens that an embedded model knows, by its task: those of `data/embedded_tokenizer.py`, which the graph cannot import.
+EMBEDDED_VOCABULARY = {"word-problems": 195, "graph-paths": 287}
 # What vLLM takes for its cache where it runs on a CPU (`engines/vllm_engine.py`).
 VLLM_CPU_CACHE = 2**30
 # Forward passes of the policy over a step's responses, beside the one that every step makes.
@@ -319,7 +319,7 @@ def architecture_of(study: Study, name: str) -> Architecture:
             kv_heads=model.heads,
             head_size=model.hidden_size // model.heads,
             intermediate_size=model.intermediate_size,
-            vocabulary=EMBEDDED_VOCABULARY,
+            vocabulary=EMBEDDED_VOCABULARY[model.task],
             tied_head=True,
         )
     if model.architecture is None:

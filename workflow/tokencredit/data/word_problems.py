@@ -1,0 +1,212 @@
+"""The embedded task ``word-problems``: arithmetic word problems in three tiers of difficulty, with worked solutions.
+
+- *Stylistic* forks: many equivalent openings, connectives and closings.
+- *Strategic* forks: work through every step, or leave early and give an answer that is often wrong.
+- Routine: copying numbers out of the problem. The results of a step lie between: their entropy is the model's doubt.
+
+Tiers differ in their number of sentences, so their problems cannot overlap.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import Literal
+
+Operator = Literal["+", "-", "x"]
+
+
+@dataclass(frozen=True)
+class Tier:
+    """What makes a tier hard. Ranges include both ends."""
+
+    operations: int
+    start: tuple[int, int]
+    change: tuple[int, int]
+    factors: tuple[int, ...]
+    largest: int
+    distractors: int
+
+
+LARGEST = 99  # of all numbers in problems and solutions
+
+TIERS: dict[int, Tier] = {
+    1: Tier(operations=2, start=(3, 20), change=(2, 9), factors=(2, 3), largest=60, distractors=0),
+    2: Tier(operations=3, start=(5, 40), change=(2, 9), factors=(2, 3), largest=89, distractors=0),
+    3: Tier(operations=5, start=(5, 40), change=(2, 9), factors=(2, 3), largest=89, distractors=1),
+}
+
+NAMES = ("Ana", "Ben", "Dan", "Eva", "Kim", "Leo", "Mia", "Tom")
+THINGS = ("apples", "books", "cards", "coins", "cups", "pens", "shells", "stones")
+STARTS = ("{who} has {n} {things}.", "{who} finds {n} {things}.", "{who} buys {n} {things}.")
+CHANGES: dict[Operator, tuple[str, ...]] = {
+    "+": (" {who} gets {n} more.", " Then {n} more come.", " {other} brings {n} more."),
+    "-": (" {who} loses {n}.", " Then {n} are sold.", " {other} takes {n}."),
+    "x": (" Then there are {n} times as many.",),
+}
+# Plain words for the two smallest factors.
+TIMES = {2: (" Then the number doubles.",), 3: (" Then the number triples.",)}
+DISTRACTORS = (" {other} is {n} years old.", " {other} also has {n} hats.")
+QUESTIONS = (
+    " How many {things} are there now?",
+    " How many {things} does {who} have now?",
+    " How many {things} in the end?",
+)
+
+OPENINGS = ("Okay", "Right", "Sure", "Well", "Hmm", "Good", "Fine", "Yes")
+PAUSES = (".", "!", ",")
+CAREFUL = (" slowly:", " carefully:", " stepwise:")
+SHORTCUT = (" quickly:", " roughly:", " clearly:")
+CONNECTIVES = (" Then", " Next", " Now", " Here", " And")
+CLOSINGS = (" So the answer is", " The answer is", " Answer:", " Result:", " In total", " Altogether")
+BOXED = " \\boxed{{ {n}}}"
+
+# Shares of the pretraining solutions.
+SHORTCUT_SHARE = 0.4
+EXIT_SHARE = 0.1  # of careful solutions, after each step but the last
+GUESS_RIGHT = 0.4  # of the answers given without working them out
+WRONG_STEP = 0.02  # of the worked steps
+
+
+@dataclass(frozen=True)
+class Step:
+    """One operation of a problem: ``left operator right``."""
+
+    operator: Operator
+    right: int
+
+    def apply(self, left: int) -> int:
+        return {"+": left + self.right, "-": left - self.right, "x": left * self.right}[self.operator]
+
+
+@dataclass(frozen=True)
+class WordProblem:
+    """A problem's text and what it means."""
+
+    text: str
+    tier: int
+    start: int
+    steps: tuple[Step, ...]
+
+    @property
+    def answer(self) -> int:
+        value = self.start
+        for step in self.steps:
+            value = step.apply(value)
+        return value
+
+
+def make_problem(tier: int, rng: random.Random) -> WordProblem:
+    """A random problem; all intermediate results lie between 1 and the tier's largest number."""
+    rule = TIERS[tier]
+    who, other = rng.sample(NAMES, 2)
+    things = rng.choice(THINGS)
+    start = value = rng.randint(*rule.start)
+    sentences, steps = [rng.choice(STARTS)], []
+    numbers = [start]
+    for _ in range(rule.operations):
+        step = _possible_step(rule, value, rng)
+        phrases = TIMES.get(step.right, CHANGES["x"]) if step.operator == "x" else CHANGES[step.operator]
+        sentences.append(rng.choice(phrases))
+        numbers.append(step.right)
+        steps.append(step)
+        value = step.apply(value)
+    for _ in range(rule.distractors):
+        place = rng.randint(1, len(sentences))
+        sentences.insert(place, rng.choice(DISTRACTORS))
+        numbers.insert(place, rng.randint(*rule.change))
+    sentences.append(rng.choice(QUESTIONS))
+    numbers.append(0)
+    text = "".join(
+        sentence.format(who=who, other=other, things=things, n=number)
+        for sentence, number in zip(sentences, numbers, strict=True)
+    )
+    return WordProblem(text, tier, start, tuple(steps))
+
+
+def _possible_step(rule: Tier, value: int, rng: random.Random) -> Step:
+    """An operation whose result stays in the tier's range; additions and subtractions come up twice as often as multiplications."""
+    while True:
+        operator: Operator = rng.choice(("+", "+", "-", "-", "x"))
+        step = Step(operator, rng.choice(rule.factors) if operator == "x" else rng.randint(*rule.change))
+        if 1 <= step.apply(value) <= rule.largest:
+            return step
+
+
+def sample_solution(problem: WordProblem, rng: random.Random) -> str:
+    """A solution as the pretraining texts hold them."""
+    if rng.random() < SHORTCUT_SHARE:
+        return _opening(rng) + rng.choice(SHORTCUT) + _closing(_guess(problem, rng), rng)
+    return careful_solution(problem, rng, mistakes=True)
+
+
+def careful_solution(problem: WordProblem, rng: random.Random, mistakes: bool) -> str:
+    """Every step in order; with ``mistakes`` some steps are wrong (and are built upon) and some solutions leave early with a guess."""
+    text = _opening(rng) + rng.choice(CAREFUL)
+    value = problem.start
+    for index, step in enumerate(problem.steps):
+        if mistakes and index and rng.random() < EXIT_SHARE:
+            return text + _closing(_guess(problem, rng), rng)
+        result = step.apply(value)
+        if mistakes and rng.random() < WRONG_STEP:
+            slip = _near(result, rng)
+            result = slip if _stays_in_range(slip, problem.steps[index + 1 :]) else result
+        text += f"{rng.choice(CONNECTIVES)} {value} {step.operator} {step.right} = {result}."
+        value = result
+    return text + _closing(value, rng)
+
+
+def phrases() -> list[str]:
+    """Texts that hold every word and sign of the task; numbers are known anyway."""
+    templates = [
+        *STARTS,
+        *(phrase for phrases in [*CHANGES.values(), *TIMES.values()] for phrase in phrases),
+        *DISTRACTORS,
+        *QUESTIONS,
+        *(opening + pause for opening in OPENINGS for pause in PAUSES),
+        *CAREFUL,
+        *SHORTCUT,
+        *CONNECTIVES,
+        *(f" {operator}" for operator in CHANGES),
+        " =",
+        *(closing + BOXED for closing in CLOSINGS),
+    ]
+    return [
+        template.format(who=who, other=who, things=things, n=0)
+        for template in templates
+        for who in NAMES
+        for things in THINGS
+    ]
+
+
+def _opening(rng: random.Random) -> str:
+    return rng.choice(OPENINGS) + rng.choice(PAUSES)
+
+
+def _closing(number: int, rng: random.Random) -> str:
+    return rng.choice(CLOSINGS) + BOXED.format(n=number)
+
+
+def _guess(problem: WordProblem, rng: random.Random) -> int:
+    """An answer that was not worked out: the right one at times, else what comes of forgetting one operation, or a number near it."""
+    if rng.random() < GUESS_RIGHT:
+        return problem.answer
+    forgotten = rng.randrange(len(problem.steps))
+    value = problem.start
+    for index, step in enumerate(problem.steps):
+        value = value if index == forgotten else step.apply(value)
+    return value if 0 <= value <= LARGEST and value != problem.answer else _near(problem.answer, rng)
+
+
+def _stays_in_range(value: int, steps: tuple[Step, ...]) -> bool:
+    """Whether every result lies between 0 and ``LARGEST``: the language of the task has no other numbers."""
+    for step in steps:
+        value = step.apply(value)
+        if not 0 <= value <= LARGEST:
+            return False
+    return True
+
+
+def _near(number: int, rng: random.Random) -> int:
+    """A wrong number of the kind that slips produce: off by one, two or ten."""
+    return rng.choice([number + slip for slip in (-10, -2, -1, 1, 2, 10) if 0 <= number + slip <= LARGEST])
