@@ -14,8 +14,6 @@ from tokencredit.config.keys import (
     Benchmark,
     BenchmarksFile,
     DatasetsFile,
-    EmbeddedModel,
-    GeneratedDataset,
     Gpu,
     GpusFile,
     Method,
@@ -24,6 +22,7 @@ from tokencredit.config.keys import (
 )
 from tokencredit.config.parts import PartFile, cut, is_part
 from tokencredit.config.reading import allowed, extended, known, parse, read_yaml
+from tokencredit.config.study_checks import check_study
 from tokencredit.config.study_keys import StudyFile
 from tokencredit.config.target_keys import Source, TargetsFile
 from tokencredit.credit import METHODS
@@ -254,10 +253,7 @@ class Config:
             whole = self._whole(path, part.part_of)
             return Study(name, cut(path, part, whole.file), self, whole)
         file = parse(path, StudyFile, raw)
-        self._check_names(path, file)
-        self._check_counts(path, file)
-        self._check_answer_told(path, file)
-        self._check_embedded(path, file)
+        check_study(path, file, self)
         return Study(name, file, self)
 
     def _whole(self, path: Path, name: str) -> Study:
@@ -296,111 +292,6 @@ class Config:
                     if other == contrast.method:
                         raise UserError(f"{path}: {key}.against = {other!r}: is the method itself; name another.")
         return file
-
-    def _check_names(self, path: Path, file: StudyFile) -> None:
-        training, evaluation = file.training, file.evaluation
-        known(path, "model", file.model, self.models)
-        if file.resources.gpu_model is not None:
-            known(path, "resources.gpu_model", file.resources.gpu_model, self.gpus)
-        for method in training.methods:
-            known(path, "training.methods", method, self.methods)
-        known(path, "reference", file.reference, training.methods)
-        for policy in file.oracle.policies if file.oracle else ():
-            known(path, "oracle.policies", policy, [BASE, *training.methods])
-        for dataset in training.datasets:
-            known(path, "training.datasets", dataset, self.datasets)
-        known(path, "training.curve.benchmark", training.curve.benchmark, self.benchmarks)
-        for index, use in enumerate(evaluation.benchmarks):
-            known(path, f"evaluation.benchmarks.{index}.benchmark", use.benchmark, self.benchmarks)
-        for index, row in enumerate(evaluation.rows):
-            known(path, f"evaluation.rows.{index}.model", row.model, self.models)
-            if row.name in training.methods:
-                raise UserError(
-                    f"{path}: evaluation.rows.{index}.name = {row.name!r}: is the name of a trained method; "
-                    "every row needs a name of its own."
-                )
-
-    def _check_counts(self, path: Path, file: StudyFile) -> None:
-        curve = file.training.curve
-        limits = [("training.curve.problems", curve.benchmark, curve.problems)]
-        for index, use in enumerate(file.evaluation.benchmarks):
-            limits.append((f"evaluation.benchmarks.{index}.problems", use.benchmark, use.problems))
-        for key, benchmark, wanted in limits:
-            available = self.benchmarks[benchmark].problems
-            if wanted is not None and wanted > available:
-                raise UserError(f"{path}: {key} = {wanted}: {benchmark} has {available} problems, no more are allowed.")
-        for method in file.training.methods:
-            buffer = self.bases[self.methods[method].base].overlong_buffer
-            limit = file.training.sampling.max_response_tokens
-            if buffer > limit:
-                raise UserError(
-                    f"{path}: training.sampling.max_response_tokens = {limit}: "
-                    f"{method} has an overlong_buffer of {buffer} tokens, at least as many are needed."
-                )
-
-    def _check_answer_told(self, path: Path, file: StudyFile) -> None:
-        for name in file.training.methods:
-            told = "privileged_logprob" in columns_of(self.methods[name].credit)
-            if told and self.models[file.model].privileged_prompt is None:
-                raise UserError(
-                    f"{path}: training.methods = {name!r}: scores responses by a policy that knows the answer; "
-                    f"models.{file.model}.privileged_prompt is missing."
-                )
-
-    def _task(self, name: str) -> str | None:
-        """The task of an embedded model; None for a released one."""
-        model = self.models[name]
-        return model.task if isinstance(model, EmbeddedModel) else None
-
-    def _check_embedded(self, path: Path, file: StudyFile) -> None:
-        """Embedded models know the words of generated problems only, prompts and responses up to their length, and no other's tokens."""
-        training, evaluation = file.training, file.evaluation
-        uses = [(f"evaluation.benchmarks.{i}.benchmark", use.benchmark) for i, use in enumerate(evaluation.benchmarks)]
-        tested = [(key, self.benchmarks[name].dataset) for key, name in uses]
-        trained = [("training.datasets", name) for name in training.datasets]
-        trained.append(("training.curve.benchmark", self.benchmarks[training.curve.benchmark].dataset))
-        models = [(file.model, [*trained, *tested], [training.sampling, evaluation.sampling])]
-        models += [(row.model, tested, [evaluation.sampling]) for row in evaluation.rows]
-        for method in file.training.methods:
-            if teacher := self.methods[method].teacher:
-                if teacher == file.model:
-                    raise UserError(
-                        f"{path}: training.methods = {method!r}: its teacher is the model that is trained: "
-                        f"there is nothing to learn from it."
-                    )
-                if self.models[teacher].kind != self.models[file.model].kind:
-                    raise UserError(
-                        f"{path}: training.methods = {method!r}: its teacher {teacher!r} does not share the tokens of {file.model!r}: "
-                        f"one of the two is an embedded model."
-                    )
-                if self._task(teacher) != self._task(file.model):
-                    raise UserError(
-                        f"{path}: training.methods = {method!r}: its teacher {teacher!r} is of the task {self._task(teacher)!r}, "
-                        f"{file.model!r} of {self._task(file.model)!r}: they do not share their tokens."
-                    )
-                models.append((teacher, [], [training.sampling]))
-        for name, datasets, samplings in models:
-            model = self.models[name]
-            if not isinstance(model, EmbeddedModel):
-                continue
-            for key, dataset in datasets:
-                problems = self.datasets[dataset]
-                if not isinstance(problems, GeneratedDataset):
-                    raise UserError(
-                        f"{path}: {key}: the data set {dataset!r} is not generated; "
-                        f"the embedded model {name!r} reads generated problems only."
-                    )
-                if problems.task != model.task:
-                    raise UserError(
-                        f"{path}: {key}: the data set {dataset!r} is of the task {problems.task!r}; "
-                        f"the embedded model {name!r} reads problems of {model.task!r} only."
-                    )
-            longest = max(sampling.max_prompt_tokens + sampling.max_response_tokens for sampling in samplings)
-            if longest > model.max_tokens:
-                raise UserError(
-                    f"{path}: max_prompt_tokens + max_response_tokens = {longest}: "
-                    f"models.{name}.max_tokens allows at most {model.max_tokens}."
-                )
 
 
 def load_study(folder: str | Path, name: str) -> Study:
