@@ -10,6 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
+from tokencredit.config import load_study
+from tokencredit.errors import UserError
+
 PROMPT = "{problem} Answer:"
 SAMPLING = {"temperature": 1.0, "top_p": 1.0, "max_prompt_tokens": 32, "max_response_tokens": 32}
 JOB = {"mem_mb": 1000, "runtime": 10}
@@ -128,6 +131,7 @@ FILES: dict[str, Any] = {
 
 ABSENT = object()
 Spoil = Callable[..., Path]
+STUDY = "studies/one.yaml"
 
 
 def set_in(tree: Any, path: str, value: Any) -> None:
@@ -158,3 +162,10 @@ def spoil(tmp_path: Path) -> Spoil:
         return tmp_path / "config"
 
     return write
+
+
+def message_of(config: Path, name: str = "one") -> str:
+    """What is said of the spoilt folder ``config``."""
+    with pytest.raises(UserError) as caught:
+        load_study(config, name)
+    return str(caught.value)

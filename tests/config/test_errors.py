@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,9 +11,7 @@ from tokencredit.config import Config, load_study
 from tokencredit.credit import METHODS
 from tokencredit.errors import UserError
 
-from .conftest import ABSENT, FILES, SAMPLING, Spoil
-
-STUDY = "studies/one.yaml"
+from .conftest import ABSENT, FILES, SAMPLING, STUDY, Spoil, message_of
 
 # file, dotted path, value, and what the sentence must say
 WRONG: dict[str, tuple[str, str, Any, list[str]]] = {
@@ -257,12 +253,6 @@ WRONG: dict[str, tuple[str, str, Any, list[str]]] = {
 }
 
 
-def message_of(config: Path, name: str = "one") -> str:
-    with pytest.raises(UserError) as caught:
-        load_study(config, name)
-    return str(caught.value)
-
-
 @pytest.mark.parametrize(("file", "path", "value", "parts"), WRONG.values(), ids=WRONG.keys())
 def test_a_wrong_value_is_one_sentence(spoil: Spoil, file: str, path: str, value: Any, parts: list[str]) -> None:
     config = spoil(file, path, value)
@@ -350,67 +340,6 @@ def test_a_column_that_the_trainer_cannot_fill_is_refused(spoil: Spoil, monkeypa
     assert message.startswith(f"{config / 'methods.yaml'}: methods.grpo.credit = 'grpo'")
     assert "declares the column 'ref_logprobs', which the trainer cannot fill" in message
     assert "did you mean 'ref_logprob'?" in message
-
-
-def test_a_key_that_stands_twice_is_refused(spoil: Spoil) -> None:
-    path = spoil() / STUDY
-    path.write_text("title: A\n" + path.read_text())
-    assert "'title' of line 1 stands again in line 2" in message_of(path.parents[1])
-
-
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        ("title: [1, 2", "line 1, column"),
-        ("a: b: c", "line 1, column"),
-        ("\ttitle: x", "line 1, column"),
-        ("- 1\n- 2", "mapping of keys"),
-        ("just text", "mapping of keys"),
-        ("", "title: this key is missing (5 more wrong in this file)"),
-    ],
-)
-def test_bad_yaml_names_the_place(spoil: Spoil, content: str, said: str) -> None:
-    config = spoil()
-    (config / STUDY).write_text(content)
-    message = message_of(config)
-    assert message.startswith(f"{config / STUDY}: ")
-    assert said in message
-    assert "\n" not in message
-
-
-def test_text_that_is_not_utf8(spoil: Spoil) -> None:
-    config = spoil()
-    (config / STUDY).write_bytes(b"title: caf\xe9\n")
-    assert message_of(config) == f"{config / STUDY}: is not UTF-8 text (byte 10)."
-
-
-def test_a_directory_in_place_of_a_file(spoil: Spoil) -> None:
-    config = spoil()
-    (config / "methods.yaml").unlink()
-    (config / "methods.yaml").mkdir()
-    assert message_of(config) == f"{config / 'methods.yaml'}: cannot be read: Is a directory."
-
-
-def test_a_missing_file(spoil: Spoil) -> None:
-    config = spoil()
-    (config / "models.yaml").unlink()
-    assert message_of(config) == f"{config / 'models.yaml'}: no such file."
-
-
-def test_a_file_that_may_not_be_read(spoil: Spoil, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = spoil()
-    secret = config / "methods.yaml"
-    secret.chmod(0)
-    if os.access(secret, os.R_OK):  # root reads everything: refuse in its place
-        real = Path.read_text
-
-        def read_text(self: Path, *args: Any, **kwargs: Any) -> str:
-            if self == secret:
-                raise PermissionError(13, "Permission denied")
-            return real(self, *args, **kwargs)
-
-        monkeypatch.setattr(Path, "read_text", read_text)
-    assert message_of(config) == f"{secret}: cannot be read: Permission denied."
 
 
 def test_an_unknown_study_names_those_that_exist(spoil: Spoil) -> None:

@@ -14,9 +14,8 @@ from tokencredit.errors import UserError
 from tokencredit.graph import Graph
 from tokencredit.units import units_of
 
-from .conftest import Spoil
+from .conftest import STUDY, Spoil
 
-STUDY = "studies/one.yaml"
 ORACLE = {"policies": ["base", "eapo"], "seed": 0, "continuations": 4}
 PART = {"title": "Part", "part_of": "one", "methods": ["eapo", "grpo"], "seeds": [1]}
 

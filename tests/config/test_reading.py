@@ -1,0 +1,72 @@
+"""Files that cannot be read as configuration at all: one sentence that names the file and the place."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .conftest import STUDY, Spoil, message_of
+
+
+def test_a_key_that_stands_twice_is_refused(spoil: Spoil) -> None:
+    path = spoil() / STUDY
+    path.write_text("title: A\n" + path.read_text())
+    assert "'title' of line 1 stands again in line 2" in message_of(path.parents[1])
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("title: [1, 2", "line 1, column"),
+        ("a: b: c", "line 1, column"),
+        ("\ttitle: x", "line 1, column"),
+        ("- 1\n- 2", "mapping of keys"),
+        ("just text", "mapping of keys"),
+        ("", "title: this key is missing (5 more wrong in this file)"),
+    ],
+)
+def test_bad_yaml_names_the_place(spoil: Spoil, content: str, said: str) -> None:
+    config = spoil()
+    (config / STUDY).write_text(content)
+    message = message_of(config)
+    assert message.startswith(f"{config / STUDY}: ")
+    assert said in message
+    assert "\n" not in message
+
+
+def test_text_that_is_not_utf8(spoil: Spoil) -> None:
+    config = spoil()
+    (config / STUDY).write_bytes(b"title: caf\xe9\n")
+    assert message_of(config) == f"{config / STUDY}: is not UTF-8 text (byte 10)."
+
+
+def test_a_directory_in_place_of_a_file(spoil: Spoil) -> None:
+    config = spoil()
+    (config / "methods.yaml").unlink()
+    (config / "methods.yaml").mkdir()
+    assert message_of(config) == f"{config / 'methods.yaml'}: cannot be read: Is a directory."
+
+
+def test_a_missing_file(spoil: Spoil) -> None:
+    config = spoil()
+    (config / "models.yaml").unlink()
+    assert message_of(config) == f"{config / 'models.yaml'}: no such file."
+
+
+def test_a_file_that_may_not_be_read(spoil: Spoil, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = spoil()
+    secret = config / "methods.yaml"
+    secret.chmod(0)
+    if os.access(secret, os.R_OK):  # root reads everything: refuse in its place
+        real = Path.read_text
+
+        def read_text(self: Path, *args: Any, **kwargs: Any) -> str:
+            if self == secret:
+                raise PermissionError(13, "Permission denied")
+            return real(self, *args, **kwargs)
+
+        monkeypatch.setattr(Path, "read_text", read_text)
+    assert message_of(config) == f"{secret}: cannot be read: Permission denied."
