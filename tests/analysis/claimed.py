@@ -9,6 +9,7 @@ from unittest.mock import patch
 import pandas as pd
 import synthetic_study
 import yaml
+from synthetic_config import methods_file
 
 from tokencredit.analysis import claims
 from tokencredit.analysis.store import Store
@@ -45,9 +46,7 @@ def store_of(folder: Path, methods: list[str], seeds: tuple[int, ...], declared:
 def write_claims(config: Path, declared: dict[str, Any], confidence: float = 0.95) -> None:
     study = yaml.safe_load((config / "studies" / "synthetic.yaml").read_text())
     names = [*study["training"]["methods"], *(name for claim in declared.values() for name in named(claim))]
-    (config / "methods.yaml").write_text(
-        yaml.safe_dump(synthetic_study._methods(ROOT / "config" / "methods.yaml", names))
-    )
+    (config / "methods.yaml").write_text(yaml.safe_dump(methods_file(ROOT / "config" / "methods.yaml", names)))
     content = {name: {"statement": name, "source": "a test", **claim} for name, claim in declared.items()}
     (config / "claims.yaml").write_text(yaml.safe_dump({"confidence": confidence, "claims": content}, sort_keys=False))
 

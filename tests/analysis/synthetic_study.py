@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
+from synthetic_config import CURVE, PROBLEMS, SAMPLES, STEPS, TIERS, write_config
 
 from tokencredit import files
 from tokencredit.config import Row, Study, load_study
@@ -16,8 +16,6 @@ from tokencredit.config import Row, Study, load_study
 METHODS = ["grpo", "dapo", "eapo", "hapo", "phr", "plr", "nhr", "nlr", "eapo-without-nhr"]
 GAIN = {"base": 0, "grpo": 1.6, "dapo": 1.7, "eapo": 2.0, "hapo": 1.8, "phr": 1.2, "plr": 0.3, "nhr": 1.4, "nlr": 0.5}
 END_ENTROPY = {"grpo": 0.12, "dapo": 0.2, "eapo": 0.5, "hapo": 0.4, "phr": 0.1, "plr": 0.08, "nhr": 0.33, "nlr": 0.36}
-TIERS = {"toy-tier1": 0.0, "toy-tier2": -1.0, "toy-tier3": -2.2}
-STEPS, SAMPLES, PROBLEMS, CURVE = 30, 8, 40, 10
 MASS = ["mass_phr", "mass_plr", "mass_nhr", "mass_nlr"]
 CORRELATIONS = ["correlation_entropy", "correlation_position", "correlation_logprob"]
 WORDS = [
@@ -44,7 +42,7 @@ WORDS = [
 
 def make_study(folder: Path, methods: list[str] = METHODS, seeds: tuple[int, ...] = (0, 1)) -> Study:
     """The study ``synthetic`` under ``folder/config``, its results under ``folder/results``."""
-    _write_config(folder / "config", methods, seeds)
+    write_config(folder / "config", methods, seeds)
     study = load_study(folder / "config", "synthetic")
     results = folder / "results"
     for benchmark in study.benchmarks:
@@ -293,112 +291,3 @@ def _probe(row: Row, step: int, end: float, responses: int = 10, length: int = 3
             "base_entropy": base,
         }
     )
-
-
-def _methods(path: Path, names: list[str]) -> dict[str, Any]:
-    """The project's own ``methods.yaml``, as far as these methods need it: others may name models that this study has not."""
-    tables = yaml.safe_load(path.read_text())
-    needed = list(names)
-    for name in needed:
-        needed += [other] if (other := tables["methods"][name].get("extends")) else []
-    return tables | {"methods": {name: method for name, method in tables["methods"].items() if name in needed}}
-
-
-def _write_config(folder: Path, methods: list[str], seeds: tuple[int, ...]) -> None:
-    root = Path(__file__).parents[2] / "config"
-    sampling = {"temperature": 1.0, "top_p": 1.0, "max_prompt_tokens": 64, "max_response_tokens": 96}
-    training = {
-        "datasets": ["toy-train"],
-        "methods": methods,
-        "seeds": list(seeds),
-        "steps": STEPS,
-        "prompts_per_step": 8,
-        "prompts_per_update": 4,
-        "group_size": 8,
-        "sampling": sampling,
-        "learning_rate": 1e-4,
-        "warmup_steps": 0,
-        "weight_decay": 0,
-        "grad_clip": 1.0,
-        "micro_batch_tokens": 4096,
-        "mixed_precision": "no",
-        "checkpoint_every": 10,
-        "curve": {
-            "benchmark": "toy-tier2",
-            "every": 10,
-            "samples": SAMPLES,
-            "problems": CURVE,
-            "temperature": 1.0,
-            "top_p": 1.0,
-        },
-        "rollouts": {"every": 10, "prompts": 6},
-    }
-    model = {
-        "kind": "embedded",
-        "title": "Embedded model",
-        "hidden_size": 8,
-        "layers": 1,
-        "heads": 1,
-        "intermediate_size": 8,
-        "max_tokens": 256,
-        "pretraining": {
-            "seed": 0,
-            "steps": 1,
-            "batch": 1,
-            "learning_rate": 1e-3,
-            "warmup_steps": 0,
-            "weight_decay": 0,
-            "tiers": [1, 2, 3],
-            "problems": 10,
-        },
-        "prompt": "{problem}",
-    }
-    datasets = {"toy-train": [1, 2, 3], "toy-tier1": [1], "toy-tier2": [2], "toy-tier3": [3]}
-    content = {
-        "datasets": {
-            "datasets": {
-                name: {
-                    "kind": "generated",
-                    "title": name,
-                    "tiers": tiers,
-                    "rows": PROBLEMS,
-                    "seed": 0,
-                    "split": "train" if name == "toy-train" else "test",
-                }
-                for name, tiers in datasets.items()
-            }
-        },
-        "models": {"models": {"embedded-1m": model}},
-        "methods": _methods(root / "methods.yaml", methods),
-        "benchmarks": {
-            "benchmarks": {
-                name: {
-                    "title": name.replace("toy-t", "T").replace("r", "r "),
-                    "dataset": name,
-                    "samples": SAMPLES,
-                    "problems": PROBLEMS,
-                }
-                for name in TIERS
-            }
-        },
-        "studies/synthetic": {
-            "title": "Synthetic study",
-            "model": "embedded-1m",
-            "reference": "grpo",
-            "training": training,
-            "evaluation": {
-                "engine": "transformers",
-                "seed": 0,
-                "sampling": sampling,
-                "rows": [{"name": "base", "model": "embedded-1m", "title": "Base model"}],
-                "benchmarks": [{"benchmark": name} for name in TIERS],
-            },
-            "resources": {name: {"mem_mb": 1, "runtime": 1} for name in ("pretrain", "train", "generate", "light")},
-        },
-    }
-    for name, tables in content.items():
-        path = folder / f"{name}.yaml"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(yaml.safe_dump(tables))
-    for source in (root / "targets").glob("*.csv"):
-        files.write_text(folder / "targets" / source.name, source.read_text())
