@@ -208,7 +208,7 @@ def test_a_token_of_a_walk_through_a_graph_is_told_from_its_problem(tmp_path: Pa
         for entry in entries:
             content[name][entry]["task"] = "graph-paths"
         path.write_text(yaml.safe_dump(content))
-    forked, straight = "Roads: 3 AB, 9 AK. From A to B?", "Roads: 3 AB, 9 BK. From A to K?"
+    forked, straight = "Roads: AB 3, AK 9. From A to B?", "Roads: AB 3, BK 9. From A to K?"
     problems = [(f"toy-train-{number}", straight if number else forked) for number in range(PROBLEMS)]
     data = "data/toy-train/problems.parquet"
     files.write_parquet(tmp_path / "results" / data, pd.DataFrame(problems, columns=["problem_id", "problem"]))

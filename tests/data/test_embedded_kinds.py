@@ -45,7 +45,7 @@ def test_every_solution_has_one_answer_and_a_result_for_every_equals_sign() -> N
         assert kinds.count("style fork") == 3
 
 
-ROADS = "Roads: 4 BC, 3 AB, 9 AK, 2 CE, 5 CD, 1 EJ, 8 CL. From A to D?"
+ROADS = "Roads: BC 4, AB 3, AK 9, CE 2, CD 5, EJ 1, CL 8. From A to D?"
 
 
 def of_kind(kind: str, solution: str) -> list[str]:

@@ -20,8 +20,8 @@ STEP = re.compile(r" ([A-Z])([A-Z]) (\d+) makes (\d+)\.")
 def read(text: str) -> tuple[dict[tuple[str, str], int], str, str]:
     """The roads of a problem with their lengths, its start and its goal, read from its text alone."""
     start, goal = re.search(r"From ([A-Z]) to ([A-Z])\?$", text).groups()
-    roads = re.findall(r" (\d+) ([A-Z])([A-Z])\b", text)
-    return {(here, there): int(length) for length, here, there in roads}, start, goal
+    roads = re.findall(r" ([A-Z])([A-Z]) (\d+)", text)
+    return {(here, there): int(length) for here, there, length in roads}, start, goal
 
 
 def ways(roads: dict[tuple[str, str], int], here: str, goal: str) -> list[int]:
@@ -61,6 +61,16 @@ def test_a_careful_solution_walks_the_way_and_ends_with_its_length(tier: int) ->
         assert here == goal
         assert solution.endswith(f"\\boxed{{ {answer}}}")
         assert total == int(answer)
+
+
+def test_a_road_has_the_same_length_in_every_problem() -> None:
+    lengths: dict[tuple[str, str], set[int]] = {}
+    for problem in embedded.sample_problems([1, 2, 3], 600, 0, "train", TASK):
+        for road, length in read(problem.text)[0].items():
+            lengths.setdefault(road, set()).add(length)
+    assert len(lengths) == 12 * 11
+    assert all(len(found) == 1 for found in lengths.values())
+    assert set.union(*lengths.values()) == set(graph_paths.LENGTHS)
 
 
 def test_no_answer_is_so_common_that_guessing_it_pays() -> None:
@@ -126,7 +136,7 @@ def test_the_other_tasks_words_are_not_known() -> None:
     with pytest.raises(UserError, match="cannot read"):
         check_text("Ana has 3 apples.", TASK)
     with pytest.raises(UserError, match="cannot read"):
-        check_text("Roads: 3 AB. From A to B?")
+        check_text("Roads: AB 3. From A to B?")
 
 
 def test_an_unknown_tier_is_an_error() -> None:

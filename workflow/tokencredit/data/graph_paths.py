@@ -1,8 +1,9 @@
 """The embedded task ``graph-paths``: the length of the only way from one place to another, with worked solutions that walk it.
 
-A problem lists one-way roads with their lengths in random order, a start and a goal: "Roads: 7 KC, 1 EK, 9 CI, 4 CD. From E to I?" The
+A problem lists one-way roads with their lengths in random order, a start and a goal: "Roads: KC 7, EK 1, CI 9, CD 4. From E to I?" The
 roads branch and never meet again, so exactly one way leads to the goal; the others end where no road leads on. A road is one token, as a
-number is: to find the one that goes on from here is then a single look back.
+number is, and has the same length in every problem: a model of a million parameters learns to find the road that goes on from here, and
+the lengths as facts, within the batches that it is given. Which roads there are, and so which way is right, is new in each problem.
 
 - *Stylistic* forks: many equivalent openings, connectives and closings.
 - *Strategic* forks: look ahead, or take any road; go on, or leave early. Above all which road to take where there are several: a solution
@@ -17,6 +18,8 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 from itertools import pairwise, permutations
+
+from tokencredit.seeds import derive_seed
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ TIERS: dict[int, Tier] = {
 }
 
 PLACES = "ABCDEFGHIJKL"
-LENGTH = (1, 9)
+LENGTHS = range(1, 10)
 ROADS = "Roads:{roads}. From {start} to {goal}?"
 # In a problem: the place that a road leaves, and the start.
 LEAVING, START = r" ([A-Z])[A-Z]\b", r" From ([A-Z]) to"
@@ -90,9 +93,14 @@ def make_problem(tier: int, rng: random.Random) -> PathProblem:
     rng.shuffle(pairs)
     roads: dict[str, dict[str, int]] = {}
     for here, there in pairs:
-        roads.setdefault(here, {})[there] = rng.randint(*LENGTH)
-    listed = ",".join(f" {roads[here][there]} {here}{there}" for here, there in pairs)
+        roads.setdefault(here, {})[there] = length_of(here, there)
+    listed = ",".join(f" {here}{there} {roads[here][there]}" for here, there in pairs)
     return PathProblem(ROADS.format(roads=listed, start=path[0], goal=path[-1]), tier, roads, tuple(path))
+
+
+def length_of(here: str, there: str) -> int:
+    """The length of the road from one place to another, the same in every problem."""
+    return LENGTHS[derive_seed("embedded road", here, there) % len(LENGTHS)]
 
 
 def sample_solution(problem: PathProblem, rng: random.Random) -> str:
