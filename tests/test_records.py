@@ -1,0 +1,40 @@
+"""The records of the embedded study that the project ships: whole, of today's configuration, and the ones that docs/results.md is about."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tokencredit import bundle, files
+from tokencredit.compare import differences
+from tokencredit.config import load_study
+
+ROOT = Path(__file__).parents[1]
+FOLDER = ROOT / "docs" / "results"
+
+
+@pytest.fixture(scope="module")
+def content() -> dict:
+    """``bundle.json`` of the records, each of whose files is held against its checksum."""
+    return json.loads(bundle.read(FOLDER / "toy-core.tar.gz")[bundle.CONTENT])
+
+
+def test_they_are_of_the_study_as_it_is_configured(content: dict) -> None:
+    here = json.loads(json.dumps(bundle.decides(load_study(ROOT / "config", content["study"]))))
+    assert differences(content["config"], here) == {}
+
+
+def test_the_tables_beside_them_were_made_from_them(content: dict) -> None:
+    shown = sorted(FOLDER.glob("*/*.csv"))
+    assert len(shown) > 3
+    for path in shown:
+        assert content["made"][f"{content['study']}/{path.relative_to(FOLDER).as_posix()}"] == files.sha256(path)
+
+
+def test_every_picture_is_in_the_text() -> None:
+    text = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    pictures = [path.name for path in FOLDER.glob("figures/*.png")]
+    assert pictures
+    assert all(f"(results/figures/{name})" in text for name in pictures)
