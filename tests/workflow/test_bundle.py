@@ -31,7 +31,7 @@ import sys
 
 class Missing:
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in ("torch", "transformers", "tokenizers", "safetensors"):
+        if name.split(".")[0] in ("torch", "transformers", "tokenizers", "safetensors", "regex"):
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 sys.meta_path.insert(0, Missing())

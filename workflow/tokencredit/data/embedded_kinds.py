@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from itertools import pairwise
-
-import regex
 
 from tokencredit.data import graph_paths, word_problems
 
@@ -54,8 +53,8 @@ def _kind(place: int, token: str, before: str) -> str:
 
 def _branches(problem: str, tokens: Sequence[str]) -> list[int]:
     """Where a solution chooses a road: after the word that begins a step, at a place that more than one road of the problem leaves."""
-    leaving = regex.findall(graph_paths.LEAVING, problem)
-    (here,) = regex.findall(graph_paths.START, problem)
+    leaving = re.findall(graph_paths.LEAVING, problem)
+    (here,) = re.findall(graph_paths.START, problem)
     found = []
     for place, (before, road) in enumerate(pairwise(tokens), start=1):
         if before in graph_paths.CONNECTIVES:
