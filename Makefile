@@ -69,7 +69,7 @@ format: .venv/development ## write the code as `make check` wants it
 pins: .venv/development ## write the pinned versions of envs/ from what is installed in .venv; asks a package index
 	$(BIN)/python envs/pin.py
 
-clean: ## delete the results of the demo and the smoke studies with their logs, and caches; other results stay
+clean: ## delete the results of the demo and the smoke studies, all embedded models and data, and caches; other studies of them train anew
 	rm -rf $(foreach study,toy smoke smoke-vllm,results/$(study) results/logs/*/$(study) results/logs/*/$(study).*)
 	rm -rf $(foreach folder,models logs/pretrain,results/$(folder)/embedded-*)
 	rm -rf $(foreach folder,data data/overlap logs/prepare logs/overlap,results/$(folder)/toy-*)

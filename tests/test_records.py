@@ -33,6 +33,10 @@ def test_the_tables_beside_them_were_made_from_them(content: dict) -> None:
         assert content["made"][f"{content['study']}/{path.relative_to(FOLDER).as_posix()}"] == files.sha256(path)
 
 
+def test_nothing_that_was_run_is_missing_from_them() -> None:
+    assert all("is not there" not in path.read_text(encoding="utf-8") for path in FOLDER.glob("*/*.csv"))
+
+
 def test_every_picture_is_in_the_text() -> None:
     text = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
     pictures = [path.name for path in FOLDER.glob("figures/*.png")]

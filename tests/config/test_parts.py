@@ -117,7 +117,7 @@ def test_nothing_is_trained_or_evaluated_below_a_part(spoil: Spoil, method: str,
         ({"part_of": "part"}, "part_of = 'part': not known; allowed: one, other"),
         ({"part_of": "other"}, "part_of = 'other': is a part itself; name the whole."),
         ({"training": {}}, "training: unknown key; allowed: title, part_of, methods, seeds, oracle"),
-        ({"methods": ["grpo"]}, "the oracle of one = 'eapo': not known; allowed: base, grpo"),
+        ({"methods": ["grpo"]}, "oracle: this key is missing, and study one measures 'eapo'"),
         ({"methods": ["grpo"], "oracle": ORACLE}, "oracle.policies = 'eapo': not known; allowed: base, grpo"),
     ],
 )

@@ -128,6 +128,7 @@ def decides(study: Study) -> dict[str, Any]:
     shown = Graph(study.config.folder, asked=study.name).analysis_config(SimpleNamespace(study=study.name))
     return {
         **shown,
+        "home": study.home,
         "training": {name: study.training_config(name) for name in study.methods},
         "evaluation": {
             f"{row.name} on {name}": study.evaluation_config(row, name)
@@ -193,7 +194,12 @@ def _unpack(bundle: Path, config: Path, results: Path) -> tuple[str, str]:
     anew = {Path(path) for unit in units_of(study, str(results)) if unit.rule in SHOWN for path in unit.outputs}
     if brought := sorted(anew & records.keys()):
         raise UserError(f"{bundle}: holds {_some(brought)}, which is made from the records; no bundle holds such.")
-    taken = [path for path, data in records.items() if path.exists() and not _is(path, _sha256(data))]
+    # What a job took is never the same twice, and studies share jobs: what stands there may stay.
+    taken = [
+        path
+        for path, data in records.items()
+        if path.exists() and not path.name.endswith(".usage.jsonl") and not _is(path, _sha256(data))
+    ]
     if taken:
         raise UserError(f"{_some(taken)}: there already, with another content; unpack into other results.")
     for path, data in records.items():

@@ -8,16 +8,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from tokencredit.analysis.oracle import ends, problem_draws
 from tokencredit.analysis.yardstick import CREDIT, INFORMATION, Yardstick, unit_ranks
 from tokencredit.seeds import generator
 
-RESAMPLES, CONFIDENCE = 2000, 0.95
 MEASURES = (
     *("rho", "rho_information", "rho_unequal", "rho_shuffled", "signed"),
     *("auc", "auc_information", "lift", "lift_information", "nothing", "direction"),
 )
 _NONE = float("nan")
-_ENDS = ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2)
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,8 @@ def agreement(yard: Yardstick, credit: Credit) -> pd.DataFrame:
     token, one half for equal weights; ``lift``, the mean of (Q - V)^2 per weight over that per token; both also of I. ``nothing``: the
     share of all weight on tokens known to have hardly any credit. ``direction``: of the tokens that are updated and whose Q - V is told
     from zero, the share whose advantage has the same sign; missing for a credit that was made of the same continuations.
-    Noise in the measurement moves rho, signed and auc towards those of equal weights, and lift nowhere. All missing where n = 0 tokens.
+    Noise in the measurement moves signed towards 0, and lift nowhere. It takes rho and auc towards those of equal weights where it is
+    symmetric; where V is near 0 or 1 it is skewed, and weights that follow entropy agree with it a little. All missing where n = 0 tokens.
     """
     if not len(credit.rows):
         return pd.DataFrame({"metric": MEASURES, "value": _NONE, "low": _NONE, "high": _NONE, "n": 0})
@@ -55,14 +55,12 @@ def agreement(yard: Yardstick, credit: Credit) -> pd.DataFrame:
     rng = generator("agreement", len(tokens))
     sums = pd.DataFrame(_sums(yard, credit, tokens, rng)).groupby(tokens["problem_id"]).sum()
     problems = len(sums)
-    drawn = rng.multinomial(problems, np.full(problems, 1 / problems), size=RESAMPLES) @ sums.to_numpy()
+    drawn = problem_draws(problems) @ sums.to_numpy()
     found = _measures(sums.sum().to_dict())
     resampled = _measures(dict(zip(sums, drawn.T, strict=True)))
     lines = []
     for name, (value, n) in found.items():
-        ends = resampled[name][0]
-        known = problems > 1 and np.isfinite(ends).any()
-        low, high = np.nanquantile(ends, _ENDS) if known else (_NONE, _NONE)
+        low, high = ends(resampled[name][0], problems)
         lines.append({"metric": name, "value": float(value), "low": float(low), "high": float(high), "n": round(n)})
     return pd.DataFrame(lines)
 

@@ -15,8 +15,7 @@ from tokencredit.analysis.layout import Cell, Wide
 from tokencredit.analysis.store import Store
 from tokencredit.config import EmbeddedModel, Row
 from tokencredit.credit import QUADRANTS
-from tokencredit.data import KINDS_FROM_PROBLEM
-from tokencredit.data.embedded_kinds import token_kinds
+from tokencredit.data.embedded_kinds import KINDS_FROM_PROBLEM, token_kinds
 from tokencredit.errors import UserError
 from tokencredit.oracle import measured_rows
 from tokencredit.oracle.estimate import CONFIDENCE as STATE_CONFIDENCE
@@ -179,6 +178,11 @@ def _by_state(table: pd.DataFrame, branches: pd.DataFrame) -> list[tuple[Any, pd
 
 def _kinds(found: pd.DataFrame, task: str, problems: dict[str, str]) -> pd.Series:
     """The kind of the token of each state; ``problems``: their texts by id, where the task's kinds are told from them."""
+    if task in KINDS_FROM_PROBLEM and (unknown := set(found["problem_id"]) - problems.keys()):
+        raise UserError(
+            f"{min(unknown)}: was measured and is not among the {len(problems)} stored training problems, whose texts tell the kinds of "
+            f"tokens in {task}."
+        )
     kinds = [
         pd.Series(token_kinds(task, tokens.tolist(), problems.get(problem_id, "")), index=tokens.index)
         for (problem_id, *_), tokens in found.groupby(STATE[:-1])["token"]

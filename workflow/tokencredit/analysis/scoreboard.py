@@ -14,8 +14,9 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from tokencredit.analysis.agreement import CONFIDENCE, RESAMPLES, Credit, agreement
+from tokencredit.analysis.agreement import Credit, agreement
 from tokencredit.analysis.layout import Cell, Wide, marked, meanings
+from tokencredit.analysis.oracle import CONFIDENCE, RESAMPLES
 from tokencredit.analysis.results import LEVEL, NOT_RESOLVED, lines_of
 from tokencredit.analysis.store import Store
 from tokencredit.analysis.yardstick import PARTS, Yardstick, yardstick
@@ -274,7 +275,9 @@ def notes(table: pd.DataFrame) -> list[str]:
         f"{facts['seeds'].iloc[0]}; left out: {left_out:.0f} responses that were not measured, and {refused} tokens of which a "
         f"candidate had fewer than {PARTS} graded continuations.",
         "Intervals: 95 %, over problems; of scores over questions. ρ is 0 in a response whose weights are equal. Noise in the measured "
-        "credit takes ρ and AUC towards those of equal weights, for methods and peers alike.",
+        "credit hides agreement, for methods and peers alike; where V is near 0 or 1 it is skewed, and weights that follow entropy agree "
+        "with it a little: ρ below a tenth and AUC prove nothing, credit per weight is free of it. What has no credit is known of nearly "
+        "sure tokens alone.",
     ]
     if equal := equal_weights(table):
         lines.append(

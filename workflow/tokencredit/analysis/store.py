@@ -24,8 +24,9 @@ class Store:
 
     def path(self, *parts: str) -> Path:
         """A file or folder of the study; runs, evaluations and audits of a part of another are below that one."""
-        of_whole = parts and parts[0] in ("runs", "eval", "audit")
-        return self.results.joinpath(self.study.home if of_whole else self.study.name, *parts)
+        path = Path(*parts)
+        of_whole = path.parts[:1] in (("runs",), ("eval",), ("audit",))
+        return self.results / (self.study.home if of_whole else self.study.name) / path
 
     @cache  # noqa: B019  one store lives as long as its process
     def scores(self, row: Row) -> pd.DataFrame:

@@ -1,10 +1,11 @@
-"""The measured credit of tokens as a yardstick for weights: noise in it hides agreement and never makes any.
+"""The measured credit of tokens as a yardstick for weights: noise in it hides agreement and makes hardly any.
 
 The size of a measured Q - V cannot be ranked as it is. Where the policy is unsure more is left to chance, so noise alone makes |Q - V|
 large at tokens of high entropy, while it is zero where one token alone was possible: weights that follow entropy would agree with a
 measurement of nothing. Here the continuations of every token tried are dealt into three parts, at random and several times:
 
-- the product of Q - V in one part and Q - V in another is (Q - V)^2 in expectation, and noise takes it below zero as often as above;
+- the product of Q - V in one part and Q - V in another is (Q - V)^2 in expectation, and symmetric noise takes it below zero as often as
+  above; the noise is skewed where V is near 0 or 1, which means and sums do not feel and ranks a little;
 - so it is with the mean of such products over all tokens; divided by 2 V (1 - V) that is I(token; reward | context) to the second order in
   the differences of Q;
 - the third part gives weights of the oracle's own: how well as many continuations know the credit that the other two show.

@@ -57,6 +57,12 @@ def cut(path: Path, part: PartFile, whole: StudyFile) -> StudyFile:
     own = "oracle" in part.model_fields_set
     oracle = part.oracle if own else whole.oracle
     for policy in oracle.policies if oracle else ():
-        known(path, "oracle.policies" if own else f"the oracle of {part.part_of}", policy, [BASE, *part.methods])
+        if own:
+            known(path, "oracle.policies", policy, [BASE, *part.methods])
+        elif policy not in (BASE, *part.methods):
+            raise UserError(
+                f"{path}: oracle: this key is missing, and study {part.part_of} measures {policy!r}, which is no method of the part; "
+                f"give it policies of its own ({', '.join([BASE, *part.methods])}), or null for no measurement."
+            )
     training = whole.training.model_copy(update={"methods": part.methods, "seeds": part.seeds})
     return whole.model_copy(update={"title": part.title, "training": training, "oracle": oracle})

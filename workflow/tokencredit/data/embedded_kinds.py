@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from itertools import pairwise
 
-from tokencredit.data import graph_paths, word_problems
+from tokencredit.data import MODULES, graph_paths, word_problems
 
 STYLE, STRATEGY, BRANCH, RESULT, ANSWER, COPY, ROUTINE = KINDS = (
     "style fork",
@@ -17,6 +17,8 @@ STYLE, STRATEGY, BRANCH, RESULT, ANSWER, COPY, ROUTINE = KINDS = (
     "copied number",
     "routine",
 )
+# Tasks in which a token's kind is told from the problem too, not from the solution alone.
+KINDS_FROM_PROBLEM = ("graph-paths",)
 _BEFORE_ANSWER = word_problems.BOXED.split("{{")[0].lstrip() + "{"
 
 
@@ -32,8 +34,10 @@ def token_kinds(task: str, tokens: Sequence[str], problem: str) -> list[str]:
     the last step and guessed after a shortcut or an early exit. copied number: any other number. routine: all else. The kind is of the
     place: a token that the grammar does not have there is of that kind too.
     """
+    if task not in MODULES:
+        raise ValueError(f"task = {task!r}: has no kinds of tokens; allowed: {', '.join(MODULES)}.")
     kinds = [_kind(place, token, tokens[place - 1] if place else "") for place, token in enumerate(tokens)]
-    if task == "graph-paths":
+    if task in KINDS_FROM_PROBLEM:
         for place in _branches(problem, tokens):
             kinds[place] = BRANCH
     return kinds
