@@ -1,7 +1,8 @@
-"""The configuration of the synthetic study, and its sizes."""
+"""The configuration of the synthetic study."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,19 @@ import yaml
 
 from tokencredit import files
 
-TIERS = {"toy-tier1": 0.0, "toy-tier2": -1.0, "toy-tier3": -2.2}
-STEPS, SAMPLES, PROBLEMS, CURVE = 30, 8, 40, 10
+
+@dataclass(frozen=True)
+class Sizes:
+    """steps of training, samples of each of problems, of each benchmark; problems of the curve."""
+
+    steps: int
+    samples: int
+    problems: int
+    curve: int
+    benchmarks: tuple[str, ...]
 
 
-def write_config(folder: Path, methods: list[str], seeds: tuple[int, ...]) -> None:
+def write_config(folder: Path, methods: list[str], seeds: tuple[int, ...], sizes: Sizes) -> None:
     """The configuration folder of the study ``synthetic``."""
     root = Path(__file__).parents[2] / "config"
     sampling = {"temperature": 1.0, "top_p": 1.0, "max_prompt_tokens": 64, "max_response_tokens": 96}
@@ -21,7 +30,7 @@ def write_config(folder: Path, methods: list[str], seeds: tuple[int, ...]) -> No
         "datasets": ["toy-train"],
         "methods": methods,
         "seeds": list(seeds),
-        "steps": STEPS,
+        "steps": sizes.steps,
         "prompts_per_step": 8,
         "prompts_per_update": 4,
         "group_size": 8,
@@ -36,8 +45,8 @@ def write_config(folder: Path, methods: list[str], seeds: tuple[int, ...]) -> No
         "curve": {
             "benchmark": "toy-tier2",
             "every": 10,
-            "samples": SAMPLES,
-            "problems": CURVE,
+            "samples": sizes.samples,
+            "problems": sizes.curve,
             "temperature": 1.0,
             "top_p": 1.0,
         },
@@ -71,7 +80,7 @@ def write_config(folder: Path, methods: list[str], seeds: tuple[int, ...]) -> No
                     "kind": "generated",
                     "title": name,
                     "tiers": tiers,
-                    "rows": PROBLEMS,
+                    "rows": sizes.problems,
                     "seed": 0,
                     "split": "train" if name == "toy-train" else "test",
                 }
@@ -85,10 +94,10 @@ def write_config(folder: Path, methods: list[str], seeds: tuple[int, ...]) -> No
                 name: {
                     "title": name.replace("toy-t", "T").replace("r", "r "),
                     "dataset": name,
-                    "samples": SAMPLES,
-                    "problems": PROBLEMS,
+                    "samples": sizes.samples,
+                    "problems": sizes.problems,
                 }
-                for name in TIERS
+                for name in sizes.benchmarks
             }
         },
         "studies/synthetic": {
@@ -101,7 +110,7 @@ def write_config(folder: Path, methods: list[str], seeds: tuple[int, ...]) -> No
                 "seed": 0,
                 "sampling": sampling,
                 "rows": [{"name": "base", "model": "embedded-1m", "title": "Base model"}],
-                "benchmarks": [{"benchmark": name} for name in TIERS],
+                "benchmarks": [{"benchmark": name} for name in sizes.benchmarks],
             },
             "resources": {name: {"mem_mb": 1, "runtime": 1} for name in ("pretrain", "train", "generate", "light")},
         },

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from synthetic_config import CURVE, PROBLEMS, SAMPLES, STEPS, TIERS, write_config
+from synthetic_config import Sizes, write_config
 
 from tokencredit import files
 from tokencredit.config import Row, Study, load_study
@@ -16,6 +16,8 @@ from tokencredit.config import Row, Study, load_study
 METHODS = ["grpo", "dapo", "eapo", "hapo", "phr", "plr", "nhr", "nlr", "eapo-without-nhr"]
 GAIN = {"base": 0, "grpo": 1.6, "dapo": 1.7, "eapo": 2.0, "hapo": 1.8, "phr": 1.2, "plr": 0.3, "nhr": 1.4, "nlr": 0.5}
 END_ENTROPY = {"grpo": 0.12, "dapo": 0.2, "eapo": 0.5, "hapo": 0.4, "phr": 0.1, "plr": 0.08, "nhr": 0.33, "nlr": 0.36}
+TIERS = {"toy-tier1": 0.0, "toy-tier2": -1.0, "toy-tier3": -2.2}
+STEPS, SAMPLES, PROBLEMS, CURVE = 30, 8, 40, 10
 MASS = ["mass_phr", "mass_plr", "mass_nhr", "mass_nlr"]
 CORRELATIONS = ["correlation_entropy", "correlation_position", "correlation_logprob"]
 WORDS = [
@@ -42,7 +44,7 @@ WORDS = [
 
 def make_study(folder: Path, methods: list[str] = METHODS, seeds: tuple[int, ...] = (0, 1)) -> Study:
     """The study ``synthetic`` under ``folder/config``, its results under ``folder/results``."""
-    write_config(folder / "config", methods, seeds)
+    write_config(folder / "config", methods, seeds, Sizes(STEPS, SAMPLES, PROBLEMS, CURVE, tuple(TIERS)))
     study = load_study(folder / "config", "synthetic")
     results = folder / "results"
     for benchmark in study.benchmarks:

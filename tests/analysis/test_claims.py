@@ -83,7 +83,7 @@ def test_every_study_of_the_project_has_the_table() -> None:
     for name in config.study_names:
         study = config.study(name)
         assert "claims" in planned(study)["tables"]
-        assert f"{name}/runs/{study.reference}/seed0/run.json" in inputs(study, "claims")
+        assert f"{study.home}/runs/{study.reference}/seed0/run.json" in inputs(study, "claims")
 
 
 # ---------------------------------------------------------------- outcomes

@@ -30,4 +30,4 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
 @pytest.fixture
 def done(finished: Project, tmp_path: Path) -> Project:
     """The finished smoke study, to be changed."""
-    return finished.copy(tmp_path / "project")
+    return finished.copy(tmp_path / "done")
