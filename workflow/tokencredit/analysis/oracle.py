@@ -15,7 +15,8 @@ from tokencredit.analysis.layout import Cell, Wide
 from tokencredit.analysis.store import Store
 from tokencredit.config import EmbeddedModel, Row
 from tokencredit.credit import QUADRANTS
-from tokencredit.data.embedded_kinds import KINDS_FROM_PROBLEM, token_kinds
+from tokencredit.data import KINDS_FROM_PROBLEM
+from tokencredit.data.embedded_kinds import token_kinds
 from tokencredit.errors import UserError
 from tokencredit.oracle import measured_rows
 from tokencredit.oracle.estimate import CONFIDENCE as STATE_CONFIDENCE

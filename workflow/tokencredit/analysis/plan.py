@@ -5,7 +5,7 @@ from __future__ import annotations
 from tokencredit.config import CreditContrast, EmbeddedModel, Row, Study
 from tokencredit.config.claim_keys import BASE
 from tokencredit.credit import METHODS, QUADRANTS
-from tokencredit.data.embedded_kinds import KINDS_FROM_PROBLEM
+from tokencredit.data import KINDS_FROM_PROBLEM
 from tokencredit.oracle import measured_rows
 
 

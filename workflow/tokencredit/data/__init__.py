@@ -3,6 +3,9 @@
 # The module of each embedded task.
 MODULES = {"word-problems": "data.word_problems", "graph-paths": "data.graph_paths"}
 
+# Tasks in which a token's kind is told from the problem too, not from the solution alone.
+KINDS_FROM_PROBLEM = ("graph-paths",)
+
 
 def code_of_other_tasks(task: str) -> tuple[str, ...]:
     """The modules that ``task`` does not take: a change in them changes none of its problems."""

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from itertools import pairwise
 
-from tokencredit.data import MODULES, graph_paths, word_problems
+from tokencredit.data import KINDS_FROM_PROBLEM, MODULES, graph_paths, word_problems
 
 STYLE, STRATEGY, BRANCH, RESULT, ANSWER, COPY, ROUTINE = KINDS = (
     "style fork",
@@ -17,8 +17,6 @@ STYLE, STRATEGY, BRANCH, RESULT, ANSWER, COPY, ROUTINE = KINDS = (
     "copied number",
     "routine",
 )
-# Tasks in which a token's kind is told from the problem too, not from the solution alone.
-KINDS_FROM_PROBLEM = ("graph-paths",)
 _BEFORE_ANSWER = word_problems.BOXED.split("{{")[0].lstrip() + "{"
 
 
