@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from tokencredit.data import embedded, word_problems
+from tokencredit.data import embedded, phrasing, word_problems
 from tokencredit.data.embedded_tokenizer import EOS, PAD, build_tokenizer, check_text, vocabulary
 from tokencredit.errors import UserError
 from tokencredit.files import digest_of
@@ -93,7 +93,7 @@ def test_solutions_mix_careful_ones_shortcuts_and_stylistic_variants() -> None:
     pairs = embedded.pretraining_texts([2], 1500, 0)
     short = [any(mode in solution for mode in word_problems.SHORTCUT) for _, solution in pairs]
     assert sum(short) / len(short) == pytest.approx(word_problems.SHORTCUT_SHARE, abs=0.05)
-    for variants in (word_problems.OPENINGS, word_problems.CAREFUL, word_problems.SHORTCUT, word_problems.CLOSINGS):
+    for variants in (phrasing.OPENINGS, word_problems.CAREFUL, word_problems.SHORTCUT, phrasing.CLOSINGS):
         for variant in variants:
             assert any(variant in solution for _, solution in pairs), variant
 

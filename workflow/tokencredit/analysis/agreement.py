@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from tokencredit.analysis.oracle import ends, problem_draws
+from tokencredit.analysis.oracle import ends, over, problem_draws
 from tokencredit.analysis.yardstick import CREDIT, INFORMATION, Yardstick, unit_ranks
 from tokencredit.seeds import generator
 
@@ -69,21 +69,21 @@ def _measures(sums: dict[str, ArrayLike]) -> dict[str, tuple[np.ndarray, ArrayLi
     """Each measure with its n, from sums over one set of problems or over each of several."""
     responses, tokens = sums["responses"], sums["tokens"]
     found = {
-        "rho": (_ratio(sums["rho"], responses), responses),
-        "rho_information": (_ratio(sums["rho_information"], responses), responses),
-        "rho_unequal": (_ratio(sums["rho"], sums["unequal"]), sums["unequal"]),
-        "rho_shuffled": (_ratio(sums["rho_shuffled"], responses), responses),
-        "signed": (_ratio(sums["signed"], sums["groups"]), sums["groups"]),
+        "rho": (over(sums["rho"], responses), responses),
+        "rho_information": (over(sums["rho_information"], responses), responses),
+        "rho_unequal": (over(sums["rho"], sums["unequal"]), sums["unequal"]),
+        "rho_shuffled": (over(sums["rho_shuffled"], responses), responses),
+        "signed": (over(sums["signed"], sums["groups"]), sums["groups"]),
     }
     for end in ("", "_information"):
         # The mean rank of the tokens of most credit, among all tokens, to that among the others.
-        share = _ratio(sums[f"top{end}"], tokens)
-        mean = _ratio(sums[f"ranks_of_top{end}"], sums[f"top{end}"])
-        found[f"auc{end}"] = np.clip(_ratio(mean - share / 2, 1 - share), 0, 1), tokens
-        per_weight = _ratio(sums[f"weighted{end}"], sums[f"weight{end}"])
-        found[f"lift{end}"] = _ratio(per_weight, _ratio(sums[f"credit{end}"], tokens)), tokens
-    found["nothing"] = _ratio(sums["on_nothing"], sums["weight"]), tokens
-    found["direction"] = _ratio(sums["right_way"], sums["decided"]), sums["decided"]
+        share = over(sums[f"top{end}"], tokens)
+        mean = over(sums[f"ranks_of_top{end}"], sums[f"top{end}"])
+        found[f"auc{end}"] = np.clip(over(mean - share / 2, 1 - share), 0, 1), tokens
+        per_weight = over(sums[f"weighted{end}"], sums[f"weight{end}"])
+        found[f"lift{end}"] = over(per_weight, over(sums[f"credit{end}"], tokens)), tokens
+    found["nothing"] = over(sums["on_nothing"], sums["weight"]), tokens
+    found["direction"] = over(sums["right_way"], sums["decided"]), sums["decided"]
     return {name: found[name] for name in MEASURES}
 
 
@@ -131,9 +131,3 @@ def _dealt_anew(values: np.ndarray, response: np.ndarray, times: int, rng: np.ra
     """``values`` [n, 1] or [n, K] in ``times`` random orders within each response, whose tokens stand together."""
     orders = [np.lexsort((noise, response)) for noise in rng.random((times, len(values)))]
     return np.stack([values[order, index % values.shape[1]] for index, order in enumerate(orders)], axis=1)
-
-
-def _ratio(above: ArrayLike, below: ArrayLike) -> np.ndarray:
-    """Missing where there is nothing to divide by."""
-    above, below = np.asarray(above, float), np.asarray(below, float)
-    return np.divide(above, below, out=np.full(below.shape, _NONE), where=below > 0)

@@ -6,7 +6,8 @@ import re
 from collections.abc import Sequence
 from itertools import pairwise
 
-from tokencredit.data import KINDS_FROM_PROBLEM, MODULES, graph_paths, word_problems
+from tokencredit.data import KINDS_FROM_PROBLEM, MODULES, graph_paths
+from tokencredit.data.phrasing import BOXED, CONNECTIVES
 
 STYLE, STRATEGY, BRANCH, RESULT, ANSWER, COPY, ROUTINE = KINDS = (
     "style fork",
@@ -17,7 +18,7 @@ STYLE, STRATEGY, BRANCH, RESULT, ANSWER, COPY, ROUTINE = KINDS = (
     "copied number",
     "routine",
 )
-_BEFORE_ANSWER = word_problems.BOXED.split("{{")[0].lstrip() + "{"
+_BEFORE_ANSWER = BOXED.split("{{")[0].lstrip() + "{"
 
 
 def token_kinds(task: str, tokens: Sequence[str], problem: str) -> list[str]:
@@ -59,7 +60,7 @@ def _branches(problem: str, tokens: Sequence[str]) -> list[int]:
     (here,) = re.findall(graph_paths.START, problem)
     found = []
     for place, (before, road) in enumerate(pairwise(tokens), start=1):
-        if before in graph_paths.CONNECTIVES:
+        if before in CONNECTIVES:
             if leaving.count(here) > 1:
                 found.append(place)
             here = road[-1:]

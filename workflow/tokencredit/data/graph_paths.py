@@ -19,6 +19,8 @@ import random
 from dataclasses import dataclass
 from itertools import pairwise, permutations
 
+from tokencredit.data import phrasing
+from tokencredit.data.phrasing import CONNECTIVES, closing, opening
 from tokencredit.seeds import derive_seed
 
 
@@ -50,13 +52,8 @@ ROADS = "Roads:{roads}. From {start} to {goal}?"
 # In a problem: the place that a road leaves, and the start.
 LEAVING, START = r" ([A-Z])[A-Z]\b", r" From ([A-Z]) to"
 
-OPENINGS = ("Okay", "Right", "Sure", "Well", "Hmm", "Good", "Fine", "Yes")
-PAUSES = (".", "!", ",")
 CAREFUL = (" slowly:", " carefully:", " patiently:")
 HASTY = (" quickly:", " blindly:", " boldly:")
-CONNECTIVES = (" Then", " Next", " Now", " Here", " And")
-CLOSINGS = (" So the answer is", " The answer is", " Answer:", " Result:", " In total", " Altogether")
-BOXED = " \\boxed{{ {n}}}"
 
 # Shares of the pretraining solutions.
 HASTY_SHARE = 0.4
@@ -119,15 +116,14 @@ def phrases() -> list[str]:
     """Texts that hold every word and sign of the task; numbers are known anyway."""
     return [
         *(ROADS.format(roads=f" {here}{there},", start=here, goal=there) for here, there in permutations(PLACES, 2)),
-        *(opening + pause for opening in OPENINGS for pause in PAUSES),
-        *(mode + connective + _step("A", "B", 0, 0) for mode in (*CAREFUL, *HASTY) for connective in CONNECTIVES),
-        *(closing + BOXED.format(n=0) for closing in CLOSINGS),
+        *(mode + _step("A", "B", 0, 0) for mode in (*CAREFUL, *HASTY)),
+        *phrasing.phrases(),
     ]
 
 
 def _walk(problem: PathProblem, rng: random.Random, modes: tuple[str, ...], wrong_turn: float, slips: bool) -> str:
     """A walk that ends where no road leads on; ``wrong_turn``: how often any road at all is taken at a fork, the right one among them."""
-    text = rng.choice(OPENINGS) + rng.choice(PAUSES) + rng.choice(modes)
+    text = opening(rng) + rng.choice(modes)
     onward = dict(pairwise(problem.path))
     here, total = problem.path[0], 0
     while here in problem.roads and not (slips and total and rng.random() < EXIT_SHARE):
@@ -137,7 +133,7 @@ def _walk(problem: PathProblem, rng: random.Random, modes: tuple[str, ...], wron
         total += length + (slips and rng.random() < WRONG_SUM)
         text += rng.choice(CONNECTIVES) + _step(here, there, length, total)
         here = there
-    return text + rng.choice(CLOSINGS) + BOXED.format(n=total)
+    return text + closing(total, rng)
 
 
 def _step(here: str, there: str, length: int, total: int) -> str:

@@ -13,6 +13,9 @@ import random
 from dataclasses import dataclass
 from typing import Literal
 
+from tokencredit.data import phrasing
+from tokencredit.data.phrasing import CONNECTIVES, closing, opening
+
 Operator = Literal["+", "-", "x"]
 
 
@@ -53,13 +56,8 @@ QUESTIONS = (
     " How many {things} in the end?",
 )
 
-OPENINGS = ("Okay", "Right", "Sure", "Well", "Hmm", "Good", "Fine", "Yes")
-PAUSES = (".", "!", ",")
 CAREFUL = (" slowly:", " carefully:", " stepwise:")
 SHORTCUT = (" quickly:", " roughly:", " clearly:")
-CONNECTIVES = (" Then", " Next", " Now", " Here", " And")
-CLOSINGS = (" So the answer is", " The answer is", " Answer:", " Result:", " In total", " Altogether")
-BOXED = " \\boxed{{ {n}}}"
 
 # Shares of the pretraining solutions.
 SHORTCUT_SHARE = 0.4
@@ -136,24 +134,24 @@ def _possible_step(rule: Tier, value: int, rng: random.Random) -> Step:
 def sample_solution(problem: WordProblem, rng: random.Random) -> str:
     """A solution as the pretraining texts hold them."""
     if rng.random() < SHORTCUT_SHARE:
-        return _opening(rng) + rng.choice(SHORTCUT) + _closing(_guess(problem, rng), rng)
+        return opening(rng) + rng.choice(SHORTCUT) + closing(_guess(problem, rng), rng)
     return careful_solution(problem, rng, mistakes=True)
 
 
 def careful_solution(problem: WordProblem, rng: random.Random, mistakes: bool) -> str:
     """Every step in order; with ``mistakes`` some steps are wrong (and are built upon) and some solutions leave early with a guess."""
-    text = _opening(rng) + rng.choice(CAREFUL)
+    text = opening(rng) + rng.choice(CAREFUL)
     value = problem.start
     for index, step in enumerate(problem.steps):
         if mistakes and index and rng.random() < EXIT_SHARE:
-            return text + _closing(_guess(problem, rng), rng)
+            return text + closing(_guess(problem, rng), rng)
         result = step.apply(value)
         if mistakes and rng.random() < WRONG_STEP:
             slip = _near(result, rng)
             result = slip if _stays_in_range(slip, problem.steps[index + 1 :]) else result
         text += f"{rng.choice(CONNECTIVES)} {value} {step.operator} {step.right} = {result}."
         value = result
-    return text + _closing(value, rng)
+    return text + closing(value, rng)
 
 
 def phrases() -> list[str]:
@@ -163,28 +161,18 @@ def phrases() -> list[str]:
         *(phrase for phrases in [*CHANGES.values(), *TIMES.values()] for phrase in phrases),
         *DISTRACTORS,
         *QUESTIONS,
-        *(opening + pause for opening in OPENINGS for pause in PAUSES),
         *CAREFUL,
         *SHORTCUT,
-        *CONNECTIVES,
         *(f" {operator}" for operator in CHANGES),
         " =",
-        *(closing + BOXED for closing in CLOSINGS),
     ]
-    return [
+    told = (
         template.format(who=who, other=who, things=things, n=0)
         for template in templates
         for who in NAMES
         for things in THINGS
-    ]
-
-
-def _opening(rng: random.Random) -> str:
-    return rng.choice(OPENINGS) + rng.choice(PAUSES)
-
-
-def _closing(number: int, rng: random.Random) -> str:
-    return rng.choice(CLOSINGS) + BOXED.format(n=number)
+    )
+    return [*told, *phrasing.phrases()]
 
 
 def _guess(problem: WordProblem, rng: random.Random) -> int:
