@@ -29,8 +29,10 @@ class Heartbeat:
         faulthandler.dump_traceback_later(60 * self.minutes, exit=True, file=sys.__stderr__)
         where = {"host": socket.gethostname(), "pid": os.getpid()}
         record = {"rank": self.rank, "step": step, "phase": name, "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), **where}
-        # Neither atomic nor synced: it is written often, and whoever finds half of it looks again.
-        self.path.write_text(json.dumps(record) + "\n", encoding="utf-8")
+        # In one piece, for `status` reads it while this writes; not synced, for after a crash nobody asks.
+        new = self.path.with_suffix(".new")
+        new.write_text(json.dumps(record) + "\n", encoding="utf-8")
+        new.replace(self.path)
 
     def __enter__(self) -> Self:
         return self
