@@ -89,23 +89,25 @@ def test_only_a_study_that_measures_the_base_has_a_scoreboard(weighed: Store) ->
 
 
 def test_weights_that_are_the_credit_agree_wholly(board: pd.DataFrame) -> None:
+    """But for the chance agreement with a measurement of nothing, which is subtracted."""
     for method in ("dapo", "oracle"):
-        assert board.loc[(method, "rho"), ["value", "low", "high"]].tolist() == pytest.approx([1, 1, 1])
+        assert board.loc[(method, "rho"), ["value", "low", "high"]].tolist() == pytest.approx([1, 1, 1], abs=0.05)
         assert board.loc[(method, "nothing"), "value"] == 0
-    assert board.loc[("eapo", "rho"), "value"] == board.loc[("eapo", "signed"), "value"] == pytest.approx(1)
+    assert board.loc[("eapo", "rho"), "value"] == board.loc[("dapo", "rho"), "value"]
+    assert board.loc[("eapo", "signed"), "value"] == pytest.approx(1, abs=0.05)
     assert board.loc[("eapo", "direction"), "value"] == 1
     assert board.loc[("grpo", "signed"), "value"] < 0.5
     assert 0.3 < board.loc[("grpo", "direction"), "value"] < 0.7
 
 
-def test_the_auc_is_that_of_the_tokens_of_most_credit(board: pd.DataFrame, weighed: Store) -> None:
-    """Of weights over the mean of their response, by the statistic of Mann and Whitney, which is one where these means are equal."""
+def test_the_auc_is_that_of_a_unit_of_credit(board: pd.DataFrame, weighed: Store) -> None:
+    """Of weights over the mean of their response: against each token alone the share of all that weigh less, averaged by credit."""
     tokens = yard_of(weighed).tokens
     size = tokens["advantage"].abs()
-    weight = size / size.groupby(tokens["response"]).transform("mean")
-    most = size >= size.quantile(0.9)
-    exact = stats.mannwhitneyu(weight[most], weight[~most]).statistic / (most.sum() * (~most).sum())
-    assert exact > 0.95
+    weight = (size / size.groupby(tokens["response"]).transform("mean")).to_numpy().round(9)
+    below = [stats.percentileofscore(weight, each, kind="mean") / 100 for each in weight]
+    exact = np.average(below, weights=size**2)
+    assert 0.7 < exact < 0.95
     for method in ("dapo", "oracle"):
         assert board.loc[(method, "auc"), "value"] == pytest.approx(exact, abs=1e-6)
 
@@ -132,9 +134,9 @@ def test_weights_dealt_anew_agree_with_nothing(board: pd.DataFrame) -> None:
 
 def test_a_masked_response_has_no_agreement(board: pd.DataFrame) -> None:
     whole, half = board.loc[("phr", "rho")], board.loc[("phr", "rho_unequal")]
-    assert half["value"] == pytest.approx(1)
+    assert half["value"] == pytest.approx(1, abs=0.05)
     assert 0 < half["n"] < whole["n"] == 48
-    assert whole["value"] == pytest.approx(half["n"] / whole["n"])
+    assert whole["value"] == pytest.approx(half["value"] * half["n"] / whole["n"])
     assert board.loc[("plr", "rho"), "value"] < -0.3
     assert board.loc[("plr", "nothing"), "value"] == 1
     assert board.loc[("plr", "lift"), "value"] == 0
@@ -142,7 +144,7 @@ def test_a_masked_response_has_no_agreement(board: pd.DataFrame) -> None:
 
 def test_a_response_that_was_not_measured_is_left_out_and_counted(board: pd.DataFrame, weighed: Store) -> None:
     line = board.loc[("nhr", "rho")]
-    assert (line["n"], line["left_out"], line["value"]) == (47, 1, pytest.approx(1))
+    assert (line["n"], line["left_out"], line["value"]) == (47, 1, pytest.approx(1, abs=0.05))
     assert board.loc[("dapo", "rho"), "left_out"] == 0
     assert any("left out: 1 responses" in note for note in scoreboard.notes(board.reset_index()))
 
@@ -165,8 +167,8 @@ def test_the_score_is_that_of_the_results_tables(board: pd.DataFrame, weighed: S
 # ---------------------------------------------------------------- noise
 
 
-def noisy(folder: Path, effect: float) -> tuple[Store, np.ndarray]:
-    """Credit at a tenth of the tokens, whatever their entropy, seen through few continuations; and the true (Q - V)^2."""
+def noisy(folder: Path, effect: float, value: float = 0.4) -> tuple[Store, np.ndarray]:
+    """Credit at a tenth of the tokens around V = ``value``, whatever their entropy, seen through few continuations; and its true square."""
     store = weighed_study(folder, {"grpo": alike})
     path = store.path("oracle", "base", "seed0", "branches.parquet")
     branches = pd.read_parquet(path)
@@ -175,9 +177,11 @@ def noisy(folder: Path, effect: float) -> tuple[Store, np.ndarray]:
     state = branches.groupby(key).ngroup()
     has = (rng.random(state.max() + 1) < 0.1)[state]
     several = branches["probability"] < 1
-    chance = 0.4 + effect * has * np.where(branches["token_id"] == 7, 1, -1)
-    branches["right"] = np.where(several, rng.binomial(TRIALS, chance), 0)
-    branches["wrong"] = np.where(several, TRIALS - branches["right"], 0)
+    chance = value + effect * has * np.where(branches["token_id"] == 7, 1, -1)
+    # As an unlikely token is continued less often than what else is there.
+    trials = np.where(several, TRIALS * np.where(branches["token_id"] == 7, 1, 4), 0)
+    branches["right"] = rng.binomial(trials, chance)
+    branches["wrong"] = trials - branches["right"]
     branches.to_parquet(path)
     taken = branches[branches["token_id"] == 7].assign(true=(2 * effect * has * (1 - branches["probability"])) ** 2)
     return store, taken.sort_values(key)["true"].to_numpy()
@@ -187,22 +191,41 @@ def yard_of(store: Store) -> scoreboard.Yardstick:
     return scoreboard.yardstick(store, scoreboard.measured_rows(store.study))
 
 
-def test_noise_makes_no_agreement(tmp_path: Path) -> None:
-    """Weights that follow how much is left to chance agree with the size of a measured Q - V of nothing, and not by this yardstick."""
-    yard = yard_of(noisy(tmp_path, effect=0)[0])
+@pytest.mark.parametrize("value", [0.4, 0.03, 0.97])
+def test_noise_makes_no_agreement(tmp_path: Path, value: float) -> None:
+    """Weights that follow how much is left to chance agree with the size of a measured Q - V of nothing, and not by this yardstick.
+
+    Near 0 and 1 the noise is skewed: even a product of two measurements is then above zero more often than below.
+    """
+    yard = yard_of(noisy(tmp_path, effect=0, value=value)[0])
     tokens = yard.tokens
     spread = 1 - planted(len(tokens))[0][:, None]
-    found = agreement(yard, Credit(np.arange(len(tokens)), spread)).set_index("metric")
-    naive = unit_ranks(spread, tokens["response"]) * unit_ranks(
-        tokens[["advantage"]].abs().to_numpy(), tokens["response"]
-    )
-    assert naive.sum() / tokens["response"].nunique() > 0.5
-    for measure in ("rho", "rho_information"):
-        assert found.loc[measure, "low"] < 0 < found.loc[measure, "high"]
-        assert abs(found.loc[measure, "value"]) < 0.05
+    # As if right responses had the open tokens where V is high, and wrong ones where it is low.
+    found = agreement(yard, Credit(np.arange(len(tokens)), spread * np.sign(value - 0.5))).set_index("metric")
+
+    def by_ranks(measured: np.ndarray) -> float:
+        ranks = unit_ranks(spread, tokens["response"]) * unit_ranks(measured, tokens["response"])
+        return ranks.mean(1).sum() / tokens["response"].nunique()
+
+    assert by_ranks(tokens[["advantage"]].abs().to_numpy()) > 0.5
+    if value != 0.4:
+        assert by_ranks(yard.targets["credit"].value) > 0.05
+    for measure in ("rho", "rho_information", "signed"):
+        assert abs(found.loc[measure, "value"]) < 0.03
+        assert found.loc[measure, "low"] - 0.01 < 0 < found.loc[measure, "high"] + 0.01
 
 
-def test_the_lift_has_no_bias_from_noise(tmp_path: Path) -> None:
+def test_shuffling_outcomes_leaves_the_value_and_takes_the_credit(tmp_path: Path) -> None:
+    yard = yard_of(noisy(tmp_path, effect=0.4)[0])
+    credit = yard.targets["credit"].value.mean()
+    nothing = yard.signed_nothing
+    assert credit > 0.005
+    assert abs(np.mean(nothing)) < 0.002
+    # What is left is noise, of the size of the noise in the measured differences and less than their credit.
+    assert 0 < np.mean(nothing**2) < np.mean(yard.signed**2) - credit / 2
+
+
+def test_lift_and_auc_have_no_bias_from_noise(tmp_path: Path) -> None:
     store, true = noisy(tmp_path, effect=0.3)
     yard = yard_of(store)
     weight = (true > 0) + 0.2
@@ -211,9 +234,11 @@ def test_the_lift_has_no_bias_from_noise(tmp_path: Path) -> None:
     found = agreement(yard, Credit(np.arange(len(true)), weight[:, None])).set_index("metric")
     assert exact > 2
     assert found.loc["lift", "value"] == pytest.approx(exact, rel=0.1)
+    placed = (stats.rankdata(relative.round(9)) - 0.5) / len(true)
+    assert found.loc["auc", "value"] == pytest.approx(np.average(placed, weights=true), abs=0.02)
+    # Noise hides agreement by ranks, so that even the truth agrees in part only.
     known = agreement(yard, Credit(np.arange(len(true)), np.sqrt(true)[:, None])).set_index("metric")
-    # Noise hides agreement, so that even the truth agrees in part only.
-    assert 0 < known.loc["rho", "value"] < stats.spearmanr(true, true).statistic - 0.2
+    assert 0 < known.loc["rho", "value"] < 0.8
 
 
 def test_a_token_with_too_few_continuations_is_left_out(tmp_path: Path) -> None:

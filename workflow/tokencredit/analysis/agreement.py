@@ -38,16 +38,16 @@ class Credit:
 def agreement(yard: Yardstick, credit: Credit) -> pd.DataFrame:
     """One line per metric: value with its 95 % interval (bootstrap over problems), and n.
 
-    n responses: ``rho``, Spearman's correlation of weight and (Q - V)^2 within a response, which is that with the size of Q - V; 0 where
-    all weights are equal, for ties that are broken at random agree with nothing in expectation. ``rho_information``: with I.
-    ``rho_unequal``: rho over the responses whose weights differ. ``rho_shuffled``: rho of the weights dealt anew within each response.
-    n groups: ``signed``, Spearman's correlation of advantage and Q - V over all tokens of a problem's responses.
-    n tokens, weights relative to the mean of their response: ``auc``, the chance that a token of most credit has a larger one than another
-    token, one half for equal weights; ``lift``, the mean of (Q - V)^2 per weight over that per token; both also of I. ``nothing``: the
-    share of all weight on tokens known to have hardly any credit. ``direction``: of the tokens that are updated and whose Q - V is told
-    from zero, the share whose advantage has the same sign; missing for a credit that was made of the same continuations.
-    Noise in the measurement moves signed towards 0, and lift nowhere. It takes rho and auc towards those of equal weights where it is
-    symmetric; where V is near 0 or 1 it is skewed, and weights that follow entropy agree with it a little. All missing where n = 0 tokens.
+    n responses: ``rho``, Spearman's correlation of weight and (Q - V)^2 within a response, which is that with the size of Q - V, less what
+    it is with a measurement of nothing; 0 where all weights are equal, for ties that are broken at random agree with nothing in
+    expectation. ``rho_information``: with I. ``rho_unequal``: rho over the responses whose weights differ. ``rho_shuffled``: rho of the
+    weights dealt anew within each response.
+    n groups: ``signed``, Spearman's correlation of advantage and Q - V over all tokens of a problem's responses, less likewise.
+    n tokens, weights relative to the mean of their response: ``auc``, the chance that a unit of (Q - V)^2 lies at a token of larger weight
+    than a token drawn from all, one half for equal weights; ``lift``, the mean of (Q - V)^2 per weight over that per token; both also of I.
+    ``nothing``: the share of all weight on tokens known to have hardly any credit. ``direction``: of the tokens that are updated and whose
+    Q - V is told from zero, the share whose advantage has the same sign; missing for a credit that was made of the same continuations.
+    Noise in the measurement moves rho and signed towards 0, those of equal weights, and auc and lift nowhere. All missing where n = 0.
     """
     if not len(credit.rows):
         return pd.DataFrame({"metric": MEASURES, "value": _NONE, "low": _NONE, "high": _NONE, "n": 0})
@@ -76,10 +76,8 @@ def _measures(sums: dict[str, ArrayLike]) -> dict[str, tuple[np.ndarray, ArrayLi
         "signed": (over(sums["signed"], sums["groups"]), sums["groups"]),
     }
     for end in ("", "_information"):
-        # The mean rank of the tokens of most credit, among all tokens, to that among the others.
-        share = over(sums[f"top{end}"], tokens)
-        mean = over(sums[f"ranks_of_top{end}"], sums[f"top{end}"])
-        found[f"auc{end}"] = np.clip(over(mean - share / 2, 1 - share), 0, 1), tokens
+        # Few problems may have so little credit that the noise in it passes it.
+        found[f"auc{end}"] = np.clip(over(sums[f"placed{end}"], sums[f"credit{end}"]), 0, 1), tokens
         per_weight = over(sums[f"weighted{end}"], sums[f"weight{end}"])
         found[f"lift{end}"] = over(per_weight, over(sums[f"credit{end}"], tokens)), tokens
     found["nothing"] = over(sums["on_nothing"], sums["weight"]), tokens
@@ -94,13 +92,12 @@ def _sums(yard: Yardstick, credit: Credit, tokens: pd.DataFrame, rng: np.random.
     sums["tokens"] = np.ones(len(tokens))
     for target, end in ((CREDIT, ""), (INFORMATION, "_information")):
         true, weight = yard.targets[target], credit.weight(target)
-        value, top = true.value[credit.rows], true.top[credit.rows]
+        value = true.value[credit.rows]
         relative = _relative(weight, response)
         place = (pd.DataFrame(relative).rank().to_numpy() - 0.5) / len(tokens)
         added = {
             "rho": unit_ranks(weight, response) * true.rank[credit.rows],
-            "top": top,
-            "ranks_of_top": top * place,
+            "placed": value * place,
             "weight": relative,
             "weighted": relative * value,
             "credit": value,
@@ -112,8 +109,8 @@ def _sums(yard: Yardstick, credit: Credit, tokens: pd.DataFrame, rng: np.random.
     sums["unequal"] = sums["responses"] & pd.Series((ranks != 0).any(axis=1)).groupby(response).transform("any")
     sums["on_nothing"] = sums["weight"] * tokens["nothing"]
     of_group = pd.MultiIndex.from_arrays(group)
-    signed = unit_ranks(credit.advantage, of_group) * unit_ranks(yard.signed[credit.rows], of_group)
-    sums["signed"] = signed.mean(1)
+    true, nothing = (unit_ranks(values[credit.rows], of_group) for values in (yard.signed, yard.signed_nothing))
+    sums["signed"] = (unit_ranks(credit.advantage, of_group) * (true - nothing)).mean(1)
     same_continuations = credit.advantage.shape[1] > 1
     decided = tokens["decided"] & (credit.advantage[:, 0] != 0) & (not same_continuations)
     sums["decided"] = decided

@@ -239,8 +239,8 @@ _COLUMNS = {
     "rho": ("Spearman's ρ in a response", "|Q − V|", (1, 2)),
     "rho_information": ("Spearman's ρ in a response", "I", (1, 2)),
     "signed": ("Signed ρ in a group", "Q − V", (1, 2)),
-    "auc": ("AUC, top decile", "|Q − V|", (1, 2)),
-    "auc_information": ("AUC, top decile", "I", (1, 2)),
+    "auc": ("AUC by credit", "(Q − V)²", (1, 2)),
+    "auc_information": ("AUC by credit", "I", (1, 2)),
     "lift": ("Credit per weight", "(Q − V)²", (1, 2)),
     "nothing": ("Weight (%)", "on no credit", (100, 0)),
     "direction": ("Signs (%)", "right", (100, 0)),
@@ -274,10 +274,10 @@ def notes(table: pd.DataFrame) -> list[str]:
         f"n = {_span(compared)} responses of the first step to {_span(facts['problems'])} problems, training seeds "
         f"{facts['seeds'].iloc[0]}; left out: {left_out:.0f} responses that were not measured, and {refused} tokens of which a "
         f"candidate had fewer than {PARTS} graded continuations.",
-        "Intervals: 95 %, over problems; of scores over questions. ρ is 0 in a response whose weights are equal. Noise in the measured "
-        "credit hides agreement, for methods and peers alike; where V is near 0 or 1 it is skewed, and weights that follow entropy agree "
-        "with it a little: ρ below a tenth and AUC prove nothing, credit per weight is free of it. What has no credit is known of nearly "
-        "sure tokens alone.",
+        "Intervals: 95 %, over problems; of scores over questions. ρ is 0 in a response whose weights are equal; what it is with a "
+        "measurement of nothing is subtracted. Noise in the measured credit hides agreement, for methods and peers alike; AUC (the chance "
+        "that a unit of credit lies at a token of larger weight than another) and credit per weight are free of it. What has no credit is "
+        "known of nearly sure tokens alone.",
     ]
     if equal := equal_weights(table):
         lines.append(

@@ -1,19 +1,21 @@
-"""The measured credit of tokens as a yardstick for weights: noise in it hides agreement and makes hardly any.
+"""The measured credit of tokens as a yardstick for weights: noise in it hides agreement and makes none.
 
 The size of a measured Q - V cannot be ranked as it is. Where the policy is unsure more is left to chance, so noise alone makes |Q - V|
 large at tokens of high entropy, while it is zero where one token alone was possible: weights that follow entropy would agree with a
 measurement of nothing. Here the continuations of every token tried are dealt into three parts, at random and several times:
 
-- the product of Q - V in one part and Q - V in another is (Q - V)^2 in expectation, and symmetric noise takes it below zero as often as
-  above; the noise is skewed where V is near 0 or 1, which means and sums do not feel and ranks a little;
+- the product of Q - V in one part and Q - V in another is (Q - V)^2 in expectation, so means and sums of it have no bias;
 - so it is with the mean of such products over all tokens; divided by 2 V (1 - V) that is I(token; reward | context) to the second order in
   the differences of Q;
+- ranks are not means: where V is near 0 or 1 the noise is skewed, and weights that follow entropy agree with the ranks of nothing. So the
+  outcomes of a state are also shuffled among the continuations of its tokens, which leaves V and the noise and takes all credit away, and
+  the ranks of that measurement of nothing are subtracted;
 - the third part gives weights of the oracle's own: how well as many continuations know the credit that the other two show.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import pandas as pd
@@ -25,7 +27,6 @@ from tokencredit.oracle.estimate import Branches, advantages
 from tokencredit.seeds import generator
 
 SPLITS, PARTS = 20, 3
-TOP = 0.1  # the share of tokens that are called those of most credit
 SMALL = 0.1  # a credit below this part of the root mean square of all is called none
 NORMAL = 1.96  # of a 95 % interval
 CREDIT, INFORMATION = "credit", "information"
@@ -37,13 +38,12 @@ _STATE = [*_RESPONSE, "position"]
 class Target:
     """One quantity of all N measured tokens, for each of K times that continuations were dealt: [N, K].
 
-    value: without bias, so also below zero. rank: its ranks within responses, as ``unit_ranks`` gives them. top: 1 where it is above zero
-    and among the ``TOP`` of all tokens, -1 where it lies as far below zero, which noise alone does. own: what the third part says of it.
+    value: without bias, so also below zero. rank: its ranks within responses, as ``unit_ranks`` gives them, less those of a measurement of
+    nothing. own: what the third part says of it.
     """
 
     value: np.ndarray
     rank: np.ndarray
-    top: np.ndarray
     own: np.ndarray
 
 
@@ -55,14 +55,15 @@ class Yardstick:
     responses; 0 where one token has all the probability but so little that it hardly differs from V), decided (its 95 % interval does not
     hold zero), nothing (its interval lies within ``SMALL`` times the root mean square of Q - V on either side of zero).
     responses: the number of each by (seed, problem_id, sample, token ids). targets: (Q - V)^2 and I. signed, own_signed [N, K]: Q - V in
-    the two parts behind the targets, and in the third. refused: tokens that are left out, for a candidate has too few graded
-    continuations.
+    the two parts behind the targets, and in the third; signed_nothing [N, K]: what ``signed`` is in a measurement of nothing. refused:
+    tokens that are left out, for a candidate has too few graded continuations.
     """
 
     tokens: pd.DataFrame
     responses: dict[tuple, int]
     targets: dict[str, Target]
     signed: np.ndarray
+    signed_nothing: np.ndarray
     own_signed: np.ndarray
     refused: int
 
@@ -84,12 +85,13 @@ def yardstick(store: Store, rows: list[Row]) -> Yardstick:
     continued = branches[np.repeat(is_open & known, counts)]
     apart = _Continued.of(states[is_open & known], continued, counts[is_open & known])
     states.loc[is_open & known, ["advantage", "reach"]] = apart.advantages()
-    parts, products, own_products = apart.dealt(generator("yardstick", len(continued)))
-    open_of_known = is_open[known]
-    parts, products, own_products = (_scattered(values, open_of_known) for values in (parts, products, own_products))
+    rng = generator("yardstick", len(continued))
+    measured, nothing = (
+        apart.dealt(right, rng).among(is_open[known]) for right in (apart.as_counted(), apart.without_credit(rng))
+    )
 
     tokens = states[known].reset_index(drop=True)
-    squared = parts[1] * parts[2]
+    squared = measured.credit
     small = SMALL * np.sqrt(max(0.0, float(squared.mean())))
     tokens["decided"] = tokens["advantage"].abs() > tokens["reach"]
     tokens["nothing"] = tokens["advantage"].abs() + tokens["reach"] < small
@@ -97,11 +99,14 @@ def yardstick(store: Store, rows: list[Row]) -> Yardstick:
         tokens[["seed", "problem_id", "response", "position", "entropy", "advantage", "decided", "nothing"]],
         _by_text(states),
         {
-            CREDIT: _target(squared, np.abs(parts[0]), tokens["response"]),
-            INFORMATION: _target(products, own_products, tokens["response"]),
+            CREDIT: _target(squared, nothing.credit, np.abs(measured.own), tokens["response"]),
+            INFORMATION: _target(
+                measured.information, nothing.information, measured.own_information, tokens["response"]
+            ),
         },
-        signed=(parts[1] + parts[2]) / 2,
-        own_signed=parts[0],
+        signed=measured.signed,
+        signed_nothing=nothing.signed,
+        own_signed=measured.own,
         refused=int((~known).sum()),
     )
 
@@ -119,6 +124,29 @@ def unit_ranks(values: np.ndarray, groups: pd.Series | np.ndarray) -> np.ndarray
 
 
 # ---------------------------------------------------------------- parts
+
+
+@dataclass(frozen=True)
+class _Dealt:
+    """Of N tokens and K deals, [N, K]: Q - V of the token in the first part, and in the two others; I to second order likewise."""
+
+    own: np.ndarray
+    first: np.ndarray
+    second: np.ndarray
+    own_information: np.ndarray
+    information: np.ndarray
+
+    @property
+    def credit(self) -> np.ndarray:
+        return self.first * self.second
+
+    @property
+    def signed(self) -> np.ndarray:
+        return (self.first + self.second) / 2
+
+    def among(self, places: np.ndarray) -> _Dealt:
+        """The same at the ``places`` [M] of the tokens that they are of, and zero at the others: [M, K]."""
+        return _Dealt(*(_scattered(getattr(self, each.name), places) for each in fields(self)))
 
 
 @dataclass(frozen=True)
@@ -155,23 +183,41 @@ class _Continued:
             found[index] = value[taken - start], NORMAL * se[taken - start]
         return found
 
-    def dealt(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Q - V of the token taken in each part, [PARTS, S, K]; I to second order from the last two parts, [S, K], and from the first."""
+    def as_counted(self) -> np.ndarray:
+        """Right continuations of each token, the same for every deal: [B, K]."""
+        return np.repeat(self.right[:, None], SPLITS, axis=1)
+
+    def without_credit(self, rng: np.random.Generator) -> np.ndarray:
+        """Right continuations of each token with the outcomes of its state shuffled among all of them: [B, K]."""
+        right = self.as_counted()
+        for start, end in zip(self.starts, np.append(self.starts, len(self.share))[1:], strict=True):
+            drawn = rng.multivariate_hypergeometric(self.trials[start:end], self.right[start:end].sum(), size=SPLITS)
+            right[start:end] = drawn.T
+        return right
+
+    def dealt(self, right: np.ndarray, rng: np.random.Generator) -> _Dealt:
+        """The tokens taken, their continuations of which ``right`` [B, K] are right dealt into ``PARTS``: [S, K]."""
         if not len(self.starts):
-            return np.zeros((PARTS, 0, SPLITS)), np.zeros((0, SPLITS)), np.zeros((0, SPLITS))
-        left, tokens = np.repeat(self.right[:, None], SPLITS, axis=1), np.repeat(self.trials[:, None], SPLITS, axis=1)
+            return _Dealt(*[np.zeros((0, SPLITS))] * len(fields(_Dealt)))
+        left, tokens = right, np.repeat(self.trials[:, None], SPLITS, axis=1)
         differences = []
         for part in range(PARTS):
             drawn = tokens // (PARTS - part)
-            right = rng.hypergeometric(left, tokens - left, drawn)
-            left, tokens = left - right, tokens - drawn
-            differences.append(self._from_value(right / drawn))
+            own = rng.hypergeometric(left, tokens - left, drawn)
+            left, tokens = left - own, tokens - drawn
+            differences.append(self._from_value(own / drawn))
         value = self._mean((self.right / self.trials)[:, None])
         chance = 2 * value * (1 - value)
         # Where every continuation ended alike nothing is known to differ.
         scale = np.divide(1, chance, out=np.zeros_like(chance), where=chance > 0)
         own, first, second = differences
-        return np.stack(differences)[:, self.taken], scale * self._mean(first * second), scale * self._mean(own**2)
+        return _Dealt(
+            own[self.taken],
+            first[self.taken],
+            second[self.taken],
+            own_information=scale * self._mean(own**2),
+            information=scale * self._mean(first * second),
+        )
 
     def _mean(self, values: np.ndarray) -> np.ndarray:
         """The mean over the tokens of each state, by their probability: [B, K] to [S, K]."""
@@ -182,16 +228,13 @@ class _Continued:
 
 
 def _scattered(values: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """``values`` [..., S, K] at the ``places`` [N] of the tokens that they are of, zero at the others: [..., N, K]."""
-    found = np.zeros((*values.shape[:-2], len(places), values.shape[-1]))
-    found[..., places, :] = values
+    found = np.zeros((len(places), values.shape[-1]))
+    found[places] = values
     return found
 
 
-def _target(value: np.ndarray, own: np.ndarray, responses: pd.Series) -> Target:
-    limit = np.quantile(value, 1 - TOP, axis=0)
-    top = ((value >= limit) & (value > 0)).astype(float) - ((value <= -limit) & (value < 0))
-    return Target(value, unit_ranks(value, responses), top, own)
+def _target(value: np.ndarray, nothing: np.ndarray, own: np.ndarray, responses: pd.Series) -> Target:
+    return Target(value, unit_ranks(value, responses) - unit_ranks(nothing, responses), own)
 
 
 def _by_text(states: pd.DataFrame) -> dict[tuple, int]:
