@@ -82,8 +82,7 @@ def measure(store: Store, contrast: Contrast, other: str, confidence: float) -> 
 def in_words(store: Store, contrast: Contrast, other: str) -> str:
     """What a contrast says, as a claim."""
     if isinstance(contrast, CreditContrast):
-        at_low = f"credit where entropy is below its mean less than {contrast.ratio:g} × that where it is above"
-        return {"bound": "credit below entropy", "near-zero": at_low}[contrast.test] + ": means, base model"
+        return f"credit where entropy is below its mean less than {contrast.ratio:g} × that where it is above: means, base model"
     titles = {name: method.title for name, method in store.study.config.methods.items()} | {BASE: "the base model"}
     title, against = titles[contrast.method], titles.get(other, "")
     if isinstance(contrast, StepsContrast):
@@ -244,12 +243,9 @@ def _credit(store: Store, contrast: CreditContrast, confidence: float) -> Effect
         raise NotMeasuredError("the study does not measure the credit of the base model's tokens")
     files = present(store, [f"oracle/{row.path}/{name}.parquet" for row in rows for name in ("states", "branches")])
     table = pd.concat([oracle.states(store, row)[0] for row in rows], ignore_index=True)
-    if contrast.test == "bound":
-        below = (table["entropy"] - table["information"]).groupby(table["problem_id"]).mean()
-    else:
-        high = table["entropy"] >= table["entropy"].mean()
-        credit = table.groupby(["problem_id", high.rename("high")])["information"].mean().unstack().dropna()
-        below = contrast.ratio * credit[True] - credit[False]
+    high = table["entropy"] >= table["entropy"].mean()
+    credit = table.groupby(["problem_id", high.rename("high")])["information"].mean().unstack().dropna()
+    below = contrast.ratio * credit[True] - credit[False]
     if len(below) < 2:
         raise NotMeasuredError("credit is measured on one problem, which tells nothing of others")
     return Effect(

@@ -61,15 +61,14 @@ class StepsContrast(Strict):
 
 
 class CreditContrast(Strict):
-    """The measured credit of tokens, I(token; reward | context), against their entropy."""
+    """The measured credit of tokens, I(token; reward | context): next to none at positions of low entropy.
+
+    That it is at most the entropy is true of all information, so nothing measured could contradict it.
+    """
 
     kind: Literal["credit"] = Field(description="`credit`: measured credit of tokens.")
-    test: Literal["bound", "near-zero"] = Field(
-        description="`bound`: no more than the entropy; `near-zero`: none to speak of at positions of low entropy."
-    )
     ratio: Share = Field(
-        0.1,
-        description="For `near-zero`: below so many times the mean credit at positions of high entropy.",
+        description="At positions of low entropy it is below so many times the mean credit at those of high entropy."
     )
 
 
