@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 from weighed_study import TRIALS, Weigh, planted, weighed_study
 
-from tokencredit.analysis import inputs, planned, scoreboard, tables
+from tokencredit.analysis import answers, inputs, planned, scoreboard, tables
 from tokencredit.analysis.agreement import Credit, agreement
 from tokencredit.analysis.figures import scoreboard as figure
 from tokencredit.analysis.store import Store
@@ -260,7 +260,7 @@ def methods_with(scores: np.ndarray) -> pd.DataFrame:
     lines = [
         {"method": f"m{index}", "metric": measure, "value": value, "invalid": ""}
         for index, score in enumerate(scores)
-        for measure, value in [*((name, index) for name in scoreboard.ASKED), ("score", score)]
+        for measure, value in [*((name, index) for name in answers.ASKED), ("score", score)]
     ]
     return pd.DataFrame(lines)
 
@@ -276,10 +276,10 @@ def methods_with(scores: np.ndarray) -> pd.DataFrame:
     ],
 )
 def test_the_answer_follows_from_the_numbers(scores: np.ndarray, outcome: str) -> None:
-    found = scoreboard.answers(methods_with(scores)).set_index("metric")
+    found = answers.over_methods(methods_with(scores)).set_index("metric")
     assert set(found["outcome"]) == {outcome}
     assert set(found["n"]) == {len(scores)}
-    sentence = scoreboard.answer_in_words(found.reset_index().assign(part="answer"))
+    sentence = answers.in_words(found.reset_index().assign(part="answer"))[0]
     assert outcome in sentence.lower()
     assert not any(other in sentence for other in {"shown", "contradicted", "not resolved"} - {outcome})
 
@@ -287,13 +287,13 @@ def test_the_answer_follows_from_the_numbers(scores: np.ndarray, outcome: str) -
 def test_an_invalid_run_is_not_in_the_answer() -> None:
     table = methods_with(np.arange(10.0))
     table.loc[table["method"] == "m3", "invalid"] = "seed 0: the loss was not finite"
-    assert set(scoreboard.answers(table)["n"]) == {9}
+    assert set(answers.over_methods(table)["n"]) == {9}
 
 
 def test_the_correlation_is_spearmans_with_a_p_that_holds_its_level() -> None:
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(2, 12))
-    found = scoreboard.correlation(x, y)
+    found = answers.correlation(x, y)
     assert found["value"] == pytest.approx(stats.spearmanr(x, y).statistic)
     assert found["p"] == pytest.approx(stats.spearmanr(x, y).pvalue, abs=0.03)
     assert found["low"] < found["value"] < found["high"]

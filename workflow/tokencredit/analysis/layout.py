@@ -46,6 +46,11 @@ def marked(title: str, reconstruction: bool, invalid: str) -> str:
     return title + ("†" if reconstruction else "") + (" ✗" if invalid else "")
 
 
+def number(value: float, digits: int) -> str:
+    """``value`` with a minus sign in place of a hyphen, and no minus zero."""
+    return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")
+
+
 def meanings(used: str) -> list[str]:
     """What the marks in ``used`` mean, a sentence each."""
     return [f"{mark} {meaning}." for mark, meaning in MARKS.items() if mark in used]

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import math
 from functools import cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
+from tokencredit.analysis import answers
 from tokencredit.analysis.agreement import Credit, agreement
-from tokencredit.analysis.layout import Cell, Wide, marked, meanings
-from tokencredit.analysis.oracle import CONFIDENCE, RESAMPLES
-from tokencredit.analysis.results import LEVEL, NOT_RESOLVED, lines_of
+from tokencredit.analysis.answers import SCORE
+from tokencredit.analysis.layout import Cell, Wide, marked, meanings, number
+from tokencredit.analysis.oracle import CONFIDENCE
+from tokencredit.analysis.results import lines_of
 from tokencredit.analysis.store import Store
 from tokencredit.analysis.yardstick import PARTS, Yardstick, yardstick
 from tokencredit.errors import UserError
@@ -25,8 +26,7 @@ from tokencredit.evaluate import statistics
 from tokencredit.oracle import measured_rows
 from tokencredit.seeds import generator
 
-METHOD, PEER, ANSWER = "method", "peer", "answer"
-SCORE = "score"
+METHOD, PEER = "method", "peer"
 EQUAL, ENTROPY, SHUFFLED, RANDOM, ORACLE = "equal", "entropy", "shuffled", "random", "oracle"
 PEERS = {
     ORACLE: "A third of the oracle",
@@ -35,12 +35,7 @@ PEERS = {
     RANDOM: "Random weights",
     SHUFFLED: "Shuffled, mean of methods",
 }
-ASKED = {"rho": "|Q − V|", "rho_information": "I", "signed": "signed Q − V", "lift": "credit per weight"}
-FEWEST = 8  # methods that a correlation over methods is taken of
-SHOWN, CONTRADICTED, NOT_MEASURED = "shown", "contradicted", "not measured"
-PERMUTATIONS = 9999
 _NAME = ["seed", "problem_id", "sample"]
-_NONE = float("nan")
 
 
 @cache  # one store lives as long as its process
@@ -49,9 +44,8 @@ def records(store: Store) -> pd.DataFrame:
 
     part ``method``: the measures of ``agreement``, and ``score``, the mean Avg@n over benchmarks of all seeds in percent, its interval over
     questions. part ``peer``: the same measures of weights that no method has; ``shuffled`` is the mean over methods and where 95 % of them
-    lie, ``oracle`` what a third of the oracle's continuations tells of the other two. part ``answer``: over the methods without an invalid
-    run, Spearman's correlation of each agreement of ``ASKED`` and the score, with an interval (bootstrap over methods), p (permutations,
-    Holm-adjusted over ``ASKED``) and an outcome.
+    lie, ``oracle`` what a third of the oracle's continuations tells of the other two. parts ``answer`` and ``control``: whether methods
+    that agree better end higher, over all methods and of each against its controls; see ``answers``.
     problems: behind a row; left_out: its responses of the first step that were not measured, as another stands under their name; refused:
     tokens of all responses whose measurement is too small to be split.
     """
@@ -65,36 +59,13 @@ def records(store: Store) -> pd.DataFrame:
         known |= {"reconstruction": method.reconstruction, "invalid": store.invalid(name)}
         methods.append(found.assign(problems=_problems(yard, lesson.credit), **known))
     table = pd.concat(methods, ignore_index=True)
-    table = pd.concat([table, *_peers(yard, list(lessons.values()), table), answers(table)], ignore_index=True)
+    said = [answers.over_methods(table), answers.against_controls(store, table)]
+    table = pd.concat([table, *_peers(yard, list(lessons.values()), table), *said], ignore_index=True)
     texts = {"title": "", "invalid": "", "outcome": "", "reconstruction": False}
     seeds = " ".join(map(str, store.study.training.seeds))
     columns = ["part", "method", "title", "metric", "value", "low", "high", "n", "p", "outcome"]
     rest = ["problems", "left_out", "reconstruction", "invalid"]
     return table.reindex(columns=[*columns, *rest]).fillna(texts).assign(refused=yard.refused, seeds=seeds)
-
-
-def answer_in_words(table: pd.DataFrame) -> str:
-    """What the records say of whether better credit gives better learning, and no more."""
-    found = table[table["part"] == ANSWER].set_index("metric")
-    first, others = found.loc["rho"], found.drop(index="rho")
-    asked = "Does better credit give better learning?"
-    if first["outcome"] == NOT_MEASURED:
-        return (
-            f"{asked} Not measured: {first['n']} sound methods; {FEWEST} are needed, of different agreement and score."
-        )
-    said = {
-        SHOWN: "methods that agree better end higher: shown, as far as a correlation can",
-        CONTRADICTED: "methods that agree better end lower: contradicted, as far as a correlation can",
-        NOT_RESOLVED: "not resolved",
-    }[first["outcome"]]
-    measured = others[others["outcome"] != NOT_MEASURED]
-    rest = "; ".join(f"{ASKED[name]} {_correlation(line)}, {line['outcome']}" for name, line in measured.iterrows())
-    return (
-        f"{asked} Over n = {first['n']} methods, Spearman's ρ of final score and agreement with {ASKED['rho']} is {_correlation(first)}: "
-        f"{said}. Of score and other agreements: {rest}. Intervals: 95 %, methods resampled; p: permutations, Holm-adjusted "
-        f"over {len(ASKED)}; "
-        f"resolved where both exclude zero. Methods that vary one another are not independent."
-    )
 
 
 def equal_weights(table: pd.DataFrame) -> list[str]:
@@ -180,59 +151,6 @@ def _peers(yard: Yardstick, lessons: list[_Lesson], methods: pd.DataFrame) -> li
     return [*found, pd.DataFrame([line | {"value": shuffled.mean(), "low": low, "high": high, "n": len(shuffled)}])]
 
 
-# ---------------------------------------------------------------- agreement and score
-
-
-def answers(methods: pd.DataFrame) -> pd.DataFrame:
-    """The ``answer`` records of ``methods``, their own records; not measured where fewer than ``FEWEST`` are sound."""
-    values = methods[methods["invalid"] == ""].pivot(index="method", columns="metric", values="value")
-    lines = []
-    for measure in ASKED:
-        known = values[[measure, SCORE]].dropna()
-        line = {"part": ANSWER, "method": "all", "metric": measure, "n": len(known), "outcome": NOT_MEASURED}
-        lines.append(line | (correlation(*known.to_numpy().T) if len(known) >= FEWEST else _UNKNOWN))
-    table = pd.DataFrame(lines)
-    asked = table["p"].notna()
-    table.loc[asked, "p"] = statistics.holm(table.loc[asked, "p"])
-    table.loc[asked, "outcome"] = [_outcome(line) for line in table[asked].itertuples()]
-    return table
-
-
-def correlation(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
-    """Spearman's correlation of x and y [n]: value, low, high (95 %, bootstrap over the pairs, percentiles), p (permutations, two-sided).
-
-    All missing where one of the two does not vary.
-    """
-    if np.ptp(x) == 0 or np.ptp(y) == 0:
-        return _UNKNOWN
-    rng = generator("scoreboard", len(x))
-    value = float(stats.spearmanr(x, y).statistic)
-    drawn = rng.integers(len(x), size=(RESAMPLES, len(x)))
-    low, high = np.nanquantile(_pearson(*(stats.rankdata(of[drawn], axis=1) for of in (x, y))), _ENDS)
-    permuted = rng.permuted(np.tile(stats.rankdata(y), (PERMUTATIONS, 1)), axis=1)
-    by_chance = _pearson(np.broadcast_to(stats.rankdata(x), permuted.shape), permuted)
-    # As far from zero as the observed one, to a rounding; the observed one is counted in.
-    p = (np.sum(np.abs(by_chance) >= abs(value) - 1e-12) + 1) / (PERMUTATIONS + 1)
-    return {"value": value, "low": float(low), "high": float(high), "p": float(p)}
-
-
-_ENDS = ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2)
-_UNKNOWN = dict.fromkeys(("value", "low", "high", "p"), float("nan"))
-
-
-def _pearson(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """The correlation of each line, missing where one of the two does not vary."""
-    x, y = (values - values.mean(1, keepdims=True) for values in (x, y))
-    length = np.sqrt((x**2).sum(1) * (y**2).sum(1))
-    return np.divide((x * y).sum(1), length, out=np.full(length.shape, _NONE), where=length > 0)
-
-
-def _outcome(answer: Any) -> str:
-    if answer.p >= LEVEL or answer.low <= 0 <= answer.high:
-        return NOT_RESOLVED
-    return SHOWN if answer.value > 0 else CONTRADICTED
-
-
 # ---------------------------------------------------------------- layout
 
 _COLUMNS = {
@@ -270,7 +188,7 @@ def notes(table: pd.DataFrame) -> list[str]:
     compared = methods.loc[methods["metric"] == "rho", "n"]
     left_out, refused = facts["left_out"].sum(), facts["refused"].iloc[0]
     lines = [
-        answer_in_words(table),
+        *answers.in_words(table),
         f"n = {_span(compared)} responses of the first step to {_span(facts['problems'])} problems, training seeds "
         f"{facts['seeds'].iloc[0]}; left out: {left_out:.0f} responses that were not measured, and {refused} tokens of which a "
         f"candidate had fewer than {PARTS} graded continuations.",
@@ -292,20 +210,10 @@ def notes(table: pd.DataFrame) -> list[str]:
 def _cell(lines: pd.DataFrame, measure: str, scale: float, digits: int) -> Cell:
     if measure not in lines.index or math.isnan(lines.loc[measure, "value"]):
         return Cell("–")
-    value, low, high = (_number(scale * lines.loc[measure, key], digits) for key in ("value", "low", "high"))
+    value, low, high = (number(scale * lines.loc[measure, key], digits) for key in ("value", "low", "high"))
     return Cell(value, "" if math.isnan(lines.loc[measure, "low"]) else f"[{low}, {high}]")
-
-
-def _correlation(line: pd.Series) -> str:
-    value, low, high = (_number(line[key], 2) for key in ("value", "low", "high"))
-    p = "< 0.001" if line["p"] < 0.001 else f"= {line['p']:.3f}"
-    return f"{value} [{low}, {high}], p {p}"
 
 
 def _span(counts: pd.Series) -> str:
     least, most = (f"{count:,.0f}" for count in (counts.min(), counts.max()))
     return least if least == most else f"{least} to {most}"
-
-
-def _number(value: float, digits: int) -> str:
-    return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")

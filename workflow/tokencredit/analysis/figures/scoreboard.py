@@ -7,18 +7,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from tokencredit.analysis import labels, style
-from tokencredit.analysis.scoreboard import (
-    ANSWER,
-    ENTROPY,
-    EQUAL,
-    METHOD,
-    ORACLE,
-    PEER,
-    SCORE,
-    SHUFFLED,
-    notes,
-    records,
-)
+from tokencredit.analysis.answers import ANSWER, SCORE, controls
+from tokencredit.analysis.scoreboard import ENTROPY, EQUAL, METHOD, ORACLE, PEER, SHUFFLED, notes, records
 from tokencredit.analysis.store import Store
 
 NAMED = 14  # methods whose names find room beside their points; of more, those that a reader looks for
@@ -30,7 +20,10 @@ LINES = {ENTROPY: ("#0072b2", style.DASHED), EQUAL: ("#000000", style.SOLID), SH
 
 
 def draw(store: Store) -> style.Drawn:
-    """(a) Agreement of weights and measured credit, the best first, beside that of the peers. (b) The final score against it."""
+    """(a) Agreement of weights and measured credit, the best first, beside that of the peers. (b) The final score against it.
+
+    An arrow leads from a control to its method: as much weight, elsewhere.
+    """
     table = records(store)
     shown = table[table["metric"].isin(["rho", "rho_unequal", SCORE]) | (table["part"] == ANSWER)]
     lines = style.marked_lines(store, store.study.methods)
@@ -43,6 +36,7 @@ def draw(store: Store) -> style.Drawn:
     _dots(left, unequal, lines)
     _peers(left, table[(table["part"] == PEER) & (table["metric"] == "rho")].set_index("method"))
     _plane(right, methods, lines)
+    _arrows(right, methods, controls(store.study))
     style.letter(left, 0, "Agreement")
     style.letter(right, 1, "Agreement and final score")
     style.legend_below(fig, left, columns=4)
@@ -51,7 +45,10 @@ def draw(store: Store) -> style.Drawn:
     fig.draw_without_rendering()
     if len(methods):
         labels.place(right, _labels(store, methods, lines), _bars(methods))
-    said = [*notes(table), *style.marks_note(store, lines)]
+    arrows = (
+        ["Arrows in (b) lead from a control to its method."] if set(controls(store.study)) & set(methods.index) else []
+    )
+    said = [*notes(table), *arrows, *style.marks_note(store, lines)]
     return style.Drawn(fig, shown, " ".join(said))
 
 
@@ -89,6 +86,14 @@ def _plane(axis: Axes, methods: pd.DataFrame, lines: dict[str, style.Line]) -> N
         axis.plot(x, y, color=line.colour, marker=line.marker, linestyle="", zorder=3)
     axis.set(xlabel=AGREEMENT, ylabel="final score: mean Avg@n (%)")
     axis.margins(0.08)
+
+
+def _arrows(axis: Axes, methods: pd.DataFrame, of: dict[str, str]) -> None:
+    points = methods["value"][["rho", SCORE]]
+    for control, method in of.items():
+        if {control, method} <= set(points.index):
+            shape = {"arrowstyle": "->", "color": "#555555", "linewidth": 0.8, "shrinkA": 4, "shrinkB": 5}
+            axis.annotate("", points.loc[method], points.loc[control], arrowprops=shape, zorder=2)
 
 
 def _labels(store: Store, methods: pd.DataFrame, lines: dict[str, style.Line]) -> list[labels.Label]:
