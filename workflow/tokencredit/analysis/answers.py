@@ -92,7 +92,7 @@ def in_words(table: pd.DataFrame) -> list[str]:
     if scores.empty:
         return [_over_methods_in_words(table)]
     said = "; ".join(
-        f"{line['title']}: ρ {number(apart.loc[name, 'value'], 2)}, score {_with_interval(line, 1)} points, {line['outcome']}"
+        f"{line['title']}: ρ {number(apart.loc[name, 'value'], 2)}, score {_with_interval(line, 1, ' points')}, {line['outcome']}"
         for name, line in scores.iterrows()
     )
     return [
@@ -180,7 +180,7 @@ def _over_methods_in_words(table: pd.DataFrame) -> str:
     )
 
 
-def _with_interval(line: pd.Series, digits: int) -> str:
+def _with_interval(line: pd.Series, digits: int, unit: str = "") -> str:
     value, low, high = (number(line[key], digits) for key in ("value", "low", "high"))
     p = "< 0.001" if line["p"] < 0.001 else f"= {line['p']:.3f}"
-    return f"{value} [{low}, {high}], p {p}"
+    return f"{value} [{low}, {high}]{unit}, p {p}"

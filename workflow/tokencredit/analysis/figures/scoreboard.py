@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -15,6 +17,7 @@ NAMED = 14  # methods whose names find room beside their points; of more, those 
 TALL = 25  # methods from which on the plane is no longer as tall as their list
 AGREEMENT = "Spearman's ρ of weight and |Q − V|,\nwithin a response"
 CLEAR = 50  # what a name that covers a point of many counts for, where one that covers a line counts for 1
+PIECES = 24  # of an arrow, each of which names keep clear of
 BAND = "#009e73"
 LINES = {ENTROPY: ("#0072b2", style.DASHED), EQUAL: ("#000000", style.SOLID), SHUFFLED: ("#d55e00", style.DOTTED)}
 
@@ -36,7 +39,7 @@ def draw(store: Store) -> style.Drawn:
     _dots(left, unequal, lines)
     _peers(left, table[(table["part"] == PEER) & (table["metric"] == "rho")].set_index("method"))
     _plane(right, methods, lines)
-    _arrows(right, methods, controls(store.study))
+    arrows = _arrows(right, methods, controls(store.study))
     style.letter(left, 0, "Agreement")
     style.letter(right, 1, "Agreement and final score")
     style.legend_below(fig, left, columns=4)
@@ -44,11 +47,9 @@ def draw(store: Store) -> style.Drawn:
         right.set(box_aspect=1, anchor="N")
     fig.draw_without_rendering()
     if len(methods):
-        labels.place(right, _labels(store, methods, lines), _bars(methods))
-    arrows = (
-        ["Arrows in (b) lead from a control to its method."] if set(controls(store.study)) & set(methods.index) else []
-    )
-    said = [*notes(table), *arrows, *style.marks_note(store, lines)]
+        labels.place(right, _labels(store, methods, lines), [*_bars(methods), *_shafts(arrows)])
+    told = ["Arrows in (b) lead from a control to its method."] if arrows else []
+    said = [*notes(table), *told, *style.marks_note(store, lines)]
     return style.Drawn(fig, shown, " ".join(said))
 
 
@@ -88,12 +89,24 @@ def _plane(axis: Axes, methods: pd.DataFrame, lines: dict[str, style.Line]) -> N
     axis.margins(0.08)
 
 
-def _arrows(axis: Axes, methods: pd.DataFrame, of: dict[str, str]) -> None:
+def _arrows(axis: Axes, methods: pd.DataFrame, of: dict[str, str]) -> list[np.ndarray]:
+    """From each control to its method; where they were drawn, [2, 2] each."""
     points = methods["value"][["rho", SCORE]]
-    for control, method in of.items():
-        if {control, method} <= set(points.index):
-            shape = {"arrowstyle": "->", "color": "#555555", "linewidth": 0.8, "shrinkA": 4, "shrinkB": 5}
-            axis.annotate("", points.loc[method], points.loc[control], arrowprops=shape, zorder=2)
+    shape = {"arrowstyle": "->", "color": "#555555", "linewidth": 0.8, "shrinkA": 4, "shrinkB": 5}
+    drawn = [
+        points.loc[[control, method]].to_numpy()
+        for control, method in of.items()
+        if {control, method} <= {*points.index}
+    ]
+    for start, end in drawn:
+        axis.annotate("", end, start, arrowprops=shape, zorder=2)
+    return drawn
+
+
+def _shafts(arrows: list[np.ndarray]) -> list[tuple[float, float, float, float]]:
+    """Arrows as many short lines, for names to keep clear of."""
+    cuts = [start + (end - start) * np.linspace(0, 1, PIECES + 1)[:, None] for start, end in arrows]
+    return [(*one, *next_one) for cut in cuts for one, next_one in pairwise(cut)]
 
 
 def _labels(store: Store, methods: pd.DataFrame, lines: dict[str, style.Line]) -> list[labels.Label]:
