@@ -15,10 +15,13 @@ ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "docs" / "results"
 
 
-@pytest.fixture(scope="module")
-def content() -> dict:
-    """``bundle.json`` of the records, each of whose files is held against its checksum."""
-    return json.loads(bundle.read(FOLDER / "toy-core.tar.gz")[bundle.CONTENT])
+BUNDLES = sorted(path.name for path in FOLDER.glob("*.tar.gz"))
+
+
+@pytest.fixture(scope="module", params=BUNDLES)
+def content(request: pytest.FixtureRequest) -> dict:
+    """``bundle.json`` of a study's records, each of whose files is held against its checksum."""
+    return json.loads(bundle.read(FOLDER / request.param)[bundle.CONTENT])
 
 
 def test_they_are_of_the_study_as_it_is_configured(content: dict) -> None:
@@ -27,18 +30,22 @@ def test_they_are_of_the_study_as_it_is_configured(content: dict) -> None:
 
 
 def test_the_tables_beside_them_were_made_from_them(content: dict) -> None:
-    shown = sorted(FOLDER.glob("*/*.csv"))
-    assert len(shown) > 3
+    shown = sorted(FOLDER.glob(f"{content['study']}/*/*.csv"))
+    assert shown
     for path in shown:
-        assert content["made"][f"{content['study']}/{path.relative_to(FOLDER).as_posix()}"] == files.sha256(path)
+        assert content["made"][path.relative_to(FOLDER).as_posix()] == files.sha256(path)
+
+
+def test_everything_that_is_shown_has_its_records() -> None:
+    assert BUNDLES == sorted(f"{path.name}.tar.gz" for path in FOLDER.iterdir() if path.is_dir())
 
 
 def test_nothing_that_was_run_is_missing_from_them() -> None:
-    assert all("is not there" not in path.read_text(encoding="utf-8") for path in FOLDER.glob("*/*.csv"))
+    assert all("is not there" not in path.read_text(encoding="utf-8") for path in FOLDER.glob("*/*/*.csv"))
 
 
 def test_every_picture_is_in_the_text() -> None:
     text = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
-    pictures = [path.name for path in FOLDER.glob("figures/*.png")]
+    pictures = [path.relative_to(FOLDER).as_posix() for path in FOLDER.glob("*/figures/*.png")]
     assert pictures
-    assert all(f"(results/figures/{name})" in text for name in pictures)
+    assert all(f"(results/{name})" in text for name in pictures)
