@@ -14,6 +14,7 @@ from tokencredit.analysis.scoreboard import ENTROPY, EQUAL, METHOD, ORACLE, PEER
 from tokencredit.analysis.store import Store
 
 NAMED = 14  # methods whose names find room beside their points; of more, those that a reader looks for
+APART = 0.08  # and those that are so far from the next one, of an axis
 TALL = 25  # methods from which on the plane is no longer as tall as their list
 AGREEMENT = "Spearman's ρ of weight and |Q − V|,\nwithin a response"
 CLEAR = 50  # what a name that covers a point of many counts for, where one that covers a line counts for 1
@@ -110,16 +111,21 @@ def _shafts(arrows: list[np.ndarray]) -> list[tuple[float, float, float, float]]
 
 
 def _labels(store: Store, methods: pd.DataFrame, lines: dict[str, style.Line]) -> list[labels.Label]:
-    """Of many methods: those at the ends of both axes, the reference, DAPO, EAPO and its shuffled control."""
+    """Of many methods: those that stand apart, the reference, DAPO, EAPO and its shuffled control."""
+    points = methods["value"][["rho", SCORE]]
     chosen = list(methods.index)
     if len(chosen) > NAMED:
-        by_score = methods.sort_values(("value", SCORE)).index
-        ends = {order[end] for order in (methods.index, by_score) for end in (0, -1)}
-        chosen = [
-            name for name in methods.index if name in {*ends, store.study.reference, "dapo", "eapo", "eapo-shuffled"}
-        ]
-    points = methods["value"][["rho", SCORE]]
+        known = {store.study.reference, "dapo", "eapo", "eapo-shuffled"}
+        chosen = [name for name, apart in zip(chosen, _apart(points), strict=True) if apart > APART or name in known]
     return [labels.Label(*points.loc[name], lines[name].title, lines[name].colour) for name in chosen]
+
+
+def _apart(points: pd.DataFrame) -> np.ndarray:
+    """How far each point is from its nearest neighbour, of the widths of both axes [n]."""
+    places = (points / (points.max() - points.min())).to_numpy()
+    distances = np.linalg.norm(places[:, None] - places, axis=-1)
+    np.fill_diagonal(distances, np.inf)
+    return np.nanmin(distances, axis=1)
 
 
 def _bars(methods: pd.DataFrame) -> list[tuple[float, float, float, float]]:
