@@ -13,8 +13,6 @@ from tokencredit.config import load_study
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "docs" / "results"
-
-
 BUNDLES = sorted(path.name for path in FOLDER.glob("*.tar.gz"))
 
 
@@ -37,6 +35,7 @@ def test_the_tables_beside_them_were_made_from_them(content: dict) -> None:
 
 
 def test_everything_that_is_shown_has_its_records() -> None:
+    assert len(list(FOLDER.glob("*/*/*.csv"))) > 3
     assert sorted(f"{path.name}.tar.gz" for path in FOLDER.iterdir() if path.is_dir()) == BUNDLES
 
 

@@ -326,7 +326,7 @@ def test_the_figure_lists_what_weighs_tokens_apart(weighed: Store) -> None:
 def test_of_many_points_those_that_stand_apart_are_named(weighed: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(figure, "NAMED", 3)
     points = pd.DataFrame({"rho": [0.0, 0.01, 0.3, np.nan], "score": [50.0, 50.5, 20.0, np.nan]})
-    apart = figure._apart(points)
-    assert (apart > figure.APART).tolist() == [False, False, True, True]
+    assert (figure._apart(points) > figure.APART).tolist() == [False, False, True, True]
+    assert (figure._apart(points.assign(rho=0.0)) > figure.APART).tolist() == [False, False, True, True]
     named = {text.get_text() for text in figure.draw(weighed).figure.axes[1].texts}
     assert {"GRPO", "DAPO"} <= named

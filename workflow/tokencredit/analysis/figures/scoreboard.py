@@ -122,7 +122,8 @@ def _labels(store: Store, methods: pd.DataFrame, lines: dict[str, style.Line]) -
 
 def _apart(points: pd.DataFrame) -> np.ndarray:
     """How far each point is from its nearest neighbour, of the widths of both axes [n]."""
-    places = (points / (points.max() - points.min())).to_numpy()
+    widths = (points.max() - points.min()).replace(0, 1)  # an axis that all share keeps none apart
+    places = (points / widths).to_numpy()
     distances = np.linalg.norm(places[:, None] - places, axis=-1)
     np.fill_diagonal(distances, np.inf)
     return np.nanmin(distances, axis=1)
