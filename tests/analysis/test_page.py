@@ -117,6 +117,7 @@ def test_what_a_reader_must_know_is_in_words(parsed: Parsed) -> None:
         "Nothing was planned",
     ):
         assert sentence in words
+    assert any(text.split()[:2] == ["of", "arXiv"] and text[0].isspace() for text in parsed.within["p"])
 
 
 def test_it_is_small_and_the_same_when_made_again(store: Store, page: Path, tmp_path: Path) -> None:
