@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 
 from tokencredit import provenance
-from tokencredit.evaluate import generation_code
 from tokencredit.provenance import code_digest, environment, imported_files
-from tokencredit.train import training_code
+from tokencredit.study.code import generation_code, training_code
 
 PACKAGE = provenance.PACKAGE
 
@@ -141,7 +140,7 @@ TRAINING, VLLM = {"train, transformers", "train, vllm"}, {"train, vllm", "genera
         ("credit/grpo.py", TRAINING),
         ("evaluate/generate.py", {"generate, transformers", "generate, vllm"}),
         ("evaluate/score.py", {"score"}),
-        ("plan/estimate.py", set()),
+        ("cost/estimate.py", set()),
     ],
 )
 def test_what_is_made_again_when_a_file_changes(

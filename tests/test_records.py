@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tokencredit import bundle, files
-from tokencredit.compare import differences
+from tokencredit import files
 from tokencredit.config import load_study
+from tokencredit.tools import bundle
+from tokencredit.tools.compare import differences
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "docs" / "results"

@@ -11,7 +11,7 @@ import synthetic_study
 import yaml
 from synthetic_config import methods_file
 
-from tokencredit.analysis import claims
+from tokencredit.analysis.paper import claims
 from tokencredit.analysis.store import Store
 from tokencredit.config import load_study
 

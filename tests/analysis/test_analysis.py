@@ -15,11 +15,11 @@ from synthetic_study import METHODS, PROBLEMS, make_study
 from typer.testing import CliRunner
 
 from tokencredit import files
-from tokencredit.analysis import inputs, layout, planned, results, style, summary
+from tokencredit.analysis import inputs, layout, planned, scores, style, summary
 from tokencredit.analysis.__main__ import app
+from tokencredit.analysis.credit.proxy import mutual_information
 from tokencredit.analysis.figures.figure11 import COLUMNS, choose, place, shown
 from tokencredit.analysis.page.exhibits import caption
-from tokencredit.analysis.proxy import mutual_information
 from tokencredit.analysis.store import Store
 from tokencredit.config import load_study
 from tokencredit.errors import UserError
@@ -29,7 +29,7 @@ REAL_CONFIG = Path(__file__).parents[2] / "config"
 
 @pytest.fixture(scope="module")
 def table1(store: Store) -> pd.DataFrame:
-    return results.table1(store)
+    return scores.table1(store)
 
 
 def test_planning_imports_nothing_heavy() -> None:
@@ -114,7 +114,7 @@ def test_marks(table1: pd.DataFrame) -> None:
 
 
 def test_table3_compares_variants_with_eapo(store: Store) -> None:
-    table = results.table3(store).drop_duplicates("method").set_index("method")["reference"]
+    table = scores.table3(store).drop_duplicates("method").set_index("method")["reference"]
     assert table["eapo-without-nhr"] == "eapo"
     assert table["phr"] == table["eapo"] == "grpo"
 
@@ -126,11 +126,11 @@ def test_printed_numbers_stand_beside_the_same_model() -> None:
     here = found[(found["model"] == study.model_name) & (found["table"] == "table1") & (found["method"] == "eapo")]
     assert set(study.benchmarks) <= set(here["benchmark"])
     store = Store(study, Path("none"))
-    assert results._printed(store, "table1", "eapo", "aime24", "avg") == float(
+    assert scores._printed(store, "table1", "eapo", "aime24", "avg") == float(
         here[(here["benchmark"] == "aime24") & (here["metric"] == "avg")]["value"].iloc[0]
     )
-    assert results._pass_k(store, "math-500", 256, "table1") == 4
-    assert results._pass_k(store, "math-500", 2, "table1") == 2
+    assert scores._pass_k(store, "math-500", 256, "table1") == 4
+    assert scores._pass_k(store, "math-500", 2, "table1") == 2
 
 
 def test_printed_curves_are_drawn_on_the_same_model() -> None:
@@ -149,7 +149,7 @@ def test_a_short_score_table_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "results" / "synthetic" / "eval" / "base" / "seed0" / "scores.parquet"
     files.write_parquet(path, files.read_parquet(path).iloc[1:], files.parquet_metadata(path))
     with pytest.raises(UserError, match=r"scores.parquet: toy-tier1: 39 questions .* asks for 40"):
-        results.table1(Store(study, tmp_path / "results"))
+        scores.table1(Store(study, tmp_path / "results"))
 
 
 def test_every_figure_and_table_is_made(store: Store, made: Path) -> None:

@@ -18,8 +18,10 @@ from statsmodels.stats.multitest import multipletests
 from synthetic_study import CURVE, PROBLEMS, SAMPLES, STEPS, TIERS
 
 from tokencredit import files
-from tokencredit.analysis import claims, inputs, planned, results, tables
-from tokencredit.analysis.contrasts import in_words
+from tokencredit.analysis import inputs, planned, tables
+from tokencredit.analysis import scores as results
+from tokencredit.analysis.paper import claims
+from tokencredit.analysis.paper.contrasts import in_words
 from tokencredit.analysis.store import Store
 from tokencredit.config import Config, Row, ScoreContrast, load_study
 

@@ -9,12 +9,13 @@ import pandas as pd
 import pytest
 from claimed import OWN, decided, write_claims
 from scipy import stats
-from test_oracle import planted, store_of
+from test_states import planted, store_of
 
-from tokencredit.analysis import inputs, oracle
+from tokencredit.analysis import inputs
+from tokencredit.analysis.credit import states as oracle
 from tokencredit.analysis.store import Store
 from tokencredit.config import load_study
-from tokencredit.oracle import measured_rows
+from tokencredit.study.measurements import measured_rows
 
 
 def claimed_of(folder: Path, states: pd.DataFrame, branches: pd.DataFrame) -> Store:

@@ -11,10 +11,11 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
-from test_oracle import DECISIVE, OPEN, PLACES, PROBLEMS, planted, store_of
+from test_states import DECISIVE, OPEN, PLACES, PROBLEMS, planted, store_of
 
 from tokencredit import files
-from tokencredit.analysis import inputs, planned, proxy
+from tokencredit.analysis import inputs, planned
+from tokencredit.analysis.credit import proxy
 from tokencredit.analysis.figures import credit, policies
 from tokencredit.analysis.store import Store
 from tokencredit.oracle.estimate import binary_entropy, exact_information
@@ -69,7 +70,7 @@ def test_credit_of_the_first_policy_by_group_and_bin(both: Store) -> None:
 
 
 def test_models_without_kinds_of_tokens_have_a_panel_less(both: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tokencredit.analysis.oracle.EmbeddedModel", type("Other", (), {}))
+    monkeypatch.setattr("tokencredit.analysis.credit.states.EmbeddedModel", type("Other", (), {}))
     texts = drawn_texts(credit.draw(both).figure)
     assert "(d) The paper's proxy" in texts
     assert not any("fork" in text for text in texts)

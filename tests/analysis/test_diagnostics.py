@@ -13,7 +13,8 @@ import pytest
 from synthetic_study import STEPS, make_study
 
 from tokencredit import files
-from tokencredit.analysis import diagnostics, style, tables
+from tokencredit.analysis import style, tables
+from tokencredit.analysis.credit import diagnostics
 from tokencredit.analysis.figures import diagnostics as figure
 from tokencredit.analysis.store import Store
 from tokencredit.credit import QUADRANTS

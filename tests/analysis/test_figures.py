@@ -16,12 +16,13 @@ from matplotlib.text import Text
 from scipy import stats
 from synthetic_study import CURVE, PROBLEMS, SAMPLES, TIERS, make_study
 
-from tokencredit.analysis import inputs, labels, planned, style, words
+from tokencredit.analysis import inputs, labels, planned, style
+from tokencredit.analysis.credit import words
 from tokencredit.analysis.figures.figure3 import front
-from tokencredit.analysis.plan import alpha_sweep, without_entropy_term
 from tokencredit.analysis.store import Store
 from tokencredit.config import load_study
 from tokencredit.errors import UserError
+from tokencredit.study.exhibits import alpha_sweep, without_entropy_term
 
 ROOT = Path(__file__).parents[2]
 SWEEP = ["grpo", "dapo", "eapo", "eapo-alpha-0.1", "eapo-alpha-0.5", "eapo-phi-4.0", "eapo-per-update", "eapo-shuffled"]

@@ -16,9 +16,10 @@ from measured_study import make_measured
 from test_verdicts import write_targets
 
 from tokencredit import files
-from tokencredit.analysis import claims, planned, tables, verdicts
+from tokencredit.analysis import planned, tables
 from tokencredit.analysis.page import costs, exhibits, origins, viewer
 from tokencredit.analysis.page.write import write
+from tokencredit.analysis.paper import claims, verdicts
 from tokencredit.analysis.store import Store
 from tokencredit.config import load_study
 from tokencredit.errors import UserError

@@ -10,7 +10,7 @@ import pytest
 import synthetic_study
 from synthetic_study import make_study
 
-from tokencredit.analysis import results, tables
+from tokencredit.analysis import scores, tables
 from tokencredit.analysis.store import Store
 
 
@@ -20,7 +20,7 @@ def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pd.DataFrame:
     monkeypatch.setitem(synthetic_study.GAIN, "dapo", synthetic_study.GAIN["grpo"])
     monkeypatch.setitem(synthetic_study.GAIN, "eapo", synthetic_study.GAIN["grpo"] + 1.4)
     study = make_study(tmp_path, ["grpo", "dapo", "eapo"], (0, 1, 2))
-    return results.table1(Store(study, tmp_path / "results")).set_index(["method", "benchmark"])
+    return scores.table1(Store(study, tmp_path / "results")).set_index(["method", "benchmark"])
 
 
 def test_the_same_method_twice_is_not_resolved(table: pd.DataFrame) -> None:
@@ -41,7 +41,7 @@ def test_a_planted_effect_is_resolved(table: pd.DataFrame) -> None:
 def test_what_is_not_resolved_says_what_it_takes(tmp_path: Path, table: pd.DataFrame) -> None:
     study = make_study(tmp_path / "again", ["grpo", "dapo"], (0, 1, 2))
     store = Store(study, tmp_path / "again" / "results")
-    shown = tables.scores(results.table1(store), store)
+    shown = tables.scores(scores.table1(store), store)
     notes = [
         note for _, cells in shown.rows for cell in cells for note in cell.notes if note.startswith("not resolved")
     ]
@@ -51,6 +51,6 @@ def test_what_is_not_resolved_says_what_it_takes(tmp_path: Path, table: pd.DataF
 
 def test_one_seed_resolves_checkpoints_only(tmp_path: Path) -> None:
     study = make_study(tmp_path, ["grpo", "plr"], (0,))
-    record = results.table1(Store(study, tmp_path / "results")).set_index(["method", "benchmark"]).loc[("plr", "mean")]
+    record = scores.table1(Store(study, tmp_path / "results")).set_index(["method", "benchmark"]).loc[("plr", "mean")]
     assert record["outcome"] == "resolved for these checkpoints"
     assert np.isnan(record["runs_seeds_needed"])

@@ -10,11 +10,12 @@ import pytest
 from scipy import stats
 from weighed_study import TRIALS, Weigh, planted, weighed_study
 
-from tokencredit.analysis import answers, inputs, planned, scoreboard, tables
-from tokencredit.analysis.agreement import Credit, agreement
+from tokencredit.analysis import inputs, planned, tables
+from tokencredit.analysis.credit import learning, scoreboard
+from tokencredit.analysis.credit.agreement import Credit, agreement
+from tokencredit.analysis.credit.reference import unit_ranks
 from tokencredit.analysis.figures import scoreboard as figure
 from tokencredit.analysis.store import Store
-from tokencredit.analysis.yardstick import unit_ranks
 from tokencredit.config import Study
 from tokencredit.errors import UserError
 
@@ -156,7 +157,7 @@ def test_a_run_of_which_nothing_was_measured_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_score_is_that_of_the_results_tables(board: pd.DataFrame, weighed: Store) -> None:
-    from tokencredit.analysis.results import table1
+    from tokencredit.analysis.scores import table1
 
     printed = table1(weighed).query("benchmark == 'mean'").set_index("method")
     for method in METHODS:
@@ -260,7 +261,7 @@ def methods_with(scores: np.ndarray) -> pd.DataFrame:
     lines = [
         {"method": f"m{index}", "metric": measure, "value": value, "invalid": ""}
         for index, score in enumerate(scores)
-        for measure, value in [*((name, index) for name in answers.ASKED), ("score", score)]
+        for measure, value in [*((name, index) for name in learning.ASKED), ("score", score)]
     ]
     return pd.DataFrame(lines)
 
@@ -276,10 +277,10 @@ def methods_with(scores: np.ndarray) -> pd.DataFrame:
     ],
 )
 def test_the_answer_follows_from_the_numbers(scores: np.ndarray, outcome: str) -> None:
-    found = answers.over_methods(methods_with(scores)).set_index("metric")
+    found = learning.over_methods(methods_with(scores)).set_index("metric")
     assert set(found["outcome"]) == {outcome}
     assert set(found["n"]) == {len(scores)}
-    sentence = answers.in_words(found.reset_index().assign(part="answer"))[0]
+    sentence = learning.in_words(found.reset_index().assign(part="answer"))[0]
     assert outcome in sentence.lower()
     assert not any(other in sentence for other in {"shown", "contradicted", "not resolved"} - {outcome})
 
@@ -287,13 +288,13 @@ def test_the_answer_follows_from_the_numbers(scores: np.ndarray, outcome: str) -
 def test_an_invalid_run_is_not_in_the_answer() -> None:
     table = methods_with(np.arange(10.0))
     table.loc[table["method"] == "m3", "invalid"] = "seed 0: the loss was not finite"
-    assert set(answers.over_methods(table)["n"]) == {9}
+    assert set(learning.over_methods(table)["n"]) == {9}
 
 
 def test_the_correlation_is_spearmans_with_a_p_that_holds_its_level() -> None:
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(2, 12))
-    found = answers.correlation(x, y)
+    found = learning.correlation(x, y)
     assert found["value"] == pytest.approx(stats.spearmanr(x, y).statistic)
     assert found["p"] == pytest.approx(stats.spearmanr(x, y).pvalue, abs=0.03)
     assert found["low"] < found["value"] < found["high"]

@@ -14,9 +14,10 @@ from scipy import stats
 from synthetic_study import SAMPLES, STEPS, lose_entropy, make_study
 
 from tokencredit import files
-from tokencredit.analysis import inputs, planned, tables, verdicts
+from tokencredit.analysis import inputs, planned, tables
+from tokencredit.analysis.paper import verdicts
+from tokencredit.analysis.paper.printed import ROUNDING, implied_se, printed
 from tokencredit.analysis.store import Store
-from tokencredit.analysis.targets import ROUNDING, implied_se, printed
 from tokencredit.config import Config, load_study
 from tokencredit.errors import UserError
 

@@ -11,8 +11,8 @@ import yaml
 
 from tokencredit.config import Config, Study, load_study
 from tokencredit.errors import UserError
-from tokencredit.graph import Graph
-from tokencredit.units import units_of
+from tokencredit.study.jobs import units_of
+from tokencredit.study.rules import Graph
 
 from .conftest import STUDY, Spoil
 

@@ -15,8 +15,8 @@ from tokencredit.config.__main__ import app
 from tokencredit.config.parts import is_part
 from tokencredit.config.schemas import FILES, classes_of, fill_tables, schema_of
 from tokencredit.credit import CONTROLS, METHODS, TokenSignals
+from tokencredit.credit.columns import COLUMNS
 from tokencredit.files import read_json
-from tokencredit.train import COLUMNS
 
 ROOT = Path(__file__).parents[2]
 CONFIG = Config(ROOT / "config")

@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.oracles import ORACLES
-from tests.oracles.batch import Batch, Credit, Ragged
-from tests.oracles.batches import SHAPES, make_batch
-from tests.oracles.convert import flat, signals_of
-from tests.oracles.grpo import group_advantage as group_advantage_oracle
+from tests.equations import ORACLES
+from tests.equations.batch import Batch, Credit, Ragged
+from tests.equations.batches import SHAPES, make_batch
+from tests.equations.convert import flat, signals_of
+from tests.equations.grpo import group_advantage as group_advantage_oracle
 from tokencredit.credit import METHODS, TokenCredit, TokenSignals, assign, group_advantage
 
 SEEDS = range(3)

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 from tokencredit.errors import UserError
-from tokencredit.graph import Graph
-from tokencredit.oracle import measured_rows
+from tokencredit.study.measurements import measured_rows
+from tokencredit.study.rules import Graph
 
 from ..config.conftest import Spoil, spoil  # noqa: F401
 

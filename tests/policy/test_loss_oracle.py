@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.oracles import ORACLES
-from tests.oracles.batch import Batch, Credit, Ragged
-from tests.oracles.batches import SHAPES, make_batch
-from tests.oracles.convert import flat, signals_of
-from tests.oracles.loss import Study, entropy_gradient, gradient, loss, stopped_gradient
+from tests.equations import ORACLES
+from tests.equations.batch import Batch, Credit, Ragged
+from tests.equations.batches import SHAPES, make_batch
+from tests.equations.convert import flat, signals_of
+from tests.equations.loss import Study, entropy_gradient, gradient, loss, stopped_gradient
 from tokencredit.credit import METHODS, TokenCredit, assign
 from tokencredit.policy import policy_loss
 

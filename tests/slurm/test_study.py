@@ -20,7 +20,7 @@ from tests.slurm.submitted import (
     to_be_trained,
 )
 from tests.workflow.project import ROOT, Project
-from tokencredit.graph import Graph
+from tokencredit.study.rules import Graph
 
 
 def test_the_study_is_made_from_data_to_report(studied: Submitted) -> None:

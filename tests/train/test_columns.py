@@ -14,11 +14,11 @@ from tokencredit import files
 from tokencredit.base import load_policy, load_tokenizer
 from tokencredit.base.pretrain import build_model
 from tokencredit.config import Study
+from tokencredit.credit.columns import COLUMNS
 from tokencredit.errors import UserError
 from tokencredit.policy import Scorer, Sequence, add_lora, attention_entropy
 from tokencredit.prompts import prompt_of
 from tokencredit.records import Response, Rollout
-from tokencredit.train import COLUMNS
 from tokencredit.train.cell import Cell
 from tokencredit.train.columns import MAKERS, Columns, Source
 from tokencredit.train.processes import Processes

@@ -26,7 +26,8 @@ from tokencredit.errors import UserError
 from tokencredit.policy import Scorer, Sequence
 from tokencredit.prompts import encode_prompt
 from tokencredit.provenance import PACKAGE, imported_files
-from tokencredit.train import checkpoint, loop, training_code
+from tokencredit.study.code import training_code
+from tokencredit.train import checkpoint, loop
 from tokencredit.train.cell import Cell
 from tokencredit.train.heartbeat import Heartbeat
 from tokencredit.train.lock import exclusive

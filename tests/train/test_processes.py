@@ -22,7 +22,7 @@ from tests.train import in_processes
 from tests.train.in_processes import METHODS, RUNS, Measured
 from tests.train.test_update import training
 from tokencredit import files
-from tokencredit.graph import Graph
+from tokencredit.study.rules import Graph
 from tokencredit.train.launch import EXIT_STOPPED, launch
 from tokencredit.train.processes import NOTHING, Processes
 from tokencredit.train.sharding import trained_scorer

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tokencredit.dry_run import DryJob, jobs_in
+from tokencredit.tools.dry_run import DryJob, jobs_in
 
 ROOT = Path(__file__).parents[2]
 PARTS = ("Snakefile", "config", "envs", "profiles", "slurm", "workflow")

@@ -16,12 +16,13 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.workflow.project import Project, new_project
-from tokencredit import bundle, files
+from tokencredit import files
 from tokencredit.analysis import planned
 from tokencredit.analysis.store import Store
 from tokencredit.config import FileDataset, load_study
 from tokencredit.errors import UserError
 from tokencredit.evaluate.score import score_row
+from tokencredit.tools import bundle
 
 pytestmark = pytest.mark.workflow
 
@@ -39,7 +40,7 @@ sys.meta_path.insert(0, Missing())
 
 
 def pack(project: Project, out: Path) -> bytes:
-    done = project.python("-m", "tokencredit.bundle", "pack", "--study", "smoke", "--out", str(out))
+    done = project.python("-m", "tokencredit.tools.bundle", "pack", "--study", "smoke", "--out", str(out))
     assert done.returncode == 0, done.stdout
     return out.read_bytes()
 
@@ -81,7 +82,7 @@ def test_tables_figures_and_page_are_rebuilt_without_torch(finished: Project, pa
     shutil.copytree(finished.folder / "results/models", clone.folder / "results/models")
     shutil.copytree(finished.folder / "results/smoke/tables", clone.folder / "results/smoke/tables")
     clone.append("results/smoke/tables/table1.csv", "no number\n")
-    rebuild = ["-m", "tokencredit.bundle", "rebuild", str(packed), "--cores", "2"]
+    rebuild = ["-m", "tokencredit.tools.bundle", "rebuild", str(packed), "--cores", "2"]
     made = subprocess.run([sys.executable, *rebuild], **blocked, **streams)
     assert made.returncode == 0, made.stdout
     assert set(re.findall(r"\(Rule: (\w+)\)", made.stdout)) == {"table", "figure", "report"}
@@ -91,7 +92,7 @@ def test_tables_figures_and_page_are_rebuilt_without_torch(finished: Project, pa
     assert f"{len(shown)} of {len(shown)} tables' and figures' CSVs are the same" in made.stdout
 
     (clone.folder / shown[0]).write_text("no number", encoding="utf-8")
-    compared = clone.python("-m", "tokencredit.bundle", "check", str(packed), "--results", "results")
+    compared = clone.python("-m", "tokencredit.tools.bundle", "check", str(packed), "--results", "results")
     assert compared.returncode == 1
     assert f"{shown[0]}: differs" in compared.stdout
 
@@ -108,7 +109,7 @@ def test_a_part_is_made_from_the_runs_of_its_whole_packed_without_responses_and_
     done.make("--config", "study=part")
     path = tmp_path / "part.tar.gz"
     options = ["--study", "part", "--out", str(path), "--without-responses"]
-    packing = done.python("-m", "tokencredit.bundle", "pack", *options)
+    packing = done.python("-m", "tokencredit.tools.bundle", "pack", *options)
     assert packing.returncode == 0, packing.stdout
     assert "left out: responses of evaluations and their grades (--without-responses)" in packing.stdout
     members = bundle.read(path)
@@ -118,7 +119,7 @@ def test_a_part_is_made_from_the_runs_of_its_whole_packed_without_responses_and_
     assert {name for name in members if "/eval/" in name} == evaluated
     assert not [name for name in members if name.startswith("part/")]
 
-    rebuilt = project.python("-m", "tokencredit.bundle", "rebuild", str(path), "--cores", "2")
+    rebuilt = project.python("-m", "tokencredit.tools.bundle", "rebuild", str(path), "--cores", "2")
     assert rebuilt.returncode == 0, rebuilt.stdout
     shown = sorted((done.folder / "results/part").glob("*/*.csv"))
     assert len(shown) > 8
@@ -164,7 +165,9 @@ def test_a_spoiled_bundle_is_refused(packed: Path, tmp_path: Path, spoil: object
 def test_a_study_that_does_not_hold_together_is_not_packed(done: Project, tmp_path: Path) -> None:
     path = done.folder / "results/smoke/runs/phr/seed0/metrics.jsonl"
     path.write_text("".join(path.read_text(encoding="utf-8").splitlines(keepends=True)[1:]), encoding="utf-8")
-    refused = done.python("-m", "tokencredit.bundle", "pack", "--study", "smoke", "--out", str(tmp_path / "out.tar.gz"))
+    refused = done.python(
+        "-m", "tokencredit.tools.bundle", "pack", "--study", "smoke", "--out", str(tmp_path / "out.tar.gz")
+    )
     assert refused.returncode == 2
     assert "metrics.jsonl: 2 lines (2 different steps); the study asks for 3" in refused.stdout
     assert not (tmp_path / "out.tar.gz").exists()

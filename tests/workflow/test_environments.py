@@ -12,7 +12,7 @@ import yaml
 
 from tests.workflow.project import ROOT
 from tokencredit.config import Config
-from tokencredit.start import environment_of
+from tokencredit.study.environments import environment_of
 
 CONFIG = Config(ROOT / "config")
 ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))

@@ -14,11 +14,11 @@ import pytest
 
 from tests.workflow.project import ROOT, Project
 from tokencredit.config import Config
-from tokencredit.plan import Options, Terms, estimate
-from tokencredit.plan.remaining import cost_of
-from tokencredit.plan.show import marked
-from tokencredit.status import State, last_word, standing
-from tokencredit.units import RULES, Unit, units_of
+from tokencredit.cost import Options, Terms, estimate
+from tokencredit.cost.remaining import cost_of
+from tokencredit.cost.show import marked
+from tokencredit.study.jobs import RULES, Unit, units_of
+from tokencredit.tools.status import State, last_word, standing
 
 pytestmark = pytest.mark.workflow
 SMOKE = ("--config", "study=smoke")

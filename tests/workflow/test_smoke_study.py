@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 
 from tests.workflow.project import ROOT, Project
-from tokencredit.graph import Graph
-from tokencredit.units import RULES
+from tokencredit.study.jobs import RULES
+from tokencredit.study.rules import Graph
 
 pytestmark = pytest.mark.workflow
 SMOKE = ("--config", "study=smoke")

@@ -12,7 +12,7 @@ import pytest
 
 from tests.workflow.project import ROOT, Project, new_project
 from tokencredit import files
-from tokencredit.graph import Graph
+from tokencredit.study.rules import Graph
 
 if find_spec("vllm") is None:
     pytest.skip(

@@ -17,8 +17,8 @@ os.environ.update(
 
 from tokencredit.config import read_yaml
 from tokencredit.errors import UserError
-from tokencredit.graph import REQUESTED, Graph, digest
-from tokencredit.start import check_start
+from tokencredit.study.rules import REQUESTED, Graph, digest
+from tokencredit.tools.preflight import check_start
 
 FOLDER = "config"
 STUDY = config.setdefault("study", "toy")

@@ -70,9 +70,9 @@ rule grade:
     resources:
         **resources_of("light"),
     params:
-        code=digest("grading.table"),
+        code=digest("evaluate.grade"),
     shell:
-        "python -m tokencredit.grading grade --generations {input.generations} --problems {input.problems}"
+        "python -m tokencredit.evaluate grade --generations {input.generations} --problems {input.problems}"
         " --out {output} --workers {threads} > {log} 2>&1"
 
 

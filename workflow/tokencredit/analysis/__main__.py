@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 
 from tokencredit import cli
-from tokencredit.analysis.plan import planned
 from tokencredit.config import load_study
 from tokencredit.errors import UserError
+from tokencredit.study.exhibits import planned
 
 app = cli.new_app("Tables, figures and the page of a study, from its stored records.")
 

@@ -10,9 +10,9 @@ from typing import Any
 import pandas as pd
 
 from tokencredit import files
-from tokencredit.analysis import plan
 from tokencredit.config import Row, Study
 from tokencredit.errors import UserError
+from tokencredit.study import exhibits
 
 
 class Store:
@@ -140,7 +140,7 @@ class Store:
 
     def provenance(self, name: str) -> dict[str, Any]:
         """Which files a table or figure was made from, with their digests."""
-        paths = plan.inputs(self.study, name)
+        paths = exhibits.inputs(self.study, name)
         if name in ("verdicts", "claims"):  # the tables that can say of a file that it is not there
             paths = [path for path in paths if (self.results / path).is_file()]
         return {path: files.sha256(self.results / path) for path in paths}

@@ -16,11 +16,11 @@ from matplotlib.figure import Figure, FigureBase
 from matplotlib.ticker import MaxNLocator
 
 from tokencredit import files, provenance
+from tokencredit.analysis.commit import checkout
 from tokencredit.analysis.layout import marked, meanings
-from tokencredit.analysis.plan import base_row
 from tokencredit.analysis.store import Store
-from tokencredit.checkout import checkout
 from tokencredit.config import Study
+from tokencredit.study.exhibits import base_row
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from tokencredit.analysis import results
-from tokencredit.analysis.plan import base_row, planned
+from tokencredit.analysis import scores as results
 from tokencredit.analysis.store import Store
 from tokencredit.config import EmbeddedModel, GeneratedDataset
+from tokencredit.study.exhibits import base_row, planned
 
 # What the embedded study is built to show, in percent: the base solves some of each tier and none fully.
 BASE_SOLVES = {1: (30, 60), 2: (15, 45), 3: (3, 25)}

@@ -10,10 +10,12 @@ from typing import NamedTuple
 import pandas as pd
 
 from tokencredit import files, provenance
-from tokencredit.analysis import claims, diagnostics, oracle, results, scoreboard, verdicts
+from tokencredit.analysis import scores as results
+from tokencredit.analysis.commit import checkout
+from tokencredit.analysis.credit import diagnostics, scoreboard, states
 from tokencredit.analysis.layout import Cell, Wide, latex, marked, meanings
+from tokencredit.analysis.paper import claims, verdicts
 from tokencredit.analysis.store import Store
-from tokencredit.checkout import checkout
 
 
 def make(store: Store, name: str, out: Path) -> list[Path]:
@@ -147,7 +149,7 @@ TABLES = {
     "table3": Table(results.table3, scores),
     "verdicts": Table(verdicts.records, verdicts.wide),
     "claims": Table(claims.records, claims.wide),
-    "oracle": Table(oracle.records, oracle.wide),
+    "oracle": Table(states.records, states.wide),
     "scoreboard": Table(scoreboard.records, scoreboard.wide),
     "diagnostics": Table(diagnostics.records, diagnostics.wide),
 }

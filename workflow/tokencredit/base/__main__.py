@@ -12,10 +12,10 @@ import typer
 from tokencredit import cli
 from tokencredit.base.store import MANIFEST
 from tokencredit.config import Config, EmbeddedModel
-from tokencredit.data import code_of_other_tasks
 from tokencredit.errors import UserError
 from tokencredit.files import digest_of, sha256, write_json
 from tokencredit.provenance import code_digest, environment
+from tokencredit.study.code import code_of_other_tasks
 
 _UNFINISHED = ".unfinished-"
 

@@ -27,8 +27,9 @@ from tokencredit.config.keys import (
     Model,
     Pretraining,
 )
+from tokencredit.config.load import Config, load_study
 from tokencredit.config.reading import read_yaml
-from tokencredit.config.resolved import Config, Row, Study, load_study
+from tokencredit.config.study import Row, Study
 from tokencredit.config.study_keys import (
     BenchmarkUse,
     Curve,

@@ -212,7 +212,7 @@ class HubModel(Strict):
     parameters: Positive = Field(description="Number of parameters, recorded with the model.")
     architecture: Architecture | None = Field(
         None,
-        description="Its shape, for the estimate of memory and cost (`python -m tokencredit.plan`); it must have `parameters` weights.",
+        description="Its shape, for the estimate of memory and cost (`tokencredit plan`); it must have `parameters` weights.",
     )
     prompt: str = Field(
         description="The whole prompt, special tokens included, with `{problem}` in it; nothing is added, "

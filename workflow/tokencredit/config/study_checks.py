@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tokencredit.config.claim_keys import BASE
 from tokencredit.config.keys import EmbeddedModel, GeneratedDataset
 from tokencredit.config.reading import known
 from tokencredit.config.study_keys import StudyFile
+from tokencredit.config.tables import Tables
+from tokencredit.credit.columns import columns_of
 from tokencredit.errors import UserError
-from tokencredit.train import columns_of
-
-if TYPE_CHECKING:
-    from tokencredit.config.resolved import Config
 
 
-def check_study(path: Path, file: StudyFile, config: Config) -> None:
+def check_study(path: Path, file: StudyFile, config: Tables) -> None:
     """Raises ``UserError`` where the study ``file``, read from ``path``, does not fit to the rest of ``config``."""
     _check_names(path, file, config)
     _check_counts(path, file, config)
@@ -24,7 +21,7 @@ def check_study(path: Path, file: StudyFile, config: Config) -> None:
     _check_embedded(path, file, config)
 
 
-def _check_names(path: Path, file: StudyFile, config: Config) -> None:
+def _check_names(path: Path, file: StudyFile, config: Tables) -> None:
     training, evaluation = file.training, file.evaluation
     known(path, "model", file.model, config.models)
     if file.resources.gpu_model is not None:
@@ -48,7 +45,7 @@ def _check_names(path: Path, file: StudyFile, config: Config) -> None:
             )
 
 
-def _check_counts(path: Path, file: StudyFile, config: Config) -> None:
+def _check_counts(path: Path, file: StudyFile, config: Tables) -> None:
     curve = file.training.curve
     limits = [("training.curve.problems", curve.benchmark, curve.problems)]
     for index, use in enumerate(file.evaluation.benchmarks):
@@ -67,7 +64,7 @@ def _check_counts(path: Path, file: StudyFile, config: Config) -> None:
             )
 
 
-def _check_answer_told(path: Path, file: StudyFile, config: Config) -> None:
+def _check_answer_told(path: Path, file: StudyFile, config: Tables) -> None:
     for name in file.training.methods:
         told = "privileged_logprob" in columns_of(config.methods[name].credit)
         if told and config.models[file.model].privileged_prompt is None:
@@ -77,13 +74,13 @@ def _check_answer_told(path: Path, file: StudyFile, config: Config) -> None:
             )
 
 
-def _task(name: str, config: Config) -> str | None:
+def _task(name: str, config: Tables) -> str | None:
     """The task of an embedded model; None for a released one."""
     model = config.models[name]
     return model.task if isinstance(model, EmbeddedModel) else None
 
 
-def _check_embedded(path: Path, file: StudyFile, config: Config) -> None:
+def _check_embedded(path: Path, file: StudyFile, config: Tables) -> None:
     """Embedded models know the words of generated problems only, prompts and responses up to their length, and no other's tokens."""
     training, evaluation = file.training, file.evaluation
     uses = [(f"evaluation.benchmarks.{i}.benchmark", use.benchmark) for i, use in enumerate(evaluation.benchmarks)]

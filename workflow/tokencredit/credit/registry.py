@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
-import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
-import tokencredit.credit as package
 from tokencredit.credit.signals import TokenCredit, TokenSignals
 from tokencredit.errors import UserError
 
@@ -125,8 +122,3 @@ def assign(name: str, signals: TokenSignals, **params: Any) -> TokenCredit:
         if getattr(signals, column) is None:
             raise UserError(f"credit method {name!r} needs the column {column!r}, which these signals do not hold.")
     return chosen.function(signals, **resolved)
-
-
-for _module in pkgutil.iter_modules(package.__path__):
-    if not _module.name.startswith("_"):
-        importlib.import_module(f"{package.__name__}.{_module.name}")

@@ -5,8 +5,3 @@ MODULES = {"word-problems": "data.word_problems", "graph-paths": "data.graph_pat
 
 # Tasks in which a token's kind is told from the problem too, not from the solution alone.
 KINDS_FROM_PROBLEM = ("graph-paths",)
-
-
-def code_of_other_tasks(task: str) -> tuple[str, ...]:
-    """The modules that ``task`` does not take: a change in them changes none of its problems."""
-    return tuple(module for name, module in MODULES.items() if name != task)

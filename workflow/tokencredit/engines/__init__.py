@@ -23,15 +23,6 @@ ENGINES = ("transformers", "vllm")
 OnResponse = Callable[[int, "Response"], None]
 
 
-# The modules that only one engine takes: weights of its own need a canary.
-_ONLY = {"transformers": ("engines.transformers_engine",), "vllm": ("engines.vllm_engine", "engines.canary")}
-
-
-def code_of_others(name: str) -> tuple[str, ...]:
-    """The modules that the engine called ``name`` does not take: a change in them changes nothing that it samples."""
-    return tuple(module for engine, modules in _ONLY.items() if engine != name for module in modules)
-
-
 class Engine(Protocol):
     """Whatever turns requests into responses."""
 

@@ -1,4 +1,4 @@
-"""Command line of evaluation: ``generate`` responses, ``score`` graded ones."""
+"""Command line of evaluation: ``generate`` responses, ``grade`` them, ``score`` them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import typer
 from tokencredit import cli, files
 from tokencredit.config import load_study
 from tokencredit.errors import UserError
+from tokencredit.grading.pool import TIMEOUT, GradingPool, available_cores
 
-app = cli.new_app("Evaluate a row of a study: sample responses, and score them once they are graded.")
+app = cli.new_app("Evaluate a row of a study: sample responses, grade them, and score them.")
 
 ConfigOption = Annotated[Path, typer.Option(help="Folder of the configuration.")]
 StudyOption = Annotated[str, typer.Option(help="Name of the study.")]
@@ -70,6 +71,25 @@ def generate(
         progress=sys.stderr.isatty(),
     )
     files.write_parquet(out, table, generation_metadata(resolved, line, benchmark, model_dir, problems, device))
+    cli.made([out])
+
+
+@app.command()
+def grade(
+    generations: Annotated[Path, typer.Option(help="generations.parquet.")],
+    problems: Annotated[Path, typer.Option(help="problems.parquet of the benchmark's data set.")],
+    out: Annotated[Path, typer.Option(help="grades.parquet to write.")],
+    workers: Annotated[int | None, typer.Option(help="Grading processes; by default one per core.", min=1)] = None,
+    timeout: Annotated[float, typer.Option(help="Seconds of wall time per answer.")] = TIMEOUT,
+) -> None:
+    """Grade every response of a table of generations: right, wrong or ungraded."""
+    from tokencredit.evaluate.grade import grade_generations
+
+    with GradingPool(workers or available_cores(), timeout) as pool:
+        table, metadata = grade_generations(generations, problems, pool)
+    files.write_parquet(out, table, metadata)
+    counts = table["outcome"].value_counts()
+    print(", ".join(f"{outcome} {counts.get(outcome, 0)}" for outcome in ("right", "wrong", "ungraded")))
     cli.made([out])
 
 

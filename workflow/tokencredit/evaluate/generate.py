@@ -11,11 +11,11 @@ import pandas as pd
 from tokencredit import files, provenance
 from tokencredit.config import Row, Sampling, Study
 from tokencredit.errors import UserError
-from tokencredit.evaluate import generation_code
 from tokencredit.evaluate.contract import COLUMNS
 from tokencredit.prompts import encode_prompts
 from tokencredit.records import Problem, Request, Response
 from tokencredit.seeds import derive_seed
+from tokencredit.study.code import generation_code
 
 if TYPE_CHECKING:
     import torch

@@ -12,7 +12,7 @@ from tokencredit.config import Row, Study
 from tokencredit.errors import UserError
 from tokencredit.evaluate.contract import COLUMNS, read_problems
 from tokencredit.evaluate.counts import check_counts
-from tokencredit.evaluate.estimators import maj_at_k
+from tokencredit.statistics.estimators import maj_at_k
 
 OUTCOMES = ("right", "wrong", "ungraded")
 FINISH_REASONS = ("stop", "length")

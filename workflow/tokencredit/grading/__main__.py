@@ -1,4 +1,4 @@
-"""Command line of grading: ``grade`` generations, ``audit`` the grader on a benchmark."""
+"""Command line of grading: ``audit`` the grader on a benchmark."""
 
 from __future__ import annotations
 
@@ -11,30 +11,16 @@ from tokencredit import cli, files
 from tokencredit.errors import UserError
 from tokencredit.grading.pool import TIMEOUT, GradingPool, available_cores
 
-app = cli.new_app("Grade responses, and audit the grader.")
+app = cli.new_app("Audit the grader.")
 
 ProblemsOption = Annotated[Path, typer.Option(help="problems.parquet of the benchmark's data set.")]
 WorkersOption = Annotated[int | None, typer.Option(help="Grading processes; by default one per core.", min=1)]
 TimeoutOption = Annotated[float, typer.Option(help="Seconds of wall time per answer.")]
 
 
-@app.command()
-def grade(
-    generations: Annotated[Path, typer.Option(help="generations.parquet.")],
-    problems: ProblemsOption,
-    out: Annotated[Path, typer.Option(help="grades.parquet to write.")],
-    workers: WorkersOption = None,
-    timeout: TimeoutOption = TIMEOUT,
-) -> None:
-    """Grade every response of a table of generations: right, wrong or ungraded."""
-    from tokencredit.grading.table import grade_generations
-
-    with GradingPool(workers or available_cores(), timeout) as pool:
-        table, metadata = grade_generations(generations, problems, pool)
-    files.write_parquet(out, table, metadata)
-    counts = table["outcome"].value_counts()
-    print(", ".join(f"{outcome} {counts.get(outcome, 0)}" for outcome in ("right", "wrong", "ungraded")))
-    cli.made([out])
+@app.callback()
+def commands() -> None:
+    """One command stands under its name, as several do."""
 
 
 @app.command()

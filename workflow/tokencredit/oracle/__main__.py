@@ -13,8 +13,9 @@ from tokencredit import cli, files
 from tokencredit.config import load_study
 from tokencredit.config.claim_keys import BASE
 from tokencredit.errors import UserError
-from tokencredit.oracle import measured_rows, oracle_code, oracle_config, source_runs
 from tokencredit.provenance import environment
+from tokencredit.study.code import oracle_code
+from tokencredit.study.measurements import measured_rows, oracle_config, source_runs
 
 app = cli.new_app("Measure the credit of tokens: try every plausible next token and continue from it.")
 

@@ -11,7 +11,7 @@ from tokencredit.base import load_manifest
 from tokencredit.config import Base, Method, Model, Study
 from tokencredit.errors import UserError
 from tokencredit.records import Problem, problems_from
-from tokencredit.train import training_code
+from tokencredit.study.code import training_code
 
 
 @dataclass(frozen=True)

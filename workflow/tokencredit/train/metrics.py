@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from tokencredit.credit import QUADRANTS, TokenCredit, TokenSignals, quadrant_of
+from tokencredit.credit.columns import COLUMNS
 from tokencredit.credit.diagnostics import diagnose
 from tokencredit.credit.signals import PER_BATCH
-from tokencredit.train import COLUMNS
 from tokencredit.train.rollouts import Collected, RolloutBatch
 
 QUANTILES = (5, 25, 50, 75, 95)

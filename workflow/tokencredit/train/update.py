@@ -12,10 +12,10 @@ from torch import Tensor
 
 from tokencredit.config import Base, Training
 from tokencredit.credit import METHODS, TokenCredit, TokenSignals, assign, controlled
+from tokencredit.credit.columns import columns_of
 from tokencredit.errors import UserError
 from tokencredit.policy import Scorer, Sequence, micro_batches, policy_loss
 from tokencredit.policy.packing import layout_of
-from tokencredit.train import columns_of
 from tokencredit.train.processes import ALONE, NOTHING, Processes
 from tokencredit.train.sharding import unsharded
 

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from tokencredit.analysis import oracle, proxy, style
+from tokencredit.analysis import style
+from tokencredit.analysis.credit import proxy, states
 from tokencredit.analysis.store import Store
 
 # What shares are of, and how they are drawn.
@@ -28,8 +29,8 @@ RESPONSE = (*proxy.RESPONSE, "cell")
 def draw(store: Store) -> style.Drawn:
     """Of the first policy's states: I against H with the means of deciles, I/H, shares of the sums, and the proxy by entropy."""
     policy = store.study.oracle.policies[0]
-    found, refused = oracle.policy_states(store, policy)
-    groups = oracle.groups(found)
+    found, refused = states.policy_states(store, policy)
+    groups = states.groups(found)
     part = dict(iter(groups.groupby("part")))
     fig = style.page(7.2, 6.3)
     above, below = fig.subfigures(2, 1, height_ratios=[1, 1.25])
@@ -61,7 +62,7 @@ def proxy_by_bin(found: pd.DataFrame) -> pd.DataFrame:
     counts = proxy.counted(bins, right, problem, proxy.BINS)
     sums = np.zeros(counts.shape[:2])
     np.add.at(sums, (problem, bins), found["information"])
-    draws = oracle.problem_draws(len(counts))
+    draws = states.problem_draws(len(counts))
     seen = proxy.contributions(counts.sum(0))
     again = proxy.contributions(np.tensordot(draws, counts, 1))
     chance = proxy.shuffled(found, edges, response_key=RESPONSE)
@@ -72,7 +73,7 @@ def proxy_by_bin(found: pd.DataFrame) -> pd.DataFrame:
     }
     for name, (value, drawn) in estimates.items():
         table[name] = value.cumsum()
-        table[[f"{name}_low", f"{name}_high"]] = [oracle.ends(column, len(counts)) for column in drawn.cumsum(1).T]
+        table[[f"{name}_low", f"{name}_high"]] = [states.ends(column, len(counts)) for column in drawn.cumsum(1).T]
     table[["chance", "chance_low", "chance_high"]] = np.transpose(
         [chance.cumsum(1).mean(0), *np.quantile(chance.cumsum(1), [0.025, 0.975], axis=0)]
     )
@@ -154,13 +155,13 @@ def _proxy(axis: Axes, found: pd.DataFrame) -> tuple[pd.DataFrame, str]:
 
 
 def _note(store: Store, policy: str, found: pd.DataFrame, refused: int) -> str:
-    title = oracle.titles(store)[policy]
+    title = states.titles(store)[policy]
     several = found["value"].notna()
     responses = found[list(RESPONSE)].drop_duplicates()
     above = (found["low"] > found["entropy"]).sum()
     return (
         f"{title}: n = {len(found):,} states of {len(responses):,} responses to {found['problem_id'].nunique()} problems, "
         f"{len(store.study.training.seeds)} training seed(s); {refused} more had too few graded continuations. Bars and bands are "
-        f"{100 * oracle.CONFIDENCE:.0f} % intervals over problems. (a) dots are the {several.sum():,} states with several candidates; "
+        f"{100 * states.CONFIDENCE:.0f} % intervals over problems. (a) dots are the {several.sum():,} states with several candidates; "
         f"{above} have an interval that begins above the bound. The others count as I = 0."
     )

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from tokencredit.analysis import style
-from tokencredit.analysis.diagnostics import notes, records, titles
+from tokencredit.analysis.credit.diagnostics import notes, records, titles
 from tokencredit.analysis.store import Store
 from tokencredit.credit import QUADRANTS
 

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from tokencredit.analysis import style
-from tokencredit.analysis.diagnostics import SPREAD
+from tokencredit.analysis.credit.diagnostics import SPREAD
 from tokencredit.analysis.store import Store
 from tokencredit.credit import QUADRANTS
 

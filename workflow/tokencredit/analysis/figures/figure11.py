@@ -10,8 +10,8 @@ from matplotlib.colors import LinearSegmentedColormap, Normalize, TwoSlopeNorm
 from matplotlib.patches import Rectangle
 
 from tokencredit.analysis import style
-from tokencredit.analysis.plan import heat_map_method
 from tokencredit.analysis.store import Store
+from tokencredit.study.exhibits import heat_map_method
 
 WIDTH = 58  # characters of a line
 TOKENS = 160  # drawn of a response at most

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pandas as pd
 
 from tokencredit.analysis import style
-from tokencredit.analysis.plan import figure2_methods
 from tokencredit.analysis.store import Store
-from tokencredit.evaluate.estimators import pass_at_k
-from tokencredit.evaluate.statistics import mean_interval
+from tokencredit.statistics import mean_interval
+from tokencredit.statistics.estimators import pass_at_k
+from tokencredit.study.exhibits import figure2_methods
 
 # The panels, and their names in the paper's numbers.
 PRINTED = {"solve_rate": "solve_rate_percent", "entropy": "entropy_nats", "pass": "pass_percent", "avg": "avg_percent"}

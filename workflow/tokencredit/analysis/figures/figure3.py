@@ -11,10 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import FigureBase
 from matplotlib.ticker import MaxNLocator
 
+from tokencredit import statistics
 from tokencredit.analysis import labels, style
 from tokencredit.analysis.figures.figure2 import evaluation_curve
 from tokencredit.analysis.store import Store
-from tokencredit.evaluate import statistics
 
 NAMED = 20  # methods whose names find room beside their points; of more, their numbers
 TITLE = 24  # letters in a line of a small panel's title

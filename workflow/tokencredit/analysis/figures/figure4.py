@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from tokencredit.analysis import style
-from tokencredit.analysis.proxy import BINS, mutual_information
+from tokencredit.analysis.credit.proxy import BINS, mutual_information
 from tokencredit.analysis.store import Store
 
 

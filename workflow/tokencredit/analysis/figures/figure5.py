@@ -8,11 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from tokencredit.analysis import style
-from tokencredit.analysis.plan import figure5_rows
 from tokencredit.analysis.store import Store
 from tokencredit.config import Row
-from tokencredit.evaluate.estimators import pass_at_k
-from tokencredit.evaluate.statistics import mean_interval
+from tokencredit.statistics import mean_interval
+from tokencredit.statistics.estimators import pass_at_k
+from tokencredit.study.exhibits import figure5_rows
 
 
 def draw(store: Store) -> style.Drawn:

@@ -8,7 +8,7 @@ from tokencredit.analysis import style
 from tokencredit.analysis.figures.figure2 import training_curve
 from tokencredit.analysis.store import Store
 from tokencredit.credit import QUADRANTS
-from tokencredit.evaluate.statistics import question_se
+from tokencredit.statistics import question_se
 
 FLOOR = 1e-5  # nats; a shift below this is drawn here: a log axis has no zero
 

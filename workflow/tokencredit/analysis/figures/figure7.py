@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from tokencredit import statistics
 from tokencredit.analysis import style
 from tokencredit.analysis.figures.figure3 import curve_panels
 from tokencredit.analysis.layout import marked
-from tokencredit.analysis.plan import alpha_sweep, without_entropy_term
 from tokencredit.analysis.store import Store
-from tokencredit.evaluate import statistics
+from tokencredit.study.exhibits import alpha_sweep, without_entropy_term
 
 MEAN = "mean"
 SOURCE = "table9"  # the paper prints the numbers of its sweep there

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tokencredit.analysis import style, words
+from tokencredit.analysis import style
+from tokencredit.analysis.credit import words
 from tokencredit.analysis.store import Store
 
 

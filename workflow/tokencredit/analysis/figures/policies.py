@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from tokencredit.analysis import oracle, style
+from tokencredit.analysis import style
+from tokencredit.analysis.credit import states as oracle
 from tokencredit.analysis.store import Store
 from tokencredit.oracle.estimate import binary_entropy
 

@@ -9,8 +9,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from tokencredit.analysis import labels, style
-from tokencredit.analysis.answers import ANSWER, SCORE, controls
-from tokencredit.analysis.scoreboard import ENTROPY, EQUAL, METHOD, ORACLE, PEER, SHUFFLED, notes, records
+from tokencredit.analysis.credit.learning import ANSWER, SCORE, controls
+from tokencredit.analysis.credit.scoreboard import ENTROPY, EQUAL, METHOD, ORACLE, PEER, SHUFFLED, notes, records
 from tokencredit.analysis.store import Store
 
 NAMED = 14  # methods whose names find room beside their points; of more, those that a reader looks for

@@ -8,9 +8,9 @@ from pathlib import Path
 from tokencredit import files
 from tokencredit.analysis.store import Store, seconds_of_steps
 from tokencredit.config import Study
-from tokencredit.plan import Estimate, Terms, estimate
-from tokencredit.plan.remaining import KINDS
-from tokencredit.units import RULES, Unit, units_of
+from tokencredit.cost import Estimate, Terms, estimate
+from tokencredit.cost.remaining import KINDS
+from tokencredit.study.jobs import RULES, Unit, units_of
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from tokencredit import files
-from tokencredit.analysis import plan
 from tokencredit.analysis.store import Store, seconds_of_steps
-from tokencredit.train import training_code
+from tokencredit.study import exhibits
+from tokencredit.study.code import training_code
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ def shown(store: Store) -> list[dict[str, Any]]:
     """What stands beside each table and figure: name, code digest, commit, and the digests of the files that it was made from."""
     return [
         files.read_json(store.path(kind, f"{name}.json")) | {"name": f"{kind}/{name}"}
-        for kind, names in plan.planned(store.study).items()
+        for kind, names in exhibits.planned(store.study).items()
         for name in names
     ]
 

@@ -8,13 +8,14 @@ from typing import Any
 import pandas as pd
 
 from tokencredit import files
-from tokencredit.analysis import oracle, style
+from tokencredit.analysis import style
+from tokencredit.analysis.credit import states as oracle
 from tokencredit.analysis.figures.figure11 import shown
-from tokencredit.analysis.plan import heat_map_method
 from tokencredit.analysis.store import Store
 from tokencredit.config.claim_keys import BASE
 from tokencredit.credit import QUADRANTS
-from tokencredit.oracle import measured_rows
+from tokencredit.study.exhibits import heat_map_method
+from tokencredit.study.measurements import measured_rows
 
 FIRST, LAST = 4, 2  # problems of the first and of the last stored step
 TOKENS = 60_000  # of all responses together: 1.4 MB of page

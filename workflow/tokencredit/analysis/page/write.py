@@ -9,9 +9,10 @@ from pathlib import Path
 import jinja2
 
 from tokencredit import files
-from tokencredit.analysis import plan, summary
+from tokencredit.analysis import summary
 from tokencredit.analysis.page import checks, costs, exhibits, origins, viewer
 from tokencredit.analysis.store import Store
+from tokencredit.study import exhibits as plan
 
 HERE = Path(__file__).parent
 

@@ -1,0 +1,107 @@
+"""Random batches with the shapes on which credit goes wrong: ragged, interleaved, level, tied, without variance."""
+
+from __future__ import annotations
+
+import random
+import struct
+from dataclasses import dataclass
+
+from tests.equations.batch import Batch, Response
+from tests.equations.grpo import group_advantage
+
+LEVELS = (0.1, 0.7, 1 / 3)
+IDS = (11, 3, 42, 7)  # of prompts: neither sorted nor without gaps
+
+
+@dataclass(frozen=True)
+class Shape:
+    """``groups``: one string per prompt, + for a right response, - for a wrong one; ``lengths``: of the responses, if not random.
+
+    ``entropies``: "any", "level in each response", "level in the batch", "tied" (one of three values), "some 0". ``step0``: the current,
+    the old and the reference policy are the same. ``advantages``: "group", or "other": on other scales, and one of them 0.
+    """
+
+    groups: tuple[str, ...]
+    longest: int = 9
+    lengths: tuple[int, ...] = ()
+    entropies: str = "any"
+    step0: bool = False
+    advantages: str = "group"
+
+
+SHAPES = {
+    "ragged, interleaved": Shape(("+-+--", "-+", "+", "--+-")),
+    "zero-variance groups": Shape(("+++", "---", "+-+-")),
+    "zero variance everywhere": Shape(("+++", "--", "+")),
+    "one response": Shape(("+",)),
+    "one-token responses": Shape(("+-+", "-+--", "+-"), longest=1),
+    "level responses": Shape(("+-+-", "-+-"), entropies="level in each response"),
+    "level batch": Shape(("+-+-", "-+-", "+"), entropies="level in the batch"),
+    "tied entropies": Shape(("+-+-", "-++"), entropies="tied"),
+    "tokens without entropy": Shape(("+-+-", "-++"), entropies="some 0"),
+    "before the first update": Shape(("+-+-", "-+-"), step0=True),
+    "other advantages": Shape(("+-+-", "-+-"), advantages="other"),
+    "one short right response": Shape(("+--", "-+"), lengths=(1, 15, 17, 4, 3)),
+    "long": Shape(("+-+--+", "---+-+"), longest=25),
+}
+
+
+def make_batch(shape: str, seed: int) -> Batch:
+    """A random batch of one of ``SHAPES`` with every optional column."""
+    wanted = SHAPES[shape]
+    dice = random.Random(f"{shape} {seed}")
+    members = [(IDS[g], 1.0 if mark == "+" else -1.0) for g, marks in enumerate(wanted.groups) for mark in marks]
+    lengths = list(wanted.lengths) or [dice.randint(1, wanted.longest) for _ in members]
+    order = dice.sample(range(len(members)), len(members))
+    members, lengths = [members[place] for place in order], [lengths[place] for place in order]
+    advantages = group_advantage([reward for _, reward in members], [group for group, _ in members])
+    if wanted.advantages == "other":
+        advantages = [advantage * dice.uniform(0.01, 3) for advantage in advantages]
+        advantages[dice.randrange(len(advantages))] = 0.0
+    level, scale = single(dice.choice(LEVELS)), dice.choice((0.2, 1.0))
+    responses = []
+    for (group, reward), advantage, length in zip(members, advantages, lengths, strict=True):
+        if wanted.entropies == "level in each response":
+            level = single(dice.choice(LEVELS))
+        old = [-dice.expovariate(1.0) - 1e-3 for _ in range(length)]
+        unmoved = wanted.step0 or wanted.entropies == "level in the batch"
+        responses.append(
+            Response(
+                group=group,
+                reward=reward,
+                advantage=advantage,
+                entropy=[_entropy(dice, wanted.entropies, level, scale) for _ in range(length)],
+                old_logprob=old,
+                logprob=list(old) if wanted.step0 else _near(dice, old, 0.4),
+                ref_logprob=list(old) if wanted.step0 else _near(dice, old, 0.8),
+                rollout_logprob=_near(dice, old, 0.5),
+                teacher_logprob=_near(dice, old, 1.0),
+                privileged_logprob=_near(dice, old, 1.0),
+                residual_norm=[0.0 if unmoved else dice.random() for _ in range(length)],
+                attention_entropy=[_entropy(dice, wanted.entropies, level, scale) / 2 for _ in range(length)],
+                noise=[dice.random() for _ in range(length)],
+            )
+        )
+    history = [dice.choice((0.2, dice.uniform(0.0, 0.5))) for _ in range(dice.randrange(80))]
+    return Batch(responses, dice.choice((0.0, 0.5, dice.random(), dice.random())), history)
+
+
+def single(number: float) -> float:
+    """The nearest float32: in this precision a scoring pass hands entropies over."""
+    return struct.unpack("f", struct.pack("f", number))[0]
+
+
+def _entropy(dice: random.Random, kind: str, level: float, scale: float) -> float:
+    """In [0, 2] nats, small ones more often."""
+    if kind.startswith("level"):
+        return level
+    if kind == "tied":
+        return single(dice.choice(LEVELS))
+    if kind == "some 0" and dice.random() < 0.3:
+        return 0.0
+    return single(2 * scale * dice.random() ** 3)
+
+
+def _near(dice: random.Random, logprob: list[float], width: float) -> list[float]:
+    """Another policy's log-probabilities of the same tokens."""
+    return [-abs(own + dice.gauss(0, width)) for own in logprob]

@@ -1,0 +1,226 @@
+"""Intervals, paired tests and their calibration."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy import stats as scipy_stats
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.proportion import proportion_confint
+
+from tokencredit import statistics
+from tokencredit.statistics.estimators import pass_at_k
+
+
+def test_holm_equals_statsmodels() -> None:
+    p = np.random.default_rng(1).uniform(size=20) ** 3
+    assert statistics.holm(p) == pytest.approx(multipletests(p, method="holm")[1])
+
+
+def test_interval_where_nothing_or_everything_is_right_is_clopper_pearson() -> None:
+    for right in (0, 30):
+        scores = np.repeat([1.0, 0.0], [right, 30 - right])
+        assert statistics.mean_interval(scores) == pytest.approx(proportion_confint(right, 30, method="beta"), abs=1e-9)
+
+
+def test_interval_of_single_answers_is_near_the_textbooks() -> None:
+    low, high = statistics.mean_interval(np.repeat([1.0, 0.0], [12, 18]))
+    assert (low, high) == pytest.approx(proportion_confint(12, 30, method="wilson"), abs=0.01)
+
+
+def test_interval_of_the_mean_of_benchmarks() -> None:
+    rng = np.random.default_rng(5)
+    parts = [rng.binomial(8, rng.beta(2, 3, size=60)) / 8 for _ in range(4)]
+    low, high = statistics.interval_of_mean(parts)
+    error = np.sqrt(sum(statistics.question_se(part) ** 2 for part in parts)) / 4
+    assert high - low == pytest.approx(2 * 1.96 * error, rel=0.12)
+    assert statistics.interval_of_mean(parts[:1]) == pytest.approx(statistics.mean_interval(parts[0]))
+    low, high = statistics.interval_of_mean([np.zeros(8), np.zeros(8)])
+    assert low == 0
+    assert high == pytest.approx(statistics.mean_interval(np.zeros(8))[1] / np.sqrt(2))
+
+
+def test_sampling_error_matches_simulation() -> None:
+    rng = np.random.default_rng(2)
+    ability = rng.uniform(size=25)
+    draws = rng.binomial(16, ability, size=(2000, 25))
+    estimates = [statistics.sampling_se(np.full(25, 16), draw) for draw in draws[:200]]
+    assert np.mean(estimates) == pytest.approx((draws / 16).mean(1).std(), rel=0.05)
+    assert np.isnan(statistics.sampling_se([1, 1], [0, 1]))
+
+
+def test_three_sources_are_three_numbers() -> None:
+    assert statistics.question_se([0.0, 1.0]) == pytest.approx(0.5)
+    assert statistics.seed_spread([0.1, 0.3]) == pytest.approx(0.2 / np.sqrt(2))
+    assert np.isnan(statistics.seed_spread([0.1]))
+
+
+def test_sign_flip_is_exact_for_few_questions() -> None:
+    assert statistics.sign_flip_p([1, 1, 1, 1, 1, 0, 0]) == 2 / 2**5
+    assert statistics.sign_flip_p([0, 0]) == 1
+    delta = np.array([0.3, -0.1, 0.2, 0.5, -0.2, 0.1, 0.25])
+    expected = scipy_stats.permutation_test((delta,), np.sum, permutation_type="samples", n_resamples=np.inf).pvalue
+    assert statistics.sign_flip_p(delta) == pytest.approx(expected)
+
+
+def test_sign_flip_keeps_its_level() -> None:
+    rng = np.random.default_rng(3)
+    rejected = np.mean([statistics.sign_flip_p(rng.normal(size=40)) < 0.05 for _ in range(300)])
+    assert 0.02 < rejected < 0.09
+
+
+def test_paired_difference() -> None:
+    rng = np.random.default_rng(4)
+    reference = rng.uniform(0, 0.8, size=50)
+    found = statistics.paired_difference(reference + 0.1 + rng.normal(0, 0.02, 50), reference)
+    assert found.low < found.mean < found.high
+    assert found.mean == pytest.approx(0.1, abs=0.02)
+    assert found.p == pytest.approx(1 / 10_000)
+    assert found.detectable < 0.02
+    with pytest.raises(ValueError, match="equally long"):
+        statistics.paired_difference([1.0, 0.0], [1.0])
+
+
+def test_minimal_detectable_difference() -> None:
+    assert statistics.minimal_detectable_difference(1.0) == pytest.approx(2.80, abs=0.005)
+    assert statistics.minimal_detectable_difference(1.0, power=0.9) == pytest.approx(3.24, abs=0.005)
+
+
+def test_the_bootstrap_is_near_students_t_and_exact_where_nothing_varies() -> None:
+    rng = np.random.default_rng(8)
+    own, other = rng.uniform(size=(2, 60))
+    low, high, p = statistics.paired_bootstrap(own, other)
+    found = scipy_stats.ttest_rel(own, other)
+    assert (low, high) == pytest.approx(found.confidence_interval(0.95), abs=0.01)
+    assert p == pytest.approx(found.pvalue, abs=0.02)
+    assert statistics.paired_bootstrap(own, own) == (0.0, 0.0, 1.0)
+    assert statistics.paired_bootstrap([0.5, 0.75], [0.25, 0.5]) == (0.25, 0.25, 0.0)
+
+
+def test_pass_sampling_error_matches_simulation() -> None:
+    rng = np.random.default_rng(9)
+    ability = rng.beta(0.4, 0.6, size=40)
+    counts = rng.binomial(32, ability, size=(2000, 40))
+    for k in (4, 32):
+        true = pass_at_k(np.full(counts.shape, 32), counts, k).mean(1).std()
+        estimates = [statistics.pass_sampling_se(np.full(40, 32), count, k) for count in counts[:50]]
+        assert 0.98 * true < np.mean(estimates) < 1.8 * true
+    assert statistics.pass_sampling_se([8], [0], 8) > 0
+
+
+def test_variance_of_the_seeds_leaves_sampling_noise_out() -> None:
+    assert statistics.seed_variance([0.1, 0.3], 0.1) == pytest.approx(0.02 - 0.01)
+    assert statistics.seed_variance([0.1, 0.3], 0.2) == 0
+    assert np.isnan(statistics.seed_variance([0.1], 0.2))
+    rng = np.random.default_rng(10)
+    drawn = [statistics.seed_variance(rng.normal(0, np.hypot(3, 1), 5), 1.0) for _ in range(3000)]
+    assert np.mean(drawn) == pytest.approx(9, rel=0.06)
+
+
+def test_margins_add_up_in_squares() -> None:
+    assert statistics.margin_of([(4.0, np.inf)], 0.025) == pytest.approx(2 * 1.96, abs=0.001)
+    alone = [statistics.margin_of([part], 0.05) for part in ((1.0, 2), (2.0, 9))]
+    assert statistics.margin_of([(1.0, 2), (2.0, 9), (0.0, 0)], 0.05) == pytest.approx(np.hypot(*alone))
+
+
+def lines(scores: np.ndarray, samples: int = 16, trained: bool = True) -> list[statistics.Line]:
+    return [statistics.Line(np.atleast_2d(scores), samples, trained)]
+
+
+def test_two_levels_of_one_model_each_are_the_paired_t_test() -> None:
+    own, other = np.random.default_rng(12).uniform(size=(2, 30))
+    found = statistics.two_level_difference(lines(own, trained=False), lines(other, trained=False))
+    expected = scipy_stats.ttest_rel(own, other)
+    assert found.p == pytest.approx(expected.pvalue)
+    assert (found.low, found.high) == pytest.approx(expected.confidence_interval(0.95))
+    assert found.seeds == []
+
+
+def test_two_levels_without_questions_that_differ_are_a_t_test_of_the_runs() -> None:
+    """Every question shifted alike by the run: nothing is left but the spread over seeds, and single answers hold no noise to take off."""
+    own, other = np.array([0.5, 0.6, 0.7]), 0.2
+    found = statistics.two_level_difference(
+        lines(own[:, None] + np.zeros(40), samples=1), lines(np.full(40, other), samples=1, trained=False)
+    )
+    expected = scipy_stats.ttest_1samp(own - other, 0)
+    assert found.p == pytest.approx(expected.pvalue)
+    assert (found.low, found.high) == pytest.approx(expected.confidence_interval(0.95))
+
+
+def test_two_levels_of_several_benchmarks_are_their_unweighted_mean() -> None:
+    rng = np.random.default_rng(13)
+    own, other = ([rng.uniform(size=(3, n)) for n in (30, 90)] for _ in range(2))
+    found = statistics.two_level_difference(
+        [statistics.Line(part, 1) for part in own], [statistics.Line(part, 1) for part in other]
+    )
+    deltas = [a.mean(0) - b.mean(0) for a, b in zip(own, other, strict=True)]
+    assert found.mean == pytest.approx(np.mean([delta.mean() for delta in deltas]))
+    assert [part for part, _ in found.questions] == pytest.approx([statistics.question_se(d) ** 2 / 4 for d in deltas])
+    runs = [np.mean([part.mean(1) for part in parts], axis=0) for parts in (own, other)]
+    assert found.seeds == [(pytest.approx(run.var(ddof=1)), 3) for run in runs]
+
+
+def test_one_seed_says_nothing_about_seeds_and_borrows_the_others() -> None:
+    rng = np.random.default_rng(14)
+    own, other = rng.uniform(size=(2, 3, 30))
+    alone = statistics.two_level_difference(lines(own[0]), lines(other[0]))
+    assert alone.seeds is None
+    assert np.isnan(alone.seeds_needed())
+    borrowed = statistics.two_level_difference(lines(own, 1), lines(other[0], 1))
+    assert borrowed.seeds == [(pytest.approx(own.mean(1).var(ddof=1)), count) for count in (3, 1)]
+    with pytest.raises(ValueError, match="the same two questions or more"):
+        statistics.two_level_difference(lines(own), lines(other[:, :20]))
+
+
+def test_training_results_of_one_method_are_a_t_test() -> None:
+    runs = [0.4, -0.1, 0.3, 0.5]
+    found, expected = statistics.run_difference(runs, confidence=0.9), scipy_stats.ttest_1samp(runs, 0)
+    assert found.p == pytest.approx(expected.pvalue)
+    assert (found.low, found.high) == pytest.approx(tuple(expected.confidence_interval(0.9)))
+
+
+def test_what_is_no_number_is_refused() -> None:
+    with pytest.raises(ValueError, match="variances that are numbers"):
+        statistics.margin_of([(np.nan, 3), (1.0, 3)], 0.025)
+    for runs in ([0.4, np.nan, 0.3], [np.nan] * 3, [np.inf, 0.1]):
+        with pytest.raises(ValueError, match="numbers"), np.errstate(invalid="ignore"):
+            statistics.run_difference(runs)
+
+
+def test_training_results_of_two_methods_keep_their_own_degrees_of_freedom() -> None:
+    own, other = [0.4, 0.6], [0.1, 0.2, 0.0, 0.3, 0.15]
+    found = statistics.run_difference(own, other)
+    assert found.mean == pytest.approx(0.35)
+    parts = [scipy_stats.t.ppf(0.975, len(side) - 1) ** 2 * np.var(side, ddof=1) / len(side) for side in (own, other)]
+    assert found.high - found.mean == pytest.approx(np.sqrt(sum(parts)))
+    assert found.high - found.low > np.ptp(scipy_stats.ttest_ind(own, other, equal_var=False).confidence_interval())
+    assert statistics.run_difference(np.add(own, 3), np.add(other, 3)).p == pytest.approx(found.p)
+
+
+def test_training_results_of_one_run_tell_nothing_of_others() -> None:
+    found = statistics.run_difference([0.4], [0.1, 0.2])
+    assert found.seeds is None
+    assert np.isnan([found.low, found.high, found.p]).all()
+
+
+def two_level(mean: float, seeds: list[tuple[float, int]] | None) -> statistics.TwoLevel:
+    return statistics.TwoLevel(mean, 0, 0, 1, questions=[(2e-4, 10_000)], sampling=[1.5e-4], seeds=seeds)
+
+
+def test_what_it_takes_is_enough_and_no_more() -> None:
+    found = two_level(0.06, [(2e-4, 3), (1e-4, 3)])
+    times, seeds = found.samples_needed(), found.seeds_needed()
+    enough = replace(found, questions=[(0.5e-4 + 1.5e-4 / times, 10_000)])
+    assert enough.detectable() == pytest.approx(0.06, rel=1e-6)
+    for count in (seeds - 1, seeds):
+        runs = [(2e-4, count), (1e-4, count)]
+        again = replace(found, questions=[(0.5e-4 + 1.5e-4 * 3 / count, 10_000)], seeds=runs)
+        assert (again.detectable() <= 0.06) == (count == seeds)
+
+
+def test_what_no_number_of_responses_or_seeds_can_show() -> None:
+    found = two_level(0.01, [(2e-4, 3), (1e-4, 3)])
+    assert (found.samples_needed(), found.seeds_needed()) == (np.inf, np.inf)
+    assert np.isnan(two_level(0.05, None).seeds_needed())

@@ -1,0 +1,87 @@
+"""What jobs ask of a scheduler: as the study says, more at each retry, and nothing that the study leaves to the cluster."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from tests.config.conftest import Spoil
+from tokencredit.errors import UserError
+from tokencredit.study.rules import REQUESTED, Graph
+
+STUDY = "studies/one.yaml"
+RUN = SimpleNamespace(study="one", cell="eapo", seed="0")
+
+
+def requested(graph: Graph, kind: str, attempt: int = 1) -> dict[str, int | str]:
+    """What is asked for, without what is left open."""
+    every = graph.requested(kind, RUN, attempt)
+    assert tuple(every) == REQUESTED
+    return {name: value for name, value in every.items() if value is not None}
+
+
+def test_a_study_need_not_know_its_cluster(spoil: Spoil) -> None:
+    graph = Graph(spoil(), asked="one")
+    assert requested(graph, "generate") == {"gpu": 0, "mem_mb": 1000, "runtime": 10}
+    assert requested(graph, "light") == {"gpu": 0, "mem_mb": 1000, "runtime": 10, "light": 1}
+
+
+def test_a_retry_asks_for_more_up_to_what_there_is(spoil: Spoil) -> None:
+    bounds = {"mem_mb": 1000, "runtime": 10, "max_mem_mb": 2500, "max_runtime": 20}
+    graph = Graph(spoil(STUDY, "resources.generate", bounds), asked="one")
+    asked = [requested(graph, "generate", attempt) for attempt in (1, 2, 3)]
+    assert [job["mem_mb"] for job in asked] == [1000, 2000, 2500]
+    assert [job["runtime"] for job in asked] == [10, 20, 20]
+    unbounded = requested(graph, "train", 3)
+    assert (unbounded["mem_mb"], unbounded["runtime"]) == (3000, 30)
+
+
+def test_everything_that_slurm_is_told(spoil: Spoil) -> None:
+    words = {"partition": "long", "account": "maths", "constraint": "a800&nvlink", "slurm_extra": "--exclusive"}
+    needs = {"mem_mb": 1000, "runtime": 100, "gpu": 8, "gpu_type": "a800", "stop_minutes": 1.5, **words}
+    assert requested(Graph(spoil(STUDY, "resources.train", needs), asked="one"), "train") == {
+        "gpu": 8,
+        "gpu_model": "a800",
+        "nodes": 1,
+        "mem_mb": 1000,
+        "runtime": 100,
+        "slurm_partition": "long",
+        "slurm_account": "maths",
+        "constraint": "a800&nvlink",
+        "slurm_extra": "--signal=TERM@90 --open-mode=append --exclusive",
+    }
+
+
+@pytest.mark.parametrize(("runtime", "seconds"), [(10, 150), (1000, 600)])
+def test_a_run_is_told_to_save_before_its_time_is_over(spoil: Spoil, runtime: int, seconds: int) -> None:
+    graph = Graph(spoil(STUDY, "resources.train", {"mem_mb": 1000, "runtime": runtime}), asked="one")
+    assert f"--signal=TERM@{seconds} " in requested(graph, "train")["slurm_extra"]
+
+
+def test_nothing_of_it_is_part_of_a_run(spoil: Spoil) -> None:
+    needs = {"mem_mb": 1, "runtime": 7, "partition": "long", "slurm_extra": "--exclusive", "stop_minutes": 1.0}
+    changed, plain = Graph(spoil(STUDY, "resources.train", needs), asked="one"), Graph(spoil(), asked="one")
+    assert changed.training_config(RUN) == plain.training_config(RUN)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "sentence"),
+    [
+        ("max_mem_mb", 500, "max_mem_mb = 500 must not be less than mem_mb = 1000"),
+        ("max_runtime", 5, "max_runtime = 5 must not be less than runtime = 10"),
+        ("stop_minutes", 10.0, "stop_minutes = 10 must be less than runtime = 10"),
+        ("partition", "long; reboot", "must be made of letters, digits, dots, hyphens and underscores"),
+        ("gpu_type", "a800-80gb", "must be made of letters, digits, dots and underscores"),
+    ],
+)
+def test_what_slurm_would_refuse_is_one_sentence(spoil: Spoil, key: str, value: object, sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence):
+        Graph(spoil(STUDY, "resources.train", {"mem_mb": 1000, "runtime": 10, key: value}), asked="one").study("one")
+
+
+def test_what_a_study_takes_from_elsewhere_is_no_model_that_it_trains() -> None:
+    fetched = Graph("config", asked="toy").fetched("paper-7b")
+    assert "results/models/qwen2.5-math-7b/model.json" in fetched
+    assert "results/data/deepscaler/problems.parquet" in fetched
+    assert not any("/models/" in path for path in Graph("config", asked="toy").fetched("toy"))

@@ -1,0 +1,186 @@
+"""Does better credit give better learning? What the scoreboard's methods say, all together and each against its own controls.
+
+Over methods agreement and score may go together for many reasons: methods differ in more than the places of their weights. A control is the
+method itself with as much weight on other tokens, so what it leaves is what these places do.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from tokencredit import statistics
+from tokencredit.analysis.credit.states import CONFIDENCE, RESAMPLES
+from tokencredit.analysis.layout import number
+from tokencredit.analysis.scores import LEVEL, NOT_RESOLVED, lines_of
+from tokencredit.analysis.store import Store
+from tokencredit.config import Study
+from tokencredit.seeds import generator
+
+ANSWER, CONTROL = "answer", "control"
+SCORE = "score"
+ASKED = {"rho": "|Q − V|", "rho_information": "I", "signed": "signed Q − V", "lift": "credit per weight"}
+FEWEST = 8  # methods that a correlation over methods is taken of
+PERMUTATIONS = 9999
+SHOWN, CONTRADICTED, NOT_MEASURED = "shown", "contradicted", "not measured"
+
+
+def over_methods(methods: pd.DataFrame) -> pd.DataFrame:
+    """The ``answer`` records of ``methods``, their own records: Spearman's correlation of each agreement of ``ASKED`` and the score.
+
+    With an interval (bootstrap over methods), p (permutations, Holm-adjusted over ``ASKED``) and an outcome; n sound methods, those without
+    an invalid run; not measured where they are fewer than ``FEWEST``.
+    """
+    values = methods[methods["invalid"] == ""].pivot(index="method", columns="metric", values="value")
+    lines = []
+    for measure in ASKED:
+        known = values[[measure, SCORE]].dropna()
+        line = {"part": ANSWER, "method": "all", "metric": measure, "n": len(known), "outcome": NOT_MEASURED}
+        lines.append(line | (correlation(*known.to_numpy().T) if len(known) >= FEWEST else _UNKNOWN))
+    table = _adjusted(pd.DataFrame(lines))
+    asked = table["p"].notna()
+    decided = (table["p"] < LEVEL) & ~((table["low"] <= 0) & (table["high"] >= 0))
+    table.loc[asked, "outcome"] = NOT_RESOLVED
+    table.loc[asked & decided, "outcome"] = np.where(table.loc[asked & decided, "value"] > 0, SHOWN, CONTRADICTED)
+    return table
+
+
+def against_controls(store: Store, methods: pd.DataFrame) -> pd.DataFrame:
+    """The ``control`` records: every method less each of its controls in the study, named by the control.
+
+    ``rho``: of the agreements in ``methods``, the methods' own records. ``score``: of mean Avg@n in points, with interval and p over
+    questions and training seeds (``two_level_difference``; p Holm-adjusted over the controls), n questions, and an outcome: whether the one
+    whose weights agree better ends higher. Not measured where one of the two has an invalid run or no agreement; not resolved with one
+    training seed, which tells nothing of other runs.
+    """
+    rho = methods[methods["metric"] == "rho"].set_index("method")["value"]
+    lines = []
+    for control, method in controls(store.study).items():
+        known = {"part": CONTROL, "method": control, "title": " − ".join(_titles(store.study, method, control))}
+        apart = rho[method] - rho[control]
+        lines.append(known | {"metric": "rho", "value": apart, "n": 2})
+        line = known | {"metric": SCORE, "outcome": NOT_MEASURED} | _UNKNOWN
+        if not (np.isnan(apart) or store.invalid(method) or store.invalid(control)):
+            line |= _difference(store, method, control)
+        lines.append(line)
+    if not lines:
+        return pd.DataFrame()
+    table = _adjusted(pd.DataFrame(lines))
+    asked = table["p"].notna()
+    apart = table["method"].map(table[table["metric"] == "rho"].set_index("method")["value"])
+    decided = asked & (table["p"] < LEVEL) & (apart != 0)
+    table.loc[asked, "outcome"] = NOT_RESOLVED
+    table.loc[decided, "outcome"] = np.where((table["value"] * apart)[decided] > 0, SHOWN, CONTRADICTED)
+    return table
+
+
+def controls(study: Study) -> dict[str, str]:
+    """The controls of a study, each with the method of the study that it is a control of."""
+    plain = {_recipe(method): name for name, method in study.methods.items() if method.control is None}
+    of = {name: plain.get(_recipe(method)) for name, method in study.methods.items() if method.control}
+    return {control: method for control, method in of.items() if method}
+
+
+def in_words(table: pd.DataFrame) -> list[str]:
+    """What the records of a scoreboard say, and no more."""
+    found = table[table["part"] == CONTROL]
+    apart = found[found["metric"] == "rho"].set_index("method")
+    scores = found[(found["metric"] == SCORE) & (found["outcome"] != NOT_MEASURED)].set_index("method")
+    if scores.empty:
+        return [_over_methods_in_words(table)]
+    said = "; ".join(
+        f"{line['title']}: ρ {number(apart.loc[name, 'value'], 2)}, score {_with_interval(line, 1, ' points')}, {line['outcome']}"
+        for name, line in scores.iterrows()
+    )
+    return [
+        _over_methods_in_words(table),
+        f"Does the one that agrees better end higher, where as much weight lies on other tokens? A method less its control: {said}. "
+        f"Intervals: 95 %, over questions and training seeds; p: Holm-adjusted over {len(scores)}.",
+    ]
+
+
+def correlation(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
+    """Spearman's correlation of x and y [n]: value, low, high (95 %, bootstrap over the pairs, percentiles), p (permutations, two-sided).
+
+    All missing where one of the two does not vary.
+    """
+    if np.ptp(x) == 0 or np.ptp(y) == 0:
+        return _UNKNOWN
+    rng = generator("scoreboard", len(x))
+    value = float(stats.spearmanr(x, y).statistic)
+    drawn = rng.integers(len(x), size=(RESAMPLES, len(x)))
+    low, high = np.nanquantile(_pearson(*(stats.rankdata(of[drawn], axis=1) for of in (x, y))), _ENDS)
+    permuted = rng.permuted(np.tile(stats.rankdata(y), (PERMUTATIONS, 1)), axis=1)
+    by_chance = _pearson(np.broadcast_to(stats.rankdata(x), permuted.shape), permuted)
+    # As far from zero as the observed one, to a rounding; the observed one is counted in.
+    p = (np.sum(np.abs(by_chance) >= abs(value) - 1e-12) + 1) / (PERMUTATIONS + 1)
+    return {"value": value, "low": float(low), "high": float(high), "p": float(p)}
+
+
+_ENDS = ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2)
+_UNKNOWN = dict.fromkeys(("value", "low", "high", "p"), float("nan"))
+
+
+def _pearson(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """The correlation of each line, missing where one of the two does not vary."""
+    x, y = (values - values.mean(1, keepdims=True) for values in (x, y))
+    length = np.sqrt((x**2).sum(1) * (y**2).sum(1))
+    return np.divide((x * y).sum(1), length, out=np.full(length.shape, float("nan")), where=length > 0)
+
+
+def _recipe(method: Any) -> str:
+    """What a control shares with its method: everything that decides a run but ``control`` itself."""
+    return method.model_dump_json(exclude={"title", "control"})
+
+
+def _titles(study: Study, *methods: str) -> list[str]:
+    return [study.methods[name].title for name in methods]
+
+
+def _difference(store: Store, *methods: str) -> dict[str, float]:
+    """The first method's mean Avg@n less the second's, in points."""
+    scored = [lines_of(store, [row for row in store.study.rows if row.cell == name]).values() for name in methods]
+    found = statistics.two_level_difference(*map(list, scored), CONFIDENCE)
+    values = {key: 100 * getattr(found, each) for key, each in (("value", "mean"), ("low", "low"), ("high", "high"))}
+    p = found.p if found.seeds is not None else 1.0
+    return values | {"p": p, "n": sum(line.shares.shape[1] for line in scored[0])}
+
+
+def _adjusted(table: pd.DataFrame) -> pd.DataFrame:
+    """``table`` with its p adjusted by Holm's method."""
+    asked = table["p"].notna()
+    table.loc[asked, "p"] = statistics.holm(table.loc[asked, "p"])
+    return table
+
+
+def _over_methods_in_words(table: pd.DataFrame) -> str:
+    found = table[table["part"] == ANSWER].set_index("metric")
+    first, others = found.loc["rho"], found.drop(index="rho")
+    asked = "Does better credit give better learning?"
+    if first["outcome"] == NOT_MEASURED:
+        return (
+            f"{asked} Not measured: {first['n']} sound methods; {FEWEST} are needed, of different agreement and score."
+        )
+    said = {
+        SHOWN: "methods that agree better end higher: shown, as far as a correlation can",
+        CONTRADICTED: "methods that agree better end lower: contradicted, as far as a correlation can",
+        NOT_RESOLVED: "not resolved",
+    }[first["outcome"]]
+    measured = others[others["outcome"] != NOT_MEASURED]
+    rest = "; ".join(
+        f"{ASKED[name]} {_with_interval(line, 2)}, {line['outcome']}" for name, line in measured.iterrows()
+    )
+    return (
+        f"{asked} Over n = {first['n']} methods, Spearman's ρ of final score and agreement with {ASKED['rho']} is "
+        f"{_with_interval(first, 2)}: {said}. Of score and other agreements: {rest}. Intervals: 95 %, methods resampled; p: permutations, "
+        f"Holm-adjusted over {len(ASKED)}; resolved where both exclude zero. Methods that vary one another are not independent."
+    )
+
+
+def _with_interval(line: pd.Series, digits: int, unit: str = "") -> str:
+    value, low, high = (number(line[key], digits) for key in ("value", "low", "high"))
+    p = "< 0.001" if line["p"] < 0.001 else f"= {line['p']:.3f}"
+    return f"{value} [{low}, {high}]{unit}, p {p}"

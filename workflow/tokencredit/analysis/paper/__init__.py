@@ -1,0 +1,1 @@
+"""A study held against the paper: its printed numbers and its claims."""

@@ -1,0 +1,283 @@
+"""What a study measured for a contrast of ``config/claims.yaml``: the effect with its error, from the stored records."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from tokencredit import statistics
+from tokencredit.analysis.credit import states
+from tokencredit.analysis.paper.obtained import SMOOTHED, NotMeasuredError, curve_right, present
+from tokencredit.analysis.scores import lines_of
+from tokencredit.analysis.store import Store
+from tokencredit.config import Benchmark, Contrast, CreditContrast, EntropyContrast, Row, ScoreContrast, StepsContrast
+from tokencredit.config.claim_keys import BASE, START
+from tokencredit.study.exhibits import base_row
+from tokencredit.study.measurements import measured_rows
+
+NONE = float("nan")
+NOT_TRAINED = "the study does not train "
+
+
+@dataclass(frozen=True)
+class Effect:
+    """A contrast measured. ``tested``: positive where it is higher than the value that the claim's direction is seen from.
+
+    Of scores it is a difference in shares, ``unit`` points; of entropies a difference of logarithms, ``unit`` ratio, and ``border`` the
+    ratio that it is seen from; of credit a difference in ``unit`` nats. ``contrary``: where another comparison contradicts the claim, that
+    one. ``samples``: responses per question, NaN where there are none or benchmarks differ; ``files``: below the study's folder.
+    """
+
+    tested: statistics.TwoLevel
+    unit: str
+    test: str
+    seeds: list[int]
+    files: list[str]
+    questions: float = NONE
+    samples: float = NONE
+    border: float = 1.0
+    contrary: statistics.TwoLevel | None = None
+
+    @property
+    def against(self) -> statistics.TwoLevel:
+        """The comparison that contradicts the claim where it is resolved the other way."""
+        return self.contrary or self.tested
+
+    def shown(self, value: float) -> float:
+        """A value of ``tested`` in the unit of the effect: points, nats, or a ratio."""
+        return self.border * math.exp(value) if self.unit == "ratio" else _SCALE[self.unit] * value
+
+    def detectable(self, level: float) -> float:
+        """The smallest effect away from the border that this comparison finds with 80 % power: points, nats, or a factor."""
+        smallest = self.tested.detectable(level=level)
+        return math.exp(smallest) if self.unit == "ratio" else _SCALE[self.unit] * smallest
+
+
+_SCALE = {"points": 100.0, "nats": 1.0}
+
+
+def pairs(contrasts: list[Contrast]) -> list[tuple[Contrast, str]]:
+    """Every single contrast: one for each method that another is compared with."""
+    return [
+        (contrast, other)
+        for contrast in contrasts
+        for other in ([""] if isinstance(contrast, CreditContrast) else contrast.against)
+    ]
+
+
+def measure(store: Store, contrast: Contrast, other: str, confidence: float) -> Effect:
+    """The effect of a contrast with one ``other``. Raises ``NotMeasuredError`` where the study has none that can be compared."""
+    if isinstance(contrast, CreditContrast):
+        return _credit(store, contrast, confidence)
+    if isinstance(contrast, ScoreContrast):
+        return _score(store, contrast, other, confidence)
+    if isinstance(contrast, EntropyContrast):
+        return _entropy(store, contrast, other, confidence)
+    return _steps(store, contrast, other, confidence)
+
+
+def in_words(store: Store, contrast: Contrast, other: str) -> str:
+    """What a contrast says, as a claim."""
+    if isinstance(contrast, CreditContrast):
+        return f"credit where entropy is below its mean less than {contrast.ratio:g} × that where it is above: means, base model"
+    titles = {name: method.title for name, method in store.study.config.methods.items()} | {BASE: "the base model"}
+    title, against = titles[contrast.method], titles.get(other, "")
+    if isinstance(contrast, StepsContrast):
+        return f"{title} after {100 * contrast.part:.0f} % of the steps above {against} after all: Avg@n on the curve"
+    word = {"higher": "above", "lower": "below"}[contrast.direction]
+    if isinstance(contrast, ScoreContrast):
+        return f"{title} {word} {against}: {_score_in_words(store, contrast)}"
+    times = "" if contrast.ratio == 1 else f"{contrast.ratio:g} × "
+    if other == START:
+        return f"{title} {word} {times}its start: entropy at the end"
+    return f"{title} {word} {times}{against}: entropy at the end, of the groups that each trains on"
+
+
+# ---------------------------------------------------------------- final scores
+
+
+def _score(store: Store, contrast: ScoreContrast, other: str, confidence: float) -> Effect:
+    """The difference of the comparison tables (``results``), on the mean over the benchmarks that are taken."""
+    chosen = _benchmarks(store, contrast)
+    if not chosen:
+        raise NotMeasuredError(f"the study takes {contrast.samples_at_least} responses to a question on no benchmark")
+    rows = [_rows(store, name) for name in (contrast.method, other)]
+    paths = [f"eval/{row.path}/scores.parquet" for side in rows for row in side]
+    files = _sound(store, rows, paths)
+    scored = [lines_of(store, side, contrast.metric) for side in rows]
+    own, reference = ([lines[name] for name in chosen] for lines in scored)
+    samples = {benchmark.samples for benchmark in chosen.values()}
+    return Effect(
+        tested=statistics.two_level_difference(own, reference, confidence),
+        unit="points",
+        test="t over questions and training seeds",
+        seeds=store.study.training.seeds,
+        files=files,
+        questions=sum(line.shares.shape[1] for line in own),
+        samples=samples.pop() if len(samples) == 1 else NONE,
+    )
+
+
+def _benchmarks(store: Store, contrast: ScoreContrast) -> dict[str, Benchmark]:
+    """Benchmarks with responses enough; for Pass@n those with the most of them, as Pass@n of one n and of another have no mean."""
+    enough = {
+        name: benchmark
+        for name, benchmark in store.study.benchmarks.items()
+        if benchmark.samples >= contrast.samples_at_least
+    }
+    if contrast.metric == "avg":
+        return enough
+    most = max((benchmark.samples for benchmark in enough.values()), default=0)
+    return {name: benchmark for name, benchmark in enough.items() if benchmark.samples == most}
+
+
+def _score_in_words(store: Store, contrast: ScoreContrast) -> str:
+    chosen = _benchmarks(store, contrast)
+    n = next(iter(chosen.values())).samples if contrast.metric == "pass" and chosen else "n"
+    named = f"mean {contrast.metric.capitalize()}@{n}"
+    all_taken = len(chosen) in (0, len(store.study.benchmarks))
+    return named if all_taken else f"{named} of {', '.join(benchmark.title for benchmark in chosen.values())}"
+
+
+# ---------------------------------------------------------------- entropy of training
+
+
+def _entropy(store: Store, contrast: EntropyContrast, other: str, confidence: float) -> Effect:
+    rows = [_rows(store, name) for name in (contrast.method, other) if name != START]
+    files = _sound(store, rows, [f"runs/{row.path}/metrics.jsonl" for side in rows for row in side])
+    end, border = _log_entropy(store, contrast.method, last=True), math.log(contrast.ratio)
+    if other == START:
+        own, reference = end - _log_entropy(store, contrast.method, last=False) - border, None
+    else:
+        own, reference = end - border, _log_entropy(store, other, last=True)
+    return Effect(
+        tested=statistics.run_difference(own, reference, confidence),
+        unit="ratio",
+        test="t over training seeds, of logarithms",
+        seeds=store.study.training.seeds,
+        files=files,
+        border=contrast.ratio,
+    )
+
+
+def _log_entropy(store: Store, method: str, last: bool) -> np.ndarray:
+    """Logarithm of the mean entropy over the first or the last steps of every seed, [S]."""
+    steps = store.study.training.steps
+    if steps < 2 * SMOOTHED:
+        raise NotMeasuredError(
+            f"training has {steps} steps: its first {SMOOTHED} and its last {SMOOTHED} are not apart"
+        )
+    table = store.metrics(method, ["entropy"])
+    chosen = table[table["step"] > steps - SMOOTHED] if last else table[table["step"] <= SMOOTHED]
+    if chosen["entropy"].isna().any():
+        end = "last" if last else "first"
+        raise NotMeasuredError(
+            f"{method} learned nothing in one of its {end} {SMOOTHED} steps: that step has no entropy"
+        )
+    means = chosen.groupby("seed")["entropy"].mean().to_numpy()
+    if (means <= 0).any():
+        raise NotMeasuredError(f"the entropy of {method} is zero in a run, of which no ratio can be taken")
+    return np.log(means)
+
+
+# ---------------------------------------------------------------- scores during training
+
+
+def _steps(store: Store, contrast: StepsContrast, other: str, confidence: float) -> Effect:
+    """Avg@n of ``method`` after a part of the steps minus that of ``other`` after all of them.
+
+    Above zero, ``other`` takes more than 1/part of the steps that ``method`` takes to where ``other`` ends. Below zero it may still take
+    more steps, only not so many: contradicted is "needs more steps" by the reverse, ``other`` after the part above ``method`` after all.
+    """
+    rows = [_rows(store, name) for name in (contrast.method, other)]
+    files = _sound(store, rows, [f"runs/{row.path}/evaluations.parquet" for side in rows for row in side])
+    steps = store.study.training.steps
+    part = round(contrast.part * steps, 6)
+    early, late = _line(store, contrast.method, part), _line(store, other, steps)
+    reverse = _line(store, contrast.method, steps), _line(store, other, part)
+    return Effect(
+        tested=statistics.two_level_difference([early], [late], confidence),
+        contrary=statistics.two_level_difference([reverse[0]], [reverse[1]], confidence),
+        unit="points",
+        test="t over questions and training seeds",
+        seeds=store.study.training.seeds,
+        files=files,
+        questions=early.shares.shape[1],
+        samples=store.study.training.curve.samples,
+    )
+
+
+def _line(store: Store, method: str, step: float) -> statistics.Line:
+    """Avg@n on the curve at a step; between two that were evaluated on the straight line between them.
+
+    What sampling adds to such a mean of two is not taken off the spread over seeds: it stays on the wide side.
+    """
+    n, right = store.study.training.curve.samples, curve_right(store, method)
+    if step in right:
+        return statistics.Line(right[int(step)] / n, n)
+    below, above = (
+        max((s for s in right if s < step), default=None),
+        min((s for s in right if s > step), default=None),
+    )
+    if below is None or above is None:
+        raise NotMeasuredError(
+            f"training evaluates every {store.study.training.curve.every} steps, not at step {step:g}"
+        )
+    weight = (step - below) / (above - below)
+    return statistics.Line(((1 - weight) * right[below] + weight * right[above]) / n, samples=1)
+
+
+# ---------------------------------------------------------------- measured credit of tokens
+
+
+def _credit(store: Store, contrast: CreditContrast, confidence: float) -> Effect:
+    """Of the base model's measured states: how far credit, in mean, stays below what the claim allows. Means of problems are compared.
+
+    No training seed is behind it: the policy is the one that training starts from.
+    """
+    rows = [row for row in measured_rows(store.study) if row.cell is None]
+    if not rows:
+        raise NotMeasuredError("the study does not measure the credit of the base model's tokens")
+    files = present(store, [f"oracle/{row.path}/{name}.parquet" for row in rows for name in ("states", "branches")])
+    table = pd.concat([states.states(store, row)[0] for row in rows], ignore_index=True)
+    high = table["entropy"] >= table["entropy"].mean()
+    credit = table.groupby(["problem_id", high.rename("high")])["information"].mean().unstack().dropna()
+    below = contrast.ratio * credit[True] - credit[False]
+    if len(below) < 2:
+        raise NotMeasuredError("credit is measured on one problem, which tells nothing of others")
+    return Effect(
+        tested=statistics.run_difference(below.to_numpy(), None, confidence),
+        unit="nats",
+        test="t over problems",
+        seeds=[],
+        files=files,
+        questions=len(below),
+    )
+
+
+# ---------------------------------------------------------------- sides
+
+
+def _rows(store: Store, name: str) -> list[Row]:
+    if name == BASE:
+        base = base_row(store.study)
+        if base is None:
+            raise NotMeasuredError("the study does not evaluate the model that training starts from")
+        return [base]
+    rows = [row for row in store.study.rows if row.cell == name]
+    if not rows:
+        raise NotMeasuredError(NOT_TRAINED + name)
+    return rows
+
+
+def _sound(store: Store, sides: list[list[Row]], paths: list[str]) -> list[str]:
+    """``paths`` and the records of the runs behind them, if all are there and no run is invalid."""
+    cells = [row for side in sides for row in side if row.cell]
+    found = present(store, [*(f"runs/{row.path}/run.json" for row in cells), *paths])
+    for name in dict.fromkeys(row.name for row in cells):
+        if reason := store.invalid(name):
+            raise NotMeasuredError(f"not compared: {name} has an invalid run ({reason})")
+    return found

@@ -1,0 +1,48 @@
+"""The whole configuration: its tables, and the studies by name, each checked against the tables."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+
+from tokencredit.config.parts import PartFile, cut, is_part
+from tokencredit.config.reading import allowed, known, parse, read_yaml
+from tokencredit.config.study import Study
+from tokencredit.config.study_checks import check_study
+from tokencredit.config.study_keys import StudyFile
+from tokencredit.config.tables import Tables
+from tokencredit.errors import UserError
+
+
+class Config(Tables):
+    """All of ``config/``: the tables, and the studies by name."""
+
+    @cached_property
+    def study_names(self) -> list[str]:
+        return sorted(path.stem for path in (self.folder / "studies").glob("*.yaml"))
+
+    def study(self, name: str) -> Study:
+        """The study ``config/studies/<name>.yaml``, with every name in it checked against the other files."""
+        path = self.folder / "studies" / f"{name}.yaml"
+        if name not in self.study_names:
+            raise UserError(f"{path}: no such study; {allowed(name, self.study_names)}.")
+        raw = read_yaml(path)
+        if is_part(raw):
+            part = parse(path, PartFile, raw)
+            whole = self._whole(path, part.part_of)
+            return Study(name, cut(path, part, whole.file), self, whole)
+        file = parse(path, StudyFile, raw)
+        check_study(path, file, self)
+        return Study(name, file, self)
+
+    def _whole(self, path: Path, name: str) -> Study:
+        """The study that the file ``path`` is a part of."""
+        known(path, "part_of", name, [other for other in self.study_names if other != path.stem])
+        if is_part(read_yaml(path.with_stem(name))):
+            raise UserError(f"{path}: part_of = {name!r}: is a part itself; name the whole.")
+        return self.study(name)
+
+
+def load_study(folder: str | Path, name: str) -> Study:
+    """The study ``name`` of the configuration folder, resolved and checked. Raises ``UserError`` for anything wrong in it."""
+    return Config(folder).study(name)

@@ -1,0 +1,166 @@
+"""A study resolved: everything it names found in the tables of ``config/``."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from tokencredit.config.keys import Base, Benchmark, Method
+from tokencredit.config.reading import allowed
+from tokencredit.config.study_keys import StudyFile
+from tokencredit.config.tables import Tables
+from tokencredit.config.target_keys import Source
+from tokencredit.credit import METHODS
+from tokencredit.credit.columns import columns_of
+from tokencredit.errors import UserError
+
+# What only names or describes something and decides no number; and what decides the runs alone that use it.
+_LABELS = {"title", "licence", "architecture"}
+_OF_SOME_RUNS = {"privileged_prompt", "lora_rank"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the results table: a trained cell with its seed, or a model that is evaluated only (``cell`` None, seed 0)."""
+
+    name: str
+    seed: int
+    title: str
+    model: str
+    cell: str | None
+
+    @property
+    def path(self) -> str:
+        return f"{self.name}/seed{self.seed}"
+
+
+class Study:
+    """A study with everything it names: the only object that other modules take their settings from."""
+
+    def __init__(self, name: str, file: StudyFile, config: Tables, whole: Study | None = None) -> None:
+        """``whole``: the study that it is a part of, whose runs, evaluations and audits it has; itself for most."""
+        self.name = name
+        self.whole = whole or self
+        self.file = file
+        self.config = config
+        self.title = file.title
+        self.training = file.training
+        self.evaluation = file.evaluation
+        self.oracle = file.oracle
+        self.resources = file.resources
+        self.reference = file.reference
+        self.model_name = file.model
+
+    @property
+    def home(self) -> str:
+        """The name of the study below which runs, evaluations and audits are: its own, or of a part the whole's."""
+        return self.whole.name
+
+    @cached_property
+    def methods(self) -> dict[str, Method]:
+        return {name: self.config.methods[name] for name in self.training.methods}
+
+    def method(self, cell: str) -> Method:
+        """The method of a trained cell; another name is a ``UserError``."""
+        if cell not in self.methods:
+            raise UserError(f"{cell} is not a trained cell of study {self.name}; {allowed(cell, list(self.methods))}.")
+        return self.methods[cell]
+
+    @cached_property
+    def rows(self) -> list[Row]:
+        only = [Row(name=row.name, seed=0, title=row.title, model=row.model, cell=None) for row in self.evaluation.rows]
+        trained = [
+            Row(name=name, seed=seed, title=method.title, model=self.model_name, cell=name)
+            for name, method in self.methods.items()
+            for seed in self.training.seeds
+        ]
+        return only + trained
+
+    def row(self, name: str, seed: int) -> Row:
+        """The row ``name`` with ``seed``; another one is a ``UserError``."""
+        for row in self.rows:
+            if (row.name, row.seed) == (name, seed):
+                return row
+        paths = [row.path for row in self.rows]
+        raise UserError(f"{name}/seed{seed} is not a row of study {self.name}; {allowed(f'{name}/seed{seed}', paths)}.")
+
+    @cached_property
+    def benchmarks(self) -> dict[str, Benchmark]:
+        """The study's benchmarks with the study's own numbers of samples and of problems (the first ones of the data set)."""
+        return {
+            use.benchmark: self.config.benchmarks[use.benchmark].model_copy(
+                update=use.model_dump(include={"samples", "problems"}, exclude_none=True)
+            )
+            for use in self.evaluation.benchmarks
+        }
+
+    @cached_property
+    def targets(self) -> dict[str, Source]:
+        """The tables and figures of the paper whose numbers this study is to show again; empty for a study of its own."""
+        sources = self.config.targets.sources if self.config.targets else {}
+        return {name: source for name, source in sources.items() if source.study == self.home}
+
+    def targets_config(self) -> dict[str, Any]:
+        """Everything that a verdict on this study's numbers rests on beside its results, as plain JSON; empty where it has no targets."""
+        if not self.targets:
+            return {}
+        folder = self.config.folder / "targets"
+        printed = {
+            name: (folder / f"{name}.csv").read_bytes() for name in {source.file for source in self.targets.values()}
+        }
+        return {
+            **self.config.targets.model_dump(mode="json", exclude={"sources"}),
+            "sources": {name: source.model_dump(mode="json") for name, source in self.targets.items()},
+            "printed": {name: hashlib.sha256(content).hexdigest() for name, content in sorted(printed.items())},
+        }
+
+    @cached_property
+    def model_names(self) -> list[str]:
+        """The model that is trained, those that are evaluated beside it, and the teachers."""
+        teachers = [method.teacher for method in self.methods.values() if method.teacher]
+        return list(dict.fromkeys([self.model_name, *(row.model for row in self.evaluation.rows), *teachers]))
+
+    def base_of(self, method: str) -> Base:
+        return self.config.bases[self.methods[method].base]
+
+    def training_config(self, cell: str) -> dict[str, Any]:
+        """Everything in the configuration that decides what one cell's training computes, as plain JSON."""
+        method, training, config = self.method(cell), self.training, self.config
+        decided_elsewhere = {"methods", "seeds", "datasets"}
+        never_the_result = {"micro_batch_tokens", "gradient_checkpointing", "checkpoint_every", "watchdog_minutes"}
+        never_the_result |= {"engine_memory", "engine_separate"}
+        told = "privileged_logprob" in columns_of(method.credit)
+        of_some = {
+            "control": method.control,
+            "teacher": {method.teacher: _facts(config.models[method.teacher])} if method.teacher else None,
+            "privileged_prompt": config.models[self.model_name].privileged_prompt if told else None,
+            "lora_rank": self.base_of(cell).lora_rank or None,
+        }
+        return {
+            "model": {self.model_name: _facts(config.models[self.model_name])},
+            "datasets": {name: _facts(config.datasets[name]) for name in training.datasets},
+            "curve_dataset": _facts(config.datasets[config.benchmarks[training.curve.benchmark].dataset]),
+            "base": _facts(self.base_of(cell)),
+            "credit": method.credit,
+            "params": METHODS[method.credit].resolved(method.params),
+            "training": training.model_dump(mode="json", exclude=decided_elsewhere | never_the_result),
+            **{key: value for key, value in of_some.items() if value is not None},
+        }
+
+    def evaluation_config(self, row: Row, benchmark: str) -> dict[str, Any]:
+        """Everything in the configuration that decides one set of generations, as plain JSON."""
+        return {
+            "model": _facts(self.config.models[row.model]),
+            "benchmark": _facts(self.benchmarks[benchmark]),
+            "dataset": _facts(self.config.datasets[self.benchmarks[benchmark].dataset]),
+            "engine": self.evaluation.engine,
+            "mixed_precision": self.training.mixed_precision,
+            "seed": self.evaluation.seed,
+            "sampling": _facts(self.evaluation.sampling),
+        }
+
+
+def _facts(entry: Any) -> dict[str, Any]:
+    return entry.model_dump(mode="json", exclude=_LABELS | _OF_SOME_RUNS)

@@ -1,0 +1,121 @@
+"""The tables of ``config/``: data sets, models, benchmarks and methods by name, each entry checked against the others."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from tokencredit.config.claim_keys import BASE, START, ClaimsFile, CreditContrast
+from tokencredit.config.keys import (
+    BenchmarksFile,
+    DatasetsFile,
+    Gpu,
+    GpusFile,
+    Method,
+    MethodsFile,
+    ModelsFile,
+)
+from tokencredit.config.reading import allowed, extended, known, parse, read_yaml
+from tokencredit.config.target_keys import TargetsFile
+from tokencredit.credit import METHODS
+from tokencredit.credit.columns import COLUMNS, columns_of
+from tokencredit.credit.controls import refusal
+from tokencredit.errors import UserError
+
+
+class Tables:
+    """All of ``config/`` but the studies. Raises ``UserError`` for an entry that does not fit to the others."""
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self.datasets = self._read("datasets.yaml", DatasetsFile).datasets
+        self.models = self._read("models.yaml", ModelsFile).models
+        self.benchmarks = self._read("benchmarks.yaml", BenchmarksFile).benchmarks
+        path = self.folder / "methods.yaml"
+        methods = parse(path, MethodsFile, extended(path, read_yaml(path), "methods"))
+        self.bases, self.methods = methods.bases, methods.methods
+        for name, benchmark in self.benchmarks.items():
+            known(self.folder / "benchmarks.yaml", f"benchmarks.{name}.dataset", benchmark.dataset, self.datasets)
+        for name, method in self.methods.items():
+            self._check_method(path, f"methods.{name}", method)
+
+    def _read(self, name: str, model: Any) -> Any:
+        path = self.folder / name
+        return parse(path, model, read_yaml(path))
+
+    def _check_method(self, path: Path, key: str, method: Method) -> None:
+        known(path, f"{key}.base", method.base, self.bases)
+        known(path, f"{key}.credit", method.credit, METHODS)
+        parse(path, METHODS[method.credit].parameters, method.params, under=f"{key}.params")
+        self._check_credit(path, key, method)
+        if method.control and (reason := refusal(method.control, METHODS[method.credit])):
+            raise UserError(f"{path}: {key}.control = {method.control!r}: credit {method.credit!r} {reason}.")
+        if method.params.get("every_group") and self.bases[method.base].dynamic_sampling:
+            raise UserError(
+                f"{path}: {key}.params.every_group = true: has no effect on base {method.base!r}, "
+                f"whose dynamic_sampling drops the groups that it is about."
+            )
+
+    def _check_credit(self, path: Path, key: str, method: Method) -> None:
+        """What the credit function declares is what the method has: its status, its columns, and what these are made from."""
+        credit = f"credit {method.credit!r}"
+        rebuilt = METHODS[method.credit].status == "reconstruction"
+        if method.reconstruction != rebuilt:
+            kind = "a reconstruction" if rebuilt else "as it was published"
+            raise UserError(
+                f"{path}: {key}.reconstruction = {_word(method.reconstruction)}: {credit} is {kind}; "
+                f"it must be {_word(rebuilt)}."
+            )
+        columns = columns_of(method.credit)
+        for column in columns:
+            if column not in COLUMNS:
+                rule = allowed(column, list(COLUMNS))
+                raise UserError(
+                    f"{path}: {key}.credit = {method.credit!r}: declares the column {column!r}, which the trainer cannot fill; {rule}."
+                )
+        if method.teacher is None and "teacher_logprob" in columns:
+            raise UserError(f"{path}: {key}.teacher: {credit} asks for a teacher; {allowed('', list(self.models))}.")
+        if method.teacher is not None:
+            if "teacher_logprob" not in columns:
+                raise UserError(f"{path}: {key}.teacher = {method.teacher!r}: {credit} asks for no teacher.")
+            known(path, f"{key}.teacher", method.teacher, self.models)
+        if "residual_norm" in columns and not self.bases[method.base].lora_rank:
+            adapted = [name for name, base in self.bases.items() if base.lora_rank]
+            raise UserError(
+                f"{path}: {key}.base = {method.base!r}: trains no adapter, and {credit} weighs tokens by one; {allowed('', adapted)}."
+            )
+
+    @cached_property
+    def gpus(self) -> dict[str, Gpu]:
+        """The GPUs of ``gpus.yaml``, read where a study names one: the cost of a study depends on them, and no result does."""
+        return self._read("gpus.yaml", GpusFile).gpus
+
+    @cached_property
+    def targets(self) -> TargetsFile | None:
+        """The paper's numbers, ``targets.yaml``; None for a configuration that has no such file and is held against nothing."""
+        return self._read("targets.yaml", TargetsFile) if (self.folder / "targets.yaml").exists() else None
+
+    @cached_property
+    def claims(self) -> ClaimsFile | None:
+        """The paper's claims, ``claims.yaml``; None for a configuration that has no such file and decides none."""
+        path = self.folder / "claims.yaml"
+        if not path.exists():
+            return None
+        file = self._read(path.name, ClaimsFile)
+        for name, claim in file.claims.items():
+            for index, contrast in enumerate(claim.contrasts):
+                key = f"claims.{name}.contrasts.{index}"
+                if isinstance(contrast, CreditContrast):
+                    continue
+                known(path, f"{key}.method", contrast.method, self.methods)
+                others = {"score": [BASE], "entropy": [START], "steps": []}[contrast.kind]
+                for other in contrast.against:
+                    known(path, f"{key}.against", other, [*others, *self.methods])
+                    if other == contrast.method:
+                        raise UserError(f"{path}: {key}.against = {other!r}: is the method itself; name another.")
+        return file
+
+
+def _word(value: bool) -> str:
+    return "true" if value else "false"

@@ -1,0 +1,86 @@
+"""What a study needs before it is launched. ``estimate`` is a function of the configuration, and of what is said or measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tokencredit.config import EmbeddedModel, Study
+from tokencredit.cost import disk
+from tokencredit.cost.quantity import Quantity, given, total
+from tokencredit.cost.reckoning import Job, Planner, architecture_of
+from tokencredit.cost.terms import Term, Terms
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Everything that is printed of a study. ``gpu``: the GPU's name, None where no job asks for one.
+
+    ``runs_measured``: finished runs that its terms were measured in; ``released_bytes``: of the models that are downloaded.
+    """
+
+    study: str
+    title: str
+    model: str
+    parameters: Quantity
+    gpu: str | None
+    terms: tuple[Term, ...]
+    runs_measured: int
+    jobs: tuple[Job, ...]
+    released_bytes: Quantity
+
+    @property
+    def gpu_hours(self) -> Quantity:
+        """Of all jobs of which the seconds are known."""
+        return total([job.gpu_hours * job.count for job in self.jobs if job.gpu_hours])
+
+    @property
+    def time(self) -> Quantity:
+        """Seconds of all jobs of which they are known, one after the other."""
+        return total([job.time * job.count for job in self.jobs if job.time])
+
+    @property
+    def unknown(self) -> int:
+        """Jobs whose seconds nothing tells."""
+        return sum(job.count for job in self.jobs if job.seconds is None)
+
+    @property
+    def disk_bytes(self) -> Quantity:
+        """Bytes when all is done."""
+        return total([self.released_bytes, *(job.kept_bytes * job.count for job in self.jobs)])
+
+
+_NOTHING_SAID = Terms()
+
+
+def estimate(study: Study, terms: Terms = _NOTHING_SAID) -> Estimate:
+    """Memory, disk and time of every training run, every measurement and every set of generations of ``study``.
+
+    Raises ``UserError`` for a released model without an architecture, and for jobs on GPUs of a model that is not named.
+    """
+    sampling = study.training.sampling
+    on_gpu = bool(study.resources.train.gpu or study.resources.generate.gpu)
+    architectures = {name: architecture_of(study, name) for name in study.model_names}
+    released = [name for name in study.model_names if not isinstance(study.config.models[name], EmbeddedModel)]
+    planner = Planner(study, terms, architectures)
+    jobs = (*(planner.training(cell) for cell in study.methods), *planner.measurements(), *planner.generations())
+    return Estimate(
+        study=study.name,
+        title=study.title,
+        model=study.model_name,
+        parameters=given(architectures[study.model_name].parameters),
+        gpu=study.config.gpus[study.resources.gpu_model].title if on_gpu else None,
+        terms=(
+            *terms.lines(sampling.max_response_tokens, sampling.max_prompt_tokens, on_gpu),
+            *_tried(study, terms),
+        ),
+        runs_measured=terms.measured.runs,
+        jobs=jobs,
+        released_bytes=total([disk.released_bytes(architectures[name]) for name in released]),
+    )
+
+
+def _tried(study: Study, terms: Terms) -> list[Term]:
+    if study.oracle is None:
+        return []
+    tried = terms.tokens_tried(study.oracle.most_tokens)
+    return [Term("tokens tried", tried, "per state", "by the oracle, as a mean; each is continued")]

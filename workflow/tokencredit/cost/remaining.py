@@ -1,0 +1,169 @@
+"""What is left of a study: the estimate of the jobs that would run now, by rule and by cell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tokencredit.config import Study
+from tokencredit.cost import disk
+from tokencredit.cost.estimate import Estimate
+from tokencredit.cost.quantity import Quantity, assumed, given, largest, total
+from tokencredit.cost.reckoning import architecture_of
+from tokencredit.cost.show import LEGEND, in_bytes, in_time, marked
+from tokencredit.study.jobs import Unit
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+_ON_A_MODEL = ("train", "oracle", "generate")
+# Which resources of a study a rule asks for; all others are light.
+KINDS = {"pretrain": "pretrain", "train": "train", "oracle": "generate", "generate": "generate"}
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of ``jobs`` jobs, one after the other: GPU-hours and seconds of those whose time is known, bytes that stay on disk.
+
+    ``peak_bytes``: of the GPU, or of the process on the CPU, that needs most; None where no job works on a model. ``unknown``: jobs on a
+    model whose time nothing tells.
+    """
+
+    jobs: int
+    gpu_hours: Quantity
+    seconds: Quantity
+    unknown: int
+    kept_bytes: Quantity
+    peak_bytes: Quantity | None
+
+
+def cost_of(study: Study, estimate: Estimate, units: Iterable[Unit]) -> Cost:
+    """What ``units`` of ``study`` take together. Only jobs on a model are reckoned; others count as jobs.
+
+    A run with a checkpoint counts for the steps that it lacks. A pretraining on GPUs, which nothing estimates, counts for its time limit.
+    """
+    units = list(units)
+    known = {(job.rule, job.name, job.model): job for job in estimate.jobs}
+    jobs = [(known[_key(unit)], _part_left(study, unit)) for unit in units if unit.rule in _ON_A_MODEL]
+    fetched = [disk.released_bytes(architecture_of(study, unit.name)) for unit in units if unit.rule == "fetch"]
+    pretraining = study.resources.pretrain
+    seconds = assumed(60 * pretraining.runtime) if pretraining.gpu else given(0)
+    pretrained = seconds * sum(unit.rule == "pretrain" for unit in units)
+    return Cost(
+        jobs=len(units),
+        gpu_hours=total([job.gpu_hours * part for job, part in jobs if job.gpu_hours])
+        + pretrained * pretraining.gpu / 3600,
+        seconds=total([job.time * part for job, part in jobs if job.time]) + pretrained,
+        unknown=sum(job.time is None for job, _ in jobs),
+        kept_bytes=total([*fetched, *(job.kept_bytes for job, _ in jobs)]),
+        peak_bytes=largest([job.memory.peak for job, _ in jobs]) if jobs else None,
+    )
+
+
+def steps_saved(unit: Unit) -> int:
+    """The step of a run's newest checkpoint; 0 where there is none."""
+    found = Path(unit.outputs[0]).parent.glob("work/*/checkpoints/step-*")
+    try:
+        newest = max(found, key=lambda path: path.stat().st_mtime, default=None)
+    except FileNotFoundError:  # the run goes on, and has deleted an old one
+        return steps_saved(unit)
+    return int(newest.name.removeprefix("step-")) if newest else 0
+
+
+def only(estimate: Estimate, units: Iterable[Unit]) -> Estimate:
+    """The estimate of those jobs alone that are among ``units``."""
+    keys = {_key(unit) for unit in units if unit.rule in _ON_A_MODEL}
+    return replace(estimate, jobs=tuple(job for job in estimate.jobs if (job.rule, job.name, job.model) in keys))
+
+
+def over_budget(study: Study, cost: Cost) -> str | None:
+    """A sentence where ``cost`` exceeds the study's budget of GPU-hours."""
+    budget = study.resources.budget_gpu_hours
+    if budget is None or cost.gpu_hours.value <= budget:
+        return None
+    return (
+        f"{study.config.folder / 'studies' / study.home}.yaml: resources.budget_gpu_hours = {budget:g}: what would run takes "
+        f"{marked(cost.gpu_hours)} GPU-hours by the estimate (`snakemake plan` says how they come about); "
+        f"ask for a part of the study, or allow more."
+    )
+
+
+def print_remaining(study: Study, estimate: Estimate, units: list[Unit]) -> None:
+    """Tables of what would run on the terminal."""
+    from rich.console import Console
+
+    console = Console(width=None if Console().is_terminal else 150)
+    cost = cost_of(study, estimate, units)
+    console.print(f"{study.name}: {study.title}", markup=False, style="bold")
+    if not units:
+        console.print("everything is made; nothing would run", markup=False)
+        return
+    console.print(_table("What would run, by rule", _grouped(study, estimate, units, lambda unit: unit.rule)))
+    for rule in _ON_A_MODEL:
+        chosen = [unit for unit in units if unit.rule == rule]
+        if chosen:
+            groups = _grouped(study, estimate, chosen, lambda unit: unit.row.path)
+            console.print(_table(f"What would run: {rule}, by row", groups))
+    budget = study.resources.budget_gpu_hours
+    allowed = "no budget is set (resources.budget_gpu_hours)" if budget is None else f"the budget is {budget:g}"
+    if estimate.gpu or cost.gpu_hours.value:
+        place = f" on {estimate.gpu}" if estimate.gpu else ""
+        console.print(f"{marked(cost.gpu_hours)} GPU-hours{place}; {allowed}", markup=False, style="bold")
+    for unit in units:
+        if unit.rule == "train" and (step := steps_saved(unit)):
+            left = max(0, study.training.steps - step)
+            said = f"{unit} has a checkpoint of step {step}: counted are the {left} of {study.training.steps} steps that are left"
+            console.print(f"{said}, as if nothing that decides the run has changed since", markup=False)
+    console.print(LEGEND, markup=False)
+
+
+def _part_left(study: Study, unit: Unit) -> float:
+    return max(0.0, 1 - steps_saved(unit) / study.training.steps) if unit.rule == "train" else 1.0
+
+
+def _grouped(
+    study: Study, estimate: Estimate, units: list[Unit], name_of: Callable[[Unit], str]
+) -> list[tuple[str, Cost, int]]:
+    """Name, cost, and the memory in MB that a job asks the scheduler for, of each group of units."""
+    groups: dict[str, list[Unit]] = {}
+    for unit in units:
+        groups.setdefault(name_of(unit), []).append(unit)
+    return [
+        (name, cost_of(study, estimate, group), getattr(study.resources, KINDS.get(group[0].rule, "light")).mem_mb)
+        for name, group in groups.items()
+    ]
+
+
+def _table(title: str, groups: list[tuple[str, Cost, int]]) -> Table:
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left")
+    table.add_column("what")
+    for name in (
+        "jobs",
+        "GPU-hours",
+        "time, one after the other",
+        "peak of a GPU or process",
+        "memory asked",
+        "disk when done",
+    ):
+        table.add_column(name, justify="right")
+    for name, cost, mem_mb in groups:
+        known = not cost.unknown and bool(cost.seconds.value)
+        table.add_row(
+            name,
+            f"{cost.jobs}",
+            marked(cost.gpu_hours) if known else "",
+            in_time(cost.seconds) if known else "unknown" if cost.unknown else "",
+            in_bytes(cost.peak_bytes) if cost.peak_bytes else "",
+            f"{mem_mb:,} MB",
+            in_bytes(cost.kept_bytes) if cost.kept_bytes.value else "",
+        )
+    return table
+
+
+def _key(unit: Unit) -> tuple[str, str, str]:
+    """How the estimate calls a unit that works on a model."""
+    return unit.rule, unit.benchmark or unit.row.name, unit.row.model

@@ -1,0 +1,115 @@
+"""What earlier runs of a study say about its cost: ``timing.jsonl`` and ``metrics.jsonl`` of its cells, the clocks of its generations.
+
+Nothing is carried over from another configuration: it may have had longer responses, more problems or more processes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tokencredit.config import Study
+from tokencredit.cost.quantity import Quantity, measured
+from tokencredit.errors import UserError
+from tokencredit.files import read_json, read_jsonl
+from tokencredit.study.jobs import units_of
+
+_PHASES = ("seconds_sample", "seconds_grade", "seconds_score", "seconds_update")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Means over the steps of a study's finished runs; None, or an empty table, where there is none.
+
+    ``tokens_per_second``: response tokens trained on per second of a step, by cell and over all. ``sampling_tokens_per_second``: by one
+    process. ``groups_sampled``: for each group trained on, in runs with dynamic sampling. ``evaluation_seconds``: of one evaluation inside
+    training. ``generation_seconds``: of one row's responses, by benchmark.
+    """
+
+    runs: int = 0
+    response_tokens: Quantity | None = None
+    groups_sampled: Quantity | None = None
+    tokens_per_second: dict[str, Quantity] = field(default_factory=dict)
+    mean_tokens_per_second: Quantity | None = None
+    sampling_tokens_per_second: Quantity | None = None
+    evaluation_seconds: Quantity | None = None
+    generation_seconds: dict[str, Quantity] = field(default_factory=dict)
+
+
+NOTHING = Measured()
+
+
+def read_measured(study: Study, results: str | Path, made_again: Collection[str] | None = None) -> Measured:
+    """What the finished runs of ``study`` below the results folder measured. A file that cannot be read is a ``UserError``.
+
+    Runs say what configuration they had, and those of another are left out. Generations say it to Snakemake only: they count where
+    ``made_again``, the files that it would make now, is known, and does not hold them.
+    """
+    results = Path(results)
+    processes = study.resources.train.gpu or study.resources.train.processes
+    folders = {cell: _folders(study, results, cell, processes) for cell in study.methods}
+    steps = {cell: [step for folder in found for step in _steps(folder)] for cell, found in folders.items()}
+    everything = [step for run in steps.values() for step in run]
+    learned = [step for step in everything if "tokens" in step]
+    group = study.training.group_size
+    dynamic = [step for cell, run in steps.items() if study.base_of(cell).dynamic_sampling for step in run]
+    evaluated = [step for step in everything if _evaluates(study, step["step"])]
+    return Measured(
+        runs=sum(map(len, folders.values())),
+        response_tokens=_ratio((step["response_tokens"], 1) for step in learned),
+        groups_sampled=_ratio((step["groups_sampled"], step["groups_used"]) for step in dynamic),
+        tokens_per_second={cell: speed for cell, run in steps.items() if (speed := _speed(run))},
+        mean_tokens_per_second=_speed(everything),
+        sampling_tokens_per_second=_ratio(
+            (step["groups_sampled"] * group * step["response_tokens"] / processes, step["seconds_sample"])
+            for step in learned
+        ),
+        evaluation_seconds=_ratio((step["seconds_evaluate"], 1) for step in evaluated),
+        generation_seconds={} if made_again is None else _generations(study, results, made_again),
+    )
+
+
+def _folders(study: Study, results: Path, cell: str, processes: int) -> list[Path]:
+    """Of the cell's finished runs that had its configuration of now."""
+    # As JSON has it: no tuples.
+    now = {"config": json.loads(json.dumps(study.training_config(cell))), "processes": processes}
+    folders = [results / study.home / "runs" / row.path for row in study.rows if row.cell == cell]
+    finished = [folder for folder in folders if (folder / "run.json").is_file()]
+    return [folder for folder in finished if now.items() <= read_json(folder / "run.json").items()]
+
+
+def _steps(folder: Path) -> list[dict[str, Any]]:
+    """Every step of a finished run: its metrics and its seconds."""
+    metrics, timing = (read_jsonl(folder / f"{name}.jsonl") for name in ("metrics", "timing"))
+    if len(metrics) != len(timing):
+        raise UserError(
+            f"{folder}: metrics.jsonl has {len(metrics)} lines and timing.jsonl {len(timing)}; each has one for a step."
+        )
+    return [line | seconds for line, seconds in zip(metrics, timing, strict=True)]
+
+
+def _generations(study: Study, results: Path, made_again: Collection[str]) -> dict[str, Quantity]:
+    """Seconds of a row's job by benchmark, by the clock of the workflow, as a mean over the rows that stand."""
+    seconds: dict[str, list[tuple[float, float]]] = {}
+    for unit in units_of(study, str(results)):
+        stands = Path(unit.outputs[0]).is_file() and unit.outputs[0] not in made_again
+        if unit.rule == "generate" and stands and Path(unit.usage).is_file():
+            seconds.setdefault(unit.benchmark, []).extend((line["s"], 1) for line in read_jsonl(Path(unit.usage))[-1:])
+    return {name: mean for name, pairs in seconds.items() if (mean := _ratio(pairs))}
+
+
+def _evaluates(study: Study, step: int) -> bool:
+    return step % study.training.curve.every == 0 or step == study.training.steps
+
+
+def _speed(steps: list[dict[str, Any]]) -> Quantity | None:
+    return _ratio((step.get("tokens", 0), sum(step[phase] for phase in _PHASES)) for step in steps)
+
+
+def _ratio(pairs: Iterable[tuple[float, float]]) -> Quantity | None:
+    """Sum over sum, or None where there is nothing to divide by."""
+    above, below = (sum(side) for side in zip((0.0, 0.0), *pairs, strict=True))
+    return measured(above / below) if below and above else None

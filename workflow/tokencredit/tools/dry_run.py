@@ -1,0 +1,124 @@
+"""What Snakemake would run, and ``python -m tokencredit.tools.dry_run``: every study's graph held against its configuration.
+
+A dry run imports no package that computes, and neither does this: both work where torch is not installed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from tokencredit import cli
+from tokencredit.config import Config, Study
+from tokencredit.errors import UserError
+from tokencredit.study.jobs import RULES, units_of
+
+app = cli.new_app("Dry runs of studies, held against what the configuration says they are.")
+
+
+@dataclass(frozen=True)
+class DryJob:
+    """A job that would run: its rule, its files, and why it would run."""
+
+    rule: str
+    outputs: tuple[str, ...]
+    log: str
+    reason: str
+
+
+@app.command()
+def check() -> None:
+    """Print the jobs of every study. Exit status 2 where the graph and the configuration do not say the same."""
+    started = time.monotonic()
+    loaded = Config("config")
+    studies = [loaded.study(name) for name in loaded.study_names]
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        found = list(pool.map(_timed, studies))
+    print(_table([_line(study, jobs, seconds) for study, (jobs, seconds) in zip(studies, found, strict=True)]))
+    print(f"{len(studies)} studies in {time.monotonic() - started:.1f} s")
+    wrong = [
+        f"{study.name}: {sentence}"
+        for study, (jobs, _) in zip(studies, found, strict=True)
+        for sentence in differences(study, jobs)
+    ]
+    if wrong:
+        raise UserError("the graph is not what the configuration says: " + " ".join(wrong))
+
+
+def dry_run(study: str, *arguments: str) -> list[DryJob]:
+    """The jobs that ``snakemake --config study=…`` would run now; ``arguments`` are added to its command.
+
+    Raises ``UserError`` with what Snakemake said where it refuses.
+    """
+    # `--printshellcmds` has every command formatted too: a wildcard that is not there is found before the job that needs it.
+    options = ["--dry-run", "--quiet", "host", "--printshellcmds", "--cores", "1", "--config", f"study={study}"]
+    command = [sys.executable, "-m", "snakemake", *options, *arguments]
+    done = subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    if done.returncode:
+        said = [line for line in done.stdout.splitlines() if line.startswith("error: ")]
+        raise UserError(said[0].removeprefix("error: ") if said else f"{study}: the dry run failed:\n{done.stdout}")
+    return jobs_in(done.stdout)
+
+
+def jobs_in(text: str) -> list[DryJob]:
+    """The jobs that a dry run prints; targets without files of their own are none."""
+    blocks = re.split(r"^(?:local)?rule ", text, flags=re.MULTILINE)[1:]
+    jobs = [
+        DryJob(
+            rule=block[: block.index(":")],
+            outputs=tuple(_part(block, "output").split(", ")),
+            log=_part(block, "log"),
+            reason=_part(block, "reason"),
+        )
+        for block in blocks
+    ]
+    return [job for job in jobs if job.outputs != ("",)]
+
+
+def differences(study: Study, jobs: Iterable[DryJob]) -> list[str]:
+    """Sentences about the jobs of the whole study that its configuration has and the graph has not, and the other way round."""
+    expected = Counter((unit.rule, frozenset(unit.outputs), unit.log) for unit in units_of(study))
+    found = Counter((job.rule, frozenset(job.outputs), job.log) for job in jobs)
+    sides = (
+        ("asks for", "the graph does not make it", expected - found),
+        ("knows nothing of", "the graph makes it", found - expected),
+    )
+    return [
+        f"the configuration {verb} {rule} {' '.join(sorted(outputs))} (log {log}), and {but}."
+        for verb, but, side in sides
+        for rule, outputs, log in side
+    ]
+
+
+def _part(block: str, name: str) -> str:
+    found = re.search(rf"^    {name}: (.*)$", block, flags=re.MULTILINE)
+    return found[1] if found else ""
+
+
+def _timed(study: Study) -> tuple[list[DryJob], float]:
+    started = time.monotonic()
+    return dry_run(study.name, "--forceall"), time.monotonic() - started
+
+
+def _line(study: Study, jobs: list[DryJob], seconds: float) -> list[str]:
+    counts = Counter(job.rule for job in jobs)
+    files = sum(len(job.outputs) for job in jobs)
+    generations = len(study.rows) * sum(use.problems * use.samples for use in study.benchmarks.values())
+    numbers = [*(counts[rule] for rule in RULES), len(jobs), files, generations]
+    return [study.name, *(f"{number:,}" for number in numbers), f"{seconds:.1f}"]
+
+
+def _table(lines: list[list[str]]) -> str:
+    lines = [["study", *RULES, "jobs", "files", "generations", "seconds"], *lines]
+    return cli.columns(lines)
+
+
+if __name__ == "__main__":
+    cli.run(app)
