@@ -10,6 +10,7 @@ from tokencredit.config.claim_keys import BASE, START, ClaimsFile, CreditContras
 from tokencredit.config.keys import (
     BenchmarksFile,
     DatasetsFile,
+    EmbeddedModel,
     Gpu,
     GpusFile,
     Method,
@@ -43,6 +44,10 @@ class Tables:
     def _read(self, name: str, model: Any) -> Any:
         path = self.folder / name
         return parse(path, model, read_yaml(path))
+
+    def is_embedded(self, model: str) -> bool:
+        """Whether a model is trained here, and not released."""
+        return isinstance(self.models[model], EmbeddedModel)
 
     def _check_method(self, path: Path, key: str, method: Method) -> None:
         known(path, f"{key}.base", method.base, self.bases)

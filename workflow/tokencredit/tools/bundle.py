@@ -17,7 +17,6 @@ import tarfile
 import zlib
 from io import BytesIO
 from pathlib import Path, PurePosixPath
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -25,10 +24,12 @@ import typer
 from tokencredit import cli, files
 from tokencredit.config import FileDataset, Row, Study, load_study
 from tokencredit.errors import UserError
-from tokencredit.study.exhibits import base_row, planned
-from tokencredit.study.jobs import Unit, units_of
-from tokencredit.study.measurements import measured_rows, oracle_config, source_runs
-from tokencredit.study.rules import Graph
+from tokencredit.study import settings
+from tokencredit.study.exhibits import Kind, exhibits_of
+from tokencredit.study.jobs import Job, jobs_of
+from tokencredit.study.measurements import measured_rows, source_runs
+from tokencredit.study.paths import Paths, RunFolder
+from tokencredit.study.selection import base_row
 from tokencredit.tools.compare import differences
 
 if TYPE_CHECKING:
@@ -125,9 +126,8 @@ def rebuild(
 
 def decides(study: Study) -> dict[str, Any]:
     """The configuration behind a study's records and all that is made of them, resolved; not what its jobs may take."""
-    shown = Graph(study.config.folder, asked=study.name).analysis_config(SimpleNamespace(study=study.name))
     return {
-        **shown,
+        **settings.analysis(study),
         "home": study.home,
         "training": {name: study.training_config(name) for name in study.methods},
         "evaluation": {
@@ -158,20 +158,21 @@ def read(bundle: Path) -> dict[str, bytes]:
     return members
 
 
-def stored(unit: Unit) -> list[Path]:
+def stored(unit: Job) -> list[Path]:
     """The files that a job left: what it declares, what stands beside a ``run.json``, and what it took where that is kept."""
-    made, usage = [Path(path) for path in unit.outputs], Path(unit.log).with_suffix(".usage.jsonl")
+    made, usage = [Path(path) for path in unit.outputs], Path(unit.usage)
     if unit.rule == "train":
-        made += [made[0].parent / name for name in [*files.read_json(made[0])["files"], "timing.jsonl"]]
+        folder = RunFolder(made[0].parent)
+        made += [*(folder.folder / name for name in files.read_json(folder.record)["files"]), folder.timing]
     return [*made, *([usage] if usage.is_file() else [])]
 
 
-def check_current(store: Store, kind: str, name: str) -> None:
-    """A table or figure (``kind``: tables or figures) was made from the records as they are now; ``UserError`` else."""
-    path = store.path(kind, f"{name}.csv")
+def check_current(store: Store, kind: Kind, name: str) -> None:
+    """A table or figure was made from the records as they are now; ``UserError`` else."""
+    path = store.paths.origin(kind, name).with_suffix(".csv")
     origin = files.read_json(path.with_suffix(".json"))
     made = origin.get("made", {}).get(path.name)
-    if made != files.sha256(path) or origin.get("files") != store.provenance(name):
+    if made != files.sha256(path) or origin.get("files") != store.provenance(kind, name):
         raise UserError(f"{path}: was not made from the records that stand there now. Make it again: snakemake {path}")
 
 
@@ -191,7 +192,7 @@ def _unpack(bundle: Path, config: Path, results: Path) -> tuple[str, str]:
     if odd := sorted(content["made"].keys() ^ set(_shown(study))):
         raise UserError(f"{bundle}: should name the tables and figures of study {study.name}, each once: {_some(odd)}.")
     records = {results / name: data for name, data in members.items() if name != CONTENT}
-    anew = {Path(path) for unit in units_of(study, str(results)) if unit.rule in SHOWN for path in unit.outputs}
+    anew = {Path(path) for unit in jobs_of(study, str(results)) if unit.rule in SHOWN for path in unit.outputs}
     if brought := sorted(anew & records.keys()):
         raise UserError(f"{bundle}: holds {_some(brought)}, which is made from the records; no bundle holds such.")
     # What a job took is never the same twice, and studies share jobs: what stands there may stay.
@@ -207,7 +208,7 @@ def _unpack(bundle: Path, config: Path, results: Path) -> tuple[str, str]:
             with files.atomic_path(path) as temporary:
                 temporary.write_bytes(data)
             os.utime(path, (TIME, TIME))
-    (page,) = (unit.outputs[0] for unit in units_of(study, str(results)) if unit.rule == "report")
+    (page,) = (unit.outputs[0] for unit in jobs_of(study, str(results)) if unit.rule == "report")
     return study.name, page
 
 
@@ -215,7 +216,7 @@ def _records(study: Study, results: Path, without_responses: bool) -> tuple[list
     """The files that a bundle of a study holds, and why it does not hold the others: what they are, and the reason."""
     found: list[Path] = []
     left_out = {"responses of evaluations and their grades": "--without-responses"} if without_responses else {}
-    for unit in units_of(study, str(results)):
+    for unit in jobs_of(study, str(results)):
         if unit.rule in SHOWN:
             continue
         made = stored(unit)
@@ -235,7 +236,8 @@ def _is_free(study: Study, dataset: str) -> bool:
 
 def _shown(study: Study) -> list[str]:
     """The CSVs of all tables and figures of a study, below the results folder."""
-    return [f"{study.name}/{kind}/{name}.csv" for kind, names in planned(study).items() for name in names]
+    paths = Paths(study)
+    return [paths.relative(paths.origin(entry.kind, entry.name).with_suffix(".csv")) for entry in exhibits_of(study)]
 
 
 def _check_whole(study: Study, results: Path) -> None:
@@ -250,19 +252,18 @@ def _check_whole(study: Study, results: Path) -> None:
         _check_measured(store, row)
     for method in study.methods:
         store.metrics(method)
-        for table in ("rollouts", "evaluations", "probe"):
+        for table in (RunFolder.rollouts, RunFolder.evaluations, RunFolder.probe):
             store.tokens(table, method, ["step"])
-    for kind, names in planned(study).items():
-        for name in names:
-            check_current(store, kind, name)
+    for entry in exhibits_of(study):
+        check_current(store, entry.kind, entry.name)
 
 
 def _check_row(store: Store, row: Row) -> None:
     """What the records of a row say they were made with is this configuration, its run's model, and the problems that are there."""
-    study, path = store.study, store.path("eval", row.path, "scores.parquet")
+    study, path = store.study, store.paths.evaluation(row).scores
     run = store.run(row.name, row.seed) if row.cell else {}
     if row.cell:
-        where = store.path("runs", row.path, "run.json")
+        where = store.paths.run(row).record
         _same(where, "config_digest", run["config_digest"], files.digest_of(study.training_config(row.cell)))
         for key, digest in run["digests"].items():
             if key.startswith("data "):
@@ -282,15 +283,12 @@ def _check_measured(store: Store, row: Row) -> None:
     """The credit of tokens was measured under this configuration, for the row's model, on the problems and responses that are there."""
     evaluated, runs = row if row.cell else base_row(store.study), source_runs(store.study, row)
     scored = next(iter(store.scores_metadata(evaluated)["benchmarks"].values())) if evaluated else {}
-    for name in ("states", "branches"):
-        path = store.path("oracle", row.path, f"{name}.parquet")
+    for path in store.paths.measurement(row).tables:
         about = files.parquet_metadata(path)
-        expected = oracle_config(store.study) | {
+        expected = settings.measurement(store.study) | {
             **({"model_sha256": scored["model_sha256"]} if scored else {}),
             "data_sha256": {name: _problems(store, name) for name in store.study.training.datasets},
-            "rollouts_sha256": {
-                run.name: files.sha256(store.path("runs", run.path, "rollouts.parquet")) for run in runs
-            },
+            "rollouts_sha256": {run.name: files.sha256(store.paths.run(run).rollouts) for run in runs},
         }
         for key, value in expected.items():
             _same(path, key, about.get(key), value)
@@ -298,9 +296,8 @@ def _check_measured(store: Store, row: Row) -> None:
 
 def _problems(store: Store, dataset: str) -> str:
     """The digest of a data set's problems; where they are not there, that in its manifest."""
-    folder = store.results / "data" / dataset
-    path = folder / "problems.parquet"
-    return files.sha256(path) if path.exists() else files.read_json(folder / "manifest.json")["sha256"]
+    folder = store.paths.dataset(dataset)
+    return files.sha256(folder.problems) if folder.problems.exists() else files.read_json(folder.manifest)["sha256"]
 
 
 def _same(path: Path, key: str, recorded: Any, expected: Any) -> None:
