@@ -46,19 +46,19 @@ def cost_of(study: Study, estimate: Estimate, jobs: Iterable[Job]) -> Cost:
     """
     jobs = list(jobs)
     known = {(job.rule, job.name, job.model): job for job in estimate.jobs}
-    jobs = [(known[_key(job)], _part_left(study, job)) for job in jobs if job.rule in _ON_A_MODEL]
+    parts = [(known[_key(job)], _part_left(study, job)) for job in jobs if job.rule in _ON_A_MODEL]
     fetched = [disk.released_bytes(architecture_of(study, job.name)) for job in jobs if job.rule == "fetch"]
     pretraining = study.resources.pretrain
     seconds = assumed(60 * pretraining.runtime) if pretraining.gpu else given(0)
     pretrained = seconds * sum(job.rule == "pretrain" for job in jobs)
     return Cost(
         jobs=len(jobs),
-        gpu_hours=total([job.gpu_hours * part for job, part in jobs if job.gpu_hours])
+        gpu_hours=total([job.gpu_hours * part for job, part in parts if job.gpu_hours])
         + pretrained * pretraining.gpu / 3600,
-        seconds=total([job.time * part for job, part in jobs if job.time]) + pretrained,
-        unknown=sum(job.time is None for job, _ in jobs),
-        kept_bytes=total([*fetched, *(job.kept_bytes for job, _ in jobs)]),
-        peak_bytes=largest([job.memory.peak for job, _ in jobs]) if jobs else None,
+        seconds=total([job.time * part for job, part in parts if job.time]) + pretrained,
+        unknown=sum(job.time is None for job, _ in parts),
+        kept_bytes=total([*fetched, *(job.kept_bytes for job, _ in parts)]),
+        peak_bytes=largest([job.memory.peak for job, _ in parts]) if parts else None,
     )
 
 

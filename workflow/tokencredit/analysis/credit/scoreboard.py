@@ -102,9 +102,10 @@ def _lesson(store: Store, yard: Yardstick, method: str) -> _Lesson:
     size = stored["advantage"].abs() + stored["group_advantage"].abs()
     taught = size.groupby([stored[name] for name in _NAME]).transform("max") > 0
     if len(number) and (number < 0).all():
+        runs = store.run_folder(method, int(stored["seed"].iloc[0])).folder.parent
         raise UserError(
-            f"{store.run_folder(method, int(stored['seed'].iloc[0])).folder.parent}: none of its {len(number)} responses of the first step is among the {len(yard.responses)} that "
-            f"were measured. Measure again: snakemake --forcerun oracle"
+            f"{runs}: none of its {len(number)} responses of the first step is among the {len(yard.responses)} that were measured. "
+            f"Measure again: snakemake --forcerun oracle"
         )
     compared = stored[taught & (stored["response"] >= 0)].set_index(["response", "position"])
     place = yard.tokens.reset_index(names="place").set_index(["response", "position"])["place"]
