@@ -108,7 +108,7 @@ class Graph:
     def pretraining_code(self, w: Wildcards) -> str:
         """The code of a model trained here, with its own task and not the others."""
         chosen = self._one_of("model", w.model, self.config.models)
-        return digest("base.pretrain", without=code_of_other_tasks(chosen.task))
+        return digest("base.pretrain.pretrained", without=code_of_other_tasks(chosen.task))
 
     def embedded_models(self) -> list[str]:
         return [name for name, model in self.config.models.items() if isinstance(model, EmbeddedModel)]

@@ -10,7 +10,7 @@ __all__ = ["avg_at_k", "generation_code", "maj_at_k", "pass_at_k"]
 def generation_code(engine: str) -> str:
     """The digest of the code behind a table of generations: the generator with its own engine, not with the other.
 
-    The policy's passes count where the engine's log-probs are compared with them.
+    The policy's passes count where the engine's log-probs are compared with them. No credit is assigned.
     """
-    unused = () if engine == "vllm" else ("policy",)
-    return code_digest("evaluate.generate", "base", without=(*code_of_others(engine), *unused))
+    unused = ("credit",) if engine == "vllm" else ("credit", "policy")
+    return code_digest("evaluate.generate.generate_row", without=(*code_of_others(engine), *unused))

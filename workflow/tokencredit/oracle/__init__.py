@@ -42,5 +42,5 @@ def oracle_config(study: Study) -> dict[str, Any]:
 
 
 def oracle_code(engine: str) -> str:
-    """The digest of the code behind a measurement, with its own engine and not the other."""
-    return code_digest("oracle.__main__", without=code_of_others(engine))
+    """The digest of the code behind a measurement, with its own engine and not the other. No credit is assigned in one."""
+    return code_digest("oracle.measurement.measure_policy", without=(*code_of_others(engine), "credit"))

@@ -31,4 +31,6 @@ def training_code(engine: str, credit: str, control: str | None = None) -> str:
     The file of the controls counts where the cell has one.
     """
     unused = () if control else ("credit.controls",)
-    return code_digest("train.__main__", METHODS[credit].module, without=(*code_of_others(engine), *unused))
+    return code_digest(
+        "train.loop.train", "train.processes.joined", METHODS[credit].module, without=(*code_of_others(engine), *unused)
+    )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tokencredit import files
+from tokencredit.accept import acceptances, accepted_codes
 from tokencredit.base import load_manifest
 from tokencredit.config import Base, Method, Model, Study
 from tokencredit.errors import UserError
@@ -70,12 +71,15 @@ class Cell:
     def finished(self, environment: dict[str, str]) -> bool:
         """Whether this very run stands finished, made in ``environment``; then ``run.json`` is there, whatever became of it.
 
-        Any change in what decides the run, in the environment, or in the files that it left, and it is not.
+        Any change in what decides the run, in the environment, or in the files that it left, and it is not; a change of code that was
+        accepted is none.
         """
         if not (self.out / _COPY).exists():
             return False
         run = files.read_json(self.out / _COPY)
-        same = (run["digests"], run["seed"]) == (self.digests(), self.seed)
+        now, accepted = self.digests(), acceptances(self.out / "run.json", files.sha256(self.out / _COPY))
+        same = (run["digests"] | {"code": now["code"]}, run["seed"]) == (now, self.seed)
+        same = same and now["code"] in accepted_codes(run["digests"]["code"], accepted)
         # A patched kernel is no other run.
         different = {name for name in environment if run["environment"].get(name) != environment[name]} - {"platform"}
         if not same or different or any(_sha256(self.out / name) != digest for name, digest in _made(run).items()):
