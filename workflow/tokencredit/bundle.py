@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tokencredit import cli, files
+from tokencredit.accept import record_of
 from tokencredit.analysis.plan import base_row, planned
 from tokencredit.compare import differences
 from tokencredit.config import FileDataset, Row, Study, load_study
@@ -159,11 +160,12 @@ def read(bundle: Path) -> dict[str, bytes]:
 
 
 def stored(unit: Unit) -> list[Path]:
-    """The files that a job left: what it declares, what stands beside a ``run.json``, and what it took where that is kept."""
+    """The files that a job left: what it declares, what stands beside a ``run.json``, who accepted it, and what it took."""
     made, usage = [Path(path) for path in unit.outputs], Path(unit.log).with_suffix(".usage.jsonl")
     if unit.rule == "train":
         made += [made[0].parent / name for name in [*files.read_json(made[0])["files"], "timing.jsonl"]]
-    return [*made, *([usage] if usage.is_file() else [])]
+    accepted = [record_of(output) for output in unit.outputs]
+    return [*made, *(path for path in (*accepted, usage) if path.is_file())]
 
 
 def check_current(store: Store, kind: str, name: str) -> None:

@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
+from tokencredit.accept import record_of
 from tokencredit.analysis import plan
 from tokencredit.config import Config, EmbeddedModel, FileDataset, JobResources, Row, Study, TrainingResources
 from tokencredit.config.claim_keys import BASE
@@ -230,7 +231,12 @@ class Graph:
         overlaps = [f"{self.results}/{name}" for name in plan.overlap_files(study)]
         # The problems that it quotes stand behind the runs; a bundle may not hold them.
         measured = [f"{self.results}/{name}" for name in plan.oracle_files(study, BASE)]
-        return [*shown, *origins, *self.runs(w.study), *self.scores(w.study), *self.audits(w), *overlaps, *measured]
+        records = [str(record_of(path)) for path in self.everything(w.study)]
+        accepted = [path for path in records if Path(path).is_file()]
+        return [
+            *(*shown, *origins, *self.runs(w.study), *self.scores(w.study), *self.audits(w)),
+            *(*overlaps, *measured, *accepted),
+        ]
 
     def analysis_config(self, w: Wildcards) -> dict[str, Any]:
         """Everything in the configuration that the analysis may show."""
