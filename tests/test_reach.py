@@ -21,6 +21,7 @@ SOURCES = {
         "from tokencredit import acting, config, loss, worker\n"
         "from tokencredit.errors import UserError\n"
         "from tokencredit.stage import far\n"
+        "try:\n    from tokencredit.sure import safe\nexcept ImportError:\n    safe = None\n"
         "SCALE = 2\n"
         "UNUSED = 3\n"
         "def run(given: loss.Given):\n"
@@ -29,13 +30,14 @@ SOURCES = {
         "    if given is None:\n"
         "        raise UserError('none is given')\n"
         "    command = f'from {worker.__name__} import serve'\n"
-        "    return SCALE * loss.policy_loss(given) + far() + shown() + config.A, 'tokencredit.named', vars(bare)\n"
+        "    return safe() * SCALE * loss.policy_loss(given) + far() + shown() + config.A, 'tokencredit.named', vars(bare)\n"
         "def unused(): return UNUSED\n"
     ),
     "loss.py": "def policy_loss(x): return _half(x)\ndef _half(x): return x / 2\ndef other(): ...\nclass Given:\n    a: int = 0\n",
     "late.py": "def drawn(): return 1\ndef undrawn(): return 2\n",
     "acting.py": "import tokencredit.deeper\nTABLE = {}\nTABLE['a'] = 1\ndef idle(): return 1\n",
     "deeper.py": "import os\nos.environ['THREADS'] = '1'\n",
+    "sure.py": "def safe(): return 1\n",
     "worker.py": "def serve(): return 1\n",
     "named.py": "def loaded(): return 1\n",
     "bare.py": "def any_of_it(): return 1\n",
@@ -73,6 +75,7 @@ def digest(package: Path, *roots: str, left_out: tuple[str, ...] = ("config", "e
         ("deeper.py", "'1'", "'2'"),
         ("worker.py", "return 1", "return 4"),  # in another process, by the name of its module
         ("named.py", "return 1", "return 4"),
+        ("sure.py", "return 1", "return 4"),  # imported under a condition
         ("bare.py", "return 1", "return 4"),  # a module as a value
     ],
 )

@@ -84,7 +84,7 @@ def main(
     print(
         f"{len(accepted)} results accepted"
         if accepted
-        else "nothing to accept: no finished result has another code alone"
+        else "nothing to accept: no finished result waits for its code alone"
     )
 
 

@@ -10,10 +10,8 @@ from pathlib import Path
 
 from tokencredit.syntax import Module, Piece, Target
 
-EVERYTHING, ACTS = (
-    "*",
-    "",
-)  # in place of a definition's name: all that a module offers, and what acts when it is imported
+# In place of a definition's name: all that a module offers, and what acts when it is imported.
+EVERYTHING, ACTS = "*", ""
 
 
 @dataclass(frozen=True)

@@ -39,9 +39,10 @@ class Module:
     @cache
     def read(source: str) -> Module:
         tree = [node for node in ast.parse(source).body if not _is_main(node)]
-        imports = [node for node in tree if isinstance(node, ast.Import | ast.ImportFrom)]
-        for_types = [each for node in tree if _is_type_checking(node) for each in ast.walk(node)]
-        stands_for = _bound(for_types) | _bound(imports)
+        # Not of functions, which import for themselves; but also those under a condition.
+        outside = [node for node in tree if not isinstance(node, Function | ast.ClassDef)]
+        imports = [each for node in outside if not _is_type_checking(node) for each in ast.walk(node)]
+        stands_for = _bound([each for node in outside for each in ast.walk(node)]) | _bound(imports)
         errors = frozenset(name for name, (_, target) in stands_for.items() if target == "UserError")
         definitions: dict[str, list[ast.stmt]] = {}
         acts: list[ast.stmt] = []
