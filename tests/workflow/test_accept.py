@@ -19,8 +19,8 @@ GENERATIONS = "results/smoke/eval/base/seed0/toy-tier1/generations.parquet"
 
 
 def refactor(project: Project) -> None:
-    """A change in what trains, samples and grades, so that jobs behind jobs have another code."""
-    for path in ("train/update.py", "evaluate/generate.py", "grading/extract.py"):
+    """A change in what trains and in what samples, so that jobs behind jobs have another code."""
+    for path in ("train/update.py", "evaluate/generate.py"):
         project.append(f"workflow/tokencredit/{path}", "\n_EDITED = len('')\n")
 
 
@@ -58,15 +58,15 @@ def test_what_was_accepted_stands_and_says_so(done: Project) -> None:
 
 
 def test_another_configuration_is_not_accepted(done: Project) -> None:
+    """It shows when the audits have been accepted, behind which Snakemake does not look; that is undone."""
     refactor(done)
+    done.append("workflow/tokencredit/grading/extract.py", "\n_EDITED = len('')\n")
     done.replace("config/studies/smoke.yaml", "  seed: 0\n", "  seed: 1\n")
     status, said = accept(done)
     assert status == 2
     assert "more than code has changed: results/smoke/eval/" in said
     assert records(done) == []
-    assert {"train", "audit"} <= {job.rule for job in done.jobs(*SMOKE)}, (
-        "what was stamped before the refusal is undone"
-    )
+    assert "audit" in {job.rule for job in done.jobs(*SMOKE)}
 
 
 def rewrite(path: Path) -> None:
