@@ -22,7 +22,7 @@ def dataset(config: Config, name: str) -> str:
 
 def pretraining(model: EmbeddedModel) -> str:
     """The code of a model that is trained here, with its own task and not the others."""
-    return _digest("base.pretrain", without=_other_tasks(model.task))
+    return _digest("base.pretrain.pretrained", without=_other_tasks(model.task))
 
 
 def fetching() -> str:
@@ -43,16 +43,18 @@ def training(engine: str, credit: str, control: str | None = None) -> str:
     The file of the controls counts where the method has one.
     """
     unused = () if control else ("credit.controls",)
-    return _digest("train.__main__", METHODS[credit].module, without=(*_other_engines(engine), *unused))
+    return _digest(
+        "train.loop.train", "train.processes.joined", METHODS[credit].module, without=(*_other_engines(engine), *unused)
+    )
 
 
 def generation(engine: str) -> str:
     """The generator with its own engine, not with the other.
 
-    The policy's passes count where the engine's log-probs are compared with them.
+    The policy's passes count where the engine's log-probs are compared with them. No credit is assigned.
     """
-    unused = () if engine == "vllm" else ("policy",)
-    return _digest("evaluate.generate", "base", without=(*_other_engines(engine), *unused))
+    unused = ("credit",) if engine == "vllm" else ("credit", "policy")
+    return _digest("evaluate.generate.generate_row", without=(*_other_engines(engine), *unused))
 
 
 def grading() -> str:
@@ -64,8 +66,8 @@ def scoring() -> str:
 
 
 def oracle(engine: str) -> str:
-    """A measurement, with its own engine and not the other."""
-    return _digest("oracle.__main__", without=_other_engines(engine))
+    """A measurement, with its own engine and not the other. No credit is assigned in one."""
+    return _digest("oracle.measurement.measure_policy", without=(*_other_engines(engine), "credit"))
 
 
 def exhibit(kind: str, name: str) -> str:

@@ -25,6 +25,7 @@ from tokencredit import cli, files
 from tokencredit.config import FileDataset, Row, Study, load_study
 from tokencredit.errors import UserError
 from tokencredit.study import settings
+from tokencredit.study.acceptance import record_of
 from tokencredit.study.exhibits import Kind, exhibits_of
 from tokencredit.study.jobs import Job, jobs_of
 from tokencredit.study.measurements import measured_rows, source_runs
@@ -159,12 +160,13 @@ def read(bundle: Path) -> dict[str, bytes]:
 
 
 def stored(unit: Job) -> list[Path]:
-    """The files that a job left: what it declares, what stands beside a ``run.json``, and what it took where that is kept."""
+    """The files that a job left: what it declares, what stands beside a ``run.json``, who accepted it, and what it took."""
     made, usage = [Path(path) for path in unit.outputs], Path(unit.usage)
     if unit.rule == "train":
         folder = RunFolder(made[0].parent)
         made += [*(folder.folder / name for name in files.read_json(folder.record)["files"]), folder.timing]
-    return [*made, *([usage] if usage.is_file() else [])]
+    accepted = [record_of(output) for output in unit.outputs]
+    return [*made, *(path for path in (*accepted, usage) if path.is_file())]
 
 
 def check_current(store: Store, kind: Kind, name: str) -> None:
