@@ -173,7 +173,12 @@ def test_a_name_that_is_not_there_is_an_error(
 
 # Where modules are loaded by a name that is computed: whoever asks for a digest names the module that is taken.
 UNREAD = ("__getattr__", "__init_subclass__", "__import__", "globals", "singledispatch")
-LOADED_BY_NAME = {"credit/registry.py", "credit/__main__.py", "analysis/__main__.py"}
+LOADED_BY_NAME = {
+    "credit/__init__.py",
+    "credit/__main__.py",
+    "analysis/tables/__init__.py",
+    "analysis/figures/__init__.py",
+}
 
 
 def test_nothing_leads_past_the_reading_of_sources() -> None:
@@ -193,13 +198,24 @@ def test_nothing_leads_past_the_reading_of_sources() -> None:
 def test_what_is_left_out_touches_nothing_that_counts() -> None:
     """It imports no module that counts, and none that computes; the configuration, which counts by its result, may."""
     computing = ("torch", "numpy", "pandas", "random", "transformers", "math_verify")
-    for name in LEFT_OUT.keys() - {"config"}:
+    for name in LEFT_OUT.keys() - {"config", "study"}:
         path = PACKAGE.joinpath(*name.split(".")).with_suffix(".py")
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             for module in _modules(node):
                 assert not module.startswith(computing), f"{name} imports {module}"
-                if module.startswith("tokencredit") and name not in ("accept",):
+                if module.startswith("tokencredit"):
                     assert module.removeprefix("tokencredit").strip(".") in {*LEFT_OUT, ""}, f"{name} imports {module}"
+
+
+def test_what_computes_asks_of_a_study_only_what_decides_no_number() -> None:
+    """Where files are, what has a digest, and what was accepted: so the rooms of ``study`` need not count."""
+    allowed = {"code", "paths", "acceptance", "settings"}
+    for room in ("credit", "data", "grading", "engines", "policy", "base", "train", "evaluate", "oracle"):
+        for path in PACKAGE.joinpath(room).rglob("[!_]*.py"):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tokencredit.study"):
+                    _, _, room = node.module.partition("tokencredit.study.")
+                    assert ({room} if room else {each.name for each in node.names}) <= allowed, path
 
 
 def test_nothing_reads_what_an_error_says_but_to_show_it() -> None:

@@ -71,8 +71,10 @@ def oracle(engine: str) -> str:
 
 
 def exhibit(kind: str, name: str) -> str:
-    """A table or figure: its own module, and how its kind is made."""
-    return _digest("analysis.tables" if kind == "table" else "analysis.style", f"analysis.{kind}s.{name}")
+    """A table or figure: what its own module makes, and how its kind is written."""
+    if kind == "table":
+        return _digest("analysis.tables.make", *(f"analysis.tables.{name}.{part}" for part in ("records", "wide")))
+    return _digest("analysis.figures.make", f"analysis.figures.{name}.draw")
 
 
 def page() -> str:

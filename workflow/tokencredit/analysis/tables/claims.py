@@ -1,5 +1,15 @@
 """The paper's claims, each by its contrasts."""
 
-from tokencredit.analysis.paper.claims import records, wide
+import pandas as pd
 
-__all__ = ["records", "wide"]
+from tokencredit.analysis.layout import Wide
+from tokencredit.analysis.paper import claims
+from tokencredit.analysis.store import Store
+
+
+def records(store: Store) -> pd.DataFrame:
+    return claims.records(store)
+
+
+def wide(table: pd.DataFrame, store: Store) -> Wide:
+    return claims.wide(table, store)

@@ -1,5 +1,15 @@
 """How each method spreads its credit."""
 
-from tokencredit.analysis.credit.diagnostics import records, wide
+import pandas as pd
 
-__all__ = ["records", "wide"]
+from tokencredit.analysis.credit import diagnostics
+from tokencredit.analysis.layout import Wide
+from tokencredit.analysis.store import Store
+
+
+def records(store: Store) -> pd.DataFrame:
+    return diagnostics.records(store)
+
+
+def wide(table: pd.DataFrame, store: Store) -> Wide:
+    return diagnostics.wide(table, store)

@@ -1,5 +1,15 @@
 """Agreement of each method's weights with measured credit, and its final score."""
 
-from tokencredit.analysis.credit.scoreboard import records, wide
+import pandas as pd
 
-__all__ = ["records", "wide"]
+from tokencredit.analysis.credit import scoreboard
+from tokencredit.analysis.layout import Wide
+from tokencredit.analysis.store import Store
+
+
+def records(store: Store) -> pd.DataFrame:
+    return scoreboard.records(store)
+
+
+def wide(table: pd.DataFrame, store: Store) -> Wide:
+    return scoreboard.wide(table, store)

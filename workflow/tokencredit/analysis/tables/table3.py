@@ -1,6 +1,15 @@
 """What the quadrants contribute."""
 
-from tokencredit.analysis.score_layout import wide
-from tokencredit.analysis.scores import table3 as records
+import pandas as pd
 
-__all__ = ["records", "wide"]
+from tokencredit.analysis import score_layout, scores
+from tokencredit.analysis.layout import Wide
+from tokencredit.analysis.store import Store
+
+
+def records(store: Store) -> pd.DataFrame:
+    return scores.table3(store)
+
+
+def wide(table: pd.DataFrame, store: Store) -> Wide:
+    return score_layout.wide(table, store)
