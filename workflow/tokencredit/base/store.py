@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from tokencredit.errors import UserError
 from tokencredit.files import read_json
+from tokencredit.study.paths import ModelFolder
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-MANIFEST = "model.json"
+MANIFEST = ModelFolder.manifest.name
 
 
 def load_manifest(model_dir: str | Path) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from tokencredit.cost.quantity import Quantity, measured
 from tokencredit.errors import UserError
 from tokencredit.files import read_json, read_jsonl
 from tokencredit.study.jobs import jobs_of
+from tokencredit.study.paths import Paths
 
 _PHASES = ("seconds_sample", "seconds_grade", "seconds_score", "seconds_update")
 
@@ -76,9 +77,9 @@ def _folders(study: Study, results: Path, cell: str, processes: int) -> list[Pat
     """Of the cell's finished runs that had its configuration of now."""
     # As JSON has it: no tuples.
     now = {"config": json.loads(json.dumps(study.training_config(cell))), "processes": processes}
-    folders = [results / study.home / "runs" / row.path for row in study.rows if row.cell == cell]
-    finished = [folder for folder in folders if (folder / "run.json").is_file()]
-    return [folder for folder in finished if now.items() <= read_json(folder / "run.json").items()]
+    paths = Paths(study, results)
+    finished = [folder for row in study.rows if row.cell == cell if (folder := paths.run(row)).record.is_file()]
+    return [folder.folder for folder in finished if now.items() <= read_json(folder.record).items()]
 
 
 def _steps(folder: Path) -> list[dict[str, Any]]:

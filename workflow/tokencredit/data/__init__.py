@@ -1,5 +1,8 @@
 """Problems: from files, from the Hub, and generated ones of the embedded tasks."""
 
+# The files of a prepared data set.
+PROBLEMS, MANIFEST = "problems.parquet", "manifest.json"
+
 # The module of each embedded task.
 MODULES = {"word-problems": "data.word_problems", "graph-paths": "data.graph_paths"}
 

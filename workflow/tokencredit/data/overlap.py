@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 from tokencredit import files
+from tokencredit.data import MANIFEST, PROBLEMS
 from tokencredit.data.text import folded_answer, words
 
 LENGTH = 10
@@ -65,10 +66,8 @@ def overlapping_pairs(train: pd.DataFrame, benchmark: pd.DataFrame) -> list[dict
 
 def overlap_report(train_dir: Path, benchmark_dir: Path) -> dict[str, Any]:
     """The overlap of two prepared data sets, each a folder with ``problems.parquet`` and ``manifest.json``."""
-    train, benchmark = (
-        files.read_parquet(folder / "problems.parquet", COLUMNS) for folder in (train_dir, benchmark_dir)
-    )
-    names = [files.read_json(folder / "manifest.json")["dataset"] for folder in (train_dir, benchmark_dir)]
+    train, benchmark = (files.read_parquet(folder / PROBLEMS, COLUMNS) for folder in (train_dir, benchmark_dir))
+    names = [files.read_json(folder / MANIFEST)["dataset"] for folder in (train_dir, benchmark_dir)]
     pairs = overlapping_pairs(train, benchmark)
     touched = {pair["benchmark_id"] for pair in pairs}
     return {

@@ -16,6 +16,7 @@ import pandas as pd
 
 from tokencredit import files
 from tokencredit.config import Config, FileDataset
+from tokencredit.data import MANIFEST, PROBLEMS
 from tokencredit.data.sources import Row, open_source
 from tokencredit.data.text import folded_answer, folded_problem
 from tokencredit.errors import UserError
@@ -106,7 +107,7 @@ def prepare(config: Config, name: str, out: Path, data_root: Path | None) -> lis
         "duplicates": cleaned.duplicates,
         "conflicting": cleaned.conflicting,
     }
-    problems, manifest = out / "problems.parquet", out / "manifest.json"
+    problems, manifest = out / PROBLEMS, out / MANIFEST
     # Text columns stay text where every value is missing.
     files.write_parquet(problems, table.astype("string"), about)
     files.write_json(manifest, about | {"sha256": files.sha256(problems)})

@@ -13,6 +13,7 @@ from tokencredit.errors import UserError
 from tokencredit.evaluate.contract import COLUMNS, read_problems
 from tokencredit.evaluate.counts import check_counts
 from tokencredit.statistics.estimators import maj_at_k
+from tokencredit.study.paths import AnswersFolder, DatasetFolder
 
 OUTCOMES = ("right", "wrong", "ungraded")
 FINISH_REASONS = ("stop", "length")
@@ -55,8 +56,8 @@ def score_row(study: Study, row: Row, eval_dir: Path, data_dir: Path) -> tuple[p
     tables, metadata = [], {}
     for name, benchmark in study.benchmarks.items():
         folder = eval_dir / name
-        generations_path, grades_path = folder / "generations.parquet", folder / "grades.parquet"
-        problems_path = data_dir / benchmark.dataset / "problems.parquet"
+        generations_path, grades_path = AnswersFolder(folder).generations, AnswersFolder(folder).grades
+        problems_path = DatasetFolder(data_dir / benchmark.dataset).problems
         problems = read_problems(problems_path, study, name)
         stored = files.parquet_metadata(generations_path)
         graded = files.parquet_metadata(grades_path)

@@ -21,6 +21,7 @@ from tokencredit.provenance import environment
 from tokencredit.records import problems_from
 from tokencredit.study import code
 from tokencredit.study import settings as decided
+from tokencredit.study.paths import MeasurementFolder, RunFolder
 from tokencredit.train.engine import PolicyEngine
 
 _BUDGET = 4096  # tokens of a pass that scores a few short sequences
@@ -53,7 +54,7 @@ def measure_policy(
         "dtype": str(evaluation_dtype(study)).removeprefix("torch."),
         "model_sha256": files.sha256(model_dir),
         "data_sha256": {str(path.parent.name): files.sha256(path) for path in data},
-        "rollouts_sha256": {folder.parent.name: files.sha256(folder / "rollouts.parquet") for folder in runs},
+        "rollouts_sha256": {folder.parent.name: files.sha256(RunFolder(folder).rollouts) for folder in runs},
         "code_digest": code.oracle(training.engine),
         "environment": environment(device),
     }
@@ -82,7 +83,7 @@ def measure_policy(
             branches = measuring.branches(responses, tokens, work, progress)
     finally:
         engine.close()
-    made = [out / "states.parquet", out / "branches.parquet"]
+    made = list(MeasurementFolder(out).tables)
     for path, table in zip(made, (states, branches), strict=True):
         files.write_parquet(path, table, metadata)
     shutil.rmtree(out / "work")

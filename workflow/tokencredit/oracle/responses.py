@@ -12,6 +12,7 @@ import pandas as pd
 from tokencredit import files
 from tokencredit.errors import UserError
 from tokencredit.records import Problem
+from tokencredit.study.paths import RunFolder
 
 _COLUMNS = [
     *("step", "problem_id", "sample", "position", "token_id"),
@@ -56,17 +57,17 @@ def stored_responses(
     found: dict[tuple[str, int, tuple[int, ...]], Taken] = {}
     for run in runs:
         table = _rollouts(run, step)
-        cell = files.read_json(run / "run.json")["cell"]
+        cell = files.read_json(RunFolder(run).record)["cell"]
         for (problem_id, sample), record in table.groupby(["problem_id", "sample"], sort=False):
             if record["position"].tolist() != list(range(len(record))):
                 raise UserError(
-                    f"{run / 'rollouts.parquet'}: response {sample} to {problem_id} in step {step} has positions "
+                    f"{RunFolder(run).rollouts}: response {sample} to {problem_id} in step {step} has positions "
                     f"{record['position'].tolist()[:8]} …; one response from 0 on was expected. A step that draws a problem twice "
                     f"cannot be measured: fewer prompts per step than problems are needed."
                 )
             if problem_id not in known:
                 raise UserError(
-                    f"{run / 'rollouts.parquet'}: {problem_id} is not among the {len(known)} training problems."
+                    f"{RunFolder(run).rollouts}: {problem_id} is not among the {len(known)} training problems."
                 )
             problem = known[problem_id]
             record = record.drop(columns=["step", "problem_id", "sample", "position"]).reset_index(drop=True)
@@ -77,7 +78,7 @@ def stored_responses(
 
 
 def _rollouts(run: Path, step: int) -> pd.DataFrame:
-    path = run / "rollouts.parquet"
+    path = RunFolder(run).rollouts
     files.check_run_file(path)
     table = files.read_parquet(path, _COLUMNS)
     chosen = table[table["step"] == step]

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import overload
 
 from tokencredit.config import Row, Study
+from tokencredit.data import MANIFEST, PROBLEMS
 
 RESULTS = "results"
 TABLE_FILES = ("csv", "tex", "json")
@@ -40,8 +41,8 @@ class _Folder:
 class DatasetFolder(_Folder):
     """A prepared data set."""
 
-    problems = FileName("problems.parquet")
-    manifest = FileName("manifest.json")
+    problems = FileName(PROBLEMS)
+    manifest = FileName(MANIFEST)
 
 
 class ModelFolder(_Folder):

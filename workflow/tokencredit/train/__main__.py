@@ -11,6 +11,7 @@ import typer
 
 from tokencredit import cli
 from tokencredit.config import load_study
+from tokencredit.study.paths import RunFolder
 from tokencredit.train.launch import EXIT_STOPPED, launch
 from tokencredit.train.requeue import requeue_job
 
@@ -52,7 +53,8 @@ def train(
         wanted = Cell(load_study(config, study), cell, seed, model, data, curve_data, out, teacher)
         finished = loop.train(wanted, all_processes)
         if all_processes.first and finished:
-            cli.made([out / "run.json", out / "metrics.jsonl", out / "rollouts.parquet", out / "model"])
+            folder = RunFolder(out)
+            cli.made([folder.record, folder.metrics, folder.rollouts, folder.model])
         elif all_processes.first:
             stopped = f"stopped after a checkpoint under {out / 'work'}; the same command goes on from there"
             print(stopped, file=sys.stderr)

@@ -6,9 +6,9 @@ import platform
 from importlib import metadata
 from pathlib import Path
 
-from tokencredit.reach import Reach
+from tokencredit.provenance.reach import Reach
 
-PACKAGE = Path(__file__).parent
+PACKAGE = Path(__file__).parents[1]
 PEERS = (
     "torch",
     "transformers",
@@ -32,8 +32,6 @@ LEFT_OUT = {
     "cli": "reads a command line, and prints",
     "progress": "draws bars",
     "provenance": "says what made a result, and is no part of it",
-    "reach": "the same",
-    "syntax": "the same",
     "study": "says what jobs read, make and are decided by; that itself is compared",
     "train.lock": "has a second process wait, or ends one",
     "train.heartbeat": "writes where a process stands, or ends it",

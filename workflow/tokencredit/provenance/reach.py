@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from tokencredit.syntax import Module, Piece, Target
+from tokencredit.provenance.syntax import Module, Piece, Target
 
 # In place of a definition's name: all that a module offers, and what acts when it is imported.
 EVERYTHING, ACTS = "*", ""

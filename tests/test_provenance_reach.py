@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tokencredit.provenance import LEFT_OUT, PACKAGE
-from tokencredit.reach import Reach
+from tokencredit.provenance.reach import Reach
 
 SOURCES = {
     "__init__.py": "",
