@@ -1,5 +1,5 @@
-# One run is one cell (a method) under one seed. Only run.json is declared, and it is written last: Snakemake deletes declared outputs
-# before a job and after a failure, and the checkpoints beside it must outlive both, so that a killed run goes on where it stood.
+# One run is one method under one seed. Only run.json is declared, and it is written last: Snakemake deletes declared outputs before a job and
+# after a failure, and the checkpoints beside run.json must outlive both, so that a killed run goes on from them.
 # The number of processes is a resource, not a parameter: it changes no result, so a run is not trained again for it.
 
 

@@ -1,4 +1,4 @@
-"""Tables, figures and the report of a study, from stored records only. Importing this costs nothing: the graph does it."""
+"""Tables, figures and the page of a study, from stored records only. Importing this package costs nothing, because the graph imports it."""
 
 from tokencredit.study.exhibits import inputs, planned
 

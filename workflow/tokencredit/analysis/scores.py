@@ -1,4 +1,4 @@
-"""The numbers of the results tables: one record per line and benchmark, each with everything needed to judge it."""
+"""The numbers of the results tables: one record per line and benchmark, with everything that is needed to judge it."""
 
 from __future__ import annotations
 

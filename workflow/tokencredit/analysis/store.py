@@ -1,4 +1,4 @@
-"""The stored records of one study, read once: the only door through which tables and figures see results."""
+"""The stored records of one study, read once and checked. Tables and figures read results through ``Store``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An estimate for a person, as tables and sentences, and for other tools, as JSON. No number without what it rests on."""
+"""An estimate as tables and sentences for a person, and as JSON for other tools. Every number is shown with what it rests on."""
 
 from __future__ import annotations
 

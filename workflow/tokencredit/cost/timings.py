@@ -1,6 +1,6 @@
-"""What earlier runs of a study say about its cost: ``timing.jsonl`` and ``metrics.jsonl`` of its cells, the clocks of its generations.
+"""What earlier runs of a study say about its cost: ``timing.jsonl`` and ``metrics.jsonl`` of its runs, the seconds of its generations.
 
-Nothing is carried over from another configuration: it may have had longer responses, more problems or more processes.
+Runs of another configuration do not count: they may have had longer responses, more problems or more processes.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _PHASES = ("seconds_sample", "seconds_grade", "seconds_score", "seconds_update")
 class Measured:
     """Means over the steps of a study's finished runs; None, or an empty table, where there is none.
 
-    ``tokens_per_second``: response tokens trained on per second of a step, by cell and over all. ``sampling_tokens_per_second``: by one
+    ``tokens_per_second``: response tokens trained on per second of a step, by method and over all. ``sampling_tokens_per_second``: by one
     process. ``groups_sampled``: for each group trained on, in runs with dynamic sampling. ``evaluation_seconds``: of one evaluation inside
     training. ``generation_seconds``: of one row's responses, by benchmark.
     """

@@ -1,6 +1,6 @@
 """Sampling engines: responses to prompts, one for each request, behind one small interface.
 
-A response depends on its own request's seed only: neither on its neighbours nor on the batch size (but for float rounding).
+A response depends only on its own request's seed: neither on its neighbours nor, except for float rounding, on the batch size.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ OnResponse = Callable[[int, "Response"], None]
 
 
 class Engine(Protocol):
-    """Whatever turns requests into responses."""
+    """A sampler: gives one response to each request."""
 
     name: str
 

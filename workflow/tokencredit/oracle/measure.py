@@ -83,7 +83,7 @@ class Oracle:
         A state with a single candidate is not continued: its counts are 0. A token that ends its response is graded once and counts as
         often as it would be continued. Ungraded continuations are neither right nor wrong.
 
-        One file per problem is left in ``work``, whoever kills this: what is there is not measured again.
+        Results are saved per problem in ``work``; a restarted measurement skips finished problems.
         """
         taken = {(each.problem_id, each.cell, each.sample): each for each in responses}
         parts = []

@@ -1,4 +1,4 @@
-"""Which code decides a result: the digest behind each kind of job, of its own stage and of nothing that it does not take."""
+"""Which code decides a result: the code digest of each kind of job."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def code_of_other_tasks(task: str) -> tuple[str, ...]:
 
 
 def training_code(engine: str, credit: str, control: str | None = None) -> str:
-    """The digest of the code behind a cell: the trainer with its engine, and the file of its own credit method, not of the others.
+    """The digest of the code behind a run: the trainer with its engine, and the file of its own credit method, not of the others.
 
-    The file of the controls counts where the cell has one.
+    The file of the controls counts if the method has a control.
     """
     unused = () if control else ("credit.controls",)
     return code_digest("train.__main__", METHODS[credit].module, without=(*code_of_others(engine), *unused))

@@ -1,4 +1,7 @@
-"""What the analysis of a study makes and what it reads, decided from the configuration alone. Imported by the graph: keep it light."""
+"""Which tables and figures a study has, and what each reads, decided from the configuration alone.
+
+The graph imports this module at every start: keep its imports light.
+"""
 
 from __future__ import annotations
 
@@ -154,7 +157,7 @@ def figure2_methods(study: Study) -> list[str]:
 
 
 def heat_map_method(study: Study) -> str:
-    """EAPO where it is trained, for its credit differs from token to token; else the reference."""
+    """EAPO if it is trained, because its credit differs from token to token; else the reference."""
     return "eapo" if "eapo" in study.methods else study.reference
 
 
@@ -184,7 +187,7 @@ def alpha_sweep(study: Study) -> dict[str, float]:
 
 
 def without_entropy_term(study: Study) -> str | None:
-    """What EAPO is at alpha = 0: the plain group advantage, on the base of the sweep if a method trains with that, else on another."""
+    """EAPO at alpha = 0: a method with the plain group advantage, with the recipe of the sweep if there is one, else with another."""
     base = study.methods[next(iter(alpha_sweep(study)))].base
     plain = [
         name for name, method in study.methods.items() if method.credit in ("grpo", "dapo") and method.control is None

@@ -1,6 +1,6 @@
 """The jobs of a study as the configuration has them, without Snakemake: what each makes, and where it logs.
 
-What the graph does is held against this list, what would run is reckoned by it, and what has run is looked up by it.
+``dry-run`` compares the graph with this list, ``plan`` estimates its jobs, and ``status`` looks them up.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _MADE = {"table": ("csv", "tex", "json"), "figure": ("pdf", "png", "csv", "json"
 
 @dataclass(frozen=True)
 class Unit:
-    """One job. ``name``: what tells it from others of its rule; ``row``, ``benchmark``: what it works on, where it is about one."""
+    """One job. ``name``: its name among the jobs of its rule; ``row``, ``benchmark``: what the job is about, None if not about one."""
 
     rule: str
     name: str

@@ -1,10 +1,10 @@
-"""What the graph asks of the configuration: the targets of a study, and the inputs, parameters and resources of its jobs.
+"""What the rules need of the configuration: the targets of a study, and the inputs, parameters and resources of its jobs.
 
-The rules of ``workflow/rules`` call the methods of ``Graph`` with their wildcards. Snakemake reads this at every start and again in every
-job of a cluster: nothing heavy is imported.
+The rules of ``workflow/rules`` call the methods of ``Graph`` with their wildcards. Snakemake imports this module at every start and again
+in every job of a cluster: nothing heavy is imported.
 
-A job runs again when what decides its result has changed: the configuration it reads (its ``config`` parameter), the code behind its stage
-(its ``code`` parameter) or the content of its input files; and not when anything else has.
+A job runs again when its configuration (the parameter ``config``), its code (the parameter ``code``) or the content of its inputs has
+changed, and not when anything else has.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ class Graph:
         return self._model(self.study(w.study).model_name)
 
     def teacher_model(self, w: Wildcards) -> list[str]:
-        """The teacher of the cell's method, where it has one."""
+        """The teacher of the run's method, if it has one."""
         teacher = self.study(w.study).methods[self._run(w).name].teacher
         return [self._model(teacher)] if teacher else []
 
@@ -139,7 +139,7 @@ class Graph:
         return self.study(w.study).training_config(w.cell)
 
     def training_code(self, w: Wildcards) -> str:
-        """The trainer with the study's engine and the file of the cell's own credit function, not of the others."""
+        """The code digest of the trainer with the study's engine and the method's own credit function, without the others."""
         study = self.study(w.study)
         method = study.methods[self._run(w).name]
         return _training_code(study.training.engine, method.credit, method.control)
@@ -147,7 +147,7 @@ class Graph:
     # ---------------------------------------------------------------- evaluation
 
     def evaluated_model(self, w: Wildcards) -> str:
-        """The file that says that a row's model is there: ``run.json`` of a trained cell, else the manifest of a base model."""
+        """The file that says that a row's model is there: ``run.json`` of a trained method, else the manifest of a base model."""
         row = self._row(w)
         return f"{self.results}/{w.study}/runs/{row.path}/run.json" if row.cell else self._model(row.model)
 
@@ -243,7 +243,7 @@ class Graph:
         }
 
     def report_config(self, w: Wildcards) -> dict[str, Any]:
-        """What the page may show: that, and what its jobs were to take, with all that the plan reckons it from."""
+        """What the page may show: the configuration of the analysis, the resources, and what the plan estimates from."""
         study, config = self.study(w.study), self.config
         gpu = study.resources.gpu_model
         return {
@@ -262,7 +262,10 @@ class Graph:
     # ---------------------------------------------------------------- resources
 
     def needs(self, kind: str, w: Wildcards) -> JobResources:
-        """What a job of ``kind`` asks of the scheduler. For what studies share the asked one decides, or the first that names the model."""
+        """What a job of ``kind`` asks of the scheduler.
+
+        Jobs shared by studies (data, base models) take the resources of the requested study, or of the first study that uses the model.
+        """
         return getattr(self.study(self._responsible(w)).resources, kind)
 
     def requested(self, kind: str, w: Wildcards, attempt: int) -> dict[str, int | str | None]:

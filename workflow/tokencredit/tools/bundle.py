@@ -1,8 +1,9 @@
 """``tokencredit bundle``: the stored records of a study in one archive; tables, figures and page are made from them elsewhere.
 
-In it: responses, grades (both may be left out: nothing is shown from them but by way of the scores), scores, everything that training wrote
-but models, audits, overlap reports, what jobs took, and the problems whose licence allows it; ``bundle.json``, which says for which
-configuration, what was left out and what was made of them; ``SHA256SUMS``. The same results give the same bytes.
+The archive holds responses and grades (both may be left out: tables and figures use them only through the scores), scores, everything
+that training wrote except models, audits, overlap reports, the time and memory of jobs, and the problems whose licence allows it.
+``bundle.json`` says for which configuration the records are, what was left out, and what was made of them; ``SHA256SUMS`` has the
+checksums. The same results give the same bytes.
 """
 
 from __future__ import annotations
@@ -86,7 +87,7 @@ def check(
         Path | None, typer.Option(help="Compare the CSVs made there with those of the study when it was packed.")
     ] = None,
 ) -> None:
-    """Hold every file against its checksum; with --results also what was made from it again. Exit status 1 where that differs."""
+    """Compare every file with its checksum; with --results also what was made from the records again. Exit status 1 if any differs."""
     members = read(bundle)
     print(f"{bundle}: {len(members)} files, each as its checksum says")
     if results is None:
@@ -106,7 +107,7 @@ def check(
 def unpack(
     bundle: BundleArgument, config: ConfigOption = Path("config"), results: ResultsOption = Path("results")
 ) -> None:
-    """Put the records where the study's own would be, for the same configuration only and over nothing that differs."""
+    """Put the records where the study's own would be. The configuration must be the same, and no differing file is overwritten."""
     study, page = _unpack(bundle, config, results)
     print(f"unpacked; tables, figures and page: snakemake --cores 1 {' '.join(_asked(study, page))}")
 
@@ -124,7 +125,7 @@ def rebuild(
 
 
 def decides(study: Study) -> dict[str, Any]:
-    """The configuration behind a study's records and all that is made of them, resolved; not what its jobs may take."""
+    """The resolved configuration behind a study's records and everything made of them, without the resources of its jobs."""
     shown = Graph(study.config.folder, asked=study.name).analysis_config(SimpleNamespace(study=study.name))
     return {
         **shown,
@@ -159,7 +160,7 @@ def read(bundle: Path) -> dict[str, bytes]:
 
 
 def stored(unit: Unit) -> list[Path]:
-    """The files that a job left: what it declares, what stands beside a ``run.json``, and what it took where that is kept."""
+    """The files that a job left: its outputs, the files beside a ``run.json``, and the record of its time and memory if it was kept."""
     made, usage = [Path(path) for path in unit.outputs], Path(unit.log).with_suffix(".usage.jsonl")
     if unit.rule == "train":
         made += [made[0].parent / name for name in [*files.read_json(made[0])["files"], "timing.jsonl"]]
@@ -167,7 +168,7 @@ def stored(unit: Unit) -> list[Path]:
 
 
 def check_current(store: Store, kind: str, name: str) -> None:
-    """A table or figure (``kind``: tables or figures) was made from the records as they are now; ``UserError`` else."""
+    """Raise ``UserError`` unless a table or figure (``kind``: tables or figures) was made from the records as they are now."""
     path = store.path(kind, f"{name}.csv")
     origin = files.read_json(path.with_suffix(".json"))
     made = origin.get("made", {}).get(path.name)
@@ -212,7 +213,7 @@ def _unpack(bundle: Path, config: Path, results: Path) -> tuple[str, str]:
 
 
 def _records(study: Study, results: Path, without_responses: bool) -> tuple[list[Path], dict[str, str]]:
-    """The files that a bundle of a study holds, and why it does not hold the others: what they are, and the reason."""
+    """The files that a bundle of a study holds; and the files that it does not hold, with the reason."""
     found: list[Path] = []
     left_out = {"responses of evaluations and their grades": "--without-responses"} if without_responses else {}
     for unit in units_of(study, str(results)):

@@ -63,14 +63,14 @@ class Cell:
         }
 
     def publish(self, run: dict[str, Any]) -> None:
-        """Write ``run.json``, and a copy that Snakemake does not know: it deletes ``run.json`` before a job and after one that failed."""
+        """Write ``run.json``, and a copy that Snakemake does not know: Snakemake deletes ``run.json`` before a job and after a failure."""
         files.write_json(self.out / _COPY, run)
         files.write_json(self.out / "run.json", run)
 
     def finished(self, environment: dict[str, str]) -> bool:
-        """Whether this very run stands finished, made in ``environment``; then ``run.json`` is there, whatever became of it.
+        """Whether this very run is finished, made in ``environment``; if so, a missing ``run.json`` is put back.
 
-        Any change in what decides the run, in the environment, or in the files that it left, and it is not.
+        A run is not finished if what decides it, the environment, or one of the files that it left has changed.
         """
         if not (self.out / _COPY).exists():
             return False

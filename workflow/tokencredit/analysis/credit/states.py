@@ -1,4 +1,4 @@
-"""The measured credit of tokens: I(token; reward | context) at every state, against the entropy there, by decile, kind and quadrant."""
+"""The measured credit of tokens: I(token; reward | context) at every state against the entropy there, by decile, kind and quadrant."""
 
 from __future__ import annotations
 

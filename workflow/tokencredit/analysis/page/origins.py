@@ -1,4 +1,4 @@
-"""What made the numbers: commits, code, data, environments, and the files that each table and figure rests on."""
+"""The provenance on the page: commits, code, data, environments, and the files that each table and figure was made from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a study measured for a contrast of ``config/claims.yaml``: the effect with its error, from the stored records."""
+"""The effect that a study measured for a contrast of ``config/claims.yaml``, with its error, from the stored records."""
 
 from __future__ import annotations
 
