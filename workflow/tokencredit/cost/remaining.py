@@ -1,4 +1,4 @@
-"""What is left of a study: the estimate of the jobs that would run now, by rule and by row."""
+"""The rest of a study: the estimate of the jobs that would run now, by rule and by row."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Cost:
 
 
 def cost_of(study: Study, estimate: Estimate, units: Iterable[Unit]) -> Cost:
-    """What ``units`` of ``study`` take together. Only jobs on a model are reckoned; others count as jobs.
+    """The cost of ``units`` of ``study`` together. Only jobs on a model are estimated; other jobs are counted.
 
     A run with a checkpoint counts for the steps that it lacks. A pretraining on GPUs, which nothing estimates, counts for its time limit.
     """

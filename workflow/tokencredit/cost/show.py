@@ -106,7 +106,7 @@ def _sentence(shortfall: Shortfall, jobs: list[Job], estimate: Estimate) -> str:
 
 
 def _equal_jobs(jobs: Iterable[Job]) -> list[Job]:
-    """Jobs that differ in their names alone, as one; a name then stands for all of them."""
+    """Jobs that differ only in their names, as one entry under one name."""
     found: dict[str, list[Job]] = {}
     for job in jobs:
         found.setdefault(repr(replace(job, name="", model="", count=0)), []).append(job)

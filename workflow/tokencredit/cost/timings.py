@@ -92,7 +92,7 @@ def _steps(folder: Path) -> list[dict[str, Any]]:
 
 
 def _generations(study: Study, results: Path, made_again: Collection[str]) -> dict[str, Quantity]:
-    """Seconds of a row's job by benchmark, by the clock of the workflow, as a mean over the rows that stand."""
+    """Seconds of a row's job by benchmark, by the workflow's clock, as a mean over the finished rows."""
     seconds: dict[str, list[tuple[float, float]]] = {}
     for unit in units_of(study, str(results)):
         stands = Path(unit.outputs[0]).is_file() and unit.outputs[0] not in made_again

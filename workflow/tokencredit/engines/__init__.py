@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 ENGINES = ("transformers", "vllm")
 
-# Told the place of a request and its response, as soon as that has ended.
+# Callback(index of the request, response), called when the response has ended.
 OnResponse = Callable[[int, "Response"], None]
 
 
@@ -40,7 +40,7 @@ class Engine(Protocol):
     ) -> list[Response]:
         """One response for each request, in the order of the requests; at most ``max_tokens`` tokens each, the end token included.
 
-        ``on_response`` is called once for each, in the order in which they end.
+        ``on_response`` is called once for each response, in the order in which responses end.
         """
         ...
 

@@ -95,7 +95,7 @@ def inputs(study: Study, name: str) -> list[str]:
 
 
 def claims_files(study: Study) -> list[str]:
-    """What the contrasts of ``config/claims.yaml`` compare, as far as the study has it, relative to the results folder."""
+    """The files that the contrasts of ``config/claims.yaml`` compare, as far as the study has them, relative to the results folder."""
     base = base_row(study)
     named: dict[str, set[str]] = {}
     for claim in study.config.claims.claims.values() if study.config.claims else ():
@@ -117,7 +117,7 @@ def claims_files(study: Study) -> list[str]:
 
 
 def oracle_files(study: Study, policy: str | None = None) -> list[str]:
-    """The measured credit of tokens under one policy or under all, and the problems where these tell what a token does.
+    """The measured credit of tokens under one policy or under all, and the problems if a token's kind depends on them.
 
     Relative to the results folder.
     """

@@ -186,7 +186,7 @@ class Graph:
     # ---------------------------------------------------------------- oracle
 
     def oracle_runs(self, w: Wildcards) -> list[str]:
-        """``run.json`` of the runs whose stored responses a policy is measured at; it stands for the files beside it."""
+        """``run.json`` of the runs whose stored responses a policy is measured at; it represents the files beside it."""
         study = self.study(w.study)
         return [
             f"{self.results}/{study.home}/runs/{run.path}/run.json" for run in source_runs(study, self._measured(w))
@@ -207,7 +207,7 @@ class Graph:
     # ---------------------------------------------------------------- analysis
 
     def shown(self, w: Wildcards) -> list[str]:
-        """The files that a table or figure is made from. Of a training run, ``run.json`` stands for the files beside it."""
+        """The files that a table or figure is made from. For a training run, ``run.json`` represents the files beside it."""
         planned = exhibits.planned(self.study(w.study))
         names = [name for kind in planned.values() for name in kind]
         if w.shown not in names:
@@ -226,7 +226,7 @@ class Graph:
             for name in names
         ]
         overlaps = [f"{self.results}/{name}" for name in exhibits.overlap_files(study)]
-        # The problems that it quotes stand behind the runs; a bundle may not hold them.
+        # The problems that the page quotes are inputs of the runs; a bundle may not hold them.
         measured = [f"{self.results}/{name}" for name in exhibits.oracle_files(study, BASE)]
         return [*shown, *origins, *self.runs(w.study), *self.scores(w.study), *self.audits(w), *overlaps, *measured]
 

@@ -177,7 +177,7 @@ def check_current(store: Store, kind: str, name: str) -> None:
 
 
 def _asked(study: str, page: str) -> list[str]:
-    """What snakemake is asked: to make what is shown anew, and nothing else, whatever else stands there and however old it is."""
+    """The arguments of snakemake that make tables, figures and page anew, and nothing else, however old other files are."""
     return [page, "--config", f"study={study}", "--forcerun", *SHOWN, "--allowed-rules", *SHOWN]
 
 
@@ -195,7 +195,7 @@ def _unpack(bundle: Path, config: Path, results: Path) -> tuple[str, str]:
     anew = {Path(path) for unit in units_of(study, str(results)) if unit.rule in SHOWN for path in unit.outputs}
     if brought := sorted(anew & records.keys()):
         raise UserError(f"{bundle}: holds {_some(brought)}, which is made from the records; no bundle holds such.")
-    # What a job took is never the same twice, and studies share jobs: what stands there may stay.
+    # Time and memory of a job are never the same twice, and studies share jobs: an existing record may stay.
     taken = [
         path
         for path, data in records.items()

@@ -122,7 +122,7 @@ def _how_far(study: Study, beat: dict[str, Any] | None) -> str:
 
 
 def _slowest(run: Path, owner: Owner) -> dict[str, Any] | None:
-    """Where the slowest process of the owner's attempt stands; earlier ones may have had more processes."""
+    """The phase of the slowest process of the owner's attempt; earlier attempts may have had more processes."""
     own = [beat for beat in _beats(run) if beat["time"].replace("T", " ") >= owner.since]
     return min(own, key=lambda beat: (beat["step"], beat["time"]), default=None)
 

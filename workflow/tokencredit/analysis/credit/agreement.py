@@ -90,7 +90,7 @@ def _measures(sums: dict[str, ArrayLike]) -> dict[str, tuple[np.ndarray, ArrayLi
 
 
 def _sums(yard: Yardstick, credit: Credit, tokens: pd.DataFrame, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """What each token adds, [n], a mean over the deals of the continuations."""
+    """What each token adds to the sums, [n], as a mean over the splits of the continuations."""
     response, group = tokens["response"], [tokens["seed"], tokens["problem_id"]]
     sums = {"responses": ~tokens.duplicated("response"), "groups": ~tokens.duplicated(["seed", "problem_id"])}
     sums["tokens"] = np.ones(len(tokens))
@@ -129,6 +129,6 @@ def _relative(weight: np.ndarray, response: pd.Series) -> np.ndarray:
 
 
 def _dealt_anew(values: np.ndarray, response: np.ndarray, times: int, rng: np.random.Generator) -> np.ndarray:
-    """``values`` [n, 1] or [n, K] in ``times`` random orders within each response, whose tokens stand together."""
+    """``values`` [n, 1] or [n, K] in ``times`` random orders within each response, whose tokens are neighbours."""
     orders = [np.lexsort((noise, response)) for noise in rng.random((times, len(values)))]
     return np.stack([values[order, index % values.shape[1]] for index, order in enumerate(orders)], axis=1)

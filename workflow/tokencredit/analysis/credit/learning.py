@@ -1,4 +1,4 @@
-"""Does better credit give better learning? What the scoreboard's methods say, all together and each against its own controls.
+"""Does better credit give better learning? Asked of the scoreboard's methods together, and of each against its own controls.
 
 Over methods, agreement and score may correlate for many reasons, because methods differ in more than where their weights lie. A control
 is the method itself with as much weight on other tokens, so the difference between them is due to where the weights lie.
@@ -85,7 +85,7 @@ def controls(study: Study) -> dict[str, str]:
 
 
 def in_words(table: pd.DataFrame) -> list[str]:
-    """What the records of a scoreboard say, and no more."""
+    """The conclusions from the records of a scoreboard, as sentences."""
     found = table[table["part"] == CONTROL]
     apart = found[found["metric"] == "rho"].set_index("method")
     scores = found[(found["metric"] == SCORE) & (found["outcome"] != NOT_MEASURED)].set_index("method")

@@ -129,7 +129,7 @@ def unit_ranks(values: np.ndarray, groups: pd.Series | np.ndarray) -> np.ndarray
 
 @dataclass(frozen=True)
 class _Dealt:
-    """Of N tokens and K deals, [N, K]: Q - V of the token in the first part, and in the two others; I to second order likewise."""
+    """For N tokens and K splits, [N, K]: Q - V of the token by the first part, and by the two others; I to second order likewise."""
 
     own: np.ndarray
     first: np.ndarray
@@ -146,7 +146,7 @@ class _Dealt:
         return (self.first + self.second) / 2
 
     def among(self, places: np.ndarray) -> _Dealt:
-        """The same at the ``places`` [M] of the tokens that they are of, and zero at the others: [M, K]."""
+        """The same values at the tokens' ``places`` among M tokens, and zero at the others: [M, K]."""
         return _Dealt(*(_scattered(getattr(self, each.name), places) for each in fields(self)))
 
 
@@ -185,7 +185,7 @@ class _Continued:
         return found
 
     def as_counted(self) -> np.ndarray:
-        """Right continuations of each token, the same for every deal: [B, K]."""
+        """Right continuations of each token, the same for every split: [B, K]."""
         return np.repeat(self.right[:, None], SPLITS, axis=1)
 
     def without_credit(self, rng: np.random.Generator) -> np.ndarray:
@@ -197,7 +197,7 @@ class _Continued:
         return right
 
     def dealt(self, right: np.ndarray, rng: np.random.Generator) -> _Dealt:
-        """The tokens taken, their continuations of which ``right`` [B, K] are right dealt into ``PARTS``: [S, K]."""
+        """The tokens taken, their continuations (``right`` [B, K] of them right) split into ``PARTS``: [S, K]."""
         if not len(self.starts):
             return _Dealt(*[np.zeros((0, SPLITS))] * len(fields(_Dealt)))
         left, tokens = right, np.repeat(self.trials[:, None], SPLITS, axis=1)

@@ -182,7 +182,7 @@ def wide(table: pd.DataFrame, store: Store) -> Wide:
 
 
 def notes(table: pd.DataFrame) -> list[str]:
-    """What must stand beside the numbers: what follows from them, what they are of, and whose weights are equal."""
+    """The notes under the table: what follows from the numbers, what they are of, and whose weights are equal."""
     methods = table[table["part"] == METHOD]
     facts = methods.drop_duplicates("method")
     compared = methods.loc[methods["metric"] == "rho", "n"]

@@ -111,7 +111,7 @@ def _shafts(arrows: list[np.ndarray]) -> list[tuple[float, float, float, float]]
 
 
 def _labels(store: Store, methods: pd.DataFrame, lines: dict[str, style.Line]) -> list[labels.Label]:
-    """Of many methods: those that stand apart, the reference, DAPO, EAPO and its shuffled control."""
+    """The methods to name where there are many: outlying ones, the reference, DAPO, EAPO and its shuffled control."""
     points = methods["value"][["rho", SCORE]]
     chosen = list(methods.index)
     if len(chosen) > NAMED:

@@ -28,7 +28,7 @@ class Run:
 
 
 def shown(store: Store) -> list[dict[str, Any]]:
-    """What stands beside each table and figure: name, code digest, commit, and the digests of the files that it was made from."""
+    """The provenance of each table and figure: name, code digest, commit, and the digests of the files that it was made from."""
     return [
         files.read_json(store.path(kind, f"{name}.json")) | {"name": f"{kind}/{name}"}
         for kind, names in exhibits.planned(store.study).items()
