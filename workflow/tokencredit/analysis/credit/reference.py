@@ -1,9 +1,9 @@
 """The measured credit of tokens as a reference (yardstick) for token weights.
 
-The reference is constructed so that measurement noise can only lower a method's agreement, never create it. The size of a measured Q - V
-cannot be ranked as it is: noise makes |Q - V| large at tokens of high entropy, and it is zero where only one token was possible, so
-weights that follow entropy would agree with a measurement in which no token has any credit. Therefore the continuations of every token
-are split into three parts, at random and several times:
+The reference is constructed so that measurement noise lowers a method's agreement and does not create it: exactly where there is no
+credit, nearly elsewhere. The size of a measured Q - V cannot be ranked as it is: noise makes |Q - V| large at tokens of high entropy, and
+it is zero where only one token was possible, so weights that follow entropy would agree with a measurement in which no token has any
+credit. Therefore the continuations of every token are split into three parts, at random and several times:
 
 - The product of Q - V in one part and Q - V in another is (Q - V)^2 in expectation, so its means and sums have no bias.
 - The same holds for the mean of such products over all tokens of a state. Divided by 2 V (1 - V), this mean is I(token; reward | context)
