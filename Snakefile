@@ -8,7 +8,7 @@ min_version("9.0")
 include: "workflow/rules/common.smk"
 
 
-# Not the tables and figures alone: what a failed or killed job took away is made again although what was made from it stands.
+# `all` lists every file, not only tables and figures. Otherwise a run that a failed job deleted would stay missing as long as its table exists.
 rule all:
     input:
         GRAPH.everything(STUDY),
@@ -24,13 +24,14 @@ rule scores:
         GRAPH.scores(STUDY),
 
 
-# All that comes from elsewhere, for compute nodes that reach nothing: `snakemake --profile slurm prefetch`.
+# All that is downloaded, for compute nodes without internet: `snakemake --profile slurm prefetch`.
 rule prefetch:
     input:
         GRAPH.fetched(STUDY),
 
 
-# What would run and what it takes; what is done, runs or failed. They ask snakemake itself, make no file, and may be asked while it runs.
+# `plan`: what would run and what it needs. `status`: what is done, running or failed. Both ask snakemake itself, make no file, and may be
+# asked while snakemake runs.
 rule plan:
     retries: 0
     handover: True

@@ -351,5 +351,5 @@ def test_an_unknown_row_and_an_unknown_cell(spoil: Spoil) -> None:
     study = Config(spoil()).study("one")
     with pytest.raises(UserError, match="base/seed0"):
         study.row("base", 3)
-    with pytest.raises(UserError, match="base is not a trained cell of study one"):
+    with pytest.raises(UserError, match="base is not a trained method of study one"):
         study.training_config("base")

@@ -1,4 +1,4 @@
-# Tables and figures, each from the stored records that it shows and from nothing else.
+# Tables and figures. Each is made from the stored records that it shows, and from nothing else.
 
 
 rule table:

@@ -1,4 +1,4 @@
-# The models that studies start from or evaluate: trained here from scratch, or released ones, resolved to a commit.
+# The models that studies start from or evaluate: trained here from scratch, or released models, resolved to a commit.
 
 
 rule pretrain:

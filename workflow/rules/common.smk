@@ -1,4 +1,4 @@
-# What all rules share: the package on the path, the checked configuration, and the functions that rules ask it with.
+# What all rules share: the package on the path, the checked configuration, and functions that give a rule its part of the configuration.
 import functools
 import os
 import re
@@ -79,7 +79,7 @@ def threads_of(kind):
 
 
 def resources_of(kind):
-    """What a kind of job asks for, as the study says; what it leaves open is the profile's ``default-resources``. Flags add up."""
+    """What a kind of job asks of the scheduler: the study's values, and the profile's ``default-resources`` where the study has none. Flags add up."""
     default = workflow.resource_settings.default_resources or {}
 
     def resource(name):

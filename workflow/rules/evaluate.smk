@@ -1,4 +1,4 @@
-# Three stages, so that answers can be graded again without being generated again; before all of them, the audit of the grader.
+# Evaluation has three stages, so that answers can be graded again without being generated again. The grader's audit comes before all of them.
 
 
 rule audit:

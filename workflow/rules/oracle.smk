@@ -1,5 +1,5 @@
-# The credit of tokens as it is: at stored responses every plausible next token is tried and continued. What has been measured outlives a
-# failure in `work`, beside the declared files, so that a killed measurement goes on where it stood.
+# The measured credit of tokens: at stored responses every plausible next token is tried and continued. Finished problems are kept in `work`,
+# beside the declared files, so that a killed measurement goes on with the next problem.
 
 
 rule oracle:

@@ -1,6 +1,6 @@
 """Reading and writing of the study's files: atomic, digested, and with errors that name the file.
 
-The libraries of tables are imported where a table is read or written: the plan and the graph read JSON only, and do without.
+pandas and pyarrow are imported only where a table is read or written, because the graph and the plan read JSON alone.
 """
 
 from __future__ import annotations

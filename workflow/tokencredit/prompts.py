@@ -1,4 +1,4 @@
-"""From a problem to the tokens that a model is given: one place, so that training and evaluation ask in the same words."""
+"""From a problem to the tokens of its prompt: in one place, so that training and evaluation use the same prompt."""
 
 from __future__ import annotations
 

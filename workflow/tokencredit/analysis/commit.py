@@ -1,4 +1,4 @@
-"""The commit that a file was made at, for a person who looks for the code; what runs again is decided by ``provenance.code_digest``."""
+"""The commit at which a file was made, for a person who looks for the code. It does not decide what runs again."""
 
 from __future__ import annotations
 

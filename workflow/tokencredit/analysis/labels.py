@@ -1,4 +1,4 @@
-"""Names beside points: placed so that none lies on another, on a point or a line, or outside the panel."""
+"""Labels beside points, placed so that none covers another, a point or a line, or leaves the panel."""
 
 from __future__ import annotations
 

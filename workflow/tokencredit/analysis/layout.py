@@ -42,7 +42,7 @@ class Wide:
 
 
 def marked(title: str, reconstruction: bool, invalid: str) -> str:
-    """A method's title with the marks that it bears wherever it is shown."""
+    """A method's title with its marks (reconstruction, invalid run)."""
     return title + ("†" if reconstruction else "") + (" ✗" if invalid else "")
 
 

@@ -1,4 +1,4 @@
-"""The numbers of the results tables: one record per line and benchmark, each with everything needed to judge it."""
+"""The numbers of the results tables: one record per line and benchmark, with everything that is needed to judge it."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def results(store: Store, rows: list[Row], references: dict[str, str], targets: 
 def lines_of(store: Store, seeds: list[Row], metric: Literal["avg", "pass"] = "avg") -> dict[str, statistics.Line]:
     """Avg@n or Pass@n of every seed and question, by benchmark, questions in the data set's order.
 
-    Pass@n of n responses is one try of each question: nothing tells of its sampling noise, which stays in the spread over seeds.
+    Pass@n of n responses is one try of each question: its sampling noise is unknown and stays in the spread over seeds.
     """
     lines = {}
     for name, benchmark in store.study.benchmarks.items():
@@ -123,7 +123,7 @@ def _record(
 
 
 def _overlapping(store: Store, row: Row, benchmark: str) -> int:
-    """How many of the questions behind a result of a trained method stand in its training data."""
+    """How many of the questions behind a result of a trained method are in its training data."""
     if not row.cell:
         return 0
     if benchmark == MEAN:
@@ -166,7 +166,7 @@ def _benchmark(
 
 
 def _mean(store: Store, averages: dict[str, np.ndarray]) -> dict[str, Any]:
-    """The unweighted mean over benchmarks; its standard errors add up in squares, for the benchmarks share no question."""
+    """The unweighted mean over benchmarks. Standard errors add up in squares, because benchmarks share no question."""
     count = len(averages)
     value = np.mean([average.mean() for average in averages.values()])
     low, high = statistics.interval_of_mean([average.mean(0) for average in averages.values()])
@@ -210,7 +210,7 @@ def _difference(own: dict[str, np.ndarray], other: dict[str, np.ndarray], benchm
 def _over_runs(
     own: dict[str, statistics.Line], reference: dict[str, statistics.Line], benchmark: str, level: float
 ) -> dict[str, float]:
-    """The difference as one of two methods, not of two sets of checkpoints: training runs vary too. What it takes is at ``level``."""
+    """The difference of two methods, not of two sets of checkpoints: over training runs too. What resolving it takes is at ``level``."""
     names = list(own) if benchmark == MEAN else [benchmark]
     sides = [[side[name] for name in names] for side in (own, reference)]
     found = statistics.two_level_difference(*sides)

@@ -183,7 +183,7 @@ def from_zero(axis: Axes) -> None:
 
 
 def points(axis: Axes, table: pd.DataFrame, line: Line, shift: float) -> None:
-    """A method's line with an error bar at each point, moved sideways by ``shift`` so that the bars of methods stand side by side."""
+    """A method's line with an error bar at each point, moved sideways by ``shift`` so that the bars of methods are side by side."""
     x, y = table["step"] + shift, table["value"]
     reach = np.maximum(0, np.array([y - table["low"], table["high"] - y]))
     axis.plot(x, y, color=line.colour, linestyle=line.dash, marker=line.marker, label=line.title)

@@ -1,4 +1,4 @@
-"""The closing table of a study, and whether an embedded study is what it is meant to be."""
+"""The closing table of a study, and whether an embedded study meets its aims."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Line:
 
 
 def closing_lines(store: Store) -> list[Line]:
-    """Base and methods in the study's order; entropies are means over five steps and all seeds."""
+    """The base model and the methods in the study's order; entropies are means over five steps and all seeds."""
     table = results.table1(store)
     lines = []
     for name, records in table.groupby("method", sort=False):

@@ -1,4 +1,4 @@
-"""``python -m tokencredit.base``: make a study's base policy available as a folder with a manifest."""
+"""``python -m tokencredit.base``: make a study's base model available as a folder with a manifest."""
 
 from __future__ import annotations
 

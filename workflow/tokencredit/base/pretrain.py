@@ -1,4 +1,4 @@
-"""An embedded base: a Qwen3-architecture model trained from scratch on generated problems with worked solutions."""
+"""An embedded base model: a Qwen3-architecture model trained from scratch on generated problems with worked solutions."""
 
 from __future__ import annotations
 

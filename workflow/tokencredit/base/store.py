@@ -22,7 +22,7 @@ def load_manifest(model_dir: str | Path) -> dict[str, Any]:
 
 
 def model_folder(model_dir: str | Path) -> Path:
-    """The Hugging Face folder behind ``model_dir``: where its ``model.json`` points, or itself where it has none (a trained cell's)."""
+    """The Hugging Face folder behind ``model_dir``: where its ``model.json`` points, or itself where it has none (a trained run's)."""
     model_dir = Path(model_dir)
     folder = model_dir / load_manifest(model_dir)["path"] if (model_dir / MANIFEST).is_file() else model_dir
     if not (folder / "config.json").is_file():
@@ -33,7 +33,7 @@ def model_folder(model_dir: str | Path) -> Path:
 def load_policy(
     model_dir: str | Path, dtype: torch.dtype | None = None, device: str | torch.device = "cpu"
 ) -> PreTrainedModel:
-    """The causal language model of a base (``results/models/<name>``) or of a run (its ``model/``), float32 unless ``dtype`` says else."""
+    """The causal language model of ``results/models/<name>`` or of a run (its ``model/``), float32 unless ``dtype`` says otherwise."""
     import torch
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM

@@ -20,7 +20,7 @@ Folder = Annotated[Path, typer.Option(help="Folder of the configuration.")]
 def check(config: Folder = Path("config")) -> None:
     """Check every file and every study, and say how much work each study is."""
     loaded = Config(config)
-    head = ("study", "model", "cells", "runs", "rows", "benchmarks", "generations", "updates")
+    head = ("study", "model", "methods", "runs", "rows", "benchmarks", "generations", "updates")
     table = [head, *(_summary(loaded.study(name)) for name in loaded.study_names)]
     widths = [max(len(line[column]) for line in table) for column in range(len(head))]
     for line in table:

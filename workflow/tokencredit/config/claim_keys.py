@@ -30,7 +30,7 @@ class ScoreContrast(Strict):
     against: Methods = Field(
         description="Methods, or `base` for the model that training starts from; a contrast with each."
     )
-    direction: Direction = Field(description="Where the claim has `method`: `higher` or `lower` than the other.")
+    direction: Direction = Field(description="Whether `method` is claimed to be `higher` or `lower` than the other.")
 
 
 class EntropyContrast(Strict):
@@ -44,31 +44,33 @@ class EntropyContrast(Strict):
     against: Methods = Field(
         description="Methods at the end of training, or `start` for the method's own first five steps; a contrast with each."
     )
-    direction: Direction = Field(description="Where the claim has the ratio of `method` to the other.")
-    ratio: Rate = Field(1.0, description="The ratio that the direction is seen from: 0.5 is half the other's entropy.")
+    direction: Direction = Field(
+        description="Whether the ratio of `method` to the other is claimed `higher` or `lower` than `ratio`."
+    )
+    ratio: Rate = Field(1.0, description="The ratio claimed; 0.5 is half the other's entropy.")
 
 
 class StepsContrast(Strict):
-    """Steps of training to the same score: what a part of the steps gives, against all of them, over questions and training seeds."""
+    """Steps of training to the same score: the score after a part of the steps against the other's after all, over questions and seeds."""
 
     kind: Literal["steps"] = Field(description="`steps`: Avg@n on the curve benchmark during training.")
-    method: Name = Field(description="The method that is claimed to be there sooner.")
+    method: Name = Field(description="The method that is claimed to need fewer steps.")
     against: Methods = Field(description="Methods at the end of their training; a contrast with each.")
     part: Share = Field(
-        description="The part of the steps after which `method` is claimed to score higher than the other after all. Contradicted by the "
-        "reverse alone: the other after that part higher than `method` after all."
+        description="The part of the steps after which `method` is claimed to score higher than the other method after all steps. Only the "
+        "reverse contradicts it: the other after that part scores higher than `method` after all."
     )
 
 
 class CreditContrast(Strict):
-    """The measured credit of tokens, I(token; reward | context): next to none at positions of low entropy.
+    """The measured credit of tokens, I(token; reward | context), at positions of low entropy against that at high entropy.
 
-    That it is at most the entropy is true of all information, so nothing measured could contradict it.
+    That credit is at most the entropy is true of all information, so no measurement could contradict it, and no contrast asks for it.
     """
 
     kind: Literal["credit"] = Field(description="`credit`: measured credit of tokens.")
     ratio: Share = Field(
-        description="At positions of low entropy it is below so many times the mean credit at those of high entropy."
+        description="Mean credit at positions of low entropy is claimed to be below this many times that at positions of high entropy."
     )
 
 
@@ -83,11 +85,13 @@ class Claim(Strict):
 
     statement: str = Field(description="The claim in one sentence.")
     source: str = Field(description="Where the paper makes it, or shows it.")
-    contrasts: Annotated[list[Contrast], Field(min_length=1)] = Field(description="What has to be so for it to hold.")
+    contrasts: Annotated[list[Contrast], Field(min_length=1)] = Field(
+        description="The comparisons that all have to come out as claimed."
+    )
 
 
 class ClaimsFile(Strict):
-    """The paper's claims and the rule by which records decide them."""
+    """The paper's claims, and the confidence at which records decide them."""
 
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = Field(
         description="Confidence of the intervals; tests are two-sided at one minus it."

@@ -154,7 +154,7 @@ class EmbeddedModel(Strict):
 
 
 class Architecture(Strict):
-    """The shape of a decoder, as its config.json has it: memory and cost are reckoned from it before the model is there."""
+    """The shape of a decoder, as its config.json has it. Memory and cost are estimated from it before the model is fetched."""
 
     family: Literal["qwen2", "qwen3"] = Field(
         description="What a layer holds beside its matrices: biases of queries, keys and values (`qwen2`), or norms of queries and keys."
@@ -254,7 +254,7 @@ class ModelsFile(Strict):
 
 
 class Base(Strict):
-    """What a method is built on: clipping, KL, aggregation and sampling of the policy update."""
+    """A recipe, which methods share: clipping, KL, aggregation and sampling of the policy update."""
 
     clip_low: Share = Field(description="The ratio is clipped below at 1 - `clip_low`.")
     clip_high: Rate = Field(description="The ratio is clipped above at 1 + `clip_high`.")
@@ -286,10 +286,10 @@ class Base(Strict):
 
 
 class Method(Strict):
-    """A line of the results: a base, a credit function and its parameters."""
+    """A method: a recipe, a credit function and its parameters."""
 
     title: str = Field(description="Name in tables and figures.")
-    base: Name = Field(description="One of `bases`.")
+    base: Name = Field(description="The recipe, one of `bases`.")
     credit: Name = Field(description="The credit function, one of `tokencredit.credit.METHODS`.")
     params: dict[str, Scalar] = Field({}, description="Parameters of the credit function; its own defaults otherwise.")
     reconstruction: bool = Field(
@@ -300,15 +300,15 @@ class Method(Strict):
     )
     control: Literal["norm-matched", "shuffled", "random-mask"] | None = Field(
         None,
-        description="What stands in place of the method's credit, made from it: uniform weights of the same norm, the same credits "
-        "shuffled within each response, or as many tokens chosen at random.",
+        description="What replaces the method's credit, made from it: uniform weights of the same norm, the same credits shuffled within "
+        "each response, or as many tokens chosen at random.",
     )
 
 
 class MethodsFile(Strict):
     """What a run can train with. A method may build on another by `extends: NAME`."""
 
-    bases: dict[Name, Base] = Field(description="The bases by name.")
+    bases: dict[Name, Base] = Field(description="The recipes by name.")
     methods: dict[Name, Method] = Field(description="The methods by name.")
 
 
@@ -339,10 +339,10 @@ class Gpu(Strict):
     """A model of GPU, as far as a study's cost depends on it."""
 
     title: str = Field(description="Its name.")
-    memory_gib: Rate = Field(description="Memory in GiB that PyTorch reports, less than the number on the box.")
+    memory_gib: Rate = Field(description="Memory in GiB as PyTorch reports it, which is less than the nominal size.")
     bf16_tflops: Rate = Field(description="Peak of dense bfloat16 matrix products, in 10^12 operations a second.")
-    tf32_tflops: Rate = Field(description="The same in TF32: what the head runs at beside bfloat16.")
-    fp32_tflops: Rate = Field(description="The same in float32: what a study without mixed precision runs at.")
+    tf32_tflops: Rate = Field(description="The same in TF32, at which the head runs in studies with bfloat16.")
+    fp32_tflops: Rate = Field(description="The same in float32, at which studies without mixed precision run.")
     bandwidth_gb_s: Rate = Field(description="Memory bandwidth in 10^9 bytes a second.")
 
 

@@ -18,7 +18,7 @@ T = TypeVar("T", bound=BaseModel)
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML as 1.2 reads it: ``1e-6`` is a number, ``no`` is a text; a key may stand in a mapping once."""
+    """YAML as 1.2 reads it: ``1e-6`` is a number, ``no`` is a text; a key may occur once in a mapping."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: dict[Any, int] = {}
@@ -59,7 +59,7 @@ def read_yaml(path: str | Path) -> Any:
 
 
 def parse(path: Path, model: type[T], raw: Any, under: str = "") -> T:
-    """``raw``, what stands ``under`` a key of the file, as a ``model``; the first thing wrong with it is a ``UserError``."""
+    """``raw``, the content of the key ``under`` of the file, as a ``model``; its first mistake is a ``UserError``."""
     try:
         return model.model_validate(raw if raw is not None else {})
     except ValidationError as error:

@@ -46,12 +46,25 @@ def schema_of(file: str) -> dict[str, Any]:
 
 
 def key_tables(file: str) -> str:
-    """Markdown tables of every key of a file, one table per class, in the order in which a reader meets them."""
+    """Markdown tables of every key of a file, one table per class, in the order in which a reader meets them.
+
+    A class that builds on an earlier one has its further keys alone. A part's classes that a study has too are shown there.
+    """
+    shown = classes_of(FILES["study"]) if file == "part" else []
     parts = []
     for model in classes_of(FILES[file]):
-        lines = [f"**{model.__name__}.** {' '.join((model.__doc__ or '').split())}", ""]
+        if model in shown:
+            parts.append(f"**{model.__name__}** as above.")
+            continue
+        shown.append(model)
+        base = next((other for other in model.__mro__[1:] if other in shown), None)
+        known = base.model_fields if base else {}
+        heading = f"**{model.__name__}.** {' '.join((model.__doc__ or '').split())}"
+        lines = [heading + (f" All keys of {base.__name__}, and:" if base else ""), ""]
         lines += ["| key | kind | default | meaning |", "|---|---|---|---|"]
         for name, field in model.model_fields.items():
+            if name in known:
+                continue
             default = "required" if field.default is PydanticUndefined else f"`{_yaml(field.default)}`"
             lines.append(f"| `{name}` | {_kind(model, name)} | {default} | {field.description} |")
         parts.append("\n".join(lines))

@@ -16,14 +16,14 @@ from tokencredit.credit import METHODS
 from tokencredit.credit.columns import columns_of
 from tokencredit.errors import UserError
 
-# What only names or describes something and decides no number; and what decides the runs alone that use it.
+# Keys without influence on results; and keys that matter only to the runs that use them (added in `training_config`).
 _LABELS = {"title", "licence", "architecture"}
 _OF_SOME_RUNS = {"privileged_prompt", "lora_rank"}
 
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the results table: a trained cell with its seed, or a model that is evaluated only (``cell`` None, seed 0)."""
+    """What is evaluated: a method trained under a seed (``cell`` names it), or a model that is not trained here (``cell`` None, seed 0)."""
 
     name: str
     seed: int
@@ -68,9 +68,11 @@ class Study:
         return {name: self.config.methods[name] for name in self.training.methods}
 
     def method(self, cell: str) -> Method:
-        """The method of a trained cell; another name is a ``UserError``."""
+        """The trained method of that name; another name is a ``UserError``."""
         if cell not in self.methods:
-            raise UserError(f"{cell} is not a trained cell of study {self.name}; {allowed(cell, list(self.methods))}.")
+            raise UserError(
+                f"{cell} is not a trained method of study {self.name}; {allowed(cell, list(self.methods))}."
+            )
         return self.methods[cell]
 
     @cached_property
@@ -131,7 +133,7 @@ class Study:
         return self.config.bases[self.methods[method].base]
 
     def training_config(self, cell: str) -> dict[str, Any]:
-        """Everything in the configuration that decides what one cell's training computes, as plain JSON."""
+        """Everything in the configuration that decides what a method's training computes, as plain JSON."""
         method, training, config = self.method(cell), self.training, self.config
         decided_elsewhere = {"methods", "seeds", "datasets"}
         never_the_result = {"micro_batch_tokens", "gradient_checkpointing", "checkpoint_every", "watchdog_minutes"}

@@ -135,7 +135,7 @@ class Training(Strict):
 
 
 class EvaluationRow(Strict):
-    """A model that is evaluated only: the base, or a released checkpoint."""
+    """A model that is evaluated only: the base model, or a released checkpoint."""
 
     name: Name = Field(description="Name of the row in paths; it must differ from the study's methods.")
     model: Name = Field(description="The model, one of models.yaml.")
@@ -170,7 +170,7 @@ class Oracle(Strict):
     """The measurement of the credit of tokens at stored responses: every plausible next token is tried and continued."""
 
     policies: Annotated[list[Name], Field(min_length=1)] = Field(
-        description="What is measured: `base`, at the responses of the first step, and trained cells, at those of their last."
+        description="Policies to measure: `base`, the base model at responses of the first step; trained methods at those of their last."
     )
     seed: Count = Field(description="Seed of all continuations.")
     continuations: Annotated[int, Field(ge=2)] = Field(

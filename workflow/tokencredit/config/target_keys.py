@@ -33,7 +33,7 @@ class Source(Strict):
 
 
 class TargetsFile(Strict):
-    """The printed numbers and the rule by which a result is held against them."""
+    """The printed numbers, and how a result is compared with them."""
 
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = Field(description="Confidence of the interval of a difference.")
     tolerances: Tolerances = Field(description="Declared before any result is seen.")

@@ -1,4 +1,4 @@
-"""What a study needs before it is launched. ``estimate`` is a function of the configuration, and of what is said or measured."""
+"""What a study needs, before it is launched: a function of the configuration and of given or measured values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A number that knows what it rests on, so that none is printed without it."""
+"""A number with its basis (given, measured or assumed), so that none is printed without it."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ _EXTRA_PASSES = {"privileged_logprob": 1, "residual_norm": 2, "attention_entropy
 
 @dataclass(frozen=True)
 class Job:
-    """A job, or ``count`` equal ones: the runs of a cell under every seed, or the rows of one model on one benchmark.
+    """A job, or ``count`` equal ones: the runs of a method under every seed, or the rows of one model on one benchmark.
 
     ``memory`` is that of one GPU, or of one process on the CPU, and ``room_bytes`` what it has; ``shortfalls``: what does not fit.
     ``seconds`` of one job, by what they are spent on, is None where nothing tells: on the CPU without an earlier run. ``scratch_bytes``: on
@@ -79,7 +79,7 @@ class Planner:
         self.width = 2 if self.mixed else 4
 
     def training(self, cell: str) -> Job:
-        """All seeds of one cell."""
+        """All seeds of one method."""
         study, terms, resources = self.study, self.terms, self.study.resources.train
         training, base = study.training, study.base_of(cell)
         processes = resources.gpu or resources.processes
@@ -113,7 +113,7 @@ class Planner:
         return [self._generation(model, name, count) for model, count in rows.items() for name in self.study.benchmarks]
 
     def measurements(self) -> list[Job]:
-        """One entry for each policy that the oracle measures: all seeds of it. Responses that cells do not share are not reckoned."""
+        """One entry for each policy that the oracle measures: all seeds of it. Responses that runs do not share are not counted."""
         study, terms, resources = self.study, self.terms, self.study.resources.generate
         if study.oracle is None:
             return []

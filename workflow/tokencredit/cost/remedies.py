@@ -1,4 +1,4 @@
-"""What does not fit, and what would make it fit: each remedy is tried before it is named."""
+"""Jobs that do not fit in memory, and changes that would make them fit. Each change is tried before it is named."""
 
 from __future__ import annotations
 

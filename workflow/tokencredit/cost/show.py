@@ -1,4 +1,4 @@
-"""An estimate for a person, as tables and sentences, and for other tools, as JSON. No number without what it rests on."""
+"""An estimate as tables and sentences for a person, and as JSON for other tools. Every number is shown with what it rests on."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def _sentence(shortfall: Shortfall, jobs: list[Job], estimate: Estimate) -> str:
 
 
 def _equal_jobs(jobs: Iterable[Job]) -> list[Job]:
-    """Jobs that differ in their names alone, as one; a name then stands for all of them."""
+    """Jobs that differ only in their names, as one entry under one name."""
     found: dict[str, list[Job]] = {}
     for job in jobs:
         found.setdefault(repr(replace(job, name="", model="", count=0)), []).append(job)

@@ -1,4 +1,4 @@
-"""What an estimate rests on beside the configuration: said by a person, measured in an earlier run, or assumed and printed as such."""
+"""What an estimate rests on beside the configuration: values given by a person, measured in earlier runs, or assumed and shown so."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Term:
 
 
 class Terms:
-    """Options, measurements and assumptions as one: what was said counts before what was measured, and that before what is assumed."""
+    """Options, measurements and assumptions as one: a given value counts before a measured one, and a measured one before an assumption."""
 
     def __init__(self, options: Options = Options(), measured: Measured = NOTHING) -> None:
         self._options, self.measured = options, measured

@@ -1,6 +1,6 @@
-"""What earlier runs of a study say about its cost: ``timing.jsonl`` and ``metrics.jsonl`` of its cells, the clocks of its generations.
+"""What earlier runs of a study say about its cost: ``timing.jsonl`` and ``metrics.jsonl`` of its runs, the seconds of its generations.
 
-Nothing is carried over from another configuration: it may have had longer responses, more problems or more processes.
+Runs of another configuration do not count: they may have had longer responses, more problems or more processes.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _PHASES = ("seconds_sample", "seconds_grade", "seconds_score", "seconds_update")
 class Measured:
     """Means over the steps of a study's finished runs; None, or an empty table, where there is none.
 
-    ``tokens_per_second``: response tokens trained on per second of a step, by cell and over all. ``sampling_tokens_per_second``: by one
+    ``tokens_per_second``: response tokens trained on per second of a step, by method and over all. ``sampling_tokens_per_second``: by one
     process. ``groups_sampled``: for each group trained on, in runs with dynamic sampling. ``evaluation_seconds``: of one evaluation inside
     training. ``generation_seconds``: of one row's responses, by benchmark.
     """
@@ -93,7 +93,7 @@ def _steps(folder: Path) -> list[dict[str, Any]]:
 
 
 def _generations(study: Study, results: Path, made_again: Collection[str]) -> dict[str, Quantity]:
-    """Seconds of a row's job by benchmark, by the clock of the workflow, as a mean over the rows that stand."""
+    """Seconds of a row's job by benchmark, by the workflow's clock, as a mean over the finished rows."""
     seconds: dict[str, list[tuple[float, float]]] = {}
     for job in jobs_of(study, str(results)):
         stands = Path(job.outputs[0]).is_file() and job.outputs[0] not in made_again

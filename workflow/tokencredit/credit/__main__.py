@@ -31,7 +31,7 @@ L = -\\frac1N \\sum_{i,t} S_{i,t},\\qquad
 S_{i,t} = \\min\\big(\\rho_{i,t} \\hat A_{i,t},\\ \\operatorname{clip}(\\rho_{i,t}, 1 - \\epsilon_l, 1 + \\epsilon_h) \\hat A_{i,t}\\big)
 ```
 
-with the clip bounds, the KL term and the aggregation of the method's base in `config/methods.yaml`.
+with the clip bounds, the KL term and the aggregation of the method's recipe (`base` in `config/methods.yaml`).
 
 *Stage*: *rollout*: computed once per step, with whole groups and the old policy; *update*: before every optimiser update, with
 entropies and log-probs of the current policy. Either way statistics belong to the whole batch (or group, or response) and never to a
@@ -87,7 +87,8 @@ def page() -> str:
     for module, members in groupby(methods, key=lambda method: method.module):
         about = inspect.getdoc(importlib.import_module(f"tokencredit.{module}")) or ""
         parts.append(f"## {about.split('. ')[0].split(chr(10))[0].rstrip('.')}\n")
-        parts += [_section(method) for method in members]
+        parts.append(f"Code: `workflow/tokencredit/{module.replace('.', '/')}.py`\n")
+        parts += _sections(list(members))
     parts.append(CONTROLS_HEAD)
     for name, control in CONTROLS.items():
         parts.append(f"- `{name}`: {' '.join(_prose(control.function).split())}")
@@ -116,18 +117,19 @@ def _overview(methods: list[Method]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _section(method: Method) -> str:
-    facts = [f"{method.status}, {method.stage} stage, {method.source}"]
-    if method.defaults:
-        facts.append(
-            "parameters: " + ", ".join(f"`{name} = {_value(value)}`" for name, value in method.defaults.items())
+def _sections(family: list[Method]) -> list[str]:
+    """A section for each method; slips that several methods of the family share stand with the first of them."""
+    said: dict[str, str] = {}
+    parts = []
+    for method in family:
+        first = said.setdefault(method.slips, method.name)
+        slips = _markdown(method.slips) if first == method.name else f"As for `{first}`."
+        slips = f"\n**Known slips and choices.** {slips}\n" if method.slips else ""
+        equation = f"```math\n{method.equation}\n```\n"
+        parts.append(
+            f"### {method.name}\n\n{_prose(method.function)}\n\n{equation}{slips}\n*{method.status}, {method.stage} stage*\n"
         )
-    if method.columns:
-        facts.append("columns: " + ", ".join(map(_code, method.columns)))
-    facts.append(f"code: `workflow/tokencredit/{method.module.replace('.', '/')}.py`")
-    slips = f"\n**Known slips and choices.** {_markdown(method.slips)}\n" if method.slips else ""
-    equation = f"```math\n{method.equation}\n```\n"
-    return f"### {method.name}\n\n{_prose(method.function)}\n\n{equation}{slips}\n*{'; '.join(facts)}.*\n"
+    return parts
 
 
 def _prose(function: Any) -> str:

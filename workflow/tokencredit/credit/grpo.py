@@ -28,7 +28,7 @@ def grpo(signals: TokenSignals) -> TokenCredit:
     slips="The recipe's account and its best run disagree on overlong filtering; truncated responses are graded as they are here.",
 )
 def dapo(signals: TokenSignals) -> TokenCredit:
-    """A_it = A_i: DAPO differs from GRPO by its base (clip-higher, token mean, dynamic sampling), not by its credit."""
+    """A_it = A_i: DAPO differs from GRPO by its recipe (clip-higher, token mean, dynamic sampling), not by its credit."""
     return grpo(signals)
 
 
@@ -39,7 +39,7 @@ def dapo(signals: TokenSignals) -> TokenCredit:
     equation=r"\hat A_{i,t} = r_i - \operatorname{mean}_G r",
 )
 def dr_grpo(signals: TokenSignals) -> TokenCredit:
-    """A_it = r_i - mean_G r, without the standard deviation; its base divides by a constant (``aggregation: constant``)."""
+    """A_it = r_i - mean_G r, without the standard deviation; its recipe divides by a constant (``aggregation: constant``)."""
     centred = signals.reward - segment_mean(signals.reward, signals.response_group).to(signals.reward.dtype)
     advantage = centred[signals.response] * signals.varied
     return TokenCredit(advantage.to(signals.advantage.dtype), keep=signals.every_token)

@@ -1,4 +1,4 @@
-"""Training on one quadrant of polarity and entropy alone (arXiv 2604.11056, section 3)."""
+"""Training on one quadrant of polarity and entropy alone (arXiv 2604.11056, Four Quadrant Decomposition)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from tokencredit.credit.registry import method
 from tokencredit.credit.signals import TokenCredit, TokenSignals
 from tokencredit.credit.thresholds import QUADRANTS, Threshold, quadrant_of
 
-_SOURCE = "arXiv 2604.11056, section 3"
+_SOURCE = "arXiv 2604.11056, Four Quadrant Decomposition"
 
 
 @method("phr", source=_SOURCE, equation=r"\hat A_{i,t} = A_i\,\mathbb 1[r_i > 0,\ H_{i,t} \ge \mu_H]", masks=True)

@@ -17,7 +17,9 @@ THRESHOLDS: tuple[Threshold, ...] = get_args(Threshold)
 
 
 def quadrant_of(signals: TokenSignals, threshold: str = "group-mean") -> Tensor:
-    """[N] int64: 0 PHR, 1 PLR, 2 NHR, 3 NLR: polarity of the reward x entropy at or above the threshold (arXiv 2604.11056, section 3).
+    """[N] int64: 0 PHR, 1 PLR, 2 NHR, 3 NLR: polarity of the reward x entropy at or above the threshold.
+
+    The Four Quadrant Decomposition of arXiv 2604.11056.
 
     ``threshold``: "group-mean", the paper's: the mean over all response tokens of the prompt's group; "group-p25", "group-p50",
     "group-p75": a percentile of the same tokens; "batch-mean": over the optimiser batch; "k-means": four clusters of the (polarity,

@@ -35,7 +35,7 @@ def overlap(
     against: Annotated[Path, typer.Option(help="Folder of a prepared benchmark data set.")],
     out: Annotated[Path, typer.Option(help="JSON file to write.")],
 ) -> None:
-    """Report the benchmark's problems that stand, nearly or exactly, in the training set."""
+    """Report the benchmark's problems that are, nearly or exactly, in the training set."""
     from tokencredit.data.overlap import overlap_report
 
     report = overlap_report(train, against)

@@ -1,4 +1,4 @@
-"""Which problems of a benchmark stand in a training set: near-duplicates by shared runs of words.
+"""Which problems of a benchmark are in a training set: near-duplicates by shared runs of words.
 
 A benchmark problem overlaps with a training problem when at least 60 % of its different runs of ten words occur there. A problem of
 fewer than ten words overlaps only with a training problem of exactly the same words. Words are runs of Latin letters or of digits, in

@@ -1,6 +1,6 @@
 """Sampling engines: responses to prompts, one for each request, behind one small interface.
 
-A response depends on its own request's seed only: neither on its neighbours nor on the batch size (but for float rounding).
+A response depends only on its own request's seed: neither on its neighbours nor, except for float rounding, on the batch size.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 ENGINES = ("transformers", "vllm")
 
-# Told the place of a request and its response, as soon as that has ended.
+# Callback(index of the request, response), called when the response has ended.
 OnResponse = Callable[[int, "Response"], None]
 
 
 class Engine(Protocol):
-    """Whatever turns requests into responses."""
+    """A sampler: gives one response to each request."""
 
     name: str
 
@@ -40,7 +40,7 @@ class Engine(Protocol):
     ) -> list[Response]:
         """One response for each request, in the order of the requests; at most ``max_tokens`` tokens each, the end token included.
 
-        ``on_response`` is called once for each, in the order in which they end.
+        ``on_response`` is called once for each response, in the order in which responses end.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""The count contract: which problems a benchmark has in a study, and what a table of generations holds of each."""
+"""The count contract: which problems of a benchmark a study uses, and how many responses to each a table must hold."""
 
 from __future__ import annotations
 

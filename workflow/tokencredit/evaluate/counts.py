@@ -1,4 +1,7 @@
-"""The count contract of a stored table: how many rows of each problem. Apart from what generates: that need not run again for it."""
+"""The count contract of a stored table: how many rows of each problem it holds.
+
+In a file of its own, so that editing it does not make stored generations stale (see ``provenance``).
+"""
 
 from __future__ import annotations
 

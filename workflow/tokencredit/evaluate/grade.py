@@ -20,8 +20,8 @@ COLUMNS = ["problem_id", "sample", "outcome", "answer", "reason"]
 def grade_generations(generations: Path, problems: Path, pool: GradingPool) -> tuple[pd.DataFrame, dict[str, Any]]:
     """One row per generation, in its order (columns ``COLUMNS``), and the metadata: the generations' own, the grader and its settings.
 
-    Of how many problems there should be responses the study knows, which is asked when they are scored; of how many responses to each
-    problem the generations themselves. Raises ``UserError`` where they are not that many.
+    Checked here: as many responses to each problem as the generations say. Whether all problems of the study are there is checked when
+    they are scored. Raises ``UserError`` if a count is wrong.
     """
     table = files.read_parquet(generations, ["problem_id", "sample", "response"])
     gold = {problem.problem_id: problem.answer for problem in problems_from(files.read_parquet(problems))}

@@ -1,4 +1,4 @@
-"""The oracle: the credit of tokens as it is, measured by trying every plausible next token and continuing from it.
+"""The oracle: the credit of tokens, measured by trying every plausible next token and continuing from it.
 
 ``responses`` reads what training stored, ``measure`` samples and counts, ``estimate`` is the arithmetic on counts, which only the analysis
 needs. The command is ``python -m tokencredit.oracle measure``.

@@ -25,7 +25,7 @@ def oracle() -> None:
 def measure(
     config: Annotated[Path, typer.Option(help="Folder of the configuration.")],
     study: Annotated[str, typer.Option(help="Name of the study.")],
-    policy: Annotated[str, typer.Option(help="`base`, or a trained cell; one of the study's `oracle.policies`.")],
+    policy: Annotated[str, typer.Option(help="`base`, or a trained method; one of the study's `oracle.policies`.")],
     seed: Annotated[int, typer.Option(help="Training seed of the runs whose responses are the states.")],
     model_dir: Annotated[Path, typer.Option(help="Folder of the policy that is measured.")],
     run: Annotated[list[Path], typer.Option(help="Folder of a run with stored responses; may be repeated.")],
@@ -34,9 +34,9 @@ def measure(
 ) -> None:
     """Write the states of stored responses, and how continuations from each plausible next token ended.
 
-    Of the base model the states are those of the first step, whose responses it sampled itself. Of a trained cell they are those of its
-    last step, and the policy is its final model, one step's updates later than the one that sampled them: states are prefixes, and at each
-    of them the counts are the final policy's own.
+    The base model is measured at responses of the first step, which it sampled itself. A trained method's final model is measured at
+    responses of the last step, which were sampled before that step's updates: the states are the older policy's, the counts at each are
+    the final policy's own.
     """
     resolved = load_study(config, study)
     row = next((each for each in measured_rows(resolved) if (each.name, each.seed) == (policy, seed)), None)

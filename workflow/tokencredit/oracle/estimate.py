@@ -4,8 +4,9 @@ At a state s the policy draws a token v with probability pi(v), and what follows
 
     V = sum_v pi(v) p(v)              I(o; r | s) = h(V) - sum_v pi(v) h(p(v))              h(p) = -p ln p - (1 - p) ln(1 - p)
 
-the mutual information of token and reward (arXiv 2604.11056, section 2), which is at most the entropy of pi. Of p(v) only counts are known.
-Put in for p(v) they make I too large: noise looks like information. The estimate here is corrected for that, so it may fall below zero.
+the mutual information of token and reward, which is at most the entropy of pi (arXiv 2604.11056, Proposition 1). Of p(v) only counts are
+known. Shares of right continuations in place of p(v) make I too large: noise looks like information. The estimate here is corrected for
+that, so it may fall below zero.
 """
 
 from __future__ import annotations

@@ -83,7 +83,7 @@ class Oracle:
         A state with a single candidate is not continued: its counts are 0. A token that ends its response is graded once and counts as
         often as it would be continued. Ungraded continuations are neither right nor wrong.
 
-        One file per problem is left in ``work``, whoever kills this: what is there is not measured again.
+        Results are saved per problem in ``work``; a restarted measurement skips finished problems.
         """
         taken = {(each.problem_id, each.cell, each.sample): each for each in responses}
         parts = []
@@ -97,7 +97,7 @@ class Oracle:
         return pd.concat(parts, ignore_index=True)
 
     def cost(self, states: pd.DataFrame, tokens: pd.DataFrame) -> str:
-        """What is ahead, in a sentence. A continuation is reckoned as long as what is left of the response that was stored."""
+        """The work ahead, in a sentence. A continuation is estimated to be as long as the rest of the stored response."""
         length = states.groupby(KEY[:-1])["position"].transform("size")
         left = states[KEY].assign(left=length - states["position"] - 1)
         several = tokens[tokens["continuations"] > 0].merge(left, on=KEY)
@@ -186,7 +186,7 @@ class Oracle:
         return [max(settings.fewest, math.ceil(settings.continuations * each / mass)) for each in probability]
 
     def _limit(self, taken: Taken) -> int:
-        """The most tokens of a whole response."""
+        """The limit of tokens of a whole response."""
         return min(self.settings.max_tokens, self.policy.config.max_position_embeddings - len(taken.prompt))
 
     def _begun(

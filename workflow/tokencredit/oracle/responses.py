@@ -45,9 +45,9 @@ def stored_responses(
 ) -> list[Taken]:
     """The stored responses of ``step`` of the runs in the folders ``runs``, sorted by problem, run and sample.
 
-    A response's seed derives from the training seed, its problem and its number, so cells that share a seed begin with the same responses,
-    as far as they were kept: equal ones are taken once, from the first run. An engine whose samples depend on their company may give
-    another response under the same number; it is one of its own, told apart by its ``cell``.
+    A response's seed derives from the training seed, its problem and its number, so runs that share a seed begin with the same responses,
+    as far as these were kept: equal responses are taken once, from the first run. An engine whose samples depend on their batch may give
+    another response under the same number; this counts as a response of its own, told apart by ``cell``, its run's method.
     """
     known = {problem.problem_id: problem for problem in problems}
     if len(known) != len(problems):

@@ -1,4 +1,4 @@
-"""Uncertainty of benchmark results. Three sources are kept apart: questions, sampling, training seeds; nothing is pooled over them.
+"""Uncertainty of benchmark results. Three sources are kept apart and never pooled: questions, sampling, training seeds.
 
 All scores are shares in [0, 1]. A *question score* is one number per question (its Avg@k, or its Pass@k); with several training seeds
 it is the mean over seeds of that question, so that seeds never count as further questions.

@@ -1,4 +1,5 @@
 """What a study consists of: its jobs, what each reads and makes, where that lies, and which code and settings decide it.
 
-Decided from the configuration alone: neither torch nor pandas is imported here, for the graph asks at every start.
+Everything here is decided from the configuration alone. Neither torch nor pandas is imported: Snakemake imports this package at every
+start.
 """

@@ -160,7 +160,10 @@ class Graph:
         return environment_of(rule, self.study(w.study))
 
     def needs(self, kind: str, w: Wildcards) -> JobResources:
-        """What a job of ``kind`` asks of the scheduler. For what studies share the asked one decides, or the first that names the model."""
+        """What a job of ``kind`` asks of the scheduler.
+
+        Jobs shared by studies (data, base models) take the resources of the requested study, or of the first study that uses the model.
+        """
         return getattr(self.study(self._responsible(w)).resources, kind)
 
     def requested(self, kind: str, w: Wildcards, attempt: int) -> dict[str, int | str | None]:

@@ -1,1 +1,1 @@
-"""What a person asks of a study, each a command: what there is to do, what it takes, where a number came from."""
+"""The commands that answer a person's questions about a study: what is done, what it needs, where a number came from."""

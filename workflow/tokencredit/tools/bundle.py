@@ -1,8 +1,9 @@
 """``tokencredit bundle``: the stored records of a study in one archive; tables, figures and page are made from them elsewhere.
 
-In it: responses, grades (both may be left out: nothing is shown from them but by way of the scores), scores, everything that training wrote
-but models, audits, overlap reports, what jobs took, and the problems whose licence allows it; ``bundle.json``, which says for which
-configuration, what was left out and what was made of them; ``SHA256SUMS``. The same results give the same bytes.
+The archive holds responses and grades (both may be left out: tables and figures use them only through the scores), scores, everything
+that training wrote except models, audits, overlap reports, the time and memory of jobs, and the problems whose licence allows it.
+``bundle.json`` says for which configuration the records are, what was left out, and what was made of them; ``SHA256SUMS`` has the
+checksums. The same results give the same bytes.
 """
 
 from __future__ import annotations
@@ -88,7 +89,7 @@ def check(
         Path | None, typer.Option(help="Compare the CSVs made there with those of the study when it was packed.")
     ] = None,
 ) -> None:
-    """Hold every file against its checksum; with --results also what was made from it again. Exit status 1 where that differs."""
+    """Compare every file with its checksum; with --results also what was made from the records again. Exit status 1 if any differs."""
     members = read(bundle)
     print(f"{bundle}: {len(members)} files, each as its checksum says")
     if results is None:
@@ -108,7 +109,7 @@ def check(
 def unpack(
     bundle: BundleArgument, config: ConfigOption = Path("config"), results: ResultsOption = Path("results")
 ) -> None:
-    """Put the records where the study's own would be, for the same configuration only and over nothing that differs."""
+    """Put the records where the study's own would be. The configuration must be the same, and no differing file is overwritten."""
     study, page = _unpack(bundle, config, results)
     print(f"unpacked; tables, figures and page: snakemake --cores 1 {' '.join(_asked(study, page))}")
 
@@ -179,7 +180,7 @@ def check_current(store: Store, kind: Kind, name: str) -> None:
 
 
 def _asked(study: str, page: str) -> list[str]:
-    """What snakemake is asked: to make what is shown anew, and nothing else, whatever else stands there and however old it is."""
+    """The arguments of snakemake that make tables, figures and page anew, and nothing else, however old other files are."""
     return [page, "--config", f"study={study}", "--forcerun", *SHOWN, "--allowed-rules", *SHOWN]
 
 
@@ -197,7 +198,7 @@ def _unpack(bundle: Path, config: Path, results: Path) -> tuple[str, str]:
     anew = {Path(path) for unit in jobs_of(study, str(results)) if unit.rule in SHOWN for path in unit.outputs}
     if brought := sorted(anew & records.keys()):
         raise UserError(f"{bundle}: holds {_some(brought)}, which is made from the records; no bundle holds such.")
-    # What a job took is never the same twice, and studies share jobs: what stands there may stay.
+    # Time and memory of a job are never the same twice, and studies share jobs: an existing record may stay.
     taken = [
         path
         for path, data in records.items()
@@ -215,7 +216,7 @@ def _unpack(bundle: Path, config: Path, results: Path) -> tuple[str, str]:
 
 
 def _records(study: Study, results: Path, without_responses: bool) -> tuple[list[Path], dict[str, str]]:
-    """The files that a bundle of a study holds, and why it does not hold the others: what they are, and the reason."""
+    """The files that a bundle of a study holds; and the files that it does not hold, with the reason."""
     found: list[Path] = []
     left_out = {"responses of evaluations and their grades": "--without-responses"} if without_responses else {}
     for unit in jobs_of(study, str(results)):

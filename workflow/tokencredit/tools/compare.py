@@ -1,6 +1,6 @@
-"""``python -m tokencredit.tools.compare A B``: in what two runs differ that could make their numbers differ. What is equal is not printed.
+"""``python -m tokencredit.tools.compare A B``: the differences between two runs that could make their numbers differ.
 
-A and B: the folder or the ``run.json`` of a training run, or a Parquet table of an evaluation, which says of itself how it was made.
+A and B are each the folder or the ``run.json`` of a training run, or a Parquet table of an evaluation, which records how it was made.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def main(
     second: Annotated[Path, typer.Argument(help="The other.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")] = False,
 ) -> None:
-    """Print every setting, seed, digest and version that differs. Exit status 0 where none does, 1 where some do."""
+    """Print every setting, seed, digest and version that differs. Exit status 0 if none does, 1 if some do."""
     found = differences(made_with(first), made_with(second))
     if as_json:
         print(json.dumps({key: {"first": one, "second": other} for key, (one, other) in found.items()}, indent=1))
@@ -44,7 +44,7 @@ def main(
 
 
 def made_with(path: Path) -> dict[str, Any]:
-    """What a training run, or a table of an evaluation, says that it was made with. Raises ``UserError`` for other files."""
+    """The settings, seeds, digests and versions that a training run or a table of an evaluation records. ``UserError`` for other files."""
     path = path / "run.json" if path.is_dir() else path
     record = files.parquet_metadata(path) if path.suffix == ".parquet" else files.read_json(path)
     if not isinstance(record, dict) or "code_digest" not in record:

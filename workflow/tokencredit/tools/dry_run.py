@@ -1,6 +1,6 @@
-"""What Snakemake would run, and ``python -m tokencredit.tools.dry_run``: every study's graph held against its configuration.
+"""What Snakemake would run, and ``python -m tokencredit.tools.dry_run``: the graph of every study compared with its configuration.
 
-A dry run imports no package that computes, and neither does this: both work where torch is not installed.
+Neither a dry run nor this module imports a package that computes: both work without torch.
 """
 
 from __future__ import annotations

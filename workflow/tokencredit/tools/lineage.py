@@ -1,9 +1,9 @@
 """The files behind a table or figure, each with its digest as it was recorded when the number was made and as it is now.
 
-Who records what: a table's or figure's ``.json`` its own files, scores, runs, measured credit and overlap reports; ``scores.parquet`` the
-generations, the grades, the problems and the model behind it; the tables of measured credit the responses, the problems and the model that
-they were measured with; ``run.json`` the tables of the run, its base model and its problems. Nothing is computed but digests. A base model
-that came from the Hub counts by the digest in its manifest, for its weights are not below the results.
+Each file records the digests of the files that it was made from. The ``.json`` of a table or figure: its scores, runs, measured credit
+and overlap reports. ``scores.parquet``: the generations, the grades, the problems and the model. The tables of measured credit: the
+responses, the problems and the model. ``run.json``: the tables of the run, its base model and its problems. Nothing but digests is
+computed here. For a base model from the Hub the digest in its manifest counts, because its weights are not below the results.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from tokencredit.study.acceptance import acceptances
 
 @dataclass(frozen=True)
 class Link:
-    """A file or folder, what recorded it, what it says of itself, and what it was made from.
+    """A file or folder, its digests, what it says of itself, and the files that it was made from.
 
-    ``recorded``: the digest in what was made from it, None where nothing holds one; ``now``: its digest, None where it is not there.
+    ``recorded``: the digest in the file that was made from it, None if none was recorded; ``now``: its digest, None if it is missing.
     """
 
     path: Path
@@ -61,7 +61,7 @@ class Link:
 class Chain:
     """The links below one folder of results.
 
-    Which no record names: ``datasets``, the data set of each benchmark, and ``home``, the study below which the runs are.
+    ``datasets``: the data set of each benchmark; ``home``: the study below which the runs are. No record names these two.
     """
 
     def __init__(self, results: Path, datasets: dict[str, str], home: str) -> None:

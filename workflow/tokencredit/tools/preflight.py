@@ -1,4 +1,4 @@
-"""What has to hold before the first job of a run starts: refused in one sentence, not found out hours later."""
+"""Checks before the first job starts, so that a study that cannot run is refused in one sentence, not found out hours later."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def check_start(
     images: Collection[str] = (),
     results: str = "results",
 ) -> None:
-    """Refuse a run that would make ``outputs`` where an environment cannot run a job of it, or where it exceeds a study's budget.
+    """Raise ``UserError`` if the jobs that make ``outputs`` cannot run in their environment, or exceed a study's budget.
 
-    ``deployment``: how jobs get their environment, "conda" or "apptainer"; by neither they run in the one that snakemake runs in.
-    ``images``: files of containers that they run in.
+    ``deployment``: how jobs get their environment, "conda" or "apptainer"; without either they run in the environment of snakemake.
+    ``images``: the files of their containers.
     """
     if missing := sorted(image for image in images if not Path(image).exists()):
         image = missing[0]

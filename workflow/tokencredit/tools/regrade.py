@@ -1,7 +1,7 @@
-"""``tokencredit regrade``: grade the stored responses of a study again, by the grader installed here, beside the old grades.
+"""``tokencredit regrade``: grade the stored responses of a study again by the installed grader, beside the old grades.
 
-The new results folder links to what is not graded: problems, responses, training runs. Their rewards were given by the grader of then, and
-stay. Grades, scores and tables are made anew, and held against the old ones.
+The new results folder links to what is not graded: problems, responses, training runs. The rewards of training stay those of the grader of
+that time. Grades, scores and tables are made anew and compared with the old ones.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from tokencredit.tools.bundle import check_current, stored
 app = cli.new_app("Grade the stored responses of a study again, and say what that changes.")
 
 LINKED = ("prepare", "overlap", "train", "oracle", "generate")
-ORIGINS = ("grader", "code_digest")  # columns that say how a cell was made
+ORIGINS = ("grader", "code_digest")  # columns that say how a row was made
 OUTCOMES = ("verdict", "outcome")
 EXAMPLES = 10
 
@@ -45,7 +45,7 @@ def main(
     timeout: Annotated[float, typer.Option(help="Seconds of wall time per answer.")] = TIMEOUT,
     workers: Annotated[int | None, typer.Option(help="Grading processes; by default one per core.", min=1)] = None,
 ) -> None:
-    """Audit the grader, grade, score and make the tables anew; print which grades, cells and outcomes changed."""
+    """Audit the grader, grade, score and make the tables anew; print which grades, values and outcomes changed."""
     resolved = load_study(config, study)
     if out.exists():
         raise UserError(f"{out}: is there already; grades are never written over others.")
@@ -62,7 +62,7 @@ def main(
 
 
 def changed(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
-    """One line per cell that differs between two tables of text: their keys, column, before, after; empty where there was or is none.
+    """One line per value that differs between two tables of text: its keys, column, before, after; empty where there was or is none.
 
     Rows are matched by their key columns, and by their order where these do not tell them apart.
     """
@@ -72,7 +72,7 @@ def changed(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
 
 
 def _long(table: pd.DataFrame, keys: list[str]) -> pd.Series:
-    """Every cell of a table by the keys of its row, how often these came before, and its column."""
+    """Every value of a table by the keys of its row, how often these came before, and its column."""
     kept = table.drop(columns=[name for name in ORIGINS if name in table])
     kept = kept.assign(occurrence=kept.groupby(keys).cumcount() if keys else range(len(kept)))
     return kept.set_index([*keys, "occurrence"]).rename_axis(columns="column").stack()

@@ -1,4 +1,4 @@
-"""The cells of a table or figure: the columns that say what a row is about, and the rows that a few words choose."""
+"""Choosing rows of a table or figure by a few words: the columns that say what a row is about, and the rows that match."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SHOWN = 12  # values that an error lists
 
 
 def read(path: Path) -> pd.DataFrame:
-    """A CSV as it is written: every cell its text, empty where it holds nothing."""
+    """A CSV as text: every value as it is written, empty if there is none."""
     files.sha256(path)  # names the table if it is not there
     try:
         return pd.read_csv(path, dtype=str, keep_default_na=False)
@@ -33,7 +33,7 @@ def keys_of(table: pd.DataFrame) -> list[str]:
 
 
 def choose(table: pd.DataFrame, words: Sequence[str], where: Path) -> pd.DataFrame:
-    """The rows that have all ``words`` among their keys; two words of one column are either of them.
+    """The rows that have all ``words`` among their keys; of two words of one column, a row has one or the other.
 
     A word is a value of exactly one key column, or ``column=value``. Raises ``UserError`` for words that are no value or several
     columns', and for words that no row has together.

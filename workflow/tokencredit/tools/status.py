@@ -1,7 +1,8 @@
 """``python -m tokencredit.tools.status``: what of a study is done, running or failed, with the reason and the log.
 
-What is done is what is there and Snakemake would not make again. What became of the rest is read off the owners of training runs,
-Snakemake's marks of jobs that have started and not ended, and the logs. Nothing is changed, and a workflow that runs is not disturbed.
+A job is *done* if its outputs exist and Snakemake would not make them again. The state of other jobs is found from the locks of training
+runs, from Snakemake's marks of jobs that have started and not ended, and from the logs. Nothing is changed, and a running workflow is not
+disturbed.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Standing:
-    """A job with what became of it; ``note``: how far it is, or why it failed, stopped or is outdated; ``log``: where there is one."""
+    """A job with its state. ``note``: how far it is, or why it failed, stopped or is outdated; ``log``: its log, if there is one."""
 
     unit: Job
     state: State
@@ -121,7 +122,7 @@ def _how_far(study: Study, beat: dict[str, Any] | None) -> str:
 
 
 def _slowest(run: Path, owner: Owner) -> dict[str, Any] | None:
-    """Where the slowest process of the owner's attempt stands; earlier ones may have had more processes."""
+    """The phase of the slowest process of the owner's attempt; earlier attempts may have had more processes."""
     own = [beat for beat in _beats(run) if beat["time"].replace("T", " ") >= owner.since]
     return min(own, key=lambda beat: (beat["step"], beat["time"]), default=None)
 

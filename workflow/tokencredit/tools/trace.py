@@ -1,6 +1,6 @@
-"""``python -m tokencredit.tools.trace results/toy/tables/table1.csv eapo toy-tier1``: a number, and the chain of files that it rests on.
+"""``python -m tokencredit.tools.trace results/toy/tables/table1.csv eapo toy-tier1``: a number, and the files that it comes from.
 
-Exit status 1 where a file of the chain is missing, or is not the one that the number was made from. Nothing is computed but digests.
+Exit status 1 if one of the files is missing, or is not the one that the number was made from. Nothing but digests is computed.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def main(
 
 
 def trace(shown: Path, words: list[str], config: Path) -> tuple[pd.DataFrame, Link, list[str]]:
-    """The rows of a CSV that ``words`` choose, as text, the chain of files behind them, and their columns that rest on more than it.
+    """The rows of a CSV that ``words`` choose, as text; the files behind them; and the columns that also rest on files of other rows.
 
     Raises ``UserError`` for a file that is no table or figure of a study, and for words that choose nothing.
     """

@@ -1,1 +1,1 @@
-"""Training of one cell of a study: sample, grade, score, assign credit, update, record."""
+"""Training of one method under one seed: sample, grade, score, assign credit, update, record."""

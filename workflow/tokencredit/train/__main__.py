@@ -1,4 +1,4 @@
-"""``python -m tokencredit.train``: one cell of a study, from its base model to ``run.json``."""
+"""``python -m tokencredit.train``: one method of a study under one seed, from its base model to ``run.json``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tokencredit.study.paths import RunFolder
 from tokencredit.train.launch import EXIT_STOPPED, launch
 from tokencredit.train.requeue import requeue_job
 
-app = cli.new_app("Train one cell of a study; a killed run goes on where its last checkpoint stands.")
+app = cli.new_app("Train one method of a study under one seed; a killed run goes on from its last checkpoint.")
 
 
 @app.command()

@@ -71,7 +71,7 @@ class Cell:
         files.write_json(folder.record, run)
 
     def finished(self, environment: dict[str, str]) -> bool:
-        """Whether this very run stands finished, made in ``environment``; then ``run.json`` is there, whatever became of it.
+        """Whether this very run is finished, made in ``environment``; if so, a missing ``run.json`` is put back.
 
         Any change in what decides the run, in the environment, or in the files that it left, and it is not; a change of code that was
         accepted is none.

@@ -1,6 +1,6 @@
 """Checkpoints of a run: complete or not there, kept under a digest of everything that decides the run.
 
-The first process writes them, in one piece: what several processes saved one can go on from, and the other way round.
+The first process writes them in one piece, so a run can go on in another number of processes.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tokencredit.train.sharding import load_state, load_weights, whole_state, wh
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run stands: with stateless seeds, two numbers and the weights are all there is to it."""
+    """The progress of a run: with stateless seeds, two numbers and the weights are its whole state."""
 
     step: int
     drawn: int

@@ -1,4 +1,4 @@
-"""The optional columns of ``TokenSignals``: those that a cell asks for, each filled once per step, before the policy moves."""
+"""The optional columns of ``TokenSignals``: those that the run's method asks for, each filled once per step, before the policy moves."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Source:
 
 
 class Columns:
-    """The columns ``names``, made ready once per run: what they need is loaded, and what cannot be had is a ``UserError``."""
+    """The columns ``names``, prepared once per run: models that they need are loaded. ``UserError`` for a column that cannot be filled."""
 
     def __init__(self, names: Iterable[str], source: Source) -> None:
         self._columns = {name: MAKERS[name](source) for name in sorted(names)}
@@ -85,7 +85,7 @@ def _rollout(source: Source) -> Column:
 
 
 def _teacher(source: Source) -> Column:
-    """log pi of the tokens under the cell's teacher, after the same prompts. ``UserError`` unless it has the policy's vocabulary."""
+    """log pi of the tokens under the method's teacher, after the same prompts. ``UserError`` unless it has the policy's vocabulary."""
     folder = source.cell.teacher_dir
     ours, theirs = source.tokenizer.get_vocab(), load_tokenizer(folder).get_vocab()
     if ours != theirs:

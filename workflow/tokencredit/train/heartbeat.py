@@ -1,4 +1,4 @@
-"""A process says where it stands, and ends itself when it stands still."""
+"""The watchdog: a process records its phase, and ends itself if it stays in one phase too long."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Several processes of one command on this machine, which end together.
 
-They find each other as under torchrun, which may be used instead, on several machines too. But it hands on no exit status, and kills what
-is still at work half a minute after a SIGTERM, where a run wants to finish its step and save.
+The processes find each other as under torchrun, which can be used instead, also on several machines. But torchrun hands on no exit status,
+and kills a process half a minute after a SIGTERM, before a long step is finished and saved.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 What is left out of textbook GRPO, and why:
 - no value model and no KL in the reward: the objective of arXiv 2604.11056 has neither (KL to the reference is a term of the loss, where a
-  base asks for it);
+  recipe asks for it);
 - no second pass for entropies: one pass without gradient gives the old log-probs and the entropies together, before any micro-batch is cut;
 - no random state to save: every choice is a hash of (seed, draw, problem, sample), so a resumed run is the same run;
 - no best checkpoint: the model after the last step is the result.
@@ -52,7 +52,7 @@ _MOST_GRADERS = 4
 
 
 def train(cell: Cell, processes: Processes = ALONE) -> bool:
-    """Train one cell to its last step, or go on where a checkpoint stands. True when ``run.json`` is there, False when stopped.
+    """Train one run to its last step, from a checkpoint if there is one. True when ``run.json`` is there, False when stopped.
 
     One run at a time: where a killed workflow left its trainer behind, the next one waits for it and takes over what it made. A run that
     is finished already is not trained again.
@@ -88,7 +88,7 @@ def _train(cell: Cell, stop: Stop, processes: Processes) -> bool:
 
 
 class Run:
-    """The moving parts of one cell's training, and one step of it."""
+    """The moving parts of one run, and one step of it."""
 
     def __init__(self, cell: Cell, pool: GradingPool, processes: Processes) -> None:
         self.cell, self.training, self.processes = cell, cell.study.training, processes
@@ -135,7 +135,7 @@ class Run:
         self.columns = Columns(self.credit.columns | ({"ref_logprob"} if base.kl_coef else set()), source)
 
     def resume(self) -> None:
-        """Go to the newest checkpoint, or evaluate the base where there is none."""
+        """Go to the newest checkpoint, or evaluate the base model if there is none."""
         self.heartbeat.phase(0, "resume")
         stored = checkpoint.restore(
             self.checkpoints,

@@ -63,7 +63,7 @@ def token_table(
 ) -> pd.DataFrame:
     """One row per response token of the first ``groups`` groups: the columns of ``rollouts.parquet``.
 
-    The optional columns of the signals are there where the cell asked for them, those of the credit where it has a value per token.
+    The optional columns of the signals are included if the method asked for them, and those of the credit if they have a value per token.
     """
     chosen = (signals.group < groups).nonzero().squeeze(1)
     part, rows = signals.select(chosen)

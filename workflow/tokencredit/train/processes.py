@@ -1,4 +1,4 @@
-"""The processes that train one cell together: how they share out work, and how they agree on it.
+"""The processes that train one run together: how they share work, and how they agree on it.
 
 Every process holds the same plan and computes the same credit, so only what is costly is shared out: sampling and grading by requests,
 forward and backward passes by sequences. With one process all of this is the identity.

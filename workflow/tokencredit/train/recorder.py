@@ -1,4 +1,4 @@
-"""What a run leaves behind, kept so that a resumed run leaves the same."""
+"""Writes a run's records (metrics, rollouts, evaluations), so that a resumed run ends with identical files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TABLES = ("rollouts", "evaluations", "probe")
 class Recorder:
     """JSON lines per step and table parts per step in a work folder; ``publish`` joins them beside ``run.json``.
 
-    All processes record the same, so the first alone writes, and reads for the others.
+    All processes hold the same records, so only the first writes, and reads for the others.
     """
 
     def __init__(self, work: Path, processes: Processes = ALONE) -> None:
@@ -28,7 +28,7 @@ class Recorder:
         work.mkdir(parents=True, exist_ok=True)
 
     def resume_at(self, step: int) -> None:
-        """Forget the lines of steps after ``step``: they will be written again."""
+        """Drop the lines of steps after ``step``, which will be written again."""
         if not self.processes.first:
             return
         for name in ("metrics", "timing"):

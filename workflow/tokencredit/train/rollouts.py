@@ -66,7 +66,7 @@ class Collected:
 
 
 class Sampler:
-    """Samples and grades groups of responses, each process a part of them; all are given all groups."""
+    """Samples and grades groups of responses. Each process does a part, and all processes get all groups."""
 
     def __init__(
         self,

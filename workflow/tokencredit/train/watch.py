@@ -1,4 +1,4 @@
-"""What is watched while a run trains: a benchmark's problems, and the tokens of its first rollouts."""
+"""Measurements during training: the learning curve on a benchmark, and the entropies of the first rollouts' tokens."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Probe:
         self.kept = self.processes.from_first(lambda: self.path.exists() and files.read_json(self.path)["step"] <= step)
 
     def keep(self, step: int, batch: RolloutBatch, signals: TokenSignals, groups: int) -> None:
-        """Keep the tokens of the first ``groups`` groups of the first batch that has any: the policy is then still the base."""
+        """Keep the tokens of the first ``groups`` groups of the first batch that has any, when the policy is still the base model."""
         chosen = (signals.group < groups).nonzero().squeeze(1)
         part, rows = signals.select(chosen)
         sequences = [batch.sequences[index] for index in chosen.tolist()]

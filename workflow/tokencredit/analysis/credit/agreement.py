@@ -1,4 +1,4 @@
-"""How well weights of tokens agree with the measured credit of these tokens, each measure with its interval over problems."""
+"""How well token weights agree with the measured credit of the same tokens. Each measure has an interval over problems."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _NONE = float("nan")
 
 @dataclass(frozen=True)
 class Credit:
-    """What is made of n tokens at the places ``rows`` of the yardstick, whole responses in its order.
+    """A method's advantages and weights for n tokens of the yardstick, those at its places ``rows``: whole responses, in its order.
 
-    advantage: what each token gets, 0 for one that is left out; [n, 1], or [n, K] where it differs from one deal of the continuations to
-    the next. weights: what is held against each target, of the same shape; without them the size of the advantage.
+    advantage: that of each token, 0 for a token that is left out; [n, 1], or [n, K] if it differs between the K splits of the
+    continuations. weights: what is compared with each target, of the same shape; without them the size of the advantage.
     """
 
     rows: np.ndarray
@@ -38,16 +38,20 @@ class Credit:
 def agreement(yard: Yardstick, credit: Credit) -> pd.DataFrame:
     """One line per metric: value with its 95 % interval (bootstrap over problems), and n.
 
-    n responses: ``rho``, Spearman's correlation of weight and (Q - V)^2 within a response, which is that with the size of Q - V, less what
-    it is with a measurement of nothing; 0 where all weights are equal, for ties that are broken at random agree with nothing in
-    expectation. ``rho_information``: with I. ``rho_unequal``: rho over the responses whose weights differ. ``rho_shuffled``: rho of the
-    weights dealt anew within each response.
-    n groups: ``signed``, Spearman's correlation of advantage and Q - V over all tokens of a problem's responses, less likewise.
+    n responses: ``rho``, Spearman's correlation of weight and (Q - V)^2 (equally: the size of Q - V) within a response, minus the same
+    correlation with a measurement of nothing; 0 if all weights are equal, because ties broken at random have no correlation in expectation.
+    ``rho_information``: with I. ``rho_unequal``: rho over the responses whose weights differ. ``rho_shuffled``: rho of the weights shuffled
+    within each response.
+
+    n groups: ``signed``, Spearman's correlation of advantage and Q - V over all tokens of a problem's responses, with the same subtraction.
+
     n tokens, weights relative to the mean of their response: ``auc``, the chance that a unit of (Q - V)^2 lies at a token of larger weight
     than a token drawn from all, one half for equal weights; ``lift``, the mean of (Q - V)^2 per weight over that per token; both also of I.
-    ``nothing``: the share of all weight on tokens known to have hardly any credit. ``direction``: of the tokens that are updated and whose
-    Q - V is told from zero, the share whose advantage has the same sign; missing for a credit that was made of the same continuations.
-    Noise in the measurement moves rho and signed towards 0, those of equal weights, and auc and lift nowhere. All missing where n = 0.
+    ``nothing``: the share of all weight on tokens known to have hardly any credit. ``direction``: of the updated tokens whose Q - V is
+    resolved from zero, the share whose advantage has the same sign; missing for a credit that was made from the same continuations.
+
+    Noise in the measurement moves rho and signed towards 0, the value of equal weights, and does not move auc and lift. All are missing if
+    n = 0.
     """
     if not len(credit.rows):
         return pd.DataFrame({"metric": MEASURES, "value": _NONE, "low": _NONE, "high": _NONE, "n": 0})
@@ -86,7 +90,7 @@ def _measures(sums: dict[str, ArrayLike]) -> dict[str, tuple[np.ndarray, ArrayLi
 
 
 def _sums(yard: Yardstick, credit: Credit, tokens: pd.DataFrame, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """What each token adds, [n], a mean over the deals of the continuations."""
+    """What each token adds to the sums, [n], as a mean over the splits of the continuations."""
     response, group = tokens["response"], [tokens["seed"], tokens["problem_id"]]
     sums = {"responses": ~tokens.duplicated("response"), "groups": ~tokens.duplicated(["seed", "problem_id"])}
     sums["tokens"] = np.ones(len(tokens))
@@ -125,6 +129,6 @@ def _relative(weight: np.ndarray, response: pd.Series) -> np.ndarray:
 
 
 def _dealt_anew(values: np.ndarray, response: np.ndarray, times: int, rng: np.random.Generator) -> np.ndarray:
-    """``values`` [n, 1] or [n, K] in ``times`` random orders within each response, whose tokens stand together."""
+    """``values`` [n, 1] or [n, K] in ``times`` random orders within each response, whose tokens are neighbours."""
     orders = [np.lexsort((noise, response)) for noise in rng.random((times, len(values)))]
     return np.stack([values[order, index % values.shape[1]] for index, order in enumerate(orders)], axis=1)

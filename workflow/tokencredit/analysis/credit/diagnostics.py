@@ -15,7 +15,7 @@ SPREAD = (0.05, 0.95)  # quantiles over steps
 
 @dataclass(frozen=True)
 class Diagnostic:
-    """A metric of every step, where it stands in the table, and the factor and digits that it is shown with."""
+    """A metric of every step, its place in the table, and the factor and digits that it is shown with."""
 
     name: str
     head: str
@@ -76,7 +76,7 @@ def titles(table: pd.DataFrame) -> dict[str, str]:
 
 
 def notes(table: pd.DataFrame) -> list[str]:
-    """What must stand beside the numbers: how many steps and tokens they are of, what is missing, and what the marks mean."""
+    """The notes under the table: how many steps and tokens the numbers are of, what is missing, and what the marks mean."""
     steps, tokens = table["steps"].max(), table["tokens"]
     seeds = len(table["seeds"].iloc[0].split())
     lines = [

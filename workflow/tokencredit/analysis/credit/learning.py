@@ -1,7 +1,7 @@
-"""Does better credit give better learning? What the scoreboard's methods say, all together and each against its own controls.
+"""Does better credit give better learning? Asked of the scoreboard's methods together, and of each against its own controls.
 
-Over methods agreement and score may go together for many reasons: methods differ in more than the places of their weights. A control is the
-method itself with as much weight on other tokens, so what it leaves is what these places do.
+Over methods, agreement and score may correlate for many reasons, because methods differ in more than where their weights lie. A control
+is the method itself with as much weight on other tokens, so the difference between them is due to where the weights lie.
 """
 
 from __future__ import annotations
@@ -52,9 +52,9 @@ def against_controls(store: Store, methods: pd.DataFrame) -> pd.DataFrame:
     """The ``control`` records: every method less each of its controls in the study, named by the control.
 
     ``rho``: of the agreements in ``methods``, the methods' own records. ``score``: of mean Avg@n in points, with interval and p over
-    questions and training seeds (``two_level_difference``; p Holm-adjusted over the controls), n questions, and an outcome: whether the one
-    whose weights agree better ends higher. Not measured where one of the two has an invalid run or no agreement; not resolved with one
-    training seed, which tells nothing of other runs.
+    questions and training seeds (``two_level_difference``; p Holm-adjusted over the controls), n questions, and an outcome: whether the
+    method or control whose weights agree better ends higher. Not measured if one of the two has an invalid run or no agreement; not
+    resolved with one training seed, which says nothing about other runs.
     """
     rho = methods[methods["metric"] == "rho"].set_index("method")["value"]
     lines = []
@@ -85,7 +85,7 @@ def controls(study: Study) -> dict[str, str]:
 
 
 def in_words(table: pd.DataFrame) -> list[str]:
-    """What the records of a scoreboard say, and no more."""
+    """The conclusions from the records of a scoreboard, as sentences."""
     found = table[table["part"] == CONTROL]
     apart = found[found["metric"] == "rho"].set_index("method")
     scores = found[(found["metric"] == SCORE) & (found["outcome"] != NOT_MEASURED)].set_index("method")

@@ -1,16 +1,17 @@
-"""The measured credit of tokens as a yardstick for weights: noise in it hides agreement and makes none.
+"""The measured credit of tokens as a reference (yardstick) for token weights.
 
-The size of a measured Q - V cannot be ranked as it is. Where the policy is unsure more is left to chance, so noise alone makes |Q - V|
-large at tokens of high entropy, while it is zero where one token alone was possible: weights that follow entropy would agree with a
-measurement of nothing. Here the continuations of every token tried are dealt into three parts, at random and several times:
+The reference is constructed so that measurement noise lowers a method's agreement and does not create it: exactly where there is no
+credit, nearly elsewhere. The size of a measured Q - V cannot be ranked as it is: noise makes |Q - V| large at tokens of high entropy, and
+it is zero where only one token was possible, so weights that follow entropy would agree with a measurement in which no token has any
+credit. Therefore the continuations of every token are split into three parts, at random and several times:
 
-- the product of Q - V in one part and Q - V in another is (Q - V)^2 in expectation, so means and sums of it have no bias;
-- so it is with the mean of such products over all tokens; divided by 2 V (1 - V) that is I(token; reward | context) to the second order in
-  the differences of Q;
-- ranks are not means: where V is near 0 or 1 the noise is skewed, and weights that follow entropy agree with the ranks of nothing. So the
-  outcomes of a state are also shuffled among the continuations of its tokens, which leaves V and the noise and takes all credit away, and
-  the ranks of that measurement of nothing are subtracted;
-- the third part gives weights of the oracle's own: how well as many continuations know the credit that the other two show.
+- The product of Q - V in one part and Q - V in another is (Q - V)^2 in expectation, so its means and sums have no bias.
+- The same holds for the mean of such products over all tokens of a state. Divided by 2 V (1 - V), this mean is I(token; reward | context)
+  to the second order in the differences of Q.
+- Ranks are not means. Where V is near 0 or 1 the noise is skewed, and entropy-following weights correlate with the ranks of pure noise. So
+  the outcomes of a state are also shuffled among the continuations of its tokens. This *measurement of nothing* keeps V and the noise and
+  removes all credit; its ranks are subtracted.
+- The third part gives weights of the oracle's own: how well that many continuations know the credit that the other two parts show.
 """
 
 from __future__ import annotations
@@ -36,10 +37,10 @@ _STATE = [*_RESPONSE, "position"]
 
 @dataclass(frozen=True)
 class Target:
-    """One quantity of all N measured tokens, for each of K times that continuations were dealt: [N, K].
+    """One quantity of all N measured tokens, for each of the K splits of the continuations: [N, K].
 
-    value: without bias, so also below zero. rank: its ranks within responses, as ``unit_ranks`` gives them, less those of a measurement of
-    nothing. own: what the third part says of it.
+    value: without bias, so it may be negative. rank: its ranks within responses (``unit_ranks``), minus those of a measurement of nothing.
+    own: the quantity by the third part.
     """
 
     value: np.ndarray
@@ -51,12 +52,12 @@ class Target:
 class Yardstick:
     """What is measured of N tokens of stored responses.
 
-    tokens [N]: seed, problem_id, response (a number), position, entropy (nats), advantage (Q - V from all continuations, in shares of right
-    responses; 0 where one token has all the probability but so little that it hardly differs from V), decided (its 95 % interval does not
-    hold zero), nothing (its interval lies within ``SMALL`` times the root mean square of Q - V on either side of zero).
-    responses: the number of each by (seed, problem_id, sample, token ids). targets: (Q - V)^2 and I. signed, own_signed [N, K]: Q - V in
-    the two parts behind the targets, and in the third; signed_nothing [N, K]: what ``signed`` is in a measurement of nothing. refused:
-    tokens that are left out, for a candidate has too few graded continuations.
+    tokens [N]: seed, problem_id, response (a number), position, entropy (nats), advantage (Q - V from all continuations, in shares of
+    right responses; 0 where one token has nearly all the probability), decided (its 95 % interval leaves out zero), nothing (its interval
+    lies within ``SMALL`` times the root mean square of Q - V on either side of zero). responses: the number of each by (seed, problem_id,
+    sample, token ids). targets: (Q - V)^2 and I. signed, own_signed [N, K]: Q - V in the two parts behind the targets, and in the third;
+    signed_nothing [N, K]: ``signed`` in a measurement of nothing. refused: the number of tokens left out because a candidate has too few
+    graded continuations.
     """
 
     tokens: pd.DataFrame
@@ -69,7 +70,7 @@ class Yardstick:
 
 
 def yardstick(store: Store, rows: list[Row]) -> Yardstick:
-    """The yardstick that the policies ``rows`` give, of different training seeds. ``UserError`` where no token is measured."""
+    """The yardstick from the measured policies ``rows``, one per training seed. ``UserError`` if no token is measured."""
     tables = [[part.assign(seed=row.seed) for part in store.oracle(row)] for row in rows]
     states, branches = (pd.concat(parts).sort_values(_STATE, ignore_index=True) for parts in zip(*tables, strict=True))
     states["response"] = states.groupby(_RESPONSE).ngroup()
@@ -128,7 +129,7 @@ def unit_ranks(values: np.ndarray, groups: pd.Series | np.ndarray) -> np.ndarray
 
 @dataclass(frozen=True)
 class _Dealt:
-    """Of N tokens and K deals, [N, K]: Q - V of the token in the first part, and in the two others; I to second order likewise."""
+    """For N tokens and K splits, [N, K]: Q - V of the token by the first part, and by the two others; I to second order likewise."""
 
     own: np.ndarray
     first: np.ndarray
@@ -145,7 +146,7 @@ class _Dealt:
         return (self.first + self.second) / 2
 
     def among(self, places: np.ndarray) -> _Dealt:
-        """The same at the ``places`` [M] of the tokens that they are of, and zero at the others: [M, K]."""
+        """The same values at the tokens' ``places`` among M tokens, and zero at the others: [M, K]."""
         return _Dealt(*(_scattered(getattr(self, each.name), places) for each in fields(self)))
 
 
@@ -184,7 +185,7 @@ class _Continued:
         return found
 
     def as_counted(self) -> np.ndarray:
-        """Right continuations of each token, the same for every deal: [B, K]."""
+        """Right continuations of each token, the same for every split: [B, K]."""
         return np.repeat(self.right[:, None], SPLITS, axis=1)
 
     def without_credit(self, rng: np.random.Generator) -> np.ndarray:
@@ -196,7 +197,7 @@ class _Continued:
         return right
 
     def dealt(self, right: np.ndarray, rng: np.random.Generator) -> _Dealt:
-        """The tokens taken, their continuations of which ``right`` [B, K] are right dealt into ``PARTS``: [S, K]."""
+        """The tokens taken, their continuations (``right`` [B, K] of them right) split into ``PARTS``: [S, K]."""
         if not len(self.starts):
             return _Dealt(*[np.zeros((0, SPLITS))] * len(fields(_Dealt)))
         left, tokens = right, np.repeat(self.trials[:, None], SPLITS, axis=1)

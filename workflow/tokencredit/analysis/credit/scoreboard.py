@@ -1,7 +1,7 @@
 """The scoreboard: how well each method's token weights agree with the measured credit, and how well the policy that it trains does.
 
-The responses are those of the first step, which the base model sampled and at whose tokens its credit was measured: what a method makes of
-them is what it would have the base model learn first.
+The responses are those of the first step. The base model sampled them, and its credit was measured at their tokens, so a method's weights
+on them are what the method would have the base model learn first.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ _NAME = ["seed", "problem_id", "sample"]
 def records(store: Store) -> pd.DataFrame:
     """One record per row of the scoreboard and metric: value with its 95 % interval, and n.
 
-    part ``method``: the measures of ``agreement``, and ``score``, the mean Avg@n over benchmarks of all seeds in percent, its interval over
-    questions. part ``peer``: the same measures of weights that no method has; ``shuffled`` is the mean over methods and where 95 % of them
-    lie, ``oracle`` what a third of the oracle's continuations tells of the other two. parts ``answer`` and ``control``: whether methods
-    that agree better end higher, over all methods and of each against its controls; see ``answers``.
-    problems: behind a row; left_out: its responses of the first step that were not measured, as another stands under their name; refused:
-    tokens of all responses whose measurement is too small to be split.
+    part ``method``: the measures of ``agreement``, and ``score``, the mean Avg@n over benchmarks of all seeds in percent, its interval
+    over questions. part ``peer``: the same measures of weights that no method has; ``shuffled`` is the mean over methods, with the range
+    of 95 % of them; ``oracle`` are weights from a third of the oracle's continuations, compared with the other two. parts ``answer`` and
+    ``control``: whether methods that agree better end higher, over all methods and for each against its controls; see ``learning``.
+    problems: the number behind a row; left_out: responses of the first step that were not measured, because another response has their
+    name; refused: tokens of all responses with too few continuations to be split.
     """
     yard = yardstick(store, [row for row in measured_rows(store.study) if row.cell is None])
     lessons = {name: _lesson(store, yard, name) for name in store.study.methods}
@@ -81,7 +81,7 @@ def equal_weights(table: pd.DataFrame) -> list[str]:
 
 
 class _Lesson(NamedTuple):
-    """A method's credit of the measured responses, the group advantage of their tokens [n], and how many were not measured."""
+    """A method's credit on the measured responses, the group advantage of their tokens [n], and the number of responses not measured."""
 
     credit: Credit
     group_advantage: np.ndarray
@@ -184,7 +184,7 @@ def wide(table: pd.DataFrame, store: Store) -> Wide:
 
 
 def notes(table: pd.DataFrame) -> list[str]:
-    """What must stand beside the numbers: what follows from them, what they are of, and whose weights are equal."""
+    """The notes under the table: what follows from the numbers, what they are of, and whose weights are equal."""
     methods = table[table["part"] == METHOD]
     facts = methods.drop_duplicates("method")
     compared = methods.loc[methods["metric"] == "rho", "n"]

@@ -1,4 +1,4 @@
-"""The measured credit of tokens: I(token; reward | context) at every state, against the entropy there, by decile, kind and quadrant."""
+"""The measured credit of tokens: I(token; reward | context) at every state against the entropy there, by decile, kind and quadrant."""
 
 from __future__ import annotations
 
@@ -180,7 +180,7 @@ def _by_state(table: pd.DataFrame, branches: pd.DataFrame) -> list[tuple[Any, pd
 
 
 def _kinds(found: pd.DataFrame, task: str, problems: dict[str, str]) -> pd.Series:
-    """The kind of the token of each state; ``problems``: their texts by id, where the task's kinds are told from them."""
+    """The kind of the token of each state; ``problems``: their texts by id, for tasks whose kinds depend on the problem."""
     if task in KINDS_FROM_PROBLEM and (unknown := set(found["problem_id"]) - problems.keys()):
         raise UserError(
             f"{min(unknown)}: was measured and is not among the {len(problems)} stored training problems, whose texts tell the kinds of "

@@ -101,7 +101,7 @@ def choose(tokens: pd.DataFrame) -> pd.DataFrame:
 
 
 def place(tokens: pd.DataFrame) -> pd.DataFrame:
-    """Where each token stands: its line and column in a page of ``WIDTH`` characters, and the text that is shown for it."""
+    """The place of each token: its line and column in a page of ``WIDTH`` characters, and the text that is shown for it."""
     line = column = 0
     records = []
     for token in tokens.sort_values("position").head(TOKENS)["token"]:

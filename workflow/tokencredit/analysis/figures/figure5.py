@@ -1,4 +1,4 @@
-"""Figure 5: Pass@k against k of the quadrant checkpoints and the base, per benchmark."""
+"""Figure 5: Pass@k against k of the quadrant checkpoints and the base model, per benchmark."""
 
 from __future__ import annotations
 

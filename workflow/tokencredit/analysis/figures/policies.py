@@ -1,4 +1,4 @@
-"""How the measured credit of tokens moves with training: the policies that were measured, side by side."""
+"""How the measured credit of tokens changes in training: the measured policies side by side."""
 
 from __future__ import annotations
 

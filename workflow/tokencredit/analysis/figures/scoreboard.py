@@ -1,4 +1,4 @@
-"""How well each method's token weights agree with the measured credit, and how that goes with the score of the policy it trains."""
+"""How well each method's token weights agree with measured credit, against the final score of the policy that it trains."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LINES = {ENTROPY: ("#0072b2", style.DASHED), EQUAL: ("#000000", style.SOLID), SH
 def draw(store: Store) -> style.Drawn:
     """(a) Agreement of weights and measured credit, the best first, beside that of the peers. (b) The final score against it.
 
-    An arrow leads from a control to its method: as much weight, elsewhere.
+    An arrow leads from a control to its method; the control has as much weight on other tokens.
     """
     table = records(store)
     shown = table[table["metric"].isin(["rho", "rho_unequal", SCORE]) | (table["part"] == ANSWER)]
@@ -111,7 +111,7 @@ def _shafts(arrows: list[np.ndarray]) -> list[tuple[float, float, float, float]]
 
 
 def _labels(store: Store, methods: pd.DataFrame, lines: dict[str, style.Line]) -> list[labels.Label]:
-    """Of many methods: those that stand apart, the reference, DAPO, EAPO and its shuffled control."""
+    """The methods to name where there are many: outlying ones, the reference, DAPO, EAPO and its shuffled control."""
     points = methods["value"][["rho", SCORE]]
     chosen = list(methods.index)
     if len(chosen) > NAMED:

@@ -1,4 +1,4 @@
-"""What guards the numbers: whether the sampler was the policy that was trained."""
+"""The mismatch gate on the page: whether the sampler was the policy that was trained."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a study took, beside what its configuration let expect."""
+"""The time and memory that a study took, beside what was estimated from its configuration."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What made the numbers: commits, code, data, environments, and the files that each table and figure rests on."""
+"""The provenance on the page: commits, code, data, environments, and the files that each table and figure was made from."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Run:
 
 
 def shown(store: Store) -> list[dict[str, Any]]:
-    """What stands beside each table and figure: name, code digest, commit, and the digests of the files that it was made from."""
+    """The provenance of each table and figure: name, code digest, commit, and the digests of the files that it was made from."""
     return [
         files.read_json(store.opened(path)) | {"name": f"{path.parent.name}/{path.stem}"}
         for entry in exhibits_of(store.study)

@@ -1,4 +1,4 @@
-"""The tokens to look at on the page: right and wrong responses to the same problems under every method, and what training knew of each."""
+"""The token viewer of the page: right and wrong responses to the same problems under every method, token by token."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""A study held against the paper: its printed numbers and its claims."""
+"""A study compared with the paper: its printed numbers and its claims."""

@@ -1,4 +1,4 @@
-"""The paper's claims held against a study: each a conjunction of contrasts, each contrast a test on stored records.
+"""The paper's claims tested on a study: each claim is a conjunction of contrasts, and each contrast a test on stored records.
 
 A claim is *supported* if each of its contrasts is resolved as claimed (the intersection-union test of Berger 1982: no adjustment is due,
 for the claim holds only if all of them do), *contradicted* if one of them is resolved the other way after Holm's adjustment over the

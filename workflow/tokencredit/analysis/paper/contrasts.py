@@ -1,4 +1,4 @@
-"""What a study measured for a contrast of ``config/claims.yaml``: the effect with its error, from the stored records."""
+"""The effect that a study measured for a contrast of ``config/claims.yaml``, with its error, from the stored records."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def measure(store: Store, contrast: Contrast, other: str, confidence: float) -> 
 
 
 def in_words(store: Store, contrast: Contrast, other: str) -> str:
-    """What a contrast says, as a claim."""
+    """The contrast in words."""
     if isinstance(contrast, CreditContrast):
         return f"credit where entropy is below its mean less than {contrast.ratio:g} × that where it is above: means, base model"
     titles = {name: method.title for name, method in store.study.config.methods.items()} | {BASE: "the base model"}
@@ -236,7 +236,7 @@ def _line(store: Store, method: str, step: float) -> statistics.Line:
 def _credit(store: Store, contrast: CreditContrast, confidence: float) -> Effect:
     """Of the base model's measured states: how far credit, in mean, stays below what the claim allows. Means of problems are compared.
 
-    No training seed is behind it: the policy is the one that training starts from.
+    There is no training seed: the policy is the base model.
     """
     rows = [row for row in measured_rows(store.study) if row.cell is None]
     if not rows:

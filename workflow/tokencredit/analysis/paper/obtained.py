@@ -1,4 +1,4 @@
-"""What a study measured for a number that the paper prints: value, error and cost, from the stored records."""
+"""The result that a study obtained for a printed number of the paper: value, error and cost, from the stored records."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
 """Printed against obtained: one line for every number of the paper that the study is to show again, with a verdict and what it rests on.
 
-The questions are the same here and in the paper, so they add no error to a difference. What does: sampling here (from the responses),
-sampling in the paper (``targets.implied_se``), and training seeds. The variance of runs, sampling noise in it, is estimated from those
-here, is taken to be the paper's too, and counts once for each of its runs and of ours. A method with one seed has none: not measured.
+The questions are the same here and in the paper, so they add no error to a difference. Three things do: sampling here (from the
+responses), sampling in the paper (``printed.implied_se``), and training seeds. The variance between runs, with the sampling noise in it,
+is estimated from the study's runs, is assumed for the paper too, and counts once for each of the paper's runs and of ours. A method with
+one seed gives no variance: not measured.
 """
 
 from __future__ import annotations
@@ -38,8 +39,8 @@ def records(store: Store) -> pd.DataFrame:
 
     obtained with question_se, sampling_se (of the mean over seeds) and seed_spread (one run's, sampling noise in it); difference to the
     printed number with its interval at the configuration's confidence; ``error``: what the interval holds; verdict and reason;
-    ``samples_needed``, ``seeds_needed``: responses per question or training seeds that would decide a ``consistent`` cell, all else as
-    it is (infinite: none would); cost of the cell's row; the files, below the study's folder, that it rests on.
+    ``samples_needed``, ``seeds_needed``: responses per question or training seeds that would decide a ``consistent`` line, all else as
+    it is (infinite: none would); cost of the line's method; the files, below the study's folder, that it rests on.
     """
     costs = {row.name: _training_cost(store, row) for row in store.study.rows}
     titles = {row.name: row.title for row in store.study.rows}
@@ -190,7 +191,7 @@ def _training_cost(store: Store, row: Row) -> dict[str, float]:
 
 
 def _evaluation_cost(store: Store, target: pd.Series) -> dict[str, float]:
-    """Seconds of generating the responses of a cell, from the logs of its jobs; NaN where these are not kept."""
+    """Seconds of generating the responses behind a line, from the logs of its jobs; NaN where these are not kept."""
     study = store.study
     rows = [row for row in study.rows if row.name == target["method"]]
     names = list(study.benchmarks) if target["benchmark"] == printed.MEAN else [target["benchmark"]]
