@@ -22,7 +22,7 @@ rule table:
     params:
         folder=folder_of("csv"),
         config=ask(GRAPH.analysis_config),
-        code=digest("analysis.tables"),
+        code=ask(GRAPH.table_code),
     shell:
         "python -m tokencredit.analysis tables --config config --study {wildcards.study} --results results"
         " --only {wildcards.shown} --out {params.folder} > {log} 2>&1"

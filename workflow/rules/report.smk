@@ -24,7 +24,7 @@ rule report:
         **resources_of("light"),
     params:
         config=ask(GRAPH.report_config),
-        code=digest("analysis.page.write"),
+        code=ask(GRAPH.report_code),
     shell:
         "python -m tokencredit.analysis report --config config --study {wildcards.study} --results results"
         " --out {output} > {log} 2>&1"

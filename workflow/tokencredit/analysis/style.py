@@ -15,11 +15,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, FigureBase
 from matplotlib.ticker import MaxNLocator
 
-from tokencredit import files, provenance
+from tokencredit import files
 from tokencredit.analysis.commit import checkout
 from tokencredit.analysis.layout import marked, meanings
 from tokencredit.analysis.store import Store
 from tokencredit.config import Study
+from tokencredit.study.code import exhibit_code
 from tokencredit.study.exhibits import base_row
 
 
@@ -238,7 +239,7 @@ def save(drawn: Drawn, name: str, store: Store, out: Path) -> list[Path]:
         "study": store.study.name,
         "note": drawn.note,
         "training_seeds": list(store.study.training.seeds),
-        "code_digest": provenance.code_digest(f"analysis.figures.{name}"),
+        "code_digest": exhibit_code(store.study, f"analysis.figures.{name}"),
         **checkout(),
         "made": {path.name: files.sha256(path) for path in paths[:3]},
         "files": store.provenance(name),

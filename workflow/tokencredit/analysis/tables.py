@@ -9,13 +9,14 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from tokencredit import files, provenance
+from tokencredit import files
 from tokencredit.analysis import scores as results
 from tokencredit.analysis.commit import checkout
 from tokencredit.analysis.credit import diagnostics, scoreboard, states
 from tokencredit.analysis.layout import Cell, Wide, latex, marked, meanings
 from tokencredit.analysis.paper import claims, verdicts
 from tokencredit.analysis.store import Store
+from tokencredit.study.code import exhibit_code
 
 
 def make(store: Store, name: str, out: Path) -> list[Path]:
@@ -24,7 +25,7 @@ def make(store: Store, name: str, out: Path) -> list[Path]:
     paths = [out / f"{name}.{suffix}" for suffix in ("csv", "tex", "json")]
     files.write_text(paths[0], table.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
     files.write_text(paths[1], latex(wide(name, table, store)))
-    origin = {"name": name, "study": store.study.name, "code_digest": provenance.code_digest("analysis.tables")}
+    origin = {"name": name, "study": store.study.name, "code_digest": exhibit_code(store.study, "analysis.tables")}
     made = {path.name: files.sha256(path) for path in paths[:2]}
     files.write_json(paths[2], origin | checkout() | {"made": made, "files": store.provenance(name)})
     return paths

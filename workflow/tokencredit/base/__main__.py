@@ -14,8 +14,8 @@ from tokencredit.base.store import MANIFEST
 from tokencredit.config import Config, EmbeddedModel
 from tokencredit.errors import UserError
 from tokencredit.files import digest_of, sha256, write_json
-from tokencredit.provenance import code_digest, environment
-from tokencredit.study.code import code_of_other_tasks
+from tokencredit.provenance import environment
+from tokencredit.study.code import pretraining_code
 
 _UNFINISHED = ".unfinished-"
 
@@ -68,7 +68,7 @@ def _embedded(name: str, settings: EmbeddedModel, out: Path) -> dict[str, Any]:
         "sha256": sha256(out / "model.safetensors"),
         "config": settings.model_dump(mode="json"),
         "config_digest": digest_of(settings.model_dump(mode="json")),
-        "code_digest": code_digest("base.pretrain", without=code_of_other_tasks(settings.task)),
+        "code_digest": pretraining_code(settings.task),
         "environment": environment(),
         **summary,
     }

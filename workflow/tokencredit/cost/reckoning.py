@@ -20,10 +20,9 @@ from tokencredit.cost.remedies import Shortfall, generation_shortfalls, training
 from tokencredit.cost.terms import Terms
 from tokencredit.cost.work import Lengths, Operations
 from tokencredit.credit.columns import columns_of
+from tokencredit.data.embedded_tokenizer import vocabulary
 from tokencredit.errors import UserError
 
-# Tokens that an embedded model knows, by its task: those of `data/embedded_tokenizer.py`, which the graph cannot import.
-EMBEDDED_VOCABULARY = {"word-problems": 195, "graph-paths": 287}
 # What vLLM takes for its cache where it runs on a CPU (`engines/vllm_engine.py`).
 VLLM_CPU_CACHE = 2**30
 # Forward passes of the policy over a step's responses, beside the one that every step makes.
@@ -319,7 +318,7 @@ def architecture_of(study: Study, name: str) -> Architecture:
             kv_heads=model.heads,
             head_size=model.hidden_size // model.heads,
             intermediate_size=model.intermediate_size,
-            vocabulary=EMBEDDED_VOCABULARY[model.task],
+            vocabulary=len(vocabulary(model.task)),
             tied_head=True,
         )
     if model.architecture is None:

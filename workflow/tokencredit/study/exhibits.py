@@ -5,7 +5,7 @@ from __future__ import annotations
 from tokencredit.config import CreditContrast, EmbeddedModel, Row, Study
 from tokencredit.config.claim_keys import BASE
 from tokencredit.credit import METHODS, QUADRANTS
-from tokencredit.data import KINDS_FROM_PROBLEM
+from tokencredit.data.tasks import TASKS
 from tokencredit.study.measurements import measured_rows
 
 
@@ -121,7 +121,7 @@ def oracle_files(study: Study, policy: str | None = None) -> list[str]:
     rows = [row for row in measured_rows(study) if policy in (None, row.name)]
     measured = [f"{study.name}/oracle/{row.path}/{name}.parquet" for row in rows for name in ("states", "branches")]
     model = study.config.models[study.model_name]
-    read = rows and isinstance(model, EmbeddedModel) and model.task in KINDS_FROM_PROBLEM
+    read = rows and isinstance(model, EmbeddedModel) and TASKS[model.task].KINDS_NEED_PROBLEM
     return measured + ([f"data/{name}/problems.parquet" for name in study.training.datasets] if read else [])
 
 

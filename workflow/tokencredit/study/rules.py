@@ -19,7 +19,14 @@ from tokencredit.config.claim_keys import BASE
 from tokencredit.errors import UserError
 from tokencredit.provenance import code_digest
 from tokencredit.study import exhibits
-from tokencredit.study.code import code_of_other_tasks, generation_code, oracle_code, training_code
+from tokencredit.study.code import (
+    data_code,
+    exhibit_code,
+    generation_code,
+    oracle_code,
+    pretraining_code,
+    training_code,
+)
 from tokencredit.study.environments import environment_of
 from tokencredit.study.jobs import units_of
 from tokencredit.study.measurements import measured_rows, oracle_config, source_runs
@@ -54,6 +61,7 @@ class Graph:
         self.asked = asked
         self.results = results
         self.study = cache(self.config.study)
+        self._exhibit_code = cache(exhibit_code)
 
     # ---------------------------------------------------------------- targets
 
@@ -96,8 +104,7 @@ class Graph:
 
     def dataset_code(self, w: Wildcards) -> str:
         chosen = self._one_of("data set", w.dataset, self.config.datasets)
-        is_file = isinstance(chosen, FileDataset)
-        return digest("data.prepare", without=("data.embedded",) if is_file else code_of_other_tasks(chosen.task))
+        return _data_code(None if isinstance(chosen, FileDataset) else chosen.task)
 
     def model_config(self, w: Wildcards) -> dict[str, Any]:
         chosen = self._one_of("model", w.model, self.config.models)
@@ -106,7 +113,7 @@ class Graph:
     def pretraining_code(self, w: Wildcards) -> str:
         """The code of a model trained here, with its own task and not the others."""
         chosen = self._one_of("model", w.model, self.config.models)
-        return digest("base.pretrain", without=code_of_other_tasks(chosen.task))
+        return _pretraining_code(chosen.task)
 
     def embedded_models(self) -> list[str]:
         return [name for name, model in self.config.models.items() if isinstance(model, EmbeddedModel)]
@@ -214,8 +221,14 @@ class Graph:
             raise UserError(f"{w.shown} is not a table or figure of study {w.study}; allowed: {', '.join(names)}.")
         return [f"{self.results}/{name}" for name in exhibits.inputs(self.study(w.study), w.shown) if _declared(name)]
 
+    def table_code(self, w: Wildcards) -> str:
+        return self._exhibit_code(self.study(w.study), "analysis.tables")
+
     def figure_code(self, w: Wildcards) -> str:
-        return digest("analysis.style", f"analysis.figures.{w.shown}")
+        return self._exhibit_code(self.study(w.study), "analysis.style", f"analysis.figures.{w.shown}")
+
+    def report_code(self, w: Wildcards) -> str:
+        return self._exhibit_code(self.study(w.study), "analysis.page.write")
 
     def report_inputs(self, w: Wildcards) -> list[str]:
         study = self.study(w.study)
@@ -354,6 +367,7 @@ def _declared(name: str) -> bool:
 
 
 _training_code, _generation_code, _oracle_code = map(cache, (training_code, generation_code, oracle_code))
+_data_code, _pretraining_code = map(cache, (data_code, pretraining_code))
 
 
 @cache
