@@ -1,4 +1,4 @@
-"""What is left of a study: the estimate of the jobs that would run now, by rule and by cell."""
+"""What is left of a study: the estimate of the jobs that would run now, by rule and by row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What earlier runs of a study say about its cost: ``timing.jsonl`` and ``metrics.jsonl`` of its cells, the clocks of its generations.
+"""What earlier runs of a study say about its cost: ``timing.jsonl`` and ``metrics.jsonl`` of its methods, the clocks of its generations.
 
 Nothing is carried over from another configuration: it may have had longer responses, more problems or more processes.
 """
@@ -21,10 +21,10 @@ _PHASES = ("seconds_sample", "seconds_grade", "seconds_score", "seconds_update")
 
 
 @dataclass(frozen=True)
-class Measured:
+class Timings:
     """Means over the steps of a study's finished runs; None, or an empty table, where there is none.
 
-    ``tokens_per_second``: response tokens trained on per second of a step, by cell and over all. ``sampling_tokens_per_second``: by one
+    ``tokens_per_second``: response tokens trained on per second of a step, by method and over all. ``sampling_tokens_per_second``: by one
     process. ``groups_sampled``: for each group trained on, in runs with dynamic sampling. ``evaluation_seconds``: of one evaluation inside
     training. ``generation_seconds``: of one row's responses, by benchmark.
     """
@@ -39,10 +39,10 @@ class Measured:
     generation_seconds: dict[str, Quantity] = field(default_factory=dict)
 
 
-NOTHING = Measured()
+NOTHING = Timings()
 
 
-def read_measured(study: Study, results: str | Path, made_again: Collection[str] | None = None) -> Measured:
+def read_timings(study: Study, results: str | Path, made_again: Collection[str] | None = None) -> Timings:
     """What the finished runs of ``study`` below the results folder measured. A file that cannot be read is a ``UserError``.
 
     Runs say what configuration they had, and those of another are left out. Generations say it to Snakemake only: they count where
@@ -50,18 +50,18 @@ def read_measured(study: Study, results: str | Path, made_again: Collection[str]
     """
     results = Path(results)
     processes = study.resources.train.gpu or study.resources.train.processes
-    folders = {cell: _folders(study, results, cell, processes) for cell in study.methods}
-    steps = {cell: [step for folder in found for step in _steps(folder)] for cell, found in folders.items()}
+    folders = {method: _folders(study, results, method, processes) for method in study.methods}
+    steps = {method: [step for folder in found for step in _steps(folder)] for method, found in folders.items()}
     everything = [step for run in steps.values() for step in run]
     learned = [step for step in everything if "tokens" in step]
     group = study.training.group_size
-    dynamic = [step for cell, run in steps.items() if study.base_of(cell).dynamic_sampling for step in run]
+    dynamic = [step for method, run in steps.items() if study.base_of(method).dynamic_sampling for step in run]
     evaluated = [step for step in everything if _evaluates(study, step["step"])]
-    return Measured(
+    return Timings(
         runs=sum(map(len, folders.values())),
         response_tokens=_ratio((step["response_tokens"], 1) for step in learned),
         groups_sampled=_ratio((step["groups_sampled"], step["groups_used"]) for step in dynamic),
-        tokens_per_second={cell: speed for cell, run in steps.items() if (speed := _speed(run))},
+        tokens_per_second={method: speed for method, run in steps.items() if (speed := _speed(run))},
         mean_tokens_per_second=_speed(everything),
         sampling_tokens_per_second=_ratio(
             (step["groups_sampled"] * group * step["response_tokens"] / processes, step["seconds_sample"])
@@ -72,11 +72,11 @@ def read_measured(study: Study, results: str | Path, made_again: Collection[str]
     )
 
 
-def _folders(study: Study, results: Path, cell: str, processes: int) -> list[Path]:
-    """Of the cell's finished runs that had its configuration of now."""
+def _folders(study: Study, results: Path, method: str, processes: int) -> list[Path]:
+    """Of the method's finished runs that had its configuration of now."""
     # As JSON has it: no tuples.
-    now = {"config": json.loads(json.dumps(study.training_config(cell))), "processes": processes}
-    folders = [results / study.home / "runs" / row.path for row in study.rows if row.cell == cell]
+    now = {"config": json.loads(json.dumps(study.training_config(method))), "processes": processes}
+    folders = [results / study.home / "runs" / row.path for row in study.rows if row.cell == method]
     finished = [folder for folder in folders if (folder / "run.json").is_file()]
     return [folder for folder in finished if now.items() <= read_json(folder / "run.json").items()]
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from tokencredit.config import load_study
-from tokencredit.cost import Options, Terms, estimate, read_measured
+from tokencredit.cost import Options, Terms, estimate, read_timings
 from tokencredit.cost.remaining import cost_of, only, over_budget, print_remaining
 from tokencredit.cost.show import as_json, print_estimate, sentences
 from tokencredit.errors import UserError
@@ -32,7 +32,7 @@ def print_plan(
         _refuse_beside_remaining(config, results, as_data)
     resolved = load_study(config, study)
     would_run = {output for job in dry_run(study) for output in job.outputs} if remaining else None
-    found = estimate(resolved, Terms(options, read_measured(resolved, results, would_run)))
+    found = estimate(resolved, Terms(options, read_timings(resolved, results, would_run)))
     refused = []
     if would_run is not None:
         units = [unit for unit in units_of(resolved) if would_run.intersection(unit.outputs)]
