@@ -24,16 +24,17 @@ def follow(heading: str, project: Project) -> list[str]:
     for language, name, code in BLOCK.findall(section):
         if language == "sh":
             for command in code.splitlines():
-                program, *arguments = shlex.split(command)
-                done = project.python("-m", program, *arguments)
+                words = shlex.split(command)
+                settings = dict(word.split("=") for word in words[:1] if "=" in word)
+                done = project.python("-m", *words[len(settings) :], **settings)
                 assert done.returncode == 0, done.stdout
                 printed.append(done.stdout)
         elif language == "diff":
-            old, new = ("\n".join(line[1:] for line in code.splitlines() if line[0] == sign) for sign in "-+")
+            old, new = ("\n".join(line[1:] for line in code.splitlines() if line[0] in kept) for kept in (" -", " +"))
             assert (project.folder / name).read_text(encoding="utf-8").count(old) == 1
             project.replace(name, old, new)
         else:
-            assert (project.folder / name).parent.is_dir()
+            (project.folder / name).parent.mkdir(exist_ok=True)
             project.append(name, code)
     return printed
 
