@@ -11,7 +11,7 @@ import pytest
 
 from tokencredit import provenance
 from tokencredit.provenance import code_digest, environment, imported_files
-from tokencredit.study.code import generation_code, training_code
+from tokencredit.study import code
 
 PACKAGE = provenance.PACKAGE
 
@@ -117,10 +117,10 @@ def test_a_missing_package_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 STAGES = {
-    "train, transformers": lambda: training_code("transformers", "grpo"),
-    "train, vllm": lambda: training_code("vllm", "grpo"),
-    "generate, transformers": lambda: generation_code("transformers"),
-    "generate, vllm": lambda: generation_code("vllm"),
+    "train, transformers": lambda: code.training("transformers", "grpo"),
+    "train, vllm": lambda: code.training("vllm", "grpo"),
+    "generate, transformers": lambda: code.generation("transformers"),
+    "generate, vllm": lambda: code.generation("vllm"),
     "score": lambda: code_digest("evaluate.score"),
 }
 TRAINING, VLLM = {"train, transformers", "train, vllm"}, {"train, vllm", "generate, vllm"}

@@ -22,4 +22,4 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 def made(store: Store) -> Path:
     """The study's folder with all tables and figures."""
     make_shown(store)
-    return store.path()
+    return store.paths.own

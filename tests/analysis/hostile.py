@@ -24,12 +24,12 @@ def make_hostile(store: Store, folder: Path) -> Store:
     path = folder / "config" / "studies" / "synthetic.yaml"
     path.write_text(path.read_text().replace("Synthetic study", json.dumps(f"Study {SCRIPT}")))
     hostile = Store(load_study(folder / "config", "synthetic"), folder / "results")
-    for run in sorted(hostile.path("runs").glob("*/seed*")):
+    for run in sorted(hostile.paths.home.joinpath("runs").glob("*/seed*")):
         _spoil_rollouts(run)
     problem = {"problem_id": "toy-train-0", "problem": f"What is {SCRIPT}?", "answer": COMMENT}
     files.write_parquet(hostile.results / "data" / "toy-train" / "problems.parquet", pd.DataFrame([problem]))
-    _spoil(hostile.path("audit", "toy-tier1.json"), "grader", IMAGE)
-    _spoil(hostile.path("figures", "figure4.json"), "note", SCRIPT)
+    _spoil(hostile.paths.home.joinpath("audit", "toy-tier1.json"), "grader", IMAGE)
+    _spoil(hostile.paths.own.joinpath("figures", "figure4.json"), "note", SCRIPT)
     return hostile
 
 

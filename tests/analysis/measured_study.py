@@ -12,6 +12,7 @@ import yaml
 from tokencredit import files
 from tokencredit.analysis.store import Store
 from tokencredit.config import load_study
+from tokencredit.study.paths import RunFolder
 
 KEY = ["problem_id", "cell", "sample", "position"]
 CONTINUATIONS = 32
@@ -29,13 +30,13 @@ def make_measured(store: Store, folder: Path) -> Store:
     measured = Store(load_study(folder / "config", "synthetic"), folder / "results")
     for seed in measured.study.training.seeds:
         for name, table in zip(("states", "branches"), _oracle(measured, seed), strict=True):
-            files.write_parquet(measured.path("oracle", "base", f"seed{seed}", f"{name}.parquet"), table)
+            files.write_parquet(measured.paths.own.joinpath("oracle", "base", f"seed{seed}", f"{name}.parquet"), table)
     return measured
 
 
 def _oracle(store: Store, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     columns = [*KEY[:1], *KEY[2:], "step", "token_id", "token", "entropy", "old_logprob", "reward", "quadrant"]
-    parts = [store.tokens("rollouts", name, columns).assign(cell=name) for name in store.study.methods]
+    parts = [store.tokens(RunFolder.rollouts, name, columns).assign(cell=name) for name in store.study.methods]
     tokens = pd.concat(parts)
     tokens = tokens[(tokens["seed"] == seed) & (tokens["step"] == 1)].reset_index(drop=True)
     states = tokens.rename(columns={"old_logprob": "logprob"}).assign(tried=0.9995).drop(columns=["step", "seed"])

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
-
-from tokencredit.analysis import planned, style, tables
+from tokencredit.analysis import figures, tables
 from tokencredit.analysis.store import Store
+from tokencredit.study.exhibits import exhibits_of
 
 
 def make_shown(store: Store) -> None:
     """Make the planned tables and figures that are not there."""
-    for name in planned(store.study)["tables"]:
-        if not store.path("tables", f"{name}.csv").exists():
-            tables.make(store, name, store.path("tables"))
-    for name in planned(store.study)["figures"]:
-        if not store.path("figures", f"{name}.csv").exists():
-            drawn = importlib.import_module(f"tokencredit.analysis.figures.{name}").draw(store)
-            style.save(drawn, name, store, store.path("figures"))
+    for entry in exhibits_of(store.study):
+        path = store.paths.origin(entry.kind, entry.name)
+        if not path.exists():
+            {"table": tables, "figure": figures}[entry.kind].make(store, entry.name, path.parent)

@@ -6,6 +6,7 @@ import importlib
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,14 +16,16 @@ from synthetic_study import METHODS, PROBLEMS, make_study
 from typer.testing import CliRunner
 
 from tokencredit import files
-from tokencredit.analysis import inputs, layout, planned, scores, style, summary
+from tokencredit.analysis import figures, layout, scores, style, summary, tables
 from tokencredit.analysis.__main__ import app
 from tokencredit.analysis.credit.proxy import mutual_information
 from tokencredit.analysis.figures.figure11 import COLUMNS, choose, place, shown
-from tokencredit.analysis.page.exhibits import caption
-from tokencredit.analysis.store import Store
+from tokencredit.analysis.store import Store, UndeclaredError
 from tokencredit.config import load_study
 from tokencredit.errors import UserError
+from tokencredit.study import exhibits
+from tokencredit.study.exhibits import EXHIBITS, exhibits_of, inputs, planned
+from tokencredit.study.paths import RunFolder
 
 REAL_CONFIG = Path(__file__).parents[2] / "config"
 
@@ -33,7 +36,7 @@ def table1(store: Store) -> pd.DataFrame:
 
 
 def test_planning_imports_nothing_heavy() -> None:
-    code = "import sys, tokencredit.analysis as a; print([m for m in ('torch', 'pandas', 'matplotlib', 'scipy') if m in sys.modules])"
+    code = "import sys, tokencredit.study.rules as a; print([m for m in ('torch', 'pandas', 'matplotlib', 'scipy') if m in sys.modules])"
     assert (
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
     )
@@ -49,7 +52,7 @@ def test_plan_follows_the_study(store: Store, tmp_path: Path) -> None:
         "tables": ["table1", "diagnostics"],
         "figures": [*(f"figure{number}" for number in (1, 3, 4, 6, 8, 9, 10, 11)), "diagnostics"],
     }
-    assert inputs(small, "figure4") == [
+    assert inputs(small, "figure", "figure4") == [
         "synthetic/runs/grpo/seed0/run.json",
         "synthetic/runs/grpo/seed0/rollouts.parquet",
     ]
@@ -58,16 +61,40 @@ def test_plan_follows_the_study(store: Store, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", [path.stem for path in sorted((REAL_CONFIG / "studies").glob("*.yaml"))])
 def test_every_study_of_the_repository_can_be_planned(name: str) -> None:
     study = load_study(REAL_CONFIG, name)
-    for names in planned(study).values():
-        for item in names:
-            assert inputs(study, item)
-            assert caption(item)
+    for entry in exhibits_of(study):
+        assert inputs(study, entry.kind, entry.name)
 
 
 def test_every_input_exists(store: Store) -> None:
-    for names in planned(store.study).values():
-        for name in names:
-            assert all((store.results / path).is_file() for path in inputs(store.study, name))
+    for entry in exhibits_of(store.study):
+        assert all(path.is_file() for path in entry.inputs(store.paths))
+
+
+def test_every_module_of_a_table_or_figure_has_an_entry_and_every_entry_a_module() -> None:
+    folders = {"table": Path(tables.__file__).parent, "figure": Path(figures.__file__).parent}
+    modules = {(kind, path.stem) for kind, folder in folders.items() for path in folder.glob("[!_]*.py")}
+    assert modules == {(entry.kind, entry.name) for entry in EXHIBITS}
+
+
+def test_a_table_or_figure_that_reads_what_it_does_not_declare_is_refused(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = exhibits.exhibit("figure", "figure6")
+    less = replace(entry, reads=lambda paths: (path for path in entry.reads(paths) if path.name != "probe.parquet"))
+    monkeypatch.setitem(exhibits._BY_NAME, ("figure", "figure6"), less)
+    with pytest.raises(UndeclaredError, match=r"runs/\w+/seed\d/probe.parquet: is read and not declared"):
+        figures.make(store, "figure6", tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("path", sorted(Path(figures.__file__).parents[1].rglob("*.py")), ids=lambda path: path.stem)
+def test_records_are_read_through_the_store_alone(path: Path) -> None:
+    """What opens files elsewhere in the analysis reads what the analysis itself made, or asks the store for leave."""
+    allowed = {"store.py", "style.py", "viewer.py", "exhibits.py", "origins.py", "costs.py", "write.py", "commit.py"}
+    opens = re.search(
+        r"read_parquet|read_json|read_csv|read_text|read_bytes|\bopen\(", path.read_text(encoding="utf-8")
+    )
+    assert not opens or path.name in allowed or path.parent.name == "tables"
 
 
 def test_table1_has_every_line_with_its_n(table1: pd.DataFrame) -> None:
@@ -157,7 +184,7 @@ def test_every_figure_and_table_is_made(store: Store, made: Path) -> None:
         assert all((made / "figures" / f"{name}.{suffix}").stat().st_size > 200 for suffix in ("pdf", "png", "csv"))
         sidecar = files.read_json(made / "figures" / f"{name}.json")
         assert re.search(r"\d", sidecar["note"])
-        assert sidecar["files"].keys() == set(inputs(store.study, name))
+        assert sidecar["files"].keys() == set(inputs(store.study, "figure", name))
 
 
 def test_figures_are_reproducible(store: Store, made: Path, tmp_path: Path) -> None:
@@ -229,7 +256,7 @@ def test_heat_map_text_is_plain() -> None:
 
 
 def test_heat_map_takes_both_polarities_of_one_problem(store: Store) -> None:
-    chosen = choose(store.tokens("rollouts", "eapo", COLUMNS))
+    chosen = choose(store.tokens(RunFolder.rollouts, "eapo", COLUMNS))
     assert chosen["problem_id"].nunique() == 1
     assert chosen.groupby("reward")["sample"].nunique().to_dict() == {-1: 1, 1: 1}
 

@@ -18,12 +18,13 @@ from statsmodels.stats.multitest import multipletests
 from synthetic_study import CURVE, PROBLEMS, SAMPLES, STEPS, TIERS
 
 from tokencredit import files
-from tokencredit.analysis import inputs, planned, tables
 from tokencredit.analysis import scores as results
+from tokencredit.analysis import tables
 from tokencredit.analysis.paper import claims
 from tokencredit.analysis.paper.contrasts import in_words
 from tokencredit.analysis.store import Store
 from tokencredit.config import Config, Row, ScoreContrast, load_study
+from tokencredit.study.exhibits import inputs, planned
 
 MANY = 16  # responses to a question, as the claims about Pass@n ask for
 
@@ -85,7 +86,7 @@ def test_every_study_of_the_project_has_the_table() -> None:
     for name in config.study_names:
         study = config.study(name)
         assert "claims" in planned(study)["tables"]
-        assert f"{study.home}/runs/{study.reference}/seed0/run.json" in inputs(study, "claims")
+        assert f"{study.home}/runs/{study.reference}/seed0/run.json" in inputs(study, "table", "claims")
 
 
 # ---------------------------------------------------------------- outcomes
@@ -197,7 +198,9 @@ def test_passes_of_different_numbers_of_responses_are_not_averaged(tmp_path: Pat
     assert found["questions"].tolist()[:3] == [2 * PROBLEMS, 3 * PROBLEMS, 2 * PROBLEMS]
     assert found["reason"][3] == "the study takes 9 responses to a question on no benchmark"
     parts = [
-        pd.read_parquet(store.path(f"eval/{name}/seed{seed}/scores.parquet")).query("benchmark != 'toy-tier1'")
+        pd.read_parquet(store.paths.home.joinpath(f"eval/{name}/seed{seed}/scores.parquet")).query(
+            "benchmark != 'toy-tier1'"
+        )
         for name in ("eapo", "grpo")
         for seed in (0, 1)
     ]
@@ -272,7 +275,7 @@ def test_an_invalid_run_is_not_compared(tmp_path: Path) -> None:
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     store = store_of(tmp_path, ["grpo", "eapo"], (0, 1), {"gap": {"contrasts": [score("eapo", "grpo")]}})
-    store.path("eval/eapo/seed1/scores.parquet").unlink()
+    store.paths.home.joinpath("eval/eapo/seed1/scores.parquet").unlink()
     of_claims, _ = decided(store)
     assert of_claims.loc["gap", "outcome"] == "not measured"
     assert of_claims.loc["gap", "reason"] == "eval/eapo/seed1/scores.parquet is not there (1 of 8 files)"
@@ -303,7 +306,7 @@ def test_a_difference_of_scores_is_recomputed_by_hand(quadrants: Store) -> None:
         name: np.array(
             [
                 [part["right"] / MANY for _, part in pd.read_parquet(path).groupby("benchmark")]
-                for path in (quadrants.path(f"eval/{name}/seed{seed}/scores.parquet") for seed in SEEDS)
+                for path in (quadrants.paths.home.joinpath(f"eval/{name}/seed{seed}/scores.parquet") for seed in SEEDS)
             ]
         )
         for name in ("nhr", "phr")
@@ -327,7 +330,10 @@ def test_steps_are_recomputed_by_hand(quadrants: Store) -> None:
     line = line_of(quadrants, "c1", "PHR after 50 % of the steps above PLR after all: Avg@n on the curve")
 
     def right(method: str, step: int) -> np.ndarray:
-        read = [pd.read_parquet(quadrants.path(f"runs/{method}/seed{seed}/evaluations.parquet")) for seed in SEEDS]
+        read = [
+            pd.read_parquet(quadrants.paths.home.joinpath(f"runs/{method}/seed{seed}/evaluations.parquet"))
+            for seed in SEEDS
+        ]
         at = [table[table["step"] == step] for table in read]
         return np.array([(part["outcome"] == "right").groupby(part["problem_id"]).mean() for part in at])
 
@@ -343,7 +349,7 @@ def test_steps_are_recomputed_by_hand(quadrants: Store) -> None:
 
 def test_ratios_of_entropies_are_recomputed_by_hand(quadrants: Store) -> None:
     def logs(method: str, steps: range) -> np.ndarray:
-        paths = [quadrants.path(f"runs/{method}/seed{seed}/metrics.jsonl") for seed in SEEDS]
+        paths = [quadrants.paths.home.joinpath(f"runs/{method}/seed{seed}/metrics.jsonl") for seed in SEEDS]
         runs = [[json.loads(line) for line in path.read_text().splitlines()] for path in paths]
         return np.log([np.mean([line["entropy"] for line in run if line["step"] in steps]) for run in runs])
 
@@ -398,4 +404,4 @@ def test_the_table_is_made_with_its_provenance(quadrants: Store, tmp_path: Path)
     assert len(shown.rows) == len(again)
     assert r"\begin{longtable}{p{0.4\linewidth}*{3}{p{0.17\linewidth}}}" in made[1].read_text()
     rest_on = {f"synthetic/{path}" for line in again["files"] for path in line.split()}
-    assert rest_on == set(files.read_json(made[2])["files"]) == set(inputs(quadrants.study, "claims"))
+    assert rest_on == set(files.read_json(made[2])["files"]) == set(inputs(quadrants.study, "table", "claims"))

@@ -11,10 +11,10 @@ from claimed import OWN, decided, write_claims
 from scipy import stats
 from test_states import planted, store_of
 
-from tokencredit.analysis import inputs
 from tokencredit.analysis.credit import states as oracle
 from tokencredit.analysis.store import Store
 from tokencredit.config import load_study
+from tokencredit.study.exhibits import inputs
 from tokencredit.study.measurements import measured_rows
 
 
@@ -45,7 +45,7 @@ def test_credit_at_open_places_alone_supports_it_and_is_recomputed_by_hand(tmp_p
     assert (line.low, line.high) == (pytest.approx(values.mean() - margin), pytest.approx(values.mean() + margin))
     assert (line.questions, line.seeds, line.unit) == (len(values), "", "nats")
     assert line.files.split() == [f"oracle/base/seed0/{name}.parquet" for name in ("states", "branches")]
-    needed = [name for name in inputs(store.study, "claims") if "/oracle/" in name]
+    needed = [name for name in inputs(store.study, "table", "claims") if "/oracle/" in name]
     assert needed == [f"synthetic/oracle/base/seed0/{name}.parquet" for name in ("states", "branches")]
 
 

@@ -8,9 +8,9 @@ import pytest
 import synthetic_study
 from claimed import score, store_of, write_claims
 
-from tokencredit.analysis import planned
 from tokencredit.config import load_study
 from tokencredit.errors import UserError
+from tokencredit.study.exhibits import planned
 
 
 @pytest.mark.parametrize(

@@ -14,11 +14,11 @@ from matplotlib.text import Text
 from test_states import DECISIVE, OPEN, PLACES, PROBLEMS, planted, store_of
 
 from tokencredit import files
-from tokencredit.analysis import inputs, planned
 from tokencredit.analysis.credit import proxy
 from tokencredit.analysis.figures import credit, policies
 from tokencredit.analysis.store import Store
 from tokencredit.oracle.estimate import binary_entropy, exact_information
+from tokencredit.study.exhibits import inputs, planned
 
 STATES = PROBLEMS * 3 * PLACES
 BOTH = ("base", "eapo")
@@ -30,7 +30,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Store:
     folder = tmp_path_factory.mktemp("policies")
     made = store_of(folder, *planted(), policies=BOTH, seeds=(0, 1))
     for seed in (0, 1):
-        path = made.path("oracle", "eapo", f"seed{seed}", "branches.parquet")
+        path = made.paths.own.joinpath("oracle", "eapo", f"seed{seed}", "branches.parquet")
         branches = files.read_parquet(path)
         tried = branches["right"] + branches["wrong"]
         files.write_parquet(path, branches.assign(right=tried // 2, wrong=tried - tried // 2))
@@ -43,9 +43,9 @@ def drawn_texts(figure: Figure) -> list[str]:
 
 def test_figures_follow_the_policies_that_are_measured(both: Store, tmp_path: Path) -> None:
     assert {"credit", "policies"} <= set(planned(both.study)["figures"])
-    assert inputs(both.study, "policies") == inputs(both.study, "oracle")
-    assert {path.split("/")[2] for path in inputs(both.study, "policies")} == set(BOTH)
-    assert {path.split("/")[2] for path in inputs(both.study, "credit")} == {"base"}
+    assert inputs(both.study, "figure", "policies") == inputs(both.study, "table", "oracle")
+    assert {path.split("/")[2] for path in inputs(both.study, "figure", "policies")} == set(BOTH)
+    assert {path.split("/")[2] for path in inputs(both.study, "figure", "credit")} == {"base"}
     alone = store_of(tmp_path, *planted())
     assert {"credit", "policies"} & set(planned(alone.study)["figures"]) == {"credit"}
 

@@ -36,7 +36,10 @@ def test_every_method_has_every_diagnostic(store: Store, table: pd.DataFrame) ->
 def test_a_value_is_the_mean_over_steps_and_seeds(store: Store, table: pd.DataFrame) -> None:
     values = np.concatenate(
         [
-            [line["kept"] for line in files.read_jsonl(store.path("runs", "phr", f"seed{seed}", "metrics.jsonl"))]
+            [
+                line["kept"]
+                for line in files.read_jsonl(store.paths.home.joinpath("runs", "phr", f"seed{seed}", "metrics.jsonl"))
+            ]
             for seed in (0, 1)
         ]
     )
@@ -74,7 +77,7 @@ def test_a_step_that_learned_nothing_counts_nowhere(tmp_path: Path, monkeypatch:
 
 def test_a_run_from_before_the_diagnostics_is_named(tmp_path: Path) -> None:
     store = Store(make_study(tmp_path, ["grpo"], (0, 1)), tmp_path / "results")
-    path = store.path("runs", "grpo", "seed1", "metrics.jsonl")
+    path = store.paths.home.joinpath("runs", "grpo", "seed1", "metrics.jsonl")
     path.write_text("".join(json.dumps({"step": step, "tokens": 10}) + "\n" for step in range(1, 4)))
     with pytest.raises(UserError, match=r"seed1/metrics.jsonl: no step holds weight_gini, .* Train it again"):
         diagnostics.records(store)

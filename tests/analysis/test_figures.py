@@ -16,13 +16,14 @@ from matplotlib.text import Text
 from scipy import stats
 from synthetic_study import CURVE, PROBLEMS, SAMPLES, TIERS, make_study
 
-from tokencredit.analysis import inputs, labels, planned, style
+from tokencredit.analysis import labels, style
 from tokencredit.analysis.credit import words
 from tokencredit.analysis.figures.figure3 import front
 from tokencredit.analysis.store import Store
 from tokencredit.config import load_study
 from tokencredit.errors import UserError
-from tokencredit.study.exhibits import alpha_sweep, without_entropy_term
+from tokencredit.study.exhibits import inputs, planned
+from tokencredit.study.selection import alpha_sweep, without_entropy_term
 
 ROOT = Path(__file__).parents[2]
 SWEEP = ["grpo", "dapo", "eapo", "eapo-alpha-0.1", "eapo-alpha-0.5", "eapo-phi-4.0", "eapo-per-update", "eapo-shuffled"]
@@ -72,7 +73,7 @@ def opened(folder: Path) -> Store:
 
 def test_the_plane_holds_the_means_of_the_steps(store: Store) -> None:
     table = drawn(store, "figure1").table.set_index(["quantity", "quadrant"])
-    paths = [store.path("runs", "grpo", f"seed{seed}", "metrics.jsonl") for seed in (0, 1)]
+    paths = [store.paths.home.joinpath("runs", "grpo", f"seed{seed}", "metrics.jsonl") for seed in (0, 1)]
     steps = [json.loads(line) for path in paths for line in path.read_text().splitlines()]
     for kind, scale in (("tokens", 100), ("mass", 100), ("entropy", 1)):
         for quadrant in ("phr", "plr", "nhr", "nlr"):
@@ -87,7 +88,7 @@ def test_the_plane_holds_the_means_of_the_steps(store: Store) -> None:
 
 def test_metrics_without_quadrants_are_refused(tmp_path: Path) -> None:
     store = Store(make_study(tmp_path, ["grpo"], (0,)), tmp_path / "results")
-    path = store.path("runs", "grpo", "seed0", "metrics.jsonl")
+    path = store.paths.home.joinpath("runs", "grpo", "seed0", "metrics.jsonl")
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     short = [{key: value for key, value in line.items() if not key.startswith("tokens_")} for line in lines]
     path.write_text("".join(json.dumps(line) + "\n" for line in short))
@@ -112,7 +113,10 @@ def test_accuracy_and_length_are_those_of_the_scores(store: Store) -> None:
     ends = table[table["panel"] == "plane"].set_index("method")
     assert set(ends.index) == {row.name for row in store.study.rows}
     for method, seeds in (("eapo", (0, 1)), ("base", (0,))):
-        parts = [pd.read_parquet(store.path("eval", method, f"seed{seed}", "scores.parquet")) for seed in seeds]
+        parts = [
+            pd.read_parquet(store.paths.home.joinpath("eval", method, f"seed{seed}", "scores.parquet"))
+            for seed in seeds
+        ]
         parts = [part[part["benchmark"] == "toy-tier2"].set_index("problem_id") for part in parts]
         shares = sum(part["right"] / part["n"] for part in parts) / len(seeds)
         lengths = sum(part["tokens"] for part in parts) / len(seeds)
@@ -131,7 +135,10 @@ def test_accuracy_and_length_are_those_of_the_scores(store: Store) -> None:
 def test_the_curves_are_those_of_the_evaluations(store: Store) -> None:
     table = drawn(store, "figure3").table
     curve = table[(table["panel"] == "curve") & (table["method"] == "phr")].set_index("step")["value"]
-    parts = [pd.read_parquet(store.path("runs", "phr", f"seed{seed}", "evaluations.parquet")) for seed in (0, 1)]
+    parts = [
+        pd.read_parquet(store.paths.home.joinpath("runs", "phr", f"seed{seed}", "evaluations.parquet"))
+        for seed in (0, 1)
+    ]
     right = pd.concat(parts).assign(right=lambda part: 100.0 * (part["outcome"] == "right")).groupby("step")["right"]
     assert right.size().eq(2 * CURVE * SAMPLES).all()
     pd.testing.assert_series_equal(curve, right.mean(), check_names=False, check_index_type=False)
@@ -209,7 +216,9 @@ def test_the_sweep_holds_seeds_and_benchmarks(sweep: Path) -> None:
     bars = table[table["panel"] != "curve"]
     here = bars[bars["source"] == "here"]
     assert set(here["method"]) == {"dapo", "eapo", "eapo-alpha-0.1", "eapo-alpha-0.5"}
-    parts = [pd.read_parquet(store.path("eval", "eapo", f"seed{seed}", "scores.parquet")) for seed in (0, 1)]
+    parts = [
+        pd.read_parquet(store.paths.home.joinpath("eval", "eapo", f"seed{seed}", "scores.parquet")) for seed in (0, 1)
+    ]
     runs = [
         100 * part.groupby("benchmark")[["right", "n"]].sum().pipe(lambda sums: sums["right"] / sums["n"])
         for part in parts
@@ -264,14 +273,16 @@ def test_an_invalid_alpha_is_marked(sweep: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_figure_5_rests_on_the_runs_that_it_says_are_invalid() -> None:
     study = load_study(ROOT / "config", "paper-quadrants")
-    assert "paper-quadrants/runs/nlr/seed1/run.json" in inputs(study, "figure5")
+    assert "paper-quadrants/runs/nlr/seed1/run.json" in inputs(study, "figure", "figure5")
 
 
 # ---------------------------------------------------------------- figures 9 and 10
 
 
 def test_mean_entropies_are_those_of_the_rollouts(store: Store) -> None:
-    parts = [pd.read_parquet(store.path("runs", "grpo", f"seed{seed}", "rollouts.parquet")) for seed in (0, 1)]
+    parts = [
+        pd.read_parquet(store.paths.home.joinpath("runs", "grpo", f"seed{seed}", "rollouts.parquet")) for seed in (0, 1)
+    ]
     tokens = pd.concat([part[part["step"] == 1].assign(seed=seed) for seed, part in enumerate(parts)])
     means, counts = (tokens.groupby("token")["entropy"].agg(kind) for kind in ("mean", "size"))
     for name, rising, apart in (("figure9", False, means >= tokens["entropy"].mean()), ("figure10", True, None)):

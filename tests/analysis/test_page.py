@@ -16,13 +16,15 @@ from measured_study import make_measured
 from test_verdicts import write_targets
 
 from tokencredit import files
-from tokencredit.analysis import planned, tables
+from tokencredit.analysis import tables
 from tokencredit.analysis.page import costs, exhibits, origins, viewer
 from tokencredit.analysis.page.write import write
 from tokencredit.analysis.paper import claims, verdicts
 from tokencredit.analysis.store import Store
 from tokencredit.config import load_study
 from tokencredit.errors import UserError
+from tokencredit.study.exhibits import planned
+from tokencredit.study.paths import RunFolder
 
 VOID = {"meta", "link", "img", "br"}
 LOADED = {"src", "href", "srcset", "data", "action", "poster", "background"}
@@ -165,7 +167,7 @@ def test_the_viewer_shows_what_was_stored(store: Store) -> None:
     data = viewer.data(store)
     eapo = next(method for method in data["methods"] if method["title"] == "EAPO")
     view = eapo["views"][-1]
-    stored = store.tokens("rollouts", "eapo", viewer.COLUMNS)
+    stored = store.tokens(RunFolder.rollouts, "eapo", viewer.COLUMNS)
     stored = stored[(stored["seed"] == 0) & (stored["step"] == 30) & (stored["problem_id"] == view["problem"])]
     wrong = stored[stored["reward"] < 0]
     wrong = wrong[wrong["sample"] == wrong["sample"].min()]
@@ -216,7 +218,7 @@ def test_outcomes_come_first_in_words_and_counted(store: Store, made: Path, tmp_
     )
     judged = Store(load_study(tmp_path / "config", "synthetic"), tmp_path / "results")
     for name in ("verdicts", "claims"):
-        tables.make(judged, name, judged.path("tables"))
+        tables.make(judged, name, judged.paths.own.joinpath("tables"))
     write(judged, tmp_path / "index.html")
     page = Parsed((tmp_path / "index.html").read_text(encoding="utf-8"))
     assert page.ids[:3] == ["table-verdicts", "table-claims", "summary"]

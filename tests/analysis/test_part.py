@@ -39,6 +39,7 @@ def test_of_fewer_runs_it_decides_what_these_say(whole: Store) -> None:
     assert (found[["c1", "c5"]] == "not measured").all()
 
 
-@pytest.mark.parametrize("parts", [("runs", "eapo/seed0/run.json"), ("runs/eapo/seed0/run.json",)])
-def test_however_a_path_is_written_it_is_the_wholes(whole: Store, parts: tuple[str, ...]) -> None:
-    assert part_of(whole, METHODS, [0]).path(*parts) == whole.results / "synthetic/runs/eapo/seed0/run.json"
+def test_runs_of_a_part_are_the_wholes(whole: Store) -> None:
+    part = part_of(whole, METHODS, [0])
+    assert part.run_folder("eapo", 0).record == whole.results / "synthetic/runs/eapo/seed0/run.json"
+    assert part.paths.page == whole.results / "part/index.html"

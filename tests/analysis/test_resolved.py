@@ -41,7 +41,7 @@ def test_a_planted_effect_is_resolved(table: pd.DataFrame) -> None:
 def test_what_is_not_resolved_says_what_it_takes(tmp_path: Path, table: pd.DataFrame) -> None:
     study = make_study(tmp_path / "again", ["grpo", "dapo"], (0, 1, 2))
     store = Store(study, tmp_path / "again" / "results")
-    shown = tables.scores(scores.table1(store), store)
+    shown = tables.wide("table1", scores.table1(store), store)
     notes = [
         note for _, cells in shown.rows for cell in cells for note in cell.notes if note.startswith("not resolved")
     ]

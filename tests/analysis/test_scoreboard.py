@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 from weighed_study import TRIALS, Weigh, planted, weighed_study
 
-from tokencredit.analysis import inputs, planned, tables
+from tokencredit.analysis import tables
 from tokencredit.analysis.credit import learning, scoreboard
 from tokencredit.analysis.credit.agreement import Credit, agreement
 from tokencredit.analysis.credit.reference import unit_ranks
@@ -18,6 +18,7 @@ from tokencredit.analysis.figures import scoreboard as figure
 from tokencredit.analysis.store import Store
 from tokencredit.config import Study
 from tokencredit.errors import UserError
+from tokencredit.study.exhibits import inputs, planned
 
 
 def alike(table: pd.DataFrame, credit: np.ndarray) -> dict[str, np.ndarray]:
@@ -82,7 +83,7 @@ def test_only_a_study_that_measures_the_base_has_a_scoreboard(weighed: Store) ->
         assert "scoreboard" in planned(weighed.study)[kind]
         assert "scoreboard" not in planned(without)[kind]
         assert "scoreboard" not in planned(trained_only)[kind]
-    needed = inputs(weighed.study, "scoreboard")
+    needed = inputs(weighed.study, "table", "scoreboard")
     assert {f"synthetic/oracle/base/seed0/{name}.parquet" for name in ("states", "branches")} <= set(needed)
     for method in METHODS:
         assert f"synthetic/runs/{method}/seed0/rollouts.parquet" in needed
@@ -171,7 +172,7 @@ def test_the_score_is_that_of_the_results_tables(board: pd.DataFrame, weighed: S
 def noisy(folder: Path, effect: float, value: float = 0.4) -> tuple[Store, np.ndarray]:
     """Credit at a tenth of the tokens around V = ``value``, whatever their entropy, seen through few continuations; and its true square."""
     store = weighed_study(folder, {"grpo": alike})
-    path = store.path("oracle", "base", "seed0", "branches.parquet")
+    path = store.paths.own.joinpath("oracle", "base", "seed0", "branches.parquet")
     branches = pd.read_parquet(path)
     rng = np.random.default_rng(5)
     key = ["problem_id", "cell", "sample", "position"]
@@ -244,7 +245,7 @@ def test_lift_and_auc_have_no_bias_from_noise(tmp_path: Path) -> None:
 
 def test_a_token_with_too_few_continuations_is_left_out(tmp_path: Path) -> None:
     store = weighed_study(tmp_path, {"grpo": alike})
-    path = store.path("oracle", "base", "seed0", "branches.parquet")
+    path = store.paths.own.joinpath("oracle", "base", "seed0", "branches.parquet")
     branches = pd.read_parquet(path)
     several = branches.index[branches["probability"] < 1]
     branches.loc[several[0], ["right", "wrong", "ungraded"]] = [1, 1, TRIALS - 2]

@@ -11,13 +11,13 @@ import yaml
 from synthetic_study import make_study
 
 from tokencredit import files
-from tokencredit.analysis import planned, tables
+from tokencredit.analysis import tables
 from tokencredit.analysis.credit import states as oracle
 from tokencredit.analysis.store import Store
 from tokencredit.config import load_study
 from tokencredit.errors import UserError
 from tokencredit.oracle.estimate import exact_information
-from tokencredit.study.exhibits import inputs
+from tokencredit.study.exhibits import inputs, planned
 from tokencredit.study.measurements import measured_rows
 
 TRIALS, PROBLEMS, PLACES = 200, 12, 10
@@ -77,7 +77,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 def test_a_study_with_an_oracle_has_its_table_and_no_other_has(store: Store, tmp_path: Path) -> None:
     assert "oracle" in planned(store.study)["tables"]
-    assert inputs(store.study, "oracle") == [
+    assert inputs(store.study, "table", "oracle") == [
         f"synthetic/oracle/base/seed0/{name}.parquet" for name in ("states", "branches")
     ]
     assert "oracle" not in planned(make_study(tmp_path, ["grpo"], (0,)))["tables"]
@@ -214,7 +214,7 @@ def test_a_token_of_a_walk_through_a_graph_is_told_from_its_problem(tmp_path: Pa
     data = "data/toy-train/problems.parquet"
     files.write_parquet(tmp_path / "results" / data, pd.DataFrame(problems, columns=["problem_id", "problem"]))
     store = Store(load_study(study.config.folder, study.name), tmp_path / "results")
-    assert inputs(store.study, "oracle")[-1] == data
+    assert inputs(store.study, "table", "oracle")[-1] == data
     found, _ = oracle.states(store, measured_rows(store.study)[0])
     assert set(found[found["kind"] == "branch"]["problem_id"]) == {"toy-train-0"}
     assert set(found[found["kind"] == "branch"]["token"]) == {" AB"}

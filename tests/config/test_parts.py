@@ -11,7 +11,7 @@ import yaml
 
 from tokencredit.config import Config, Study, load_study
 from tokencredit.errors import UserError
-from tokencredit.study.jobs import units_of
+from tokencredit.study.jobs import jobs_of
 from tokencredit.study.rules import Graph
 
 from .conftest import STUDY, Spoil
@@ -57,7 +57,7 @@ def test_the_oracle_is_the_wholes_or_its_own_or_none(spoil: Spoil) -> None:
 def test_the_jobs_on_models_and_answers_are_the_wholes(spoil: Spoil) -> None:
     """No job of a part but the oracle and what is shown has files below its own folder; all others are jobs of the whole."""
     config = Config(write(spoil(STUDY, "oracle", ORACLE)))
-    part, whole = units_of(config.study("part")), {str(unit): unit for unit in units_of(config.study("one"))}
+    part, whole = jobs_of(config.study("part")), {str(unit): unit for unit in jobs_of(config.study("one"))}
     own = [unit for unit in part if unit.rule in ("oracle", "table", "figure", "report")]
     assert {unit.rule for unit in own} == {"oracle", "table", "figure", "report"}
     assert all(path.startswith("results/part/") for unit in own for path in unit.outputs)
@@ -72,36 +72,39 @@ def test_the_graph_builds_what_a_part_shows_from_the_files_of_its_whole(spoil: S
     scores = [f"results/one/eval/{row}/scores.parquet" for row in ("base/seed0", "eapo/seed1", "grpo/seed1")]
     assert graph.runs("part") == runs
     assert graph.scores("part") == scores
-    assert "results/part/index.html" in graph.targets("part")
+    assert "results/part/index.html" in graph.everything("part")
     w = SimpleNamespace(study="part", policy="eapo", seed="1", shown="table1")
-    assert graph.oracle_runs(w) == runs[:1]
-    assert graph.oracle_model(w) == "results/one/runs/eapo/seed1/model"
-    assert graph.audits(w) == ["results/one/audit/easy.json"]
-    assert {*runs, *scores} < set(graph.shown(w))
-    assert {*runs, *scores, *graph.audits(w)} < set(graph.report_inputs(w))
-    assert not any(path.startswith("results/one/tables") for path in graph.report_inputs(w))
+    oracle, table, page = (graph.job(rule, w) for rule in ("oracle", "table", "report"))
+    assert list(map(str, oracle.inputs["runs"])) == runs[:1]
+    assert str(oracle.model) == "results/one/runs/eapo/seed1/model"
+    assert list(map(str, oracle.inputs["audits"])) == ["results/one/audit/easy.json"]
+    shown, read = (set(map(str, job.inputs["records"])) for job in (table, page))
+    assert {*runs, *scores} < shown
+    assert {*runs, *scores, "results/one/audit/easy.json"} < read
+    assert not any(path.startswith("results/one/tables") for path in read)
 
 
 def test_the_base_is_measured_at_the_responses_of_the_parts_runs(spoil: Spoil) -> None:
     graph = Graph(write(spoil(STUDY, "oracle", {**ORACLE, "policies": ["base"]}), methods=["grpo"]), asked="part")
     w = SimpleNamespace(study="part", policy="base", seed="1")
-    assert graph.oracle_runs(w) == ["results/one/runs/grpo/seed1/run.json"]
-    assert graph.oracle_model(w) == "results/models/small"
+    oracle = graph.job("oracle", w)
+    assert list(map(str, oracle.inputs["runs"])) == ["results/one/runs/grpo/seed1/run.json"]
+    assert str(oracle.model) == "results/models/small"
 
 
 @pytest.mark.parametrize(
-    ("method", "wildcards"),
+    ("rule", "wildcards"),
     [
-        ("training_config", {"cell": "eapo"}),
-        ("evaluated_model", {"row": "eapo"}),
-        ("score_inputs", {"row": "base"}),
-        ("benchmark_problems", {"benchmark": "easy"}),
+        ("train", {"cell": "eapo"}),
+        ("generate", {"row": "eapo"}),
+        ("score", {"row": "base"}),
+        ("audit", {"benchmark": "easy"}),
     ],
 )
-def test_nothing_is_trained_or_evaluated_below_a_part(spoil: Spoil, method: str, wildcards: dict[str, str]) -> None:
+def test_nothing_is_trained_or_evaluated_below_a_part(spoil: Spoil, rule: str, wildcards: dict[str, str]) -> None:
     graph = Graph(write(spoil()), asked="part")
     with pytest.raises(UserError, match=r"part is a part of study one .* ask for them below results/one\."):
-        getattr(graph, method)(SimpleNamespace(study="part", seed="1", **wildcards))
+        graph.job(rule, SimpleNamespace(study="part", seed="1", **wildcards))
 
 
 @pytest.mark.parametrize(

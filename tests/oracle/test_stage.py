@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -25,23 +26,24 @@ def test_policies_are_measured_under_every_seed(spoil: Spoil) -> None:  # noqa: 
     graph = Graph(spoil(STUDY, "oracle", ORACLE), asked="one")
     paths = [row.path for row in measured_rows(graph.study("one"))]
     assert paths == ["base/seed0", "base/seed1", "eapo/seed0", "eapo/seed1"]
-    assert graph.oracle_runs(wildcards("base", 1)) == [f"{RUNS}/{cell}/seed1/run.json" for cell in ("grpo", "eapo")]
-    assert graph.oracle_runs(wildcards("eapo", 0)) == [f"{RUNS}/eapo/seed0/run.json"]
-    assert graph.oracle_model(wildcards("base", 0)) == "results/models/small"
-    assert graph.oracle_model(wildcards("eapo", 0)) == f"{RUNS}/eapo/seed0/model"
+    base, trained = (graph.job("oracle", wildcards(policy, 0)) for policy in ("base", "eapo"))
+    assert base.inputs["runs"] == [Path(f"{RUNS}/{name}/seed0/run.json") for name in ("grpo", "eapo")]
+    assert trained.inputs["runs"] == [Path(f"{RUNS}/eapo/seed0/run.json")]
+    assert base.model == Path("results/models/small")
+    assert trained.model == Path(f"{RUNS}/eapo/seed0/model")
 
 
 def test_a_study_without_an_oracle_measures_nothing(spoil: Spoil) -> None:  # noqa: F811
     graph = Graph(spoil(), asked="one")
     assert measured_rows(graph.study("one")) == []
     with pytest.raises(UserError, match="allowed: none, for it has no `oracle`"):
-        graph.oracle_config(wildcards("base", 0))
+        graph.job("oracle", wildcards("base", 0))
 
 
 def test_what_is_measured_beside_a_policy_makes_it_no_older(spoil: Spoil) -> None:  # noqa: F811
     def config(**changes: object) -> dict:
         folder = spoil(STUDY, "oracle", {**ORACLE, **changes})
-        return Graph(folder, asked="one").oracle_config(wildcards("base", 0))
+        return Graph(folder, asked="one").job("oracle", wildcards("base", 0)).config()
 
     assert config() == config(policies=["base"])
     assert config() != config(continuations=8)

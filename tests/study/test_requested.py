@@ -62,7 +62,7 @@ def test_a_run_is_told_to_save_before_its_time_is_over(spoil: Spoil, runtime: in
 def test_nothing_of_it_is_part_of_a_run(spoil: Spoil) -> None:
     needs = {"mem_mb": 1, "runtime": 7, "partition": "long", "slurm_extra": "--exclusive", "stop_minutes": 1.0}
     changed, plain = Graph(spoil(STUDY, "resources.train", needs), asked="one"), Graph(spoil(), asked="one")
-    assert changed.training_config(RUN) == plain.training_config(RUN)
+    assert changed.job("train", RUN).config() == plain.job("train", RUN).config()
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -24,9 +25,10 @@ def graph(spoil: Spoil) -> Graph:
 
 
 def test_a_cell_waits_for_its_teacher_and_no_other_does(graph: Graph) -> None:
-    assert graph.teacher_model(wildcards("grpo")) == ["results/models/other/model.json"]
-    assert graph.teacher_model(wildcards("eapo")) == []
-    assert graph.base_model(wildcards("grpo")) == "results/models/small/model.json"
+    taught, plain = (graph.job("train", wildcards(name)).inputs for name in ("grpo", "eapo"))
+    assert taught["teacher"] == [Path("results/models/other/model.json")]
+    assert plain["teacher"] == []
+    assert taught["model"] == Path("results/models/small/model.json")
 
 
 def test_a_teacher_is_made_with_the_resources_of_the_study_that_names_it(graph: Graph) -> None:
@@ -36,9 +38,12 @@ def test_a_teacher_is_made_with_the_resources_of_the_study_that_names_it(graph: 
 def test_a_control_counts_in_the_code_of_its_own_cell(spoil: Spoil) -> None:
     plain = Graph(spoil(), asked="one")
     changed = Graph(spoil("methods.yaml", "methods.eapo.control", "shuffled"), asked="one")
-    assert changed.training_code(wildcards("eapo")) != plain.training_code(wildcards("eapo"))
-    assert changed.training_code(wildcards("grpo")) == plain.training_code(wildcards("grpo"))
-    assert changed.training_config(wildcards("grpo")) == plain.training_config(wildcards("grpo"))
+    before, after = (
+        {name: graph.job("train", wildcards(name)) for name in ("eapo", "grpo")} for graph in (plain, changed)
+    )
+    assert after["eapo"].code() != before["eapo"].code()
+    assert after["grpo"].code() == before["grpo"].code()
+    assert after["grpo"].config() == before["grpo"].config()
 
 
 def test_a_privileged_prompt_makes_no_model_again(spoil: Spoil) -> None:
@@ -61,6 +66,9 @@ def test_the_page_is_made_again_where_what_it_alone_shows_changed(
 ) -> None:
     one = SimpleNamespace(study="one")
     graphs = (Graph(spoil(*changes), asked="one") for changes in ((), change))
-    before, after = ((graph.analysis_config(one), graph.report_config(one)) for graph in graphs)
+    before, after = (
+        [graph.job("table", SimpleNamespace(study="one", shown="table1")).config(), graph.job("report", one).config()]
+        for graph in graphs
+    )
     assert before[0] == after[0]
     assert before[1] != after[1]

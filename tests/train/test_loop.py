@@ -26,7 +26,7 @@ from tokencredit.errors import UserError
 from tokencredit.policy import Scorer, Sequence
 from tokencredit.prompts import encode_prompt
 from tokencredit.provenance import PACKAGE, imported_files
-from tokencredit.study.code import training_code
+from tokencredit.study.code import training
 from tokencredit.train import checkpoint, loop
 from tokencredit.train.cell import Cell
 from tokencredit.train.heartbeat import Heartbeat
@@ -301,7 +301,7 @@ def test_a_cells_code_is_the_trainer_its_own_method_and_its_control() -> None:
     trainer = {path.relative_to(PACKAGE).as_posix() for path in imported_files("train.__main__")}
     assert not trainer & {f"{method.module.replace('.', '/')}.py" for method in METHODS.values()}
     assert {"policy/adapter.py", "policy/attention.py", "train/columns.py", "credit/controls.py"} <= trainer
-    code = partial(training_code, "transformers")
+    code = partial(training, "transformers")
     assert code("forking") != code("forking", "shuffled") == code("forking", "random-mask")
     assert code("forking") != code("eapo")
     without = {path.name for path in imported_files("train.__main__", without=("credit.controls",))}

@@ -128,7 +128,7 @@ def test_layers_are_computed_again_only_where_it_is_asked_for() -> None:
 
 def test_the_number_of_processes_is_one_for_each_gpu_and_decides_no_run(tiny: Path) -> None:
     graph, wanted = Graph(tiny / "config", asked="smoke"), SimpleNamespace(study="smoke", cell="eapo", seed="0")
-    before = graph.training_config(wanted)
+    before = graph.job("train", wanted).config()
     needs = graph.study("smoke").resources.train
     for gpus, processes, expected in ((0, 1, 1), (0, 3, 3), (8, 1, 8)):
         asked = needs.model_copy(update={"gpu": gpus, "processes": processes})
@@ -136,7 +136,7 @@ def test_the_number_of_processes_is_one_for_each_gpu_and_decides_no_run(tiny: Pa
         assert graph.training_processes(wanted) == expected
     memory = {"micro_batch_tokens": 7, "gradient_checkpointing": True, "watchdog_minutes": 1.0, "checkpoint_every": 9}
     graph.study("smoke").training = graph.study("smoke").training.model_copy(update=memory)
-    assert graph.training_config(wanted) == before
+    assert graph.job("train", wanted).config() == before
 
 
 def assert_equal(run: Path, expected: Path) -> None:

@@ -18,11 +18,11 @@ from typer.testing import CliRunner
 from tests.workflow.project import Project, new_project
 from tokencredit import files
 from tokencredit.__main__ import app
-from tokencredit.analysis import planned
 from tokencredit.analysis.store import Store
 from tokencredit.config import FileDataset, load_study
 from tokencredit.errors import UserError
 from tokencredit.evaluate.score import score_row
+from tokencredit.study.exhibits import planned
 from tokencredit.tools import archive, bundle
 
 pytestmark = pytest.mark.workflow

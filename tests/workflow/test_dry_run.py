@@ -13,7 +13,7 @@ import pytest
 from tests.workflow.project import ROOT, Project
 from tokencredit.config import Config, EmbeddedModel
 from tokencredit.study.exhibits import planned
-from tokencredit.study.jobs import units_of
+from tokencredit.study.jobs import jobs_of
 from tokencredit.tools.dry_run import differences
 
 CONFIG = Config(ROOT / "config")
@@ -49,7 +49,7 @@ def expected_jobs(name: str) -> dict[str, int]:
 def test_every_study_has_its_jobs(fresh: Project, name: str) -> None:
     jobs = fresh.jobs("--config", f"study={name}")
     assert Counter(job.rule for job in jobs) == expected_jobs(name)
-    assert Counter(unit.rule for unit in units_of(CONFIG.study(name))) == expected_jobs(name)
+    assert Counter(unit.rule for unit in jobs_of(CONFIG.study(name))) == expected_jobs(name)
     assert differences(CONFIG.study(name), jobs) == []
 
 

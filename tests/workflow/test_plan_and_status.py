@@ -17,7 +17,7 @@ from tokencredit.config import Config
 from tokencredit.cost import Options, Terms, estimate
 from tokencredit.cost.remaining import cost_of
 from tokencredit.cost.show import marked
-from tokencredit.study.jobs import RULES, Unit, units_of
+from tokencredit.study.jobs import RULES, Job, jobs_of
 from tokencredit.tools.status import State, last_word, standing
 
 pytestmark = pytest.mark.workflow
@@ -43,7 +43,7 @@ def counts(told: str) -> dict[str, dict[str, int]]:
 def test_the_whole_study_costs_what_the_estimate_says(tmp_path: Path) -> None:
     for name in CONFIG.study_names:
         study = CONFIG.study(name)
-        found, units = estimate(study), units_of(study, str(tmp_path))
+        found, units = estimate(study), jobs_of(study, str(tmp_path))
         cost = cost_of(study, found, units)
         assert cost.jobs == len(units)
         assert cost.gpu_hours.value == pytest.approx(found.gpu_hours.value)
@@ -144,10 +144,10 @@ MISSING = "Missing output files: run.json"
 
 
 @pytest.fixture
-def unit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Unit:
+def unit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
     """A training run of the smoke study in an empty folder."""
     monkeypatch.chdir(tmp_path)
-    return next(unit for unit in units_of(CONFIG.study("smoke")) if str(unit) == "train eapo/seed0")
+    return next(unit for unit in jobs_of(CONFIG.study("smoke")) if str(unit) == "train eapo/seed0")
 
 
 def write(path: str | Path, text: str, seconds_ago: float = 0) -> Path:
@@ -159,29 +159,29 @@ def write(path: str | Path, text: str, seconds_ago: float = 0) -> Path:
     return path
 
 
-def marked_as_started(unit: Unit, locked: bool) -> None:
+def marked_as_started(unit: Job, locked: bool) -> None:
     """As Snakemake does it."""
     write(Path(".snakemake/incomplete", urlsafe_b64encode(unit.outputs[0].encode()).decode()), "{}")
     if locked:
         write(".snakemake/locks/0.output.lock", f"results/other\n{unit.outputs[0]}\n")
 
 
-def owned(unit: Unit, pid: int, host: str = socket.gethostname(), since: str = "2026-01-01 12:00:00") -> None:
+def owned(unit: Job, pid: int, host: str = socket.gethostname(), since: str = "2026-01-01 12:00:00") -> None:
     owner = {"host": host, "pid": pid, "slurm_job": "42", "since": since}
     write(Path(unit.outputs[0]).parent / ".lock", json.dumps(owner))
 
 
-def beat(unit: Unit, rank: int, step: int, at: str) -> None:
+def beat(unit: Job, rank: int, step: int, at: str) -> None:
     record = {"rank": rank, "step": step, "phase": "update", "time": at, "host": "here", "pid": 1}
     write(Path(unit.outputs[0]).parent / f"work/0123/processes/{rank}.json", json.dumps(record))
 
 
-def found(unit: Unit, reason: str | None = MISSING) -> tuple[State, str]:
+def found(unit: Job, reason: str | None = MISSING) -> tuple[State, str]:
     seen = standing(CONFIG.study("smoke"), unit, reason)
     return seen.state, seen.note
 
 
-def test_a_run_whose_process_is_there_runs_whatever_snakemake_remembers(unit: Unit) -> None:
+def test_a_run_whose_process_is_there_runs_whatever_snakemake_remembers(unit: Job) -> None:
     """Its workflow may have been killed and unlocked; processes of an earlier attempt count no more."""
     owned(unit, os.getpid())
     assert found(unit) == (
@@ -198,7 +198,7 @@ def test_a_run_whose_process_is_there_runs_whatever_snakemake_remembers(unit: Un
     assert found(unit)[0] == State.RUNNING
 
 
-def test_a_run_whose_process_is_gone_does_not_run(unit: Unit) -> None:
+def test_a_run_whose_process_is_gone_does_not_run(unit: Job) -> None:
     gone = subprocess.Popen(["true"])
     gone.wait()
     owned(unit, gone.pid)
@@ -210,7 +210,7 @@ def test_a_run_whose_process_is_gone_does_not_run(unit: Unit) -> None:
     assert found(unit)[1].endswith("; its workflow is no more")
 
 
-def test_a_job_that_has_started_says_what_its_own_log_says(unit: Unit) -> None:
+def test_a_job_that_has_started_says_what_its_own_log_says(unit: Job) -> None:
     write(unit.log, "of an earlier attempt\n", seconds_ago=60)
     marked_as_started(unit, locked=True)
     assert found(unit) == (State.STARTED, "it has said nothing yet")
@@ -218,7 +218,7 @@ def test_a_job_that_has_started_says_what_its_own_log_says(unit: Unit) -> None:
     assert found(unit) == (State.STARTED, "loading")
 
 
-def test_what_was_made_and_deleted_is_to_be_made_again_and_has_not_failed(unit: Unit) -> None:
+def test_what_was_made_and_deleted_is_to_be_made_again_and_has_not_failed(unit: Job) -> None:
     write(unit.log, "step 3\n", seconds_ago=9)
     assert found(unit) == (State.FAILED, "step 3")
     write(unit.usage, "{}\n", seconds_ago=8)
@@ -227,7 +227,7 @@ def test_what_was_made_and_deleted_is_to_be_made_again_and_has_not_failed(unit: 
     assert found(unit) == (State.FAILED, "error: no room")
 
 
-def test_only_what_is_there_is_done(unit: Unit) -> None:
+def test_only_what_is_there_is_done(unit: Job) -> None:
     assert found(unit, None)[0] == State.WAITING
     write(unit.outputs[0], "{}")
     assert found(unit, None)[0] == State.DONE
@@ -238,7 +238,7 @@ def test_only_what_is_there_is_done(unit: Unit) -> None:
 
 
 @pytest.mark.parametrize("path", ["rule_train/smoke_eapo_0/12.log", "group_checks/13.log", "group_checks/ab/13.log"])
-def test_a_slurm_job_that_died_before_its_stage_has_failed(unit: Unit, path: str) -> None:
+def test_a_slurm_job_that_died_before_its_stage_has_failed(unit: Job, path: str) -> None:
     write(f"results/logs/slurm/{path}", f"output: {unit.outputs[0]}\nslurmstepd: error: Exceeded memory\n", 9)
     write("results/logs/slurm/rule_train/smoke_eapo_1/14.log", "of another run\n")
     write("results/logs/slurm/group_checks/15.log", "of others\n")
@@ -246,7 +246,7 @@ def test_a_slurm_job_that_died_before_its_stage_has_failed(unit: Unit, path: str
     assert str(seen) == (f"failed train eapo/seed0: slurmstepd: error: Exceeded memory (results/logs/slurm/{path})")
 
 
-def test_plan_counts_what_a_checkpoint_leaves(unit: Unit) -> None:
+def test_plan_counts_what_a_checkpoint_leaves(unit: Job) -> None:
     study = CONFIG.study("smoke")
     terms = Terms(Options(tokens_per_second=100.0))
     whole = cost_of(study, estimate(study, terms), [unit]).seconds.value
@@ -254,12 +254,12 @@ def test_plan_counts_what_a_checkpoint_leaves(unit: Unit) -> None:
     assert cost_of(study, estimate(study, terms), [unit]).seconds.value == pytest.approx(whole / 3)
 
 
-def test_a_run_that_its_own_records_call_invalid_is_done_with_a_note(unit: Unit) -> None:
+def test_a_run_that_its_own_records_call_invalid_is_done_with_a_note(unit: Job) -> None:
     write(unit.outputs[0], json.dumps({"invalid": "the sampler's mismatch"}))
     assert found(unit, None) == (State.DONE, "invalid: the sampler's mismatch")
 
 
-def test_a_training_that_saved_and_stopped_is_not_called_failed(unit: Unit) -> None:
+def test_a_training_that_saved_and_stopped_is_not_called_failed(unit: Job) -> None:
     write(unit.log, "step 1\rstep 2\nstopped after a checkpoint under x; the same command goes on from there\n")
     assert found(unit)[0] == State.STOPPED
     write(unit.log, "loading\nTraceback (most recent call last):\n  File x\nRuntimeError: no room\nbye\n")

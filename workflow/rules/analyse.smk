@@ -3,7 +3,7 @@
 
 rule table:
     input:
-        ask(GRAPH.shown),
+        input_of("table", "records"),  # what its entry in workflow/tokencredit/study/exhibits.py reads
     output:
         csv="results/{study}/tables/{shown}.csv",
         tex="results/{study}/tables/{shown}.tex",
@@ -21,8 +21,8 @@ rule table:
         **resources_of("light"),
     params:
         folder=folder_of("csv"),
-        config=ask(GRAPH.analysis_config),
-        code=ask(GRAPH.table_code),
+        config=settings_of("table"),
+        code=code_of("table"),
     shell:
         "python -m tokencredit.analysis tables --config config --study {wildcards.study} --results results"
         " --only {wildcards.shown} --out {params.folder} > {log} 2>&1"
@@ -30,7 +30,7 @@ rule table:
 
 rule figure:
     input:
-        ask(GRAPH.shown),
+        input_of("figure", "records"),  # what its entry in workflow/tokencredit/study/exhibits.py reads
     output:
         pdf="results/{study}/figures/{shown}.pdf",
         png="results/{study}/figures/{shown}.png",
@@ -49,8 +49,8 @@ rule figure:
         **resources_of("light"),
     params:
         folder=folder_of("csv"),
-        config=ask(GRAPH.analysis_config),
-        code=ask(GRAPH.figure_code),
+        config=settings_of("figure"),
+        code=code_of("figure"),
     shell:
         "python -m tokencredit.analysis figures --config config --study {wildcards.study} --results results"
         " --only {wildcards.shown} --out {params.folder} > {log} 2>&1"

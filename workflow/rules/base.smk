@@ -19,8 +19,8 @@ rule pretrain:
         **resources_of("pretrain"),
     params:
         folder=folder_of("manifest"),
-        config=ask(GRAPH.model_config),
-        code=ask(GRAPH.pretraining_code),
+        config=from_config(GRAPH.model_config),
+        code=from_config(GRAPH.pretraining_code),
     # Threads that wait for each other soon stop spinning: it costs a tenth on a free machine, and saves most of the time on a busy one.
     shell:
         "GOMP_SPINCOUNT=2000 python -m tokencredit.base --config config --model {wildcards.model} --out {params.folder}"
@@ -45,8 +45,8 @@ rule fetch:
         **resources_of("light"),
     params:
         folder=folder_of("manifest"),
-        config=ask(GRAPH.model_config),
-        code=digest("base.hub"),
+        config=from_config(GRAPH.model_config),
+        code=code.fetching(),
     shell:
         "python -m tokencredit.base --config config --model {wildcards.model} --out {params.folder} > {log} 2>&1"
 

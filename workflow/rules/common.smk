@@ -5,8 +5,6 @@ import re
 import sys
 from pathlib import Path
 
-from snakemake.utils import validate
-
 # Jobs run `python -m tokencredit.<stage>`: with the Python that runs snakemake (unless the job has a conda environment) and this package.
 WORKFLOW = str(Path(workflow.basedir, "workflow"))
 sys.path.insert(0, WORKFLOW)
@@ -15,9 +13,9 @@ os.environ.update(
     PATH=os.pathsep.join([str(Path(sys.executable).parent), os.getenv("PATH", os.defpath)]),
 )
 
-from tokencredit.config import read_yaml
 from tokencredit.errors import UserError
-from tokencredit.study.rules import REQUESTED, Graph, digest
+from tokencredit.study import code
+from tokencredit.study.rules import REQUESTED, Graph
 from tokencredit.tools.preflight import check_start
 
 FOLDER = "config"
@@ -25,49 +23,59 @@ STUDY = config.setdefault("study", "toy")
 NAME = r"[a-z0-9]+(?:[.-][a-z0-9]+)*"
 
 
-def sentence(function):
+def exits_on_error(function):
     """``function``, but an error in the configuration ends snakemake with one sentence, before any job."""
 
     @functools.wraps(function)
-    def asked(*args, **kwargs):
+    def checked(*args, **kwargs):
         try:
             return function(*args, **kwargs)
         except UserError as error:
             sys.exit(f"error: {error}")
 
-    return asked
+    return checked
 
 
-@sentence
+@exits_on_error
 def checked_graph():
-    """The configuration, read and checked by its types, and held against the JSON schemas that editors use."""
+    """The configuration, read and checked; the study that is asked for among it."""
     graph = Graph(FOLDER, asked=STUDY)
-    study = graph.study(STUDY)
-    files = {name: f"{FOLDER}/{name}.yaml" for name in ("datasets", "models", "benchmarks", "methods")}
-    if study.resources.gpu_model:
-        files["gpus"] = f"{FOLDER}/gpus.yaml"
-    if study.targets:
-        files["targets"] = f"{FOLDER}/targets.yaml"
-    if graph.config.claims:
-        files["claims"] = f"{FOLDER}/claims.yaml"
-    if study.home != STUDY:
-        files["part"] = f"{FOLDER}/studies/{STUDY}.yaml"
-    files["study"] = f"{FOLDER}/studies/{study.home}.yaml"
-    for name, path in files.items():
-        validate(read_yaml(path), f"{WORKFLOW}/schemas/{name}.schema.json", set_default=False)
+    graph.study(STUDY)
     return graph
 
 
 GRAPH = checked_graph()
 
 
-def ask(method):
-    """A method of ``Graph`` as the function of an input, a parameter or a resource."""
-    return sentence(lambda wildcards: method(wildcards))
+def from_config(question):
+    """A function of wildcards, asked of the configuration, as an input, a parameter or a resource."""
+    return exits_on_error(lambda wildcards: question(wildcards))
+
+
+# A rule's inputs by their role, its settings and its code are those of its jobs: workflow/tokencredit/study/jobs.py has one function a rule.
+def input_of(rule, role):
+    def files(wildcards):
+        found = GRAPH.job(rule, wildcards).inputs[role]
+        return [str(path) for path in found] if isinstance(found, list) else str(found)
+
+    return from_config(files)
+
+
+def settings_of(rule):
+    return from_config(lambda wildcards: GRAPH.job(rule, wildcards).config())
+
+
+def code_of(rule):
+    return from_config(lambda wildcards: GRAPH.job(rule, wildcards).code())
+
+
+def model_of(rule):
+    """The folder of the model that a job works with."""
+    return from_config(lambda wildcards: str(GRAPH.job(rule, wildcards).model))
 
 
 def threads_of(kind):
-    return ask(lambda wildcards: GRAPH.needs(kind, wildcards).threads)
+    return from_config(lambda wildcards: GRAPH.needs(kind, wildcards).threads)
 
 
 def resources_of(kind):
@@ -75,7 +83,7 @@ def resources_of(kind):
     default = workflow.resource_settings.default_resources or {}
 
     def resource(name):
-        @sentence
+        @exits_on_error
         def asked(wildcards, attempt, **more):
             value = GRAPH.requested(kind, wildcards, attempt)[name]
             if name not in default or (value is not None and name != "slurm_extra"):
@@ -90,11 +98,11 @@ def resources_of(kind):
 
 def conda_of(rule):
     """The conda environment for work on a model. The study's engine decides which."""
-    return ask(lambda wildcards: f"../../envs/{GRAPH.environment(rule, wildcards)}.yaml")
+    return from_config(lambda wildcards: f"../../envs/{GRAPH.environment(rule, wildcards)}.yaml")
 
 
 def container_of(rule):
-    return ask(lambda wildcards: f"envs/{GRAPH.environment(rule, wildcards)}.sif")
+    return from_config(lambda wildcards: f"envs/{GRAPH.environment(rule, wildcards)}.sif")
 
 
 def folder_of(output_name):
@@ -105,7 +113,7 @@ def folder_of(output_name):
 onstart:
     jobs = list(workflow.dag.needrun_jobs())
     images = [job.container_img for job in jobs if job.container_img]
-    sentence(check_start)(
+    exits_on_error(check_start)(
         GRAPH.config,
         outputs={str(file) for job in jobs for file in job.output},
         deployment={method.name.lower() for method in workflow.deployment_settings.deployment_method},

@@ -3,7 +3,7 @@
 
 rule audit:
     input:
-        problems=ask(GRAPH.benchmark_problems),
+        problems=input_of("audit", "problems"),  # results/data/{dataset}/problems.parquet
     output:
         "results/{study}/audit/{benchmark}.json",
     log:
@@ -18,7 +18,7 @@ rule audit:
     resources:
         **resources_of("light"),
     params:
-        code=digest("grading.audit"),
+        code=code_of("audit"),
     shell:
         "python -m tokencredit.grading audit --benchmark {wildcards.benchmark} --problems {input.problems} --out {output}"
         " --workers {threads} > {log} 2>&1"
@@ -26,9 +26,9 @@ rule audit:
 
 rule generate:
     input:
-        audits=ancient(ask(GRAPH.audits)),
-        model=ask(GRAPH.evaluated_model),
-        problems=ask(GRAPH.benchmark_problems),
+        audits=ancient(input_of("generate", "audits")),  # results/{study}/audit/{benchmark}.json of every benchmark
+        model=input_of("generate", "model"),  # run.json of the row's run, or model.json of a base model
+        problems=input_of("generate", "problems"),  # results/data/{dataset}/problems.parquet
     output:
         "results/{study}/eval/{row}/seed{seed}/{benchmark}/generations.parquet",
     log:
@@ -43,9 +43,9 @@ rule generate:
     resources:
         **resources_of("generate"),
     params:
-        model=ask(GRAPH.evaluated_folder),
-        config=ask(GRAPH.generation_config),
-        code=ask(GRAPH.generation_code),
+        model=model_of("generate"),
+        config=settings_of("generate"),
+        code=code_of("generate"),
     shell:
         "python -m tokencredit.evaluate generate --config config --study {wildcards.study} --row {wildcards.row}"
         " --seed {wildcards.seed} --benchmark {wildcards.benchmark} --model-dir {params.model}"
@@ -55,7 +55,7 @@ rule generate:
 rule grade:
     input:
         generations="results/{study}/eval/{row}/seed{seed}/{benchmark}/generations.parquet",
-        problems=ask(GRAPH.benchmark_problems),
+        problems=input_of("grade", "problems"),  # results/data/{dataset}/problems.parquet
     output:
         "results/{study}/eval/{row}/seed{seed}/{benchmark}/grades.parquet",
     log:
@@ -70,7 +70,7 @@ rule grade:
     resources:
         **resources_of("light"),
     params:
-        code=digest("evaluate.grade"),
+        code=code_of("grade"),
     shell:
         "python -m tokencredit.evaluate grade --generations {input.generations} --problems {input.problems}"
         " --out {output} --workers {threads} > {log} 2>&1"
@@ -78,7 +78,10 @@ rule grade:
 
 rule score:
     input:
-        unpack(ask(GRAPH.score_inputs)),
+        # Of every benchmark of the study:
+        problems=input_of("score", "problems"),  # results/data/{dataset}/problems.parquet
+        generations=input_of("score", "generations"),  # results/{study}/eval/{row}/seed{seed}/{benchmark}/generations.parquet
+        grades=input_of("score", "grades"),  # …/grades.parquet
     output:
         "results/{study}/eval/{row}/seed{seed}/scores.parquet",
     log:
@@ -94,8 +97,8 @@ rule score:
         **resources_of("light"),
     params:
         folder=lambda wildcards, output: str(Path(output[0]).parent),
-        config=ask(GRAPH.score_config),
-        code=digest("evaluate.score"),
+        config=settings_of("score"),
+        code=code_of("score"),
     shell:
         "python -m tokencredit.evaluate score --config config --study {wildcards.study} --row {wildcards.row}"
         " --seed {wildcards.seed} --eval-dir {params.folder} --data-dir results/data --out {output} > {log} 2>&1"

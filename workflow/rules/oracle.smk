@@ -4,10 +4,10 @@
 
 rule oracle:
     input:
-        audits=ancient(ask(GRAPH.audits)),
-        base=ask(GRAPH.base_model),
-        runs=ask(GRAPH.oracle_runs),
-        data=ask(GRAPH.training_data),
+        audits=ancient(input_of("oracle", "audits")),  # results/{study}/audit/{benchmark}.json of every benchmark
+        base=input_of("oracle", "base"),  # results/models/{model}/model.json
+        runs=input_of("oracle", "runs"),  # run.json of the runs whose stored responses are measured
+        data=input_of("oracle", "data"),  # results/data/{dataset}/problems.parquet
     output:
         states="results/{study}/oracle/{policy}/seed{seed}/states.parquet",
         branches="results/{study}/oracle/{policy}/seed{seed}/branches.parquet",
@@ -26,11 +26,11 @@ rule oracle:
         **resources_of("generate"),
     params:
         folder=folder_of("states"),
-        model=ask(GRAPH.oracle_model),
+        model=model_of("oracle"),
         runs=lambda wildcards, input: [f"--run {Path(path).parent}" for path in input.runs],
         data=lambda wildcards, input: [f"--data {path}" for path in input.data],
-        config=ask(GRAPH.oracle_config),
-        code=ask(GRAPH.oracle_code),
+        config=settings_of("oracle"),
+        code=code_of("oracle"),
     shell:
         "python -m tokencredit.oracle measure --config config --study {wildcards.study} --policy {wildcards.policy}"
         " --seed {wildcards.seed} --model-dir {params.model} {params.runs} {params.data} --out {params.folder} > {log} 2>&1"

@@ -3,8 +3,7 @@
 
 rule report:
     input:
-        ask(GRAPH.report_inputs),
-        captions=lambda wildcards: sorted(map(str, Path("workflow/report").glob("*.rst"))),
+        input_of("report", "records"),  # all tables and figures, and the runs, scores, audits and overlaps behind them
         parts=lambda wildcards: [
             f"workflow/tokencredit/analysis/page/{name}"
             for name in ("page.html.j2", "macros.html.j2", "page.css", "tokens.js")
@@ -23,8 +22,8 @@ rule report:
     resources:
         **resources_of("light"),
     params:
-        config=ask(GRAPH.report_config),
-        code=ask(GRAPH.report_code),
+        config=settings_of("report"),
+        code=code_of("report"),
     shell:
         "python -m tokencredit.analysis report --config config --study {wildcards.study} --results results"
         " --out {output} > {log} 2>&1"

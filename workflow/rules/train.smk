@@ -1,15 +1,15 @@
-# One run is one cell (a method) under one seed. Only run.json is declared, and it is written last: Snakemake deletes declared outputs
+# One run is a method under one training seed. Only run.json is declared, and it is written last: Snakemake deletes declared outputs
 # before a job and after a failure, and the checkpoints beside it must outlive both, so that a killed run goes on where it stood.
 # The number of processes is a resource, not a parameter: it changes no result, so a run is not trained again for it.
 
 
 rule train:
     input:
-        audits=ancient(ask(GRAPH.audits)),
-        model=ask(GRAPH.base_model),
-        teacher=ask(GRAPH.teacher_model),
-        data=ask(GRAPH.training_data),
-        curve_data=ask(GRAPH.curve_data),
+        audits=ancient(input_of("train", "audits")),  # results/{study}/audit/{benchmark}.json of every benchmark
+        model=input_of("train", "model"),  # results/models/{model}/model.json
+        teacher=input_of("train", "teacher"),  # the same of the method's teacher, where it has one
+        data=input_of("train", "data"),  # results/data/{dataset}/problems.parquet
+        curve_data=input_of("train", "curve_data"),  # the same of the benchmark that is watched during training
     output:
         run="results/{study}/runs/{cell}/seed{seed}/run.json",
     log:
@@ -23,14 +23,14 @@ rule train:
     threads: threads_of("train")
     resources:
         **resources_of("train"),
-        processes=ask(GRAPH.training_processes),
+        processes=from_config(GRAPH.training_processes),
     params:
         folder=folder_of("run"),
-        model=lambda wildcards, input: str(Path(input.model).parent),
+        model=model_of("train"),
         teacher=lambda wildcards, input: [f"--teacher {Path(path).parent}" for path in input.teacher],
         data=lambda wildcards, input: [f"--data {path}" for path in input.data],
-        config=ask(GRAPH.training_config),
-        code=ask(GRAPH.training_code),
+        config=settings_of("train"),
+        code=code_of("train"),
     shell:
         "exec python -m tokencredit.train --config config --study {wildcards.study} --cell {wildcards.cell}"
         " --seed {wildcards.seed} --model {params.model} {params.teacher} {params.data} --curve-data {input.curve_data}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 from typing import Annotated
 
@@ -46,14 +45,13 @@ def figures(
     only: OnlyOption = None,
 ) -> None:
     """Draw the study's figures as PDF and PNG, with the numbers in them as CSV and their provenance."""
-    from tokencredit.analysis import style
+    from tokencredit.analysis.figures import make
     from tokencredit.analysis.store import Store
 
     store = Store(load_study(config, study), results)
     made: list[Path] = []
     for name in _chosen(only, planned(store.study)["figures"]):
-        drawn = importlib.import_module(f"tokencredit.analysis.figures.{name}").draw(store)
-        made += style.save(drawn, name, store, out)
+        made += make(store, name, out)
     cli.made(made)
 
 

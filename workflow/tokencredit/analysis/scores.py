@@ -12,7 +12,7 @@ from tokencredit import statistics
 from tokencredit.analysis.store import Store
 from tokencredit.config import Row
 from tokencredit.statistics.estimators import avg_at_k, pass_at_k
-from tokencredit.study.exhibits import base_row, table3_rows
+from tokencredit.study.selection import base_row, table3_rows
 
 MEAN = "mean"
 NONE = float("nan")

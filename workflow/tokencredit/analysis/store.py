@@ -1,8 +1,8 @@
-"""The stored records of one study, read once: the only door through which tables and figures see results."""
+"""The stored records of one study, read once: the only door through which tables, figures and the page see results."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
@@ -12,26 +12,45 @@ import pandas as pd
 from tokencredit import files
 from tokencredit.config import Row, Study
 from tokencredit.errors import UserError
-from tokencredit.study import exhibits
+from tokencredit.study.exhibits import Kind, exhibit
+from tokencredit.study.paths import FileName, Paths, RunFolder
+
+
+class UndeclaredError(UserError):
+    """A table or figure reads a file that its entry does not declare. It would not be made again when the file changes."""
 
 
 class Store:
     """Reads below ``results``; a missing or foreign file is a ``UserError`` that names it."""
 
-    def __init__(self, study: Study, results: Path) -> None:
+    def __init__(self, study: Study, results: Path, declared: Collection[Path] | None = None) -> None:
+        """``declared``: the only files that may be read; None for all of the study."""
         self.study = study
         self.results = results
+        self.paths = Paths(study, results)
+        self._declared = None if declared is None else frozenset(declared)
 
-    def path(self, *parts: str) -> Path:
-        """A file or folder of the study; runs, evaluations and audits of a part of another are below that one."""
-        path = Path(*parts)
-        of_whole = path.parts[:1] in (("runs",), ("eval",), ("audit",))
-        return self.results / (self.study.home if of_whole else self.study.name) / path
+    def of(self, kind: Kind, name: str) -> Store:
+        """The same for one table or figure, with the files that its entry declares, and no other."""
+        return Store(self.study, self.results, exhibit(kind, name).inputs(self.paths))
+
+    def opened(self, path: Path) -> Path:
+        """``path``, which is about to be read. Raises ``UndeclaredError`` for a file that was not declared."""
+        if self._declared is not None and path not in self._declared:
+            raise UndeclaredError(
+                f"{path}: is read and not declared: add it to `reads` of the entry in study/exhibits.py, or Snakemake does not make the "
+                "table or figure again when the file changes."
+            )
+        return path
+
+    def present(self, path: Path) -> bool:
+        """Whether a file is there to be read."""
+        return self.opened(path).is_file()
 
     @cache  # noqa: B019  one store lives as long as its process
     def scores(self, row: Row) -> pd.DataFrame:
         """The question scores of a row: one line per question of every benchmark, complete by the count contract."""
-        path = self.path("eval", row.path, "scores.parquet")
+        path = self.opened(self.paths.evaluation(row).scores)
         columns = ["benchmark", "problem_id", "n", "right", "wrong", "ungraded", "truncated", "tokens", "majority"]
         table = files.read_parquet(path, columns)
         for name, benchmark in self.study.benchmarks.items():
@@ -55,11 +74,14 @@ class Store:
         return table[table["benchmark"] == benchmark].sort_values("problem_id")
 
     def scores_metadata(self, row: Row) -> dict[str, Any]:
-        return files.parquet_metadata(self.path("eval", row.path, "scores.parquet"))
+        return files.parquet_metadata(self.opened(self.paths.evaluation(row).scores))
 
     @cache  # noqa: B019
     def run(self, method: str, seed: int) -> dict[str, Any]:
-        return files.read_json(self.path("runs", method, f"seed{seed}", "run.json"))
+        return files.read_json(self.opened(self.run_folder(method, seed).record))
+
+    def run_folder(self, method: str, seed: int) -> RunFolder:
+        return self.paths.run(self.study.row(method, seed))
 
     def invalid(self, method: str) -> str:
         """Why runs of a method are invalid; empty where all are sound."""
@@ -70,7 +92,7 @@ class Store:
         """``metrics.jsonl`` of all seeds of a method, one line per seed and step, none missing. Every seed must have ``columns``."""
         parts = []
         for seed in self.study.training.seeds:
-            path = self.path("runs", method, f"seed{seed}", "metrics.jsonl")
+            path = self._of_run(method, seed, RunFolder.metrics)
             part = pd.DataFrame(files.read_jsonl(path))
             missing = [name for name in columns if name not in part]
             if missing:
@@ -88,15 +110,34 @@ class Store:
             parts.append(part.assign(seed=seed))
         return pd.concat(parts, ignore_index=True)
 
-    def tokens(self, table: str, method: str, columns: list[str]) -> pd.DataFrame:
-        """A Parquet table of training (rollouts, evaluations, probe) over all seeds of a method, with a column ``seed``."""
+    def tokens(self, table: FileName, method: str, columns: list[str]) -> pd.DataFrame:
+        """A Parquet table of training, ``RunFolder.rollouts`` for example, over all seeds of a method, with a column ``seed``."""
         parts = []
         for seed in self.study.training.seeds:
-            path = self.path("runs", method, f"seed{seed}", f"{table}.parquet")
+            path = self._of_run(method, seed, table)
             part = files.read_parquet(path, columns)
             files.check_run_file(path)
             parts.append(part.assign(seed=seed))
         return pd.concat(parts, ignore_index=True)
+
+    def _of_run(self, method: str, seed: int, file: FileName) -> Path:
+        """A file of a run, which counts by the run's record."""
+        folder = self.run_folder(method, seed)
+        self.opened(folder.record)
+        return self.opened(folder.folder / file.name)
+
+    def seconds_of_steps(self, method: str, seed: int) -> float | None:
+        """Seconds of all steps of a training run, the evaluations between them included; None where they are not kept."""
+        path = self.run_folder(method, seed).timing
+        if not self.present(path):
+            return None
+        return sum(
+            value for line in files.read_jsonl(path) for name, value in line.items() if name.startswith("seconds_")
+        )
+
+    def seconds_of_job(self, usage: Path) -> float | None:
+        """Seconds that the job took whose usage log is ``usage``; None where it is not kept."""
+        return files.read_jsonl(usage)[-1]["s"] if self.present(usage) else None
 
     def oracle(self, row: Row) -> tuple[pd.DataFrame, pd.DataFrame]:
         """The measured states of a policy and the tokens tried at them, of the same states."""
@@ -105,17 +146,19 @@ class Store:
             "states": [*key, "token_id", "token", "entropy", "tried", "reward", "quadrant"],
             "branches": [*key, "token_id", "probability", "right", "wrong", "ungraded"],
         }
-        path = self.path("oracle", row.path)
-        states, branches = (files.read_parquet(path / f"{name}.parquet", names) for name, names in columns.items())
+        folder = self.paths.measurement(row)
+        states, branches = (
+            files.read_parquet(self.opened(path), columns[path.stem]) for path in (folder.states, folder.branches)
+        )
         measured = pd.MultiIndex.from_frame(states[key])
         if not measured.is_unique or set(measured) != set(pd.MultiIndex.from_frame(branches[key])):
-            raise UserError(f"{path / 'branches.parquet'}: its states are not those of states.parquet, each once.")
+            raise UserError(f"{folder.branches}: its states are not those of states.parquet, each once.")
         return states, branches
 
     def training_problems(self) -> dict[str, str]:
         """The texts of the problems of the study's training sets, by id."""
-        paths = [self.results / "data" / name / "problems.parquet" for name in self.study.training.datasets]
-        table = pd.concat([files.read_parquet(path, ["problem_id", "problem"]) for path in paths])
+        paths = self.paths.training_problems
+        table = pd.concat([files.read_parquet(self.opened(path), ["problem_id", "problem"]) for path in paths])
         return dict(zip(table["problem_id"], table["problem"], strict=True))
 
     @cached_property
@@ -123,7 +166,7 @@ class Store:
         """The overlap reports that touch each benchmark, by benchmark."""
         return {
             name: [
-                files.read_json(self.results / "data" / "overlap" / f"{train}--{benchmark.dataset}.json")
+                files.read_json(self.opened(self.paths.overlap(train, benchmark.dataset)))
                 for train in self.study.training.datasets
             ]
             for name, benchmark in self.study.benchmarks.items()
@@ -131,35 +174,26 @@ class Store:
 
     @cached_property
     def audits(self) -> dict[str, dict[str, Any]]:
-        return {name: files.read_json(self.path("audit", f"{name}.json")) for name in self.study.benchmarks}
+        return {name: files.read_json(self.opened(self.paths.audit(name))) for name in self.study.benchmarks}
 
     @cache  # noqa: B019
     def targets(self, name: str) -> pd.DataFrame:
         """The paper's printed numbers: ``tables``, ``figure2``, ``figure3`` or ``figure5`` of ``config/targets``."""
         return pd.read_csv(self.study.config.folder / "targets" / f"{name}.csv")
 
-    def provenance(self, name: str) -> dict[str, Any]:
+    def provenance(self, kind: Kind, name: str) -> dict[str, Any]:
         """Which files a table or figure was made from, with their digests."""
-        paths = exhibits.inputs(self.study, name)
-        if name in ("verdicts", "claims"):  # the tables that can say of a file that it is not there
-            paths = [path for path in paths if (self.results / path).is_file()]
-        return {path: files.sha256(self.results / path) for path in paths}
+        entry = exhibit(kind, name)
+        paths = [path for path in entry.inputs(self.paths) if path.is_file() or not entry.optional]
+        return {self.paths.relative(path): files.sha256(path) for path in paths}
 
     def _check_scored(self, row: Row, scores: Path) -> None:
         """Responses and grades that are kept are those that were scored."""
         for name, entry in self.scores_metadata(row)["benchmarks"].items():
-            for kind in ("generations", "grades"):
-                path = scores.parent / name / f"{kind}.parquet"
-                if path.exists() and files.sha256(path) != entry[f"{kind}_sha256"]:
+            answers = self.paths.evaluation(row).answers(name)
+            for path in (answers.generations, answers.grades):
+                if path.exists() and files.sha256(path) != entry[f"{path.stem}_sha256"]:
                     raise UserError(
                         f"{path}: has changed since {scores} was made from it. Score it again, and grade it before if the "
                         f"generations changed: snakemake {scores}"
                     )
-
-
-def seconds_of_steps(run: Path) -> float | None:
-    """Seconds of all steps of a training run, the evaluations between them included; None where they are not kept."""
-    path = run / "timing.jsonl"
-    if not path.is_file():
-        return None
-    return sum(value for line in files.read_jsonl(path) for name, value in line.items() if name.startswith("seconds_"))

@@ -20,8 +20,9 @@ from tokencredit.analysis.commit import checkout
 from tokencredit.analysis.layout import marked, meanings
 from tokencredit.analysis.store import Store
 from tokencredit.config import Study
-from tokencredit.study.code import exhibit_code
-from tokencredit.study.exhibits import base_row
+from tokencredit.study import code
+from tokencredit.study.paths import FIGURE_FILES
+from tokencredit.study.selection import base_row
 
 
 @dataclass(frozen=True)
@@ -228,7 +229,7 @@ class Drawn:
 
 def save(drawn: Drawn, name: str, store: Store, out: Path) -> list[Path]:
     """Write ``<name>.pdf``, ``.png``, ``.csv`` and ``.json`` (note and provenance); the same input gives the same bytes."""
-    paths = [out / f"{name}.{suffix}" for suffix in ("pdf", "png", "csv", "json")]
+    paths = [out / f"{name}.{suffix}" for suffix in FIGURE_FILES]
     mpl.rcParams.update(RC)
     for path, metadata in ((paths[0], {"CreationDate": None}), (paths[1], {"Software": None})):
         with files.atomic_path(path) as temporary:
@@ -239,10 +240,10 @@ def save(drawn: Drawn, name: str, store: Store, out: Path) -> list[Path]:
         "study": store.study.name,
         "note": drawn.note,
         "training_seeds": list(store.study.training.seeds),
-        "code_digest": exhibit_code(store.study, f"analysis.figures.{name}"),
+        "code_digest": code.exhibit(store.study, "figure", name),
         **checkout(),
         "made": {path.name: files.sha256(path) for path in paths[:3]},
-        "files": store.provenance(name),
+        "files": store.provenance("figure", name),
     }
     files.write_json(paths[3], origin)
     return paths

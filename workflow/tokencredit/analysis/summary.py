@@ -9,7 +9,9 @@ import pandas as pd
 from tokencredit.analysis import scores as results
 from tokencredit.analysis.store import Store
 from tokencredit.config import EmbeddedModel, GeneratedDataset
-from tokencredit.study.exhibits import base_row, planned
+from tokencredit.study.exhibits import planned
+from tokencredit.study.paths import FIGURE_FILES, TABLE_FILES
+from tokencredit.study.selection import base_row
 
 # What the embedded study is built to show, in percent: the base solves some of each tier and none fully.
 BASE_SOLVES = {1: (30, 60), 2: (15, 45), 3: (3, 25)}
@@ -113,12 +115,15 @@ def headings(store: Store) -> list[str]:
 def made(store: Store) -> list[str]:
     """What the analysis left for a person to open, one line per table or figure, where it exists."""
     plan = planned(store.study)
-    found = [str(path) for path in [store.path("index.html")] if path.exists()]
-    for kind, suffixes in (("tables", ("csv", "tex")), ("figures", ("pdf", "png", "csv"))):
+    found = [str(path) for path in [store.paths.page] if path.exists()]
+    for kind, place, suffixes in (
+        ("tables", store.paths.table, TABLE_FILES),
+        ("figures", store.paths.figure, FIGURE_FILES),
+    ):
         for name in plan[kind]:
-            there = [suffix for suffix in suffixes if store.path(kind, f"{name}.{suffix}").exists()]
+            there = [suffix for suffix in suffixes if suffix != "json" and place(name, suffix).exists()]
             if there:
-                found.append(f"{store.path(kind, name)}.{{{','.join(there)}}}")
+                found.append(f"{place(name).with_suffix('')}.{{{','.join(there)}}}")
     return found
 
 

@@ -15,7 +15,7 @@ from tokencredit.config import Config, EmbeddedModel
 from tokencredit.errors import UserError
 from tokencredit.files import digest_of, sha256, write_json
 from tokencredit.provenance import environment
-from tokencredit.study.code import pretraining_code
+from tokencredit.study import code
 
 _UNFINISHED = ".unfinished-"
 
@@ -68,7 +68,7 @@ def _embedded(name: str, settings: EmbeddedModel, out: Path) -> dict[str, Any]:
         "sha256": sha256(out / "model.safetensors"),
         "config": settings.model_dump(mode="json"),
         "config_digest": digest_of(settings.model_dump(mode="json")),
-        "code_digest": pretraining_code(settings.task),
+        "code_digest": code.pretraining(settings),
         "environment": environment(),
         **summary,
     }

@@ -58,6 +58,11 @@ class Study:
         """The name of the study below which runs, evaluations and audits are: its own, or of a part the whole's."""
         return self.whole.name
 
+    @property
+    def model_task(self) -> str | None:
+        """The task of the embedded model that is trained; None for a released one."""
+        return self.config.models[self.model_name].task if self.config.is_embedded(self.model_name) else None
+
     @cached_property
     def methods(self) -> dict[str, Method]:
         return {name: self.config.methods[name] for name in self.training.methods}

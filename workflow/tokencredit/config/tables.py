@@ -55,6 +55,10 @@ class Tables:
         path = self.folder / name
         return parse(path, model, read_yaml(path))
 
+    def is_embedded(self, model: str) -> bool:
+        """Whether a model is trained here, and not released."""
+        return isinstance(self.models[model], EmbeddedModel)
+
     def _check_method(self, path: Path, key: str, method: Method) -> None:
         known(path, f"{key}.base", method.base, self.bases)
         known(path, f"{key}.credit", method.credit, METHODS)

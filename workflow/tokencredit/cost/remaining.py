@@ -13,7 +13,7 @@ from tokencredit.cost.estimate import Estimate
 from tokencredit.cost.quantity import Quantity, assumed, given, largest, total
 from tokencredit.cost.reckoning import architecture_of
 from tokencredit.cost.show import LEGEND, in_bytes, in_time, marked
-from tokencredit.study.jobs import Unit
+from tokencredit.study.jobs import Job
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -39,42 +39,42 @@ class Cost:
     peak_bytes: Quantity | None
 
 
-def cost_of(study: Study, estimate: Estimate, units: Iterable[Unit]) -> Cost:
-    """What ``units`` of ``study`` take together. Only jobs on a model are reckoned; others count as jobs.
+def cost_of(study: Study, estimate: Estimate, jobs: Iterable[Job]) -> Cost:
+    """What ``jobs`` of ``study`` take together. Only jobs on a model are reckoned; others count as jobs.
 
     A run with a checkpoint counts for the steps that it lacks. A pretraining on GPUs, which nothing estimates, counts for its time limit.
     """
-    units = list(units)
+    jobs = list(jobs)
     known = {(job.rule, job.name, job.model): job for job in estimate.jobs}
-    jobs = [(known[_key(unit)], _part_left(study, unit)) for unit in units if unit.rule in _ON_A_MODEL]
-    fetched = [disk.released_bytes(architecture_of(study, unit.name)) for unit in units if unit.rule == "fetch"]
+    parts = [(known[_key(job)], _part_left(study, job)) for job in jobs if job.rule in _ON_A_MODEL]
+    fetched = [disk.released_bytes(architecture_of(study, job.name)) for job in jobs if job.rule == "fetch"]
     pretraining = study.resources.pretrain
     seconds = assumed(60 * pretraining.runtime) if pretraining.gpu else given(0)
-    pretrained = seconds * sum(unit.rule == "pretrain" for unit in units)
+    pretrained = seconds * sum(job.rule == "pretrain" for job in jobs)
     return Cost(
-        jobs=len(units),
-        gpu_hours=total([job.gpu_hours * part for job, part in jobs if job.gpu_hours])
+        jobs=len(jobs),
+        gpu_hours=total([job.gpu_hours * part for job, part in parts if job.gpu_hours])
         + pretrained * pretraining.gpu / 3600,
-        seconds=total([job.time * part for job, part in jobs if job.time]) + pretrained,
-        unknown=sum(job.time is None for job, _ in jobs),
-        kept_bytes=total([*fetched, *(job.kept_bytes for job, _ in jobs)]),
-        peak_bytes=largest([job.memory.peak for job, _ in jobs]) if jobs else None,
+        seconds=total([job.time * part for job, part in parts if job.time]) + pretrained,
+        unknown=sum(job.time is None for job, _ in parts),
+        kept_bytes=total([*fetched, *(job.kept_bytes for job, _ in parts)]),
+        peak_bytes=largest([job.memory.peak for job, _ in parts]) if parts else None,
     )
 
 
-def steps_saved(unit: Unit) -> int:
+def steps_saved(job: Job) -> int:
     """The step of a run's newest checkpoint; 0 where there is none."""
-    found = Path(unit.outputs[0]).parent.glob("work/*/checkpoints/step-*")
+    found = Path(job.outputs[0]).parent.glob("work/*/checkpoints/step-*")
     try:
         newest = max(found, key=lambda path: path.stat().st_mtime, default=None)
     except FileNotFoundError:  # the run goes on, and has deleted an old one
-        return steps_saved(unit)
+        return steps_saved(job)
     return int(newest.name.removeprefix("step-")) if newest else 0
 
 
-def only(estimate: Estimate, units: Iterable[Unit]) -> Estimate:
-    """The estimate of those jobs alone that are among ``units``."""
-    keys = {_key(unit) for unit in units if unit.rule in _ON_A_MODEL}
+def only(estimate: Estimate, jobs: Iterable[Job]) -> Estimate:
+    """The estimate of those jobs alone that are among ``jobs``."""
+    keys = {_key(job) for job in jobs if job.rule in _ON_A_MODEL}
     return replace(estimate, jobs=tuple(job for job in estimate.jobs if (job.rule, job.name, job.model) in keys))
 
 
@@ -90,46 +90,46 @@ def over_budget(study: Study, cost: Cost) -> str | None:
     )
 
 
-def print_remaining(study: Study, estimate: Estimate, units: list[Unit]) -> None:
+def print_remaining(study: Study, estimate: Estimate, jobs: list[Job]) -> None:
     """Tables of what would run on the terminal."""
     from rich.console import Console
 
     console = Console(width=None if Console().is_terminal else 150)
-    cost = cost_of(study, estimate, units)
+    cost = cost_of(study, estimate, jobs)
     console.print(f"{study.name}: {study.title}", markup=False, style="bold")
-    if not units:
+    if not jobs:
         console.print("everything is made; nothing would run", markup=False)
         return
-    console.print(_table("What would run, by rule", _grouped(study, estimate, units, lambda unit: unit.rule)))
+    console.print(_table("What would run, by rule", _grouped(study, estimate, jobs, lambda job: job.rule)))
     for rule in _ON_A_MODEL:
-        chosen = [unit for unit in units if unit.rule == rule]
+        chosen = [job for job in jobs if job.rule == rule]
         if chosen:
-            groups = _grouped(study, estimate, chosen, lambda unit: unit.row.path)
+            groups = _grouped(study, estimate, chosen, lambda job: job.row.path)
             console.print(_table(f"What would run: {rule}, by row", groups))
     budget = study.resources.budget_gpu_hours
     allowed = "no budget is set (resources.budget_gpu_hours)" if budget is None else f"the budget is {budget:g}"
     if estimate.gpu or cost.gpu_hours.value:
         place = f" on {estimate.gpu}" if estimate.gpu else ""
         console.print(f"{marked(cost.gpu_hours)} GPU-hours{place}; {allowed}", markup=False, style="bold")
-    for unit in units:
-        if unit.rule == "train" and (step := steps_saved(unit)):
+    for job in jobs:
+        if job.rule == "train" and (step := steps_saved(job)):
             left = max(0, study.training.steps - step)
-            said = f"{unit} has a checkpoint of step {step}: counted are the {left} of {study.training.steps} steps that are left"
+            said = f"{job} has a checkpoint of step {step}: counted are the {left} of {study.training.steps} steps that are left"
             console.print(f"{said}, as if nothing that decides the run has changed since", markup=False)
     console.print(LEGEND, markup=False)
 
 
-def _part_left(study: Study, unit: Unit) -> float:
-    return max(0.0, 1 - steps_saved(unit) / study.training.steps) if unit.rule == "train" else 1.0
+def _part_left(study: Study, job: Job) -> float:
+    return max(0.0, 1 - steps_saved(job) / study.training.steps) if job.rule == "train" else 1.0
 
 
 def _grouped(
-    study: Study, estimate: Estimate, units: list[Unit], name_of: Callable[[Unit], str]
+    study: Study, estimate: Estimate, jobs: list[Job], name_of: Callable[[Job], str]
 ) -> list[tuple[str, Cost, int]]:
-    """Name, cost, and the memory in MB that a job asks the scheduler for, of each group of units."""
-    groups: dict[str, list[Unit]] = {}
-    for unit in units:
-        groups.setdefault(name_of(unit), []).append(unit)
+    """Name, cost, and the memory in MB that a job asks the scheduler for, of each group of jobs."""
+    groups: dict[str, list[Job]] = {}
+    for job in jobs:
+        groups.setdefault(name_of(job), []).append(job)
     return [
         (name, cost_of(study, estimate, group), getattr(study.resources, KINDS.get(group[0].rule, "light")).mem_mb)
         for name, group in groups.items()
@@ -164,6 +164,6 @@ def _table(title: str, groups: list[tuple[str, Cost, int]]) -> Table:
     return table
 
 
-def _key(unit: Unit) -> tuple[str, str, str]:
-    """How the estimate calls a unit that works on a model."""
-    return unit.rule, unit.benchmark or unit.row.name, unit.row.model
+def _key(job: Job) -> tuple[str, str, str]:
+    """How the estimate calls a job that works on a model."""
+    return job.rule, job.benchmark or job.row.name, job.row.model

@@ -15,7 +15,7 @@ from tokencredit.config import Study
 from tokencredit.cost.quantity import Quantity, measured
 from tokencredit.errors import UserError
 from tokencredit.files import read_json, read_jsonl
-from tokencredit.study.jobs import units_of
+from tokencredit.study.jobs import jobs_of
 
 _PHASES = ("seconds_sample", "seconds_grade", "seconds_score", "seconds_update")
 
@@ -94,10 +94,10 @@ def _steps(folder: Path) -> list[dict[str, Any]]:
 def _generations(study: Study, results: Path, made_again: Collection[str]) -> dict[str, Quantity]:
     """Seconds of a row's job by benchmark, by the clock of the workflow, as a mean over the rows that stand."""
     seconds: dict[str, list[tuple[float, float]]] = {}
-    for unit in units_of(study, str(results)):
-        stands = Path(unit.outputs[0]).is_file() and unit.outputs[0] not in made_again
-        if unit.rule == "generate" and stands and Path(unit.usage).is_file():
-            seconds.setdefault(unit.benchmark, []).extend((line["s"], 1) for line in read_jsonl(Path(unit.usage))[-1:])
+    for job in jobs_of(study, str(results)):
+        stands = Path(job.outputs[0]).is_file() and job.outputs[0] not in made_again
+        if job.rule == "generate" and stands and Path(job.usage).is_file():
+            seconds.setdefault(job.benchmark, []).extend((line["s"], 1) for line in read_jsonl(Path(job.usage))[-1:])
     return {name: mean for name, pairs in seconds.items() if (mean := _ratio(pairs))}
 
 

@@ -15,7 +15,7 @@ from tokencredit.evaluate.contract import COLUMNS
 from tokencredit.prompts import encode_prompts
 from tokencredit.records import Problem, Request, Response
 from tokencredit.seeds import derive_seed
-from tokencredit.study.code import generation_code
+from tokencredit.study import code
 
 if TYPE_CHECKING:
     import torch
@@ -135,6 +135,6 @@ def generation_metadata(
         "model_sha256": files.sha256(model_dir),
         "data_sha256": files.sha256(problems),
         "config_digest": files.digest_of(study.evaluation_config(row, benchmark)),
-        "code_digest": generation_code(study.evaluation.engine),
+        "code_digest": code.generation(study.evaluation.engine),
         "environment": provenance.environment(device),
     }

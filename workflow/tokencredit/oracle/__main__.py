@@ -14,8 +14,9 @@ from tokencredit.config import load_study
 from tokencredit.config.claim_keys import BASE
 from tokencredit.errors import UserError
 from tokencredit.provenance import environment
-from tokencredit.study.code import oracle_code
-from tokencredit.study.measurements import measured_rows, oracle_config, source_runs
+from tokencredit.study import code
+from tokencredit.study.measurements import measured_rows, source_runs
+from tokencredit.study.settings import measurement
 
 app = cli.new_app("Measure the credit of tokens: try every plausible next token and continue from it.")
 
@@ -84,12 +85,12 @@ def measure(
         "seed": seed,
         "step": step,
         "states": "the base model's own responses" if policy == BASE else "responses sampled one step's updates before",
-        **oracle_config(resolved),
+        **measurement(resolved),
         "dtype": str(evaluation_dtype(resolved)).removeprefix("torch."),
         "model_sha256": files.sha256(model_dir),
         "data_sha256": {str(path.parent.name): files.sha256(path) for path in data},
         "rollouts_sha256": {folder.parent.name: files.sha256(folder / "rollouts.parquet") for folder in run},
-        "code_digest": oracle_code(training.engine),
+        "code_digest": code.oracle(training.engine),
         "environment": environment(device),
     }
     work = out / "work" / files.digest_of(metadata)[:12]

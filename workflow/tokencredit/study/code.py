@@ -1,64 +1,94 @@
-"""Which code decides a result: the digest behind each kind of job, of its own stage and of nothing that it does not take."""
+"""Which code decides the result of a job: the digest of its own stage, and of nothing that the stage does not take."""
 
 from __future__ import annotations
 
-from tokencredit.config import EmbeddedModel, Study
+from functools import cache
+
+from tokencredit.config import Config, EmbeddedModel, Study
 from tokencredit.credit import METHODS
 from tokencredit.data.tasks import TASKS
 from tokencredit.provenance import code_digest
 
 # The modules that only one engine takes: weights of its own need a canary.
-_ONLY = {"transformers": ("engines.transformers_engine",), "vllm": ("engines.vllm_engine", "engines.canary")}
+_OF_ENGINES = {"transformers": ("engines.transformers_engine",), "vllm": ("engines.vllm_engine", "engines.canary")}
+# A graph asks for the digests of hundreds of jobs, which share most of them.
+_digest = cache(code_digest)
 
 
-def code_of_others(name: str) -> tuple[str, ...]:
-    """The modules that the engine called ``name`` does not take: a change in them changes nothing that it samples."""
-    return tuple(module for engine, modules in _ONLY.items() if engine != name for module in modules)
+def dataset(config: Config, name: str) -> str:
+    """The code behind a data set: of a generated one with its own task and not the others."""
+    task = getattr(config.datasets[name], "task", None)
+    return _digest("data.prepare", _of_task(task)) if task else _digest("data.prepare", without=("data.embedded",))
 
 
-def code_of_task(task: str) -> str:
-    """The module of an embedded task. Tasks are found by their files: no import leads to the one that is taken."""
-    return TASKS[task].__name__.removeprefix("tokencredit.")
+def pretraining(model: EmbeddedModel) -> str:
+    """The code of a model that is trained here, with its own task and not the others."""
+    return _digest("base.pretrain", _of_task(model.task))
 
 
-def data_code(task: str | None) -> str:
-    """The digest of the code behind a data set: of the generator with its own task and not the others, or of what reads a file."""
-    return (
-        code_digest("data.prepare", code_of_task(task))
-        if task
-        else code_digest("data.prepare", without=("data.embedded",))
-    )
+def fetching() -> str:
+    return _digest("base.hub")
 
 
-def pretraining_code(task: str) -> str:
-    """The digest of the code behind a model trained here, with its own task and not the others."""
-    return code_digest("base.pretrain", code_of_task(task))
+def overlap() -> str:
+    return _digest("data.overlap")
 
 
-def training_code(engine: str, credit: str, control: str | None = None) -> str:
-    """The digest of the code behind a cell: the trainer with its engine, and the file of its own credit method, not of the others.
+def audit() -> str:
+    return _digest("grading.audit")
 
-    The file of the controls counts where the cell has one.
+
+def training(engine: str, credit: str, control: str | None = None) -> str:
+    """The trainer with its engine, and the file of its own credit method, not of the others.
+
+    The file of the controls counts where the method has one.
     """
     unused = () if control else ("credit.controls",)
-    return code_digest("train.__main__", METHODS[credit].module, without=(*code_of_others(engine), *unused))
+    return _digest("train.__main__", METHODS[credit].module, without=(*_other_engines(engine), *unused))
 
 
-def generation_code(engine: str) -> str:
-    """The digest of the code behind a table of generations: the generator with its own engine, not with the other.
+def generation(engine: str) -> str:
+    """The generator with its own engine, not with the other.
 
     The policy's passes count where the engine's log-probs are compared with them.
     """
     unused = () if engine == "vllm" else ("policy",)
-    return code_digest("evaluate.generate", "base", without=(*code_of_others(engine), *unused))
+    return _digest("evaluate.generate", "base", without=(*_other_engines(engine), *unused))
 
 
-def oracle_code(engine: str) -> str:
-    """The digest of the code behind a measurement, with its own engine and not the other."""
-    return code_digest("oracle.__main__", without=code_of_others(engine))
+def grading() -> str:
+    return _digest("evaluate.grade")
 
 
-def exhibit_code(study: Study, *modules: str) -> str:
-    """The digest of the code behind a table, a figure or the page; the task of the study's model tells what its tokens do."""
-    model = study.config.models[study.model_name]
-    return code_digest(*modules, *([code_of_task(model.task)] if isinstance(model, EmbeddedModel) else []))
+def scoring() -> str:
+    return _digest("evaluate.score")
+
+
+def oracle(engine: str) -> str:
+    """A measurement, with its own engine and not the other."""
+    return _digest("oracle.__main__", without=_other_engines(engine))
+
+
+def exhibit(study: Study, kind: str, name: str) -> str:
+    """A table or figure: its own module, how its kind is made, and the task of the study's model, which tells what tokens do."""
+    how = "analysis.tables" if kind == "table" else "analysis.style"
+    return _digest(how, f"analysis.{kind}s.{name}", *_of_model(study))
+
+
+def page(study: Study) -> str:
+    return _digest("analysis.page.write", *_of_model(study))
+
+
+def _other_engines(name: str) -> tuple[str, ...]:
+    """The modules that the engine called ``name`` does not take: a change in them changes nothing that it samples."""
+    return tuple(module for engine, modules in _OF_ENGINES.items() if engine != name for module in modules)
+
+
+def _of_task(task: str) -> str:
+    """The module of an embedded task. Tasks are found by their files: no import leads to the one that is taken."""
+    return TASKS[task].__name__.removeprefix("tokencredit.")
+
+
+def _of_model(study: Study) -> tuple[str, ...]:
+    """The module of the task of the study's model, where it has one."""
+    return (_of_task(study.model_task),) if study.model_task else ()

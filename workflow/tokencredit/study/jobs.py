@@ -1,16 +1,23 @@
-"""The jobs of a study as the configuration has them, without Snakemake: what each makes, and where it logs.
+"""The jobs of a study: what each reads and makes, where it logs, and which settings and code decide its result.
 
-What the graph does is held against this list, what would run is reckoned by it, and what has run is looked up by it.
+This list is decided from the configuration alone. The graph takes the inputs and parameters of its rules from it (``rules``), a dry run is
+held against it, and what would run, what has run and what it took are looked up by it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from pathlib import PurePosixPath
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
 
-from tokencredit.config import EmbeddedModel, Row, Study
-from tokencredit.study import exhibits
-from tokencredit.study.measurements import measured_rows
+from tokencredit.config import Row, Study
+from tokencredit.config.claim_keys import BASE
+from tokencredit.study import code, reads, settings
+from tokencredit.study.exhibits import exhibits_of
+from tokencredit.study.measurements import measured_rows, source_runs
+from tokencredit.study.paths import FIGURE_FILES, RESULTS, TABLE_FILES, Paths, usage_of
 
 # In the order in which a study goes through them.
 RULES = (
@@ -28,19 +35,28 @@ RULES = (
     "figure",
     "report",
 )
-_MADE = {"table": ("csv", "tex", "json"), "figure": ("pdf", "png", "csv", "json")}
+Inputs = dict[str, Path | list[Path]]
 
 
 @dataclass(frozen=True)
-class Unit:
-    """One job. ``name``: what tells it from others of its rule; ``row``, ``benchmark``: what it works on, where it is about one."""
+class Job:
+    """One job.
+
+    ``name`` tells it from others of its rule; ``row`` and ``benchmark`` are what it works on. ``inputs`` are files
+    by their role. ``config`` gives the settings, ``code`` the digest of the code, that decide the result beside the inputs. ``model``
+    is the folder of the model that the job works with.
+    """
 
     rule: str
     name: str
     outputs: tuple[str, ...]
     log: str
+    inputs: Inputs = field(default_factory=dict)
+    config: Callable[[], dict[str, Any]] = field(default=dict, compare=False)
+    code: Callable[[], str] = field(default=str, compare=False)
     row: Row | None = None
     benchmark: str | None = None
+    model: Path | None = None
 
     def __str__(self) -> str:
         return f"{self.rule} {self.name}"
@@ -48,79 +64,224 @@ class Unit:
     @property
     def usage(self) -> str:
         """Where Snakemake writes what the job took, once it has ended well."""
-        return f"{self.log.removesuffix('.log')}.usage.jsonl"
-
-    def below(self, results: str) -> Unit:
-        """The same with its files below the results folder."""
-        outputs = tuple(f"{results}/{path}" for path in self.outputs)
-        return replace(self, outputs=outputs, log=f"{results}/logs/{self.rule}/{self.log}.log")
+        return str(usage_of(self.log))
 
 
-def units_of(study: Study, results: str = "results") -> list[Unit]:
+def jobs_of(study: Study, results: str | Path = RESULTS) -> list[Job]:
     """Every job of ``study``, those that it shares with other studies too, in the order of ``RULES``."""
-    units = [unit.below(results) for unit in [*_shared(study), *_of_rows(study), *_measured(study), *_shown(study)]]
-    return sorted(units, key=lambda unit: RULES.index(unit.rule))
+    paths = Paths(study, results)
+    computed = [job for maker in _COMPUTING for job in maker(paths)]
+    shown = list(_exhibits(paths, {output for job in computed for output in job.outputs}))
+    return sorted([*computed, *shown, _page(paths, shown)], key=lambda job: RULES.index(job.rule))
 
 
-def _shared(study: Study) -> list[Unit]:
-    """What is made of problems and models alone; audits are a study's own, or its whole's."""
-    config = study.config
+def _job(paths: Paths, rule: str, name: str, log: str, outputs: list[Path], **more: Any) -> Job:
+    return Job(rule, name, tuple(map(str, outputs)), str(paths.log(rule, log)), **more)
+
+
+def _datasets(paths: Paths) -> Iterator[Job]:
+    study = paths.study
     tested = [benchmark.dataset for benchmark in study.benchmarks.values()]
-    watched = config.benchmarks[study.training.curve.benchmark].dataset
-    datasets = dict.fromkeys([*study.training.datasets, *tested, watched])
-    overlaps = {PurePosixPath(path).stem: path for path in exhibits.overlap_files(study)}
-    return [
-        *(
-            Unit("prepare", name, (f"data/{name}/problems.parquet", f"data/{name}/manifest.json"), name)
-            for name in datasets
-        ),
-        *(Unit("overlap", name, (path,), name) for name, path in overlaps.items()),
-        *(Unit(_maker(study, name), name, (f"models/{name}/model.json",), name) for name in study.model_names),
-        *(
-            Unit("audit", name, (f"{study.home}/audit/{name}.json",), f"{study.home}/{name}", benchmark=name)
-            for name in study.benchmarks
-        ),
-    ]
+    watched = study.config.benchmarks[study.training.curve.benchmark].dataset
+    for name in dict.fromkeys([*study.training.datasets, *tested, watched]):
+        folder = paths.dataset(name)
+        yield _job(
+            paths,
+            "prepare",
+            name,
+            name,
+            [folder.problems, folder.manifest],
+            config=partial(settings.dataset, study.config, name),
+            code=partial(code.dataset, study.config, name),
+        )
 
 
-def _maker(study: Study, model: str) -> str:
-    return "pretrain" if isinstance(study.config.models[model], EmbeddedModel) else "fetch"
+def _overlaps(paths: Paths) -> Iterator[Job]:
+    for path in paths.overlaps:
+        sides = dict(zip(("train", "benchmark"), map(paths.dataset, path.stem.split("--")), strict=True))
+        inputs = {side: folder.problems for side, folder in sides.items()}
+        inputs |= {f"{side}_manifest": folder.manifest for side, folder in sides.items()}
+        yield _job(paths, "overlap", path.stem, path.stem, [path], inputs=inputs, code=code.overlap)
 
 
-def _of_rows(study: Study) -> list[Unit]:
+def _models(paths: Paths) -> Iterator[Job]:
+    config = paths.study.config
+    for name in paths.study.model_names:
+        embedded = config.is_embedded(name)
+        yield _job(
+            paths,
+            "pretrain" if embedded else "fetch",
+            name,
+            name,
+            [paths.model(name).manifest],
+            config=partial(settings.model, config, name),
+            code=partial(code.pretraining, config.models[name]) if embedded else code.fetching,
+        )
+
+
+def _audits(paths: Paths) -> Iterator[Job]:
+    """Audits are a study's own, or its whole's: none of its jobs on a model starts before all have passed."""
+    for name in paths.study.benchmarks:
+        yield _job(
+            paths,
+            "audit",
+            name,
+            f"{paths.study.home}/{name}",
+            [paths.audit(name)],
+            inputs={"problems": paths.benchmark_problems(name)},
+            code=code.audit,
+            benchmark=name,
+        )
+
+
+def _rows(paths: Paths) -> Iterator[Job]:
     """Runs, responses, grades and scores."""
-    found = []
-    for row in study.rows:
-        own, evaluated = f"{study.home}/{row.path}", f"{study.home}/eval/{row.path}"
+    for row in paths.study.rows:
         if row.cell:
-            found.append(Unit("train", row.path, (f"{study.home}/runs/{row.path}/run.json",), own, row))
-        for name in study.benchmarks:
-            for rule, made in (("generate", "generations"), ("grade", "grades")):
-                output = f"{evaluated}/{name}/{made}.parquet"
-                found.append(Unit(rule, f"{row.path}/{name}", (output,), f"{own}/{name}", row, name))
-        found.append(Unit("score", row.path, (f"{evaluated}/scores.parquet",), own, row))
-    return found
+            yield _training(paths, row)
+        for name in paths.study.benchmarks:
+            yield _generation(paths, row, name)
+            yield _grading(paths, row, name)
+        yield _scoring(paths, row)
 
 
-def _measured(study: Study) -> list[Unit]:
-    """The credit of tokens, measured."""
-    return [
-        Unit(
+def _training(paths: Paths, row: Row) -> Job:
+    study = paths.study
+    method = study.methods[row.cell]
+    return _job(
+        paths,
+        "train",
+        row.path,
+        f"{study.home}/{row.path}",
+        [paths.run(row).record],
+        inputs={
+            "audits": paths.audits,
+            "model": paths.model(study.model_name).manifest,
+            "teacher": [paths.model(method.teacher).manifest] if method.teacher else [],
+            "data": paths.training_problems,
+            "curve_data": paths.benchmark_problems(study.training.curve.benchmark),
+        },
+        config=partial(study.training_config, row.cell),
+        code=partial(code.training, study.training.engine, method.credit, method.control),
+        row=row,
+        model=paths.model(study.model_name).folder,
+    )
+
+
+def _generation(paths: Paths, row: Row, benchmark: str) -> Job:
+    study = paths.study
+    return _job(
+        paths,
+        "generate",
+        f"{row.path}/{benchmark}",
+        f"{study.home}/{row.path}/{benchmark}",
+        [paths.evaluation(row).answers(benchmark).generations],
+        inputs={
+            "audits": paths.audits,
+            # What says that the model is there: the record of a run, or the manifest of a base model.
+            "model": paths.run(row).record if row.cell else paths.model(row.model).manifest,
+            "problems": paths.benchmark_problems(benchmark),
+        },
+        config=partial(study.evaluation_config, row, benchmark),
+        code=partial(code.generation, study.evaluation.engine),
+        row=row,
+        benchmark=benchmark,
+        model=paths.model_of(row),
+    )
+
+
+def _grading(paths: Paths, row: Row, benchmark: str) -> Job:
+    answers = paths.evaluation(row).answers(benchmark)
+    return _job(
+        paths,
+        "grade",
+        f"{row.path}/{benchmark}",
+        f"{paths.study.home}/{row.path}/{benchmark}",
+        [answers.grades],
+        inputs={"generations": answers.generations, "problems": paths.benchmark_problems(benchmark)},
+        code=code.grading,
+        row=row,
+        benchmark=benchmark,
+    )
+
+
+def _scoring(paths: Paths, row: Row) -> Job:
+    study, folder = paths.study, paths.evaluation(row)
+    answers = [folder.answers(name) for name in study.benchmarks]
+    return _job(
+        paths,
+        "score",
+        row.path,
+        f"{study.home}/{row.path}",
+        [folder.scores],
+        inputs={
+            "problems": [paths.benchmark_problems(name) for name in study.benchmarks],
+            "generations": [each.generations for each in answers],
+            "grades": [each.grades for each in answers],
+        },
+        config=partial(settings.scores, study, row),
+        code=code.scoring,
+        row=row,
+    )
+
+
+def _measurements(paths: Paths) -> Iterator[Job]:
+    study = paths.study
+    for row in measured_rows(study):
+        yield _job(
+            paths,
             "oracle",
             row.path,
-            tuple(f"{study.name}/oracle/{row.path}/{made}.parquet" for made in ("states", "branches")),
             f"{study.name}/{row.path}",
-            row,
+            list(paths.measurement(row).tables),
+            inputs={
+                "audits": paths.audits,
+                "base": paths.model(study.model_name).manifest,
+                "runs": [paths.run(run).record for run in source_runs(study, row)],
+                "data": paths.training_problems,
+            },
+            config=partial(settings.measurement, study),
+            code=partial(code.oracle, study.training.engine),
+            row=row,
+            model=paths.model_of(row),
         )
-        for row in measured_rows(study)
-    ]
 
 
-def _shown(study: Study) -> list[Unit]:
-    """Tables, figures and the page."""
-    found = [
-        Unit(rule, name, tuple(f"{study.name}/{rule}s/{name}.{kind}" for kind in kinds), f"{study.name}/{name}")
-        for rule, kinds in _MADE.items()
-        for name in exhibits.planned(study)[f"{rule}s"]
-    ]
-    return [*found, Unit("report", study.name, (f"{study.name}/index.html",), study.name)]
+def _exhibits(paths: Paths, declared: set[str]) -> Iterator[Job]:
+    """Tables and figures, with those inputs that jobs declare as outputs: the record of a run stands for the files beside it."""
+    study = paths.study
+    for exhibit in exhibits_of(study):
+        made = {"table": (paths.table, TABLE_FILES), "figure": (paths.figure, FIGURE_FILES)}
+        place, suffixes = made[exhibit.kind]
+        yield _job(
+            paths,
+            exhibit.kind,
+            exhibit.name,
+            f"{study.name}/{exhibit.name}",
+            [place(exhibit.name, suffix) for suffix in suffixes],
+            inputs={"records": [path for path in exhibit.inputs(paths) if str(path) in declared]},
+            config=partial(settings.analysis, study),
+            code=partial(code.exhibit, study, exhibit.kind, exhibit.name),
+        )
+
+
+def _page(paths: Paths, shown: list[Job]) -> Job:
+    study = paths.study
+    made = [Path(path) for job in shown for path in job.outputs]
+    runs = [paths.run(row).record for row in study.rows if row.cell]
+    scores = list(reads.scores(paths, study.rows))
+    # The problems that the page quotes stand behind the runs; a bundle may not hold them.
+    measured = list(reads.measured(paths, BASE))
+    return _job(
+        paths,
+        "report",
+        study.name,
+        study.name,
+        [paths.page],
+        inputs={"records": [*made, *runs, *scores, *paths.audits, *paths.overlaps, *measured]},
+        config=partial(settings.page, study),
+        code=partial(code.page, study),
+    )
+
+
+_COMPUTING = (_datasets, _overlaps, _models, _audits, _rows, _measurements)

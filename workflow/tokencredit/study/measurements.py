@@ -1,8 +1,6 @@
-"""Where a study measures the credit of tokens: which policies, at which stored responses, with which settings."""
+"""Where a study measures the credit of tokens: which policies, and at which stored responses."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from tokencredit.config import Row, Study
 from tokencredit.config.claim_keys import BASE
@@ -23,15 +21,3 @@ def measured_rows(study: Study) -> list[Row]:
 def source_runs(study: Study, row: Row) -> list[Row]:
     """The runs whose stored responses a policy is measured at: its own, or of the base model those of every cell with that seed."""
     return [run for run in study.rows if run.cell and run.seed == row.seed and row.cell in (None, run.cell)]
-
-
-def oracle_config(study: Study) -> dict[str, Any]:
-    """Everything in the configuration, beside what decides the runs and the models, that decides a measurement, as plain JSON."""
-    training = study.training
-    return {
-        "oracle": study.oracle.model_dump(mode="json", exclude={"policies"}),
-        "sampling": training.sampling.model_dump(mode="json"),
-        "engine": training.engine,
-        "mixed_precision": training.mixed_precision,
-        "prompt": study.config.models[study.model_name].prompt,
-    }

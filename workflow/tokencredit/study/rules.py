@@ -1,35 +1,25 @@
-"""What the graph asks of the configuration: the targets of a study, and the inputs, parameters and resources of its jobs.
+"""What the rules of ``workflow/rules`` ask of the configuration: targets, and the inputs, parameters and resources of their jobs.
 
-The rules of ``workflow/rules`` call the methods of ``Graph`` with their wildcards. Snakemake reads this at every start and again in every
-job of a cluster: nothing heavy is imported.
+Snakemake reads this at every start and again in every job of a cluster: nothing heavy is imported.
 
-A job runs again when what decides its result has changed: the configuration it reads (its ``config`` parameter), the code behind its stage
+A job runs again when what decides its result has changed: the settings that it reads (its ``config`` parameter), the code behind its stage
 (its ``code`` parameter) or the content of its input files; and not when anything else has.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
-from tokencredit.config import Config, EmbeddedModel, FileDataset, JobResources, Row, Study, TrainingResources
-from tokencredit.config.claim_keys import BASE
+from tokencredit.config import Config, JobResources, Row, Study, TrainingResources
 from tokencredit.errors import UserError
-from tokencredit.provenance import code_digest
-from tokencredit.study import exhibits
-from tokencredit.study.code import (
-    data_code,
-    exhibit_code,
-    generation_code,
-    oracle_code,
-    pretraining_code,
-    training_code,
-)
+from tokencredit.study import code, settings
 from tokencredit.study.environments import environment_of
-from tokencredit.study.jobs import units_of
-from tokencredit.study.measurements import measured_rows, oracle_config, source_runs
+from tokencredit.study.exhibits import planned
+from tokencredit.study.jobs import Job, jobs_of
+from tokencredit.study.paths import Paths
 
 # What jobs may ask for, by Snakemake's names.
 REQUESTED = (
@@ -55,224 +45,119 @@ class Wildcards(Protocol):
 class Graph:
     """One configuration folder, seen from the rules. Raises ``UserError`` for names that the configuration does not hold."""
 
-    def __init__(self, folder: str | Path, asked: str, results: str = "results") -> None:
+    def __init__(self, folder: str | Path, asked: str) -> None:
         """``asked``: the study whose targets are built when none are named; shared stages take its resources where they can."""
         self.config = Config(folder)
         self.asked = asked
-        self.results = results
         self.study = cache(self.config.study)
-        self._exhibit_code = cache(exhibit_code)
+        self._jobs = cache(lambda study: {(job.rule, job.name): job for job in jobs_of(self.study(study))})
 
     # ---------------------------------------------------------------- targets
 
     def everything(self, study: str) -> list[str]:
         """Every file that is made for a study."""
-        return [path for unit in units_of(self.study(study), self.results) for path in unit.outputs]
-
-    def targets(self, study: str) -> list[str]:
-        """What a study is made for: its tables, its figures and its page."""
-        planned = exhibits.planned(self.study(study))
-        tables = [f"tables/{name}.{kind}" for name in planned["tables"] for kind in ("csv", "tex")]
-        figures = [f"figures/{name}.{kind}" for name in planned["figures"] for kind in ("pdf", "png", "csv")]
-        return [f"{self.results}/{study}/{name}" for name in [*tables, *figures, "index.html"]]
+        return [path for job in self._jobs(study).values() for path in job.outputs]
 
     def runs(self, study: str) -> list[str]:
         """Every training run of a study."""
-        chosen = self.study(study)
-        return [f"{self.results}/{chosen.home}/runs/{row.path}/run.json" for row in chosen.rows if row.cell]
-
-    def fetched(self, study: str) -> list[str]:
-        """What a study takes from elsewhere: its data sets and the released models."""
-        chosen = self.study(study)
-        benchmarks = [*chosen.benchmarks, chosen.training.curve.benchmark]
-        data = [*map(self._problems, chosen.training.datasets), *map(self._benchmark_problems, benchmarks)]
-        released = [name for name in chosen.model_names if name in self.released_models()]
-        return list(dict.fromkeys([*data, *map(self._model, released)]))
+        return self._made(study, "train")
 
     def scores(self, study: str) -> list[str]:
         """The scores of every row of a study."""
-        chosen = self.study(study)
-        return [f"{self.results}/{chosen.home}/eval/{row.path}/scores.parquet" for row in chosen.rows]
+        return self._made(study, "score")
 
-    # ---------------------------------------------------------------- shared stages: data and base models
+    def fetched(self, study: str) -> list[str]:
+        """What a study takes from elsewhere: its data sets and the released models."""
+        return [
+            *(job.outputs[0] for job in self._jobs(study).values() if job.rule == "prepare"),
+            *self._made(study, "fetch"),
+        ]
 
-    def dataset_config(self, w: Wildcards) -> dict[str, Any]:
-        """The pins of a data set, and whether it is a benchmark's: benchmarks keep their repeats."""
-        chosen = self._one_of("data set", w.dataset, self.config.datasets)
-        benchmarks = [name for name, benchmark in self.config.benchmarks.items() if benchmark.dataset == w.dataset]
-        return {**chosen.model_dump(mode="json", exclude={"title", "licence"}), "benchmark": bool(benchmarks)}
+    def _made(self, study: str, rule: str) -> list[str]:
+        return [path for job in self._jobs(study).values() if job.rule == rule for path in job.outputs]
 
-    def dataset_code(self, w: Wildcards) -> str:
-        chosen = self._one_of("data set", w.dataset, self.config.datasets)
-        return _data_code(None if isinstance(chosen, FileDataset) else chosen.task)
+    # ---------------------------------------------------------------- jobs of a study
 
-    def model_config(self, w: Wildcards) -> dict[str, Any]:
-        chosen = self._one_of("model", w.model, self.config.models)
-        return chosen.model_dump(mode="json", exclude={"title", "privileged_prompt", "architecture"})
+    def job(self, rule: str, w: Wildcards) -> Job:
+        """The job of ``rule`` that the wildcards name."""
+        return self._jobs(w.study)[rule, _NAMES[rule](self, w)]
 
-    def pretraining_code(self, w: Wildcards) -> str:
-        """The code of a model trained here, with its own task and not the others."""
-        chosen = self._one_of("model", w.model, self.config.models)
-        return _pretraining_code(chosen.task)
+    def _run(self, w: Wildcards) -> str:
+        row = self._whole(w).row(w.cell, int(w.seed))
+        if row.cell is None:
+            raise UserError(f"{w.cell} is evaluated only in study {w.study}; it has no training run.")
+        return row.path
 
-    def embedded_models(self) -> list[str]:
-        return [name for name, model in self.config.models.items() if isinstance(model, EmbeddedModel)]
+    def _row(self, w: Wildcards) -> Row:
+        return self._whole(w).row(w.row, int(w.seed))
 
-    def released_models(self) -> list[str]:
-        return [name for name in self.config.models if name not in self.embedded_models()]
-
-    # ---------------------------------------------------------------- training
-
-    def base_model(self, w: Wildcards) -> str:
-        return self._model(self.study(w.study).model_name)
-
-    def teacher_model(self, w: Wildcards) -> list[str]:
-        """The teacher of the cell's method, where it has one."""
-        teacher = self.study(w.study).methods[self._run(w).name].teacher
-        return [self._model(teacher)] if teacher else []
-
-    def training_data(self, w: Wildcards) -> list[str]:
-        return [self._problems(name) for name in self.study(w.study).training.datasets]
-
-    def curve_data(self, w: Wildcards) -> str:
-        return self._benchmark_problems(self.study(w.study).training.curve.benchmark)
-
-    def audits(self, w: Wildcards) -> list[str]:
-        """The grader audits of all benchmarks of a study: none of its jobs on a model starts before they have passed."""
-        return [f"{self.results}/{name}" for name in exhibits.audit_files(self.study(w.study))]
-
-    def training_config(self, w: Wildcards) -> dict[str, Any]:
-        self._run(w)
-        return self.study(w.study).training_config(w.cell)
-
-    def training_code(self, w: Wildcards) -> str:
-        """The trainer with the study's engine and the file of the cell's own credit function, not of the others."""
-        study = self.study(w.study)
-        method = study.methods[self._run(w).name]
-        return _training_code(study.training.engine, method.credit, method.control)
-
-    # ---------------------------------------------------------------- evaluation
-
-    def evaluated_model(self, w: Wildcards) -> str:
-        """The file that says that a row's model is there: ``run.json`` of a trained cell, else the manifest of a base model."""
-        row = self._row(w)
-        return f"{self.results}/{w.study}/runs/{row.path}/run.json" if row.cell else self._model(row.model)
-
-    def evaluated_folder(self, w: Wildcards) -> str:
-        folder = Path(self.evaluated_model(w)).parent
-        return str(folder / "model" if self._row(w).cell else folder)
-
-    def benchmark_problems(self, w: Wildcards) -> str:
+    def _benchmark(self, w: Wildcards) -> str:
         benchmarks = self._whole(w).benchmarks
         if w.benchmark not in benchmarks:
-            allowed = ", ".join(benchmarks)
-            raise UserError(f"{w.benchmark} is not a benchmark of study {w.study}; allowed: {allowed}.")
-        return self._benchmark_problems(w.benchmark)
+            raise UserError(f"{w.benchmark} is not a benchmark of study {w.study}; allowed: {', '.join(benchmarks)}.")
+        return w.benchmark
 
-    def generation_code(self, w: Wildcards) -> str:
-        """The generator with the study's engine, not the other one."""
-        return _generation_code(self.study(w.study).evaluation.engine)
+    def _answers(self, w: Wildcards) -> str:
+        return f"{self._row(w).path}/{self._benchmark(w)}"
 
-    def generation_config(self, w: Wildcards) -> dict[str, Any]:
-        return self.study(w.study).evaluation_config(self._row(w), w.benchmark)
-
-    def score_inputs(self, w: Wildcards) -> dict[str, list[str]]:
-        """Problems, generations and grades of a row on every benchmark of its study."""
-        folder = f"{self.results}/{w.study}/eval/{self._row(w).path}"
-        benchmarks = self.study(w.study).benchmarks
-        return {
-            "problems": [self._benchmark_problems(name) for name in benchmarks],
-            "generations": [f"{folder}/{name}/generations.parquet" for name in benchmarks],
-            "grades": [f"{folder}/{name}/grades.parquet" for name in benchmarks],
-        }
-
-    def score_config(self, w: Wildcards) -> dict[str, Any]:
+    def _whole(self, w: Wildcards) -> Study:
+        """The study of a run, an evaluation or an audit; a part of another has none below its own folder."""
         study = self.study(w.study)
-        return {name: study.evaluation_config(self._row(w), name) for name in study.benchmarks}
+        if study.home != study.name:
+            raise UserError(
+                f"{w.study} is a part of study {study.home} and has its runs, evaluations and audits: "
+                f"ask for them below {Paths(study).home}."
+            )
+        return study
 
-    # ---------------------------------------------------------------- oracle
+    def _measured(self, w: Wildcards) -> str:
+        name = f"{w.policy}/seed{w.seed}"
+        measured = [name for rule, name in self._jobs(w.study) if rule == "oracle"]
+        if name not in measured:
+            raise UserError(
+                f"{name} is not measured in study {w.study}; allowed: {', '.join(measured) or 'none, for it has no `oracle`'}."
+            )
+        return name
 
-    def oracle_runs(self, w: Wildcards) -> list[str]:
-        """``run.json`` of the runs whose stored responses a policy is measured at; it stands for the files beside it."""
-        study = self.study(w.study)
-        return [
-            f"{self.results}/{study.home}/runs/{run.path}/run.json" for run in source_runs(study, self._measured(w))
-        ]
-
-    def oracle_model(self, w: Wildcards) -> str:
-        """The folder of the policy that is measured."""
-        row, home = self._measured(w), self.study(w.study).home
-        return f"{self.results}/{home}/runs/{row.path}/model" if row.cell else str(Path(self.base_model(w)).parent)
-
-    def oracle_config(self, w: Wildcards) -> dict[str, Any]:
-        self._measured(w)
-        return oracle_config(self.study(w.study))
-
-    def oracle_code(self, w: Wildcards) -> str:
-        return _oracle_code(self.study(w.study).training.engine)
-
-    # ---------------------------------------------------------------- analysis
-
-    def shown(self, w: Wildcards) -> list[str]:
-        """The files that a table or figure is made from. Of a training run, ``run.json`` stands for the files beside it."""
-        planned = exhibits.planned(self.study(w.study))
-        names = [name for kind in planned.values() for name in kind]
+    def _shown(self, kind: str, w: Wildcards) -> str:
+        names = planned(self.study(w.study))[f"{kind}s"]
         if w.shown not in names:
-            raise UserError(f"{w.shown} is not a table or figure of study {w.study}; allowed: {', '.join(names)}.")
-        return [f"{self.results}/{name}" for name in exhibits.inputs(self.study(w.study), w.shown) if _declared(name)]
+            raise UserError(f"{w.shown} is not a {kind} of study {w.study}; allowed: {', '.join(names)}.")
+        return w.shown
 
-    def table_code(self, w: Wildcards) -> str:
-        return self._exhibit_code(self.study(w.study), "analysis.tables")
+    # ---------------------------------------------------------------- data and models, which studies share
 
-    def figure_code(self, w: Wildcards) -> str:
-        return self._exhibit_code(self.study(w.study), "analysis.style", f"analysis.figures.{w.shown}")
+    def dataset_config(self, w: Wildcards) -> dict[str, Any]:
+        self._one_of("data set", w.dataset, self.config.datasets)
+        return settings.dataset(self.config, w.dataset)
 
-    def report_code(self, w: Wildcards) -> str:
-        return self._exhibit_code(self.study(w.study), "analysis.page.write")
+    def dataset_code(self, w: Wildcards) -> str:
+        self._one_of("data set", w.dataset, self.config.datasets)
+        return code.dataset(self.config, w.dataset)
 
-    def report_inputs(self, w: Wildcards) -> list[str]:
-        study = self.study(w.study)
-        shown = [name for name in self.targets(w.study) if not name.endswith("index.html")]
-        origins = [
-            f"{self.results}/{w.study}/{kind}/{name}.json"
-            for kind, names in exhibits.planned(study).items()
-            for name in names
-        ]
-        overlaps = [f"{self.results}/{name}" for name in exhibits.overlap_files(study)]
-        # The problems that it quotes stand behind the runs; a bundle may not hold them.
-        measured = [f"{self.results}/{name}" for name in exhibits.oracle_files(study, BASE)]
-        return [*shown, *origins, *self.runs(w.study), *self.scores(w.study), *self.audits(w), *overlaps, *measured]
+    def model_config(self, w: Wildcards) -> dict[str, Any]:
+        self._one_of("model", w.model, self.config.models)
+        return settings.model(self.config, w.model)
 
-    def analysis_config(self, w: Wildcards) -> dict[str, Any]:
-        """Everything in the configuration that the analysis may show."""
-        study = self.study(w.study)
-        return {
-            "study": study.file.model_dump(mode="json", exclude={"resources"}),
-            "methods": {name: method.model_dump(mode="json") for name, method in study.methods.items()},
-            "rows": [asdict(row) for row in study.rows],
-            "benchmarks": {name: benchmark.model_dump(mode="json") for name, benchmark in study.benchmarks.items()},
-            "targets": study.targets_config(),
-            "claims": study.config.claims.model_dump(mode="json") if study.config.claims else {},
-        }
+    def pretraining_code(self, w: Wildcards) -> str:
+        self._one_of("model", w.model, self.config.models)
+        return code.pretraining(self.config.models[w.model])
 
-    def report_config(self, w: Wildcards) -> dict[str, Any]:
-        """What the page may show: that, and what its jobs were to take, with all that the plan reckons it from."""
-        study, config = self.study(w.study), self.config
-        gpu = study.resources.gpu_model
-        return {
-            **self.analysis_config(w),
-            "resources": study.resources.model_dump(mode="json"),
-            "models": {name: config.models[name].model_dump(mode="json") for name in study.model_names},
-            "gpu": config.gpus[gpu].model_dump(mode="json") if gpu else None,
-        }
+    def embedded_models(self) -> list[str]:
+        return [name for name in self.config.models if self.config.is_embedded(name)]
 
-    # ---------------------------------------------------------------- environments
+    def released_models(self) -> list[str]:
+        return [name for name in self.config.models if not self.config.is_embedded(name)]
+
+    def _one_of(self, kind: str, name: str, known: dict[str, Any]) -> None:
+        if name not in known:
+            raise UserError(f"{name} is not a {kind} of {self.config.folder}; allowed: {', '.join(known)}.")
+
+    # ---------------------------------------------------------------- environments and resources
 
     def environment(self, rule: str, w: Wildcards) -> str:
         """The environment of ``envs/`` that holds what a study's training runs, or its responses, are made with."""
         return environment_of(rule, self.study(w.study))
-
-    # ---------------------------------------------------------------- resources
 
     def needs(self, kind: str, w: Wildcards) -> JobResources:
         """What a job of ``kind`` asks of the scheduler. For what studies share the asked one decides, or the first that names the model."""
@@ -313,64 +198,20 @@ class Graph:
         names = [self.asked, *self.config.study_names]
         return next((name for name in names if w.model in self.study(name).model_names), self.asked)
 
-    # ---------------------------------------------------------------- names
 
-    def _run(self, w: Wildcards) -> Row:
-        row = self._whole(w).row(w.cell, int(w.seed))
-        if row.cell is None:
-            raise UserError(f"{w.cell} is evaluated only in study {w.study}; it has no training run.")
-        return row
-
-    def _row(self, w: Wildcards) -> Row:
-        return self._whole(w).row(w.row, int(w.seed))
-
-    def _whole(self, w: Wildcards) -> Study:
-        """The study of a run, an evaluation or an audit; a part of another has none below its own folder."""
-        study = self.study(w.study)
-        if study.home != study.name:
-            raise UserError(
-                f"{w.study} is a part of study {study.home} and has its runs, evaluations and audits: "
-                f"ask for them below {self.results}/{study.home}."
-            )
-        return study
-
-    def _measured(self, w: Wildcards) -> Row:
-        rows = {row.path: row for row in measured_rows(self.study(w.study))}
-        if f"{w.policy}/seed{w.seed}" not in rows:
-            raise UserError(
-                f"{w.policy}/seed{w.seed} is not measured in study {w.study}; "
-                f"allowed: {', '.join(rows) or 'none, for it has no `oracle`'}."
-            )
-        return rows[f"{w.policy}/seed{w.seed}"]
-
-    def _benchmark_problems(self, benchmark: str) -> str:
-        return self._problems(self.config.benchmarks[benchmark].dataset)
-
-    def _problems(self, dataset: str) -> str:
-        return f"{self.results}/data/{dataset}/problems.parquet"
-
-    def _model(self, model: str) -> str:
-        return f"{self.results}/models/{model}/model.json"
-
-    def _one_of(self, kind: str, name: str, known: dict[str, Any]) -> Any:
-        if name not in known:
-            raise UserError(f"{name} is not a {kind} of {self.config.folder}; allowed: {', '.join(known)}.")
-        return known[name]
+# By which of a rule's wildcards its jobs are told apart.
+_NAMES: dict[str, Callable[[Graph, Wildcards], str]] = {
+    "audit": Graph._benchmark,
+    "train": Graph._run,
+    "generate": Graph._answers,
+    "grade": Graph._answers,
+    "score": lambda graph, w: graph._row(w).path,
+    "oracle": Graph._measured,
+    "table": lambda graph, w: graph._shown("table", w),
+    "figure": lambda graph, w: graph._shown("figure", w),
+    "report": lambda graph, w: w.study,
+}
 
 
 def _grown(first: int, attempt: int, most: int | None) -> int:
     return attempt * first if most is None else min(attempt * first, most)
-
-
-def _declared(name: str) -> bool:
-    return "/runs/" not in name or name.endswith("/run.json")
-
-
-_training_code, _generation_code, _oracle_code = map(cache, (training_code, generation_code, oracle_code))
-_data_code, _pretraining_code = map(cache, (data_code, pretraining_code))
-
-
-@cache
-def digest(*modules: str, without: tuple[str, ...] = ()) -> str:
-    """``provenance.code_digest``, computed once for all jobs of a graph."""
-    return code_digest(*modules, without=without)

@@ -13,15 +13,15 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 from tokencredit import cli, files
 from tokencredit.config import FileDataset, Study, load_study
 from tokencredit.errors import UserError
-from tokencredit.study.exhibits import planned
-from tokencredit.study.jobs import units_of
-from tokencredit.study.rules import Graph
+from tokencredit.study import settings
+from tokencredit.study.exhibits import exhibits_of
+from tokencredit.study.jobs import jobs_of
+from tokencredit.study.paths import Paths
 from tokencredit.tools import archive
 from tokencredit.tools.archive import CONTENT, listed
 from tokencredit.tools.compare import differences
@@ -90,9 +90,8 @@ def rebuild(bundle: Path, cores: str) -> bool:
 
 def deciding_config(study: Study) -> dict[str, Any]:
     """The configuration behind a study's records and all that is made of them, resolved; not what its jobs may take."""
-    shown = Graph(study.config.folder, asked=study.name).analysis_config(SimpleNamespace(study=study.name))
     return {
-        **shown,
+        **settings.analysis(study),
         "home": study.home,
         "training": {name: study.training_config(name) for name in study.methods},
         "evaluation": {
@@ -127,7 +126,7 @@ def _unpack(bundle: Path, config: Path, results: Path) -> tuple[str, str]:
             f"{bundle}: should name the tables and figures of study {study.name}, each once: {listed(odd)}."
         )
     records = {results / name: data for name, data in members.items() if name != CONTENT}
-    anew = {Path(path) for unit in units_of(study, str(results)) if unit.rule in EXHIBITS for path in unit.outputs}
+    anew = {Path(path) for job in jobs_of(study, str(results)) if job.rule in EXHIBITS for path in job.outputs}
     if brought := sorted(anew & records.keys()):
         raise UserError(f"{bundle}: holds {listed(brought)}, which is made from the records; no bundle holds such.")
     # What a job took is never the same twice, and studies share jobs: what stands there may stay.
@@ -143,7 +142,7 @@ def _unpack(bundle: Path, config: Path, results: Path) -> tuple[str, str]:
             with files.atomic_path(path) as temporary:
                 temporary.write_bytes(data)
             os.utime(path, (archive.TIME, archive.TIME))
-    (page,) = (unit.outputs[0] for unit in units_of(study, str(results)) if unit.rule == "report")
+    (page,) = (job.outputs[0] for job in jobs_of(study, str(results)) if job.rule == "report")
     return study.name, page
 
 
@@ -151,14 +150,14 @@ def _records(study: Study, results: Path, without_responses: bool) -> tuple[list
     """The files that a bundle of a study holds, and why it does not hold the others: what they are, and the reason."""
     found: list[Path] = []
     left_out = {"responses of evaluations and their grades": "--without-responses"} if without_responses else {}
-    for unit in units_of(study, str(results)):
-        if unit.rule in EXHIBITS:
+    for job in jobs_of(study, str(results)):
+        if job.rule in EXHIBITS:
             continue
-        made = files_of_job(unit)
-        if unit.rule in ("pretrain", "fetch", *(RESPONSES if without_responses else ())):
-            made = made[len(unit.outputs) :]  # what it took, not what it made
-        if unit.rule == "prepare" and not is_free(study, unit.name):
-            left_out[f"the problems of {unit.name}"] = study.config.datasets[unit.name].licence
+        made = files_of_job(job)
+        if job.rule in ("pretrain", "fetch", *(RESPONSES if without_responses else ())):
+            made = made[len(job.outputs) :]  # what it took, not what it made
+        if job.rule == "prepare" and not is_free(study, job.name):
+            left_out[f"the problems of {job.name}"] = study.config.datasets[job.name].licence
             made = [path for path in made if path.suffix != ".parquet"]
         found += made
     return found, left_out
@@ -166,7 +165,8 @@ def _records(study: Study, results: Path, without_responses: bool) -> tuple[list
 
 def _exhibits(study: Study) -> list[str]:
     """The CSVs of all tables and figures of a study, below the results folder."""
-    return [f"{study.name}/{kind}/{name}.csv" for kind, names in planned(study).items() for name in names]
+    paths = Paths(study)
+    return [paths.relative(paths.origin(entry.kind, entry.name).with_suffix(".csv")) for entry in exhibits_of(study)]
 
 
 def _has_digest(path: Path, digest: str | None) -> bool:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from tokencredit import cli
 from tokencredit.config import Config, Study
 from tokencredit.errors import UserError
-from tokencredit.study.jobs import RULES, units_of
+from tokencredit.study.jobs import RULES, jobs_of
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def jobs_in(text: str) -> list[DryJob]:
 
 def differences(study: Study, jobs: Iterable[DryJob]) -> list[str]:
     """Sentences about the jobs of the whole study that its configuration has and the graph has not, and the other way round."""
-    expected = Counter((unit.rule, frozenset(unit.outputs), unit.log) for unit in units_of(study))
+    expected = Counter((unit.rule, frozenset(unit.outputs), unit.log) for unit in jobs_of(study))
     found = Counter((job.rule, frozenset(job.outputs), job.log) for job in jobs)
     sides = (
         ("asks for", "the graph does not make it", expected - found),

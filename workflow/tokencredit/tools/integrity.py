@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 from tokencredit import files
 from tokencredit.config import Row, Study
 from tokencredit.errors import UserError
-from tokencredit.study.exhibits import base_row, planned
-from tokencredit.study.jobs import Unit
-from tokencredit.study.measurements import measured_rows, oracle_config, source_runs
+from tokencredit.study import settings
+from tokencredit.study.exhibits import Kind, exhibits_of
+from tokencredit.study.jobs import Job
+from tokencredit.study.measurements import measured_rows, source_runs
+from tokencredit.study.paths import RunFolder
+from tokencredit.study.selection import base_row
 
 if TYPE_CHECKING:
     from tokencredit.analysis.store import Store
@@ -28,36 +31,36 @@ def check_study(study: Study, results: Path) -> None:
         _check_measurement(store, row)
     for method in study.methods:
         store.metrics(method)
-        for table in ("rollouts", "evaluations", "probe"):
+        for table in (RunFolder.rollouts, RunFolder.evaluations, RunFolder.probe):
             store.tokens(table, method, ["step"])
-    for kind, names in planned(study).items():
-        for name in names:
-            check_exhibit(store, kind, name)
+    for exhibit in exhibits_of(study):
+        check_exhibit(store, exhibit.kind, exhibit.name)
 
 
-def check_exhibit(store: Store, kind: str, name: str) -> None:
-    """A table or figure (``kind``: tables or figures) was made from the records as they are now; ``UserError`` else."""
-    path = store.path(kind, f"{name}.csv")
+def check_exhibit(store: Store, kind: Kind, name: str) -> None:
+    """A table or figure was made from the records as they are now; ``UserError`` else."""
+    path = store.paths.origin(kind, name).with_suffix(".csv")
     origin = files.read_json(path.with_suffix(".json"))
     made = origin.get("made", {}).get(path.name)
-    if made != files.sha256(path) or origin.get("files") != store.provenance(name):
+    if made != files.sha256(path) or origin.get("files") != store.provenance(kind, name):
         raise UserError(f"{path}: was not made from the records that stand there now. Make it again: snakemake {path}")
 
 
-def files_of_job(unit: Unit) -> list[Path]:
+def files_of_job(job: Job) -> list[Path]:
     """The files that a job left: what it declares, what stands beside a ``run.json``, and what it took where that is kept."""
-    made, usage = [Path(path) for path in unit.outputs], Path(unit.log).with_suffix(".usage.jsonl")
-    if unit.rule == "train":
-        made += [made[0].parent / name for name in [*files.read_json(made[0])["files"], "timing.jsonl"]]
+    made, usage = [Path(path) for path in job.outputs], Path(job.usage)
+    if job.rule == "train":
+        run = RunFolder(made[0].parent)
+        made += [*(run.folder / name for name in files.read_json(run.record)["files"]), run.timing]
     return [*made, *([usage] if usage.is_file() else [])]
 
 
 def _check_row(store: Store, row: Row) -> None:
     """What the records of a row say they were made with is this configuration, its run's model, and the problems that are there."""
-    study, path = store.study, store.path("eval", row.path, "scores.parquet")
+    study, path = store.study, store.paths.evaluation(row).scores
     run = store.run(row.name, row.seed) if row.cell else {}
     if row.cell:
-        where = store.path("runs", row.path, "run.json")
+        where = store.paths.run(row).record
         _check_same(where, "config_digest", run["config_digest"], files.digest_of(study.training_config(row.cell)))
         for key, digest in run["digests"].items():
             if key.startswith("data "):
@@ -77,15 +80,12 @@ def _check_measurement(store: Store, row: Row) -> None:
     """The credit of tokens was measured under this configuration, for the row's model, on the problems and responses that are there."""
     evaluated, runs = row if row.cell else base_row(store.study), source_runs(store.study, row)
     scored = next(iter(store.scores_metadata(evaluated)["benchmarks"].values())) if evaluated else {}
-    for name in ("states", "branches"):
-        path = store.path("oracle", row.path, f"{name}.parquet")
+    for path in store.paths.measurement(row).tables:
         about = files.parquet_metadata(path)
-        expected = oracle_config(store.study) | {
+        expected = settings.measurement(store.study) | {
             **({"model_sha256": scored["model_sha256"]} if scored else {}),
             "data_sha256": {name: _digest_of_problems(store, name) for name in store.study.training.datasets},
-            "rollouts_sha256": {
-                run.name: files.sha256(store.path("runs", run.path, "rollouts.parquet")) for run in runs
-            },
+            "rollouts_sha256": {run.name: files.sha256(store.paths.run(run).rollouts) for run in runs},
         }
         for key, value in expected.items():
             _check_same(path, key, about.get(key), value)
@@ -93,9 +93,8 @@ def _check_measurement(store: Store, row: Row) -> None:
 
 def _digest_of_problems(store: Store, dataset: str) -> str:
     """The digest of a data set's problems; where they are not there, that in its manifest."""
-    folder = store.results / "data" / dataset
-    path = folder / "problems.parquet"
-    return files.sha256(path) if path.exists() else files.read_json(folder / "manifest.json")["sha256"]
+    folder = store.paths.dataset(dataset)
+    return files.sha256(folder.problems) if folder.problems.exists() else files.read_json(folder.manifest)["sha256"]
 
 
 def _check_same(path: Path, key: str, recorded: Any, expected: Any) -> None:

@@ -10,7 +10,7 @@ from tokencredit.cost import Options, Terms, estimate, read_timings
 from tokencredit.cost.remaining import cost_of, only, over_budget, print_remaining
 from tokencredit.cost.show import as_json, print_estimate, sentences
 from tokencredit.errors import UserError
-from tokencredit.study.jobs import units_of
+from tokencredit.study.jobs import jobs_of
 from tokencredit.tools.dry_run import dry_run
 
 CONFIG, RESULTS = Path("config"), Path("results")
@@ -35,7 +35,7 @@ def print_plan(
     found = estimate(resolved, Terms(options, read_timings(resolved, results, would_run)))
     refused = []
     if would_run is not None:
-        units = [unit for unit in units_of(resolved) if would_run.intersection(unit.outputs)]
+        units = [unit for unit in jobs_of(resolved) if would_run.intersection(unit.outputs)]
         print_remaining(resolved, found, units)
         if sentence := over_budget(resolved, cost_of(resolved, found, units)):
             refused.append(sentence)

@@ -10,7 +10,7 @@ from pathlib import Path
 from tokencredit.config import Config, Study
 from tokencredit.errors import UserError
 from tokencredit.study.environments import ENVIRONMENTS, STAGES, environment_of
-from tokencredit.study.jobs import Unit, units_of
+from tokencredit.study.jobs import Job, jobs_of
 
 # What a part of a study's settings takes beside the package's own dependencies.
 _TAKES = {("engine", "vllm"): ("vllm", "vLLM"), ("attention", "flash_attention_2"): ("flash-attn", "flash-attn")}
@@ -37,7 +37,7 @@ def check_start(
     named = {Path(output).relative_to(results).parts[0] for output in outputs if Path(output).is_relative_to(results)}
     for name in sorted(named.intersection(config.study_names)):
         study = config.study(name)
-        units = [unit for unit in units_of(study, results) if unit.outputs[0] in outputs]
+        units = [unit for unit in jobs_of(study, results) if unit.outputs[0] in outputs]
         for rule in STAGES:
             if any(unit.rule == rule for unit in units):
                 _check_environment(study, rule, deployment)
@@ -69,7 +69,7 @@ def _holds(package: str, environment: str, deployment: Collection[str]) -> bool:
     return re.search(rf"^ +- {re.escape(package)}==", pinned, flags=re.MULTILINE) is not None
 
 
-def _check_budget(study: Study, units: Collection[Unit], results: str) -> None:
+def _check_budget(study: Study, units: Collection[Job], results: str) -> None:
     budget = study.resources.budget_gpu_hours
     if budget is None:
         return

@@ -21,7 +21,8 @@ from tokencredit.config import Study, load_study
 from tokencredit.errors import UserError
 from tokencredit.grading.pool import TIMEOUT, GradingPool, available_cores
 from tokencredit.study.exhibits import planned
-from tokencredit.study.jobs import units_of
+from tokencredit.study.jobs import jobs_of
+from tokencredit.study.paths import Paths
 from tokencredit.tools import select_rows
 from tokencredit.tools.integrity import check_exhibit, files_of_job
 
@@ -49,7 +50,7 @@ def regrade(
         with GradingPool(workers, timeout or TIMEOUT) as pool:
             grades = _grade(resolved, old, made, pool)
         tables = _tables(resolved, made)
-    _show(grades, [_moved(results / study / "tables" / name, out / study / "tables" / name) for name in tables])
+    _show(grades, [_moved(Paths(resolved, results).table(name), Paths(resolved, out).table(name)) for name in tables])
     cli.made([out])
 
 
@@ -95,19 +96,19 @@ def _old_grades(study: Study, results: Path) -> dict[tuple[str, str], pd.DataFra
     store, old = Store(study, results), {}
     for row in study.rows:
         for name, benchmark in study.benchmarks.items():
-            path = store.path("eval", row.path, name, "grades.parquet")
-            problems = read_problems(results / "data" / benchmark.dataset / "problems.parquet", study, name)
+            path = store.paths.evaluation(row).answers(name).grades
+            problems = read_problems(store.paths.dataset(benchmark.dataset).problems, study, name)
             old[row.path, name] = files.read_parquet(path, ["problem_id", "sample", "outcome", "answer"])
             check_counts(path, old[row.path, name], [problem.problem_id for problem in problems], benchmark.samples)
         store.scores(row)  # of these grades
     for name in planned(study)["tables"]:
-        check_exhibit(store, "tables", name)
+        check_exhibit(store, "table", name)
     return old
 
 
 def _link(study: Study, results: Path, out: Path) -> None:
-    for unit in units_of(study, str(results)):
-        for path in files_of_job(unit) if unit.rule in LINKED else []:
+    for job in jobs_of(study, str(results)):
+        for path in files_of_job(job) if job.rule in LINKED else []:
             if not path.is_file():
                 raise UserError(f"{path}: no such file; only a finished study is graded again.")
             link = out / path.relative_to(results)
@@ -119,9 +120,10 @@ def _audit(study: Study, out: Path, workers: int) -> None:
     """The gate before all grading: it holds for another grader too."""
     from tokencredit.grading.__main__ import audit
 
+    paths = Paths(study, out)
     for name, benchmark in study.benchmarks.items():
-        problems = out / "data" / benchmark.dataset / "problems.parquet"
-        audit(problems=problems, benchmark=name, out=out / study.home / "audit" / f"{name}.json", workers=workers)
+        problems = paths.dataset(benchmark.dataset).problems
+        audit(problems=problems, benchmark=name, out=paths.audit(name), workers=workers)
 
 
 def _grade(study: Study, old: dict[tuple[str, str], pd.DataFrame], out: Path, pool: GradingPool) -> pd.DataFrame:
@@ -129,18 +131,18 @@ def _grade(study: Study, old: dict[tuple[str, str], pd.DataFrame], out: Path, po
     from tokencredit.evaluate.grade import grade_generations
     from tokencredit.evaluate.score import score_row
 
-    compared = []
+    compared, paths = [], Paths(study, out)
     for row in study.rows:
-        folder = Path(study.home, "eval", row.path)
+        folder = paths.evaluation(row)
         for name, benchmark in study.benchmarks.items():
-            problems = out / "data" / benchmark.dataset / "problems.parquet"
-            graded, about = grade_generations(out / folder / name / "generations.parquet", problems, pool)
-            files.write_parquet(out / folder / name / "grades.parquet", graded, about)
+            problems, answers = paths.dataset(benchmark.dataset).problems, folder.answers(name)
+            graded, about = grade_generations(answers.generations, problems, pool)
+            files.write_parquet(answers.grades, graded, about)
             before, keys = old[row.path, name], ["problem_id", "sample"]
             both = before.merge(graded, on=keys, suffixes=("_before", "_after"), validate="one_to_one")
             compared.append(both.assign(row=row.path, benchmark=name))
-        scores, about = score_row(study.whole, row, out / folder, out / "data")
-        files.write_parquet(out / folder / "scores.parquet", scores, about)
+        scores, about = score_row(study.whole, row, folder.folder, out / "data")
+        files.write_parquet(folder.scores, scores, about)
     return pd.concat(compared, ignore_index=True)
 
 
@@ -150,8 +152,8 @@ def _tables(study: Study, out: Path) -> list[str]:
 
     names = planned(study)["tables"]
     for name in names:
-        make(Store(study, out), name, out / study.name / "tables")
-    return [f"{name}.csv" for name in names]
+        make(Store(study, out), name, Paths(study, out).table(name).parent)
+    return names
 
 
 def _moved(before: Path, after: Path) -> pd.DataFrame:

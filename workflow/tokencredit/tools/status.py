@@ -18,7 +18,7 @@ from typing import Any
 
 from tokencredit import cli
 from tokencredit.config import Study, load_study
-from tokencredit.study.jobs import RULES, Unit, units_of
+from tokencredit.study.jobs import RULES, Job, jobs_of
 from tokencredit.tools.dry_run import dry_run
 from tokencredit.train.lock import Owner, owner_of
 
@@ -41,7 +41,7 @@ class State(StrEnum):
 class Standing:
     """A job with what became of it; ``note``: how far it is, or why it failed, stopped or is outdated; ``log``: where there is one."""
 
-    unit: Unit
+    unit: Job
     state: State
     note: str = ""
     log: Path | None = None
@@ -55,7 +55,7 @@ def print_status(study: str) -> None:
     """Print the state of every rule, and of each job that started, runs, stopped or failed."""
     resolved = load_study("config", study)
     pending = {output: job.reason for job in dry_run(study) for output in job.outputs}
-    found = [standing(resolved, unit, pending.get(unit.outputs[0])) for unit in units_of(resolved)]
+    found = [standing(resolved, unit, pending.get(unit.outputs[0])) for unit in jobs_of(resolved)]
     print(_table(found))
     for state in (State.FAILED, State.STOPPED, State.RUNNING, State.STARTED):
         for each in found:
@@ -73,7 +73,7 @@ def print_status(study: str) -> None:
             print(f"done {each.unit}: {each.note}")
 
 
-def standing(study: Study, unit: Unit, reason: str | None) -> Standing:
+def standing(study: Study, unit: Job, reason: str | None) -> Standing:
     """What became of ``unit``; ``reason``: why Snakemake would run it, None where it would not."""
     run, log = Path(unit.outputs[0]).parent, _log(unit)
     owner = owner_of(run) if unit.rule == "train" else None
@@ -106,7 +106,7 @@ def last_word(log: Path) -> str:
     return next(reversed(errors or lines), "ended without a word")
 
 
-def _invalid(unit: Unit) -> str:
+def _invalid(unit: Job) -> str:
     record = _read(Path(unit.outputs[0]))
     return f"invalid: {record['invalid']}" if record and record.get("invalid") else ""
 
@@ -138,14 +138,14 @@ def _read(path: Path) -> dict[str, Any] | None:
         return None
 
 
-def _log(unit: Unit) -> Path | None:
+def _log(unit: Job) -> Path | None:
     """The log of the job's stage; where it did not get that far, the newest one of its Slurm jobs."""
     if Path(unit.log).exists():
         return Path(unit.log)
     return max(_slurm_logs(unit), key=_changed, default=None)
 
 
-def _slurm_logs(unit: Unit) -> list[Path]:
+def _slurm_logs(unit: Job) -> list[Path]:
     """The plugin keeps them by rule and wildcards, which are what the name of a unit's log is made of; those of groups tell their jobs."""
     logs, name = unit.log.removesuffix(".log").split(f"/{unit.rule}/", 1)
     wildcards = re.sub(r"/(seed(?=\d))?|--", "_", name)
@@ -172,12 +172,12 @@ def _changed(path: Path) -> float:
         return 0.0
 
 
-def _started(unit: Unit) -> float:
+def _started(unit: Job) -> float:
     """When Snakemake marked the job as started and not ended; 0 where it did not."""
     return max(_changed(_mark(output)) for output in unit.outputs)
 
 
-def _locked(unit: Unit) -> bool:
+def _locked(unit: Job) -> bool:
     """Whether a workflow that makes the job's files goes on, or was killed and not unlocked."""
     locks = SNAKEMAKE.joinpath("locks").glob("*.output.lock")
     return any(unit.outputs[0] in _text(path).splitlines() for path in locks)

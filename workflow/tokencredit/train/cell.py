@@ -11,7 +11,8 @@ from tokencredit.base import load_manifest
 from tokencredit.config import Base, Method, Model, Study
 from tokencredit.errors import UserError
 from tokencredit.records import Problem, problems_from
-from tokencredit.study.code import training_code
+from tokencredit.study import code
+from tokencredit.study.paths import RunFolder
 
 
 @dataclass(frozen=True)
@@ -57,24 +58,26 @@ class Cell:
         return {
             "config": files.digest_of(self.study.training_config(self.name)),
             "model": load_manifest(self.model_dir)["sha256"],
-            "code": training_code(self.study.training.engine, self.method.credit, self.method.control),
+            "code": code.training(self.study.training.engine, self.method.credit, self.method.control),
             **({"teacher": load_manifest(self.teacher_dir)["sha256"]} if self.teacher_dir else {}),
             **{f"data {path.parent.name}": files.sha256(path) for path in [*self.data, self.curve_data]},
         }
 
     def publish(self, run: dict[str, Any]) -> None:
         """Write ``run.json``, and a copy that Snakemake does not know: it deletes ``run.json`` before a job and after one that failed."""
-        files.write_json(self.out / _COPY, run)
-        files.write_json(self.out / "run.json", run)
+        folder = RunFolder(self.out)
+        files.write_json(folder.finished, run)
+        files.write_json(folder.record, run)
 
     def finished(self, environment: dict[str, str]) -> bool:
         """Whether this very run stands finished, made in ``environment``; then ``run.json`` is there, whatever became of it.
 
         Any change in what decides the run, in the environment, or in the files that it left, and it is not.
         """
-        if not (self.out / _COPY).exists():
+        finished = RunFolder(self.out).finished
+        if not finished.exists():
             return False
-        run = files.read_json(self.out / _COPY)
+        run = files.read_json(finished)
         same = (run["digests"], run["seed"]) == (self.digests(), self.seed)
         # A patched kernel is no other run.
         different = {name for name in environment if run["environment"].get(name) != environment[name]} - {"platform"}
@@ -82,9 +85,6 @@ class Cell:
             return False
         self.publish(run)
         return True
-
-
-_COPY = ".finished.json"
 
 
 def _made(run: dict[str, Any]) -> dict[str, str]:

@@ -78,7 +78,7 @@ def yardstick(store: Store, rows: list[Row]) -> Yardstick:
     is_open, known = counts > 1, (counts == 1) | (fewest >= PARTS)
     if not known.any():
         raise UserError(
-            f"{store.path('oracle')}: no token could be measured: each has a candidate with fewer than {PARTS} graded continuations."
+            f"{store.paths.own / 'oracle'}: no token could be measured: each has a candidate with fewer than {PARTS} graded continuations."
         )
     tried = branches["probability"].groupby([branches[name] for name in _STATE]).sum().clip(upper=1).to_numpy()
     states = states.assign(advantage=0.0, reach=1 - tried)  # of a token that was possible alone

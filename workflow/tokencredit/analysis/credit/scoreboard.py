@@ -25,6 +25,7 @@ from tokencredit.analysis.store import Store
 from tokencredit.errors import UserError
 from tokencredit.seeds import generator
 from tokencredit.study.measurements import measured_rows
+from tokencredit.study.paths import RunFolder
 
 METHOD, PEER = "method", "peer"
 EQUAL, ENTROPY, SHUFFLED, RANDOM, ORACLE = "equal", "entropy", "shuffled", "random", "oracle"
@@ -90,7 +91,7 @@ class _Lesson(NamedTuple):
 def _lesson(store: Store, yard: Yardstick, method: str) -> _Lesson:
     """Responses that neither the group advantage nor the method learns from are not compared: no weight is in them."""
     columns = ["step", *_NAME[1:], "position", "token_id", "group_advantage", "advantage", "keep"]
-    stored = store.tokens("rollouts", method, columns)
+    stored = store.tokens(RunFolder.rollouts, method, columns)
     stored = stored[(stored["step"] == 1) & stored["seed"].isin(yard.tokens["seed"])].sort_values([*_NAME, "position"])
     texts = stored.groupby(_NAME)["token_id"].agg(tuple)
     number = pd.Series(
@@ -101,9 +102,10 @@ def _lesson(store: Store, yard: Yardstick, method: str) -> _Lesson:
     size = stored["advantage"].abs() + stored["group_advantage"].abs()
     taught = size.groupby([stored[name] for name in _NAME]).transform("max") > 0
     if len(number) and (number < 0).all():
+        runs = store.run_folder(method, int(stored["seed"].iloc[0])).folder.parent
         raise UserError(
-            f"{store.path('runs', method)}: none of its {len(number)} responses of the first step is among the {len(yard.responses)} that "
-            f"were measured. Measure again: snakemake --forcerun oracle"
+            f"{runs}: none of its {len(number)} responses of the first step is among the {len(yard.responses)} that were measured. "
+            f"Measure again: snakemake --forcerun oracle"
         )
     compared = stored[taught & (stored["response"] >= 0)].set_index(["response", "position"])
     place = yard.tokens.reset_index(names="place").set_index(["response", "position"])["place"]

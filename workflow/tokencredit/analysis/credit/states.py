@@ -48,7 +48,9 @@ def states(store: Store, row: Row) -> tuple[pd.DataFrame, int]:
         )
     found = found[found["information"].notna()].reset_index(drop=True)
     if found.empty:
-        raise UserError(f"{store.path('oracle', row.path)}: no state could be measured: no continuation was graded.")
+        raise UserError(
+            f"{store.paths.measurement(row).folder}: no state could be measured: no continuation was graded."
+        )
     return _ranked(found), len(table) - len(found)
 
 

@@ -13,6 +13,7 @@ from tokencredit.analysis import style
 from tokencredit.analysis.figures.figure11 import shown
 from tokencredit.analysis.labels import extent
 from tokencredit.analysis.store import Store
+from tokencredit.study.paths import RunFolder
 
 WORDS, RANKED = 60, 20  # tokens in the cloud, and in the ranking
 LEAST, LEAST_SHARE = 5, 2e-4  # occurrences that a token must have: so many, and so large a share of all tokens
@@ -30,7 +31,9 @@ def draw(store: Store, part: str) -> style.Drawn:
     letter and never interpreted.
     """
     study = store.study
-    tokens = store.tokens("rollouts", study.reference, ["step", "problem_id", "sample", "token_id", "token", "entropy"])
+    tokens = store.tokens(
+        RunFolder.rollouts, study.reference, ["step", "problem_id", "sample", "token_id", "token", "entropy"]
+    )
     tokens = tokens[tokens["step"] == tokens["step"].min()]
     least = max(LEAST, math.ceil(LEAST_SHARE * len(tokens)))
     mean = float(tokens["entropy"].mean())

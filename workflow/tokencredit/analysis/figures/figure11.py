@@ -11,7 +11,8 @@ from matplotlib.patches import Rectangle
 
 from tokencredit.analysis import style
 from tokencredit.analysis.store import Store
-from tokencredit.study.exhibits import heat_map_method
+from tokencredit.study.paths import RunFolder
+from tokencredit.study.selection import heat_map_method
 
 WIDTH = 58  # characters of a line
 TOKENS = 160  # drawn of a response at most
@@ -39,7 +40,7 @@ def draw(store: Store) -> style.Drawn:
     """
     study = store.study
     method = heat_map_method(study)
-    tokens = choose(store.tokens("rollouts", method, COLUMNS))
+    tokens = choose(store.tokens(RunFolder.rollouts, method, COLUMNS))
     # A group whose rewards are all equal has no advantage to share out: its tokens count as they are, or not at all.
     share = (tokens["advantage"] / tokens["group_advantage"]).where(tokens["group_advantage"] != 0, 1.0)
     tokens["credit"] = share.where(tokens["keep"], 0.0)

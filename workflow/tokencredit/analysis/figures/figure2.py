@@ -8,7 +8,8 @@ from tokencredit.analysis import style
 from tokencredit.analysis.store import Store
 from tokencredit.statistics import mean_interval
 from tokencredit.statistics.estimators import pass_at_k
-from tokencredit.study.exhibits import figure2_methods
+from tokencredit.study.paths import RunFolder
+from tokencredit.study.selection import figure2_methods
 
 # The panels, and their names in the paper's numbers.
 PRINTED = {"solve_rate": "solve_rate_percent", "entropy": "entropy_nats", "pass": "pass_percent", "avg": "avg_percent"}
@@ -76,7 +77,7 @@ def training_curve(metrics: pd.DataFrame, column: str, scale: float) -> pd.DataF
 
 def evaluation_curve(store: Store, method: str, metric: str) -> pd.DataFrame:
     """Avg@n or Pass@n on the curve benchmark against steps, in percent, with intervals over questions; seeds are averaged per question."""
-    table = store.tokens("evaluations", method, ["step", "problem_id", "outcome"])
+    table = store.tokens(RunFolder.evaluations, method, ["step", "problem_id", "outcome"])
     table["right"] = table["outcome"] == "right"
     counts = table.groupby(["step", "problem_id", "seed"])["right"].agg(n="size", c="sum").reset_index()
     counts["score"] = (

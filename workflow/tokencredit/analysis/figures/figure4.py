@@ -8,6 +8,7 @@ import pandas as pd
 from tokencredit.analysis import style
 from tokencredit.analysis.credit.proxy import BINS, mutual_information
 from tokencredit.analysis.store import Store
+from tokencredit.study.paths import RunFolder
 
 
 def draw(store: Store) -> style.Drawn:
@@ -17,7 +18,7 @@ def draw(store: Store) -> style.Drawn:
     bin and reward, the paper's proxy of credit.
     """
     study = store.study
-    tokens = store.tokens("rollouts", study.reference, ["step", "problem_id", "sample", "entropy", "reward"])
+    tokens = store.tokens(RunFolder.rollouts, study.reference, ["step", "problem_id", "sample", "entropy", "reward"])
     tokens = tokens[tokens["step"] == tokens["step"].min()]
     split = float(tokens["entropy"].mean())
     parts = (("low", tokens[tokens["entropy"] < split]), ("high", tokens[tokens["entropy"] >= split]))

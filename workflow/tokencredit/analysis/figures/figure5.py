@@ -12,7 +12,7 @@ from tokencredit.analysis.store import Store
 from tokencredit.config import Row
 from tokencredit.statistics import mean_interval
 from tokencredit.statistics.estimators import pass_at_k
-from tokencredit.study.exhibits import figure5_rows
+from tokencredit.study.selection import figure5_rows
 
 
 def draw(store: Store) -> style.Drawn:

@@ -9,6 +9,7 @@ from tokencredit.analysis.figures.figure2 import training_curve
 from tokencredit.analysis.store import Store
 from tokencredit.credit import QUADRANTS
 from tokencredit.statistics import question_se
+from tokencredit.study.paths import RunFolder
 
 FLOOR = 1e-5  # nats; a shift below this is drawn here: a log axis has no zero
 
@@ -30,7 +31,7 @@ def draw(store: Store) -> style.Drawn:
     style.steps(left)
     style.from_zero(left)
     style.letter(left, 0, "Training entropy")
-    probe = store.tokens("probe", study.reference, ["step", "response", "quadrant", "entropy", "base_entropy"])
+    probe = store.tokens(RunFolder.probe, study.reference, ["step", "response", "quadrant", "entropy", "base_entropy"])
     for index, name in enumerate(QUADRANTS):
         part = probe[(probe["quadrant"] == index) & (probe["step"] > 0)]
         if part.empty:

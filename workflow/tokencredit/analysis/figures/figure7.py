@@ -11,7 +11,7 @@ from tokencredit.analysis import style
 from tokencredit.analysis.figures.figure3 import curve_panels
 from tokencredit.analysis.layout import marked
 from tokencredit.analysis.store import Store
-from tokencredit.study.exhibits import alpha_sweep, without_entropy_term
+from tokencredit.study.selection import alpha_sweep, without_entropy_term
 
 MEAN = "mean"
 SOURCE = "table9"  # the paper prints the numbers of its sweep there

@@ -7,6 +7,7 @@ import pandas as pd
 
 from tokencredit.analysis import style
 from tokencredit.analysis.store import Store
+from tokencredit.study.paths import RunFolder
 
 BINS = 120
 
@@ -16,7 +17,7 @@ def draw(store: Store) -> style.Drawn:
     study = store.study
     lines = {name: line for name, line in style.lines(study).items() if name in study.methods}
     tokens = {
-        name: store.tokens("rollouts", name, ["step", "problem_id", "sample", "advantage", "keep"]).assign(
+        name: store.tokens(RunFolder.rollouts, name, ["step", "problem_id", "sample", "advantage", "keep"]).assign(
             advantage=lambda table: table["advantage"].where(table["keep"], 0.0)
         )
         for name in lines

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tokencredit import files
-from tokencredit.analysis.store import Store, seconds_of_steps
-from tokencredit.config import Study
+from tokencredit.analysis.store import Store
 from tokencredit.cost import Estimate, Terms, estimate
 from tokencredit.cost.remaining import KINDS
-from tokencredit.study.jobs import RULES, Unit, units_of
+from tokencredit.study.jobs import RULES, Job, jobs_of
 
 
 @dataclass(frozen=True)
@@ -35,33 +34,33 @@ def by_rule(store: Store) -> list[Cost]:
     """One per rule, in the order in which a study goes through them. The page itself is not done yet, and is left out."""
     study = store.study
     planned = estimate(study, Terms())
-    units = units_of(study, str(store.results))
+    jobs = jobs_of(study, store.results)
     return [
-        _cost(study, rule, [unit for unit in units if unit.rule == rule], planned)
+        _cost(store, rule, [job for job in jobs if job.rule == rule], planned)
         for rule in RULES
-        if rule != "report" and any(unit.rule == rule for unit in units)
+        if rule != "report" and any(job.rule == rule for job in jobs)
     ]
 
 
-def _cost(study: Study, rule: str, units: list[Unit], planned: Estimate) -> Cost:
+def _cost(store: Store, rule: str, jobs: list[Job], planned: Estimate) -> Cost:
     # The last line of a job's usage is of the run that made what is there now.
-    logs = [unit.usage for unit in units if Path(unit.usage).is_file()]
+    logs = [job.usage for job in jobs if store.present(Path(job.usage))]
     usage = [files.read_jsonl(log)[-1] for log in logs]
     seconds = [line["s"] for line in usage]
     if rule == "train":
         # A run may have been stopped and resumed, and a job may find it finished: its last job took less than it.
-        times = (seconds_of_steps(Path(unit.outputs[0]).parent) for unit in units)
+        times = (store.seconds_of_steps(job.row.name, job.row.seed) for job in jobs)
         seconds = [time for time in times if time is not None]
     # Snakemake writes "NA" where a job ended before its memory could be measured.
     memory = [line["max_rss"] for line in usage if line["max_rss"] != "NA"]
-    jobs = [job for job in planned.jobs if job.rule == rule]
-    known = jobs and all(job.time for job in jobs)
+    expected = [job for job in planned.jobs if job.rule == rule]
+    known = expected and all(job.time for job in expected)
     return Cost(
         rule=rule,
-        jobs=len(units),
+        jobs=len(jobs),
         logged=len(seconds),
-        planned=sum(job.time.value * job.count for job in jobs) if known else None,
+        planned=sum(job.time.value * job.count for job in expected) if known else None,
         used=sum(seconds) if seconds else None,
-        asked_mb=getattr(study.resources, KINDS.get(rule, "light")).mem_mb,
+        asked_mb=getattr(store.study.resources, KINDS.get(rule, "light")).mem_mb,
         used_mb=max(memory) if memory else None,
     )

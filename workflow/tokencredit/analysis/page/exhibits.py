@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
-import re
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
 
 import pandas as pd
 from PIL import Image
@@ -16,8 +14,8 @@ from tokencredit import files
 from tokencredit.analysis import tables
 from tokencredit.analysis.layout import Wide
 from tokencredit.analysis.store import Store
+from tokencredit.study.exhibits import Kind, exhibit
 
-CAPTIONS = Path(__file__).parents[3] / "report"
 # The words that a table may end a line with, and how each is coloured.
 OUTCOMES = {
     "verdicts": {
@@ -38,7 +36,7 @@ OUTCOMES = {
 
 
 @dataclass(frozen=True)
-class Exhibit:
+class Shown:
     """What tables and figures have in common: their name, also as an anchor, a heading and a caption."""
 
     name: str
@@ -48,7 +46,7 @@ class Exhibit:
 
 
 @dataclass(frozen=True)
-class Table(Exhibit):
+class Table(Shown):
     """A wide table; of one with outcomes, the class of each word and the number of lines that end with it."""
 
     wide: Wide
@@ -57,7 +55,7 @@ class Table(Exhibit):
 
 
 @dataclass(frozen=True)
-class Figure(Exhibit):
+class Figure(Shown):
     """A picture as base64 of a PNG, its size in pixels, two to a pixel of the page, and the note that completes its caption."""
 
     note: str
@@ -82,7 +80,7 @@ def figure(store: Store, name: str) -> Figure:
     Drawings of few flat colours look the same and take a third of the bytes. As SVG the curves would be as small, but a scatter or a heat
     map holds thousands of shapes, and letters would be other fonts wherever the page is read.
     """
-    path = store.path("figures", f"{name}.png")
+    path = store.opened(store.paths.figure(name, "png"))
     files.sha256(path)  # names the figure if it was not made
     with Image.open(path) as stored:
         reduced = stored.convert("RGB").quantize(256)
@@ -97,14 +95,8 @@ def figure(store: Store, name: str) -> Figure:
     )
 
 
-def caption(name: str) -> str:
-    """The caption of a table or figure, ``workflow/report/<name>.rst``, as plain text."""
-    text = (CAPTIONS / f"{name}.rst").read_text(encoding="utf-8")
-    return " ".join(re.sub(r"``([^`]*)``|\*\*([^*]*)\*\*", r"\1\2", text).split())
-
-
 def _table(store: Store, name: str, outcomes: dict[str, str]) -> Table:
-    records = tables.read(store.path("tables", f"{name}.csv"))
+    records = tables.read(store.opened(store.paths.table(name)))
     found = Counter(_ends(name, records)) if outcomes else Counter()
     return Table(
         **_named("table", name),
@@ -119,7 +111,6 @@ def _ends(name: str, records: pd.DataFrame) -> pd.Series:
     return records["verdict"] if name == "verdicts" else records.loc[records["contrast"] == "", "outcome"]
 
 
-def _named(kind: str, name: str) -> dict[str, str]:
-    number = name.removeprefix(kind)
-    heading = f"{kind.capitalize()} {number}" if number.isdigit() else f"{name.capitalize()} ({kind})"
-    return {"name": name, "anchor": f"{kind}-{name}", "heading": heading, "caption": caption(name)}
+def _named(kind: Kind, name: str) -> dict[str, str]:
+    entry = exhibit(kind, name)
+    return {"name": name, "anchor": f"{kind}-{name}", "heading": entry.title, "caption": entry.caption}

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from tokencredit import files
-from tokencredit.analysis.store import Store, seconds_of_steps
-from tokencredit.study import exhibits
-from tokencredit.study.code import training_code
+from tokencredit.analysis.store import Store
+from tokencredit.study import code
+from tokencredit.study.exhibits import exhibits_of
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,9 @@ class Run:
 def shown(store: Store) -> list[dict[str, Any]]:
     """What stands beside each table and figure: name, code digest, commit, and the digests of the files that it was made from."""
     return [
-        files.read_json(store.path(kind, f"{name}.json")) | {"name": f"{kind}/{name}"}
-        for kind, names in exhibits.planned(store.study).items()
-        for name in names
+        files.read_json(store.opened(path)) | {"name": f"{path.parent.name}/{path.stem}"}
+        for entry in exhibits_of(store.study)
+        for path in [store.paths.origin(entry.kind, entry.name)]
     ]
 
 
@@ -49,7 +49,7 @@ def runs(store: Store) -> list[Run]:
     study = store.study
     found = []
     for name, method in study.methods.items():
-        code = training_code(study.training.engine, method.credit, method.control)
+        trainer = code.training(study.training.engine, method.credit, method.control)
         for seed in study.training.seeds:
             run = store.run(name, seed)
             found.append(
@@ -57,10 +57,10 @@ def runs(store: Store) -> list[Run]:
                     title=method.title,
                     seed=seed,
                     steps=run["steps"],
-                    seconds=seconds_of_steps(store.path("runs", name, f"seed{seed}")),
+                    seconds=store.seconds_of_steps(name, seed),
                     config=run["config_digest"],
                     code=run["code_digest"],
-                    same_code=run["code_digest"] == code,
+                    same_code=run["code_digest"] == trainer,
                     model=run["model_sha256"],
                     invalid=run["invalid"] or "",
                 )

@@ -14,8 +14,9 @@ from tokencredit.analysis.figures.figure11 import shown
 from tokencredit.analysis.store import Store
 from tokencredit.config.claim_keys import BASE
 from tokencredit.credit import QUADRANTS
-from tokencredit.study.exhibits import heat_map_method
 from tokencredit.study.measurements import measured_rows
+from tokencredit.study.paths import RunFolder
+from tokencredit.study.selection import heat_map_method
 
 FIRST, LAST = 4, 2  # problems of the first and of the last stored step
 TOKENS = 60_000  # of all responses together: 1.4 MB of page
@@ -59,7 +60,7 @@ def data(store: Store) -> dict[str, Any]:
 
 
 def _rollouts(store: Store, method: str, seed: int) -> pd.DataFrame:
-    tokens = store.tokens("rollouts", method, COLUMNS)
+    tokens = store.tokens(RunFolder.rollouts, method, COLUMNS)
     return tokens[tokens["seed"] == seed].assign(right=tokens["reward"] > 0)
 
 
@@ -138,8 +139,8 @@ def _short(value: float) -> float:
 
 def _texts(store: Store, problems: set[str]) -> dict[str, dict[str, str]]:
     """Problem and answer by name, of the training sets that are stored. A name that two of them use is left out."""
-    paths = [store.results / "data" / name / "problems.parquet" for name in store.study.training.datasets]
-    sets = [files.read_parquet(path, ["problem_id", "problem", "answer"]) for path in paths if path.is_file()]
+    paths = [path for path in store.paths.training_problems if store.present(path)]
+    sets = [files.read_parquet(path, ["problem_id", "problem", "answer"]) for path in paths]
     if not sets:
         return {}
     table = pd.concat(sets).drop_duplicates("problem_id", keep=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,8 +16,8 @@ from tokencredit.analysis.scores import lines_of
 from tokencredit.analysis.store import Store
 from tokencredit.config import Benchmark, Contrast, CreditContrast, EntropyContrast, Row, ScoreContrast, StepsContrast
 from tokencredit.config.claim_keys import BASE, START
-from tokencredit.study.exhibits import base_row
 from tokencredit.study.measurements import measured_rows
+from tokencredit.study.selection import base_row
 
 NONE = float("nan")
 NOT_TRAINED = "the study does not train "
@@ -105,8 +106,7 @@ def _score(store: Store, contrast: ScoreContrast, other: str, confidence: float)
     if not chosen:
         raise NotMeasuredError(f"the study takes {contrast.samples_at_least} responses to a question on no benchmark")
     rows = [_rows(store, name) for name in (contrast.method, other)]
-    paths = [f"eval/{row.path}/scores.parquet" for side in rows for row in side]
-    files = _sound(store, rows, paths)
+    files = _sound(store, rows, [store.paths.evaluation(row).scores for side in rows for row in side])
     scored = [lines_of(store, side, contrast.metric) for side in rows]
     own, reference = ([lines[name] for name in chosen] for lines in scored)
     samples = {benchmark.samples for benchmark in chosen.values()}
@@ -147,7 +147,7 @@ def _score_in_words(store: Store, contrast: ScoreContrast) -> str:
 
 def _entropy(store: Store, contrast: EntropyContrast, other: str, confidence: float) -> Effect:
     rows = [_rows(store, name) for name in (contrast.method, other) if name != START]
-    files = _sound(store, rows, [f"runs/{row.path}/metrics.jsonl" for side in rows for row in side])
+    files = _sound(store, rows, [store.paths.run(row).metrics for side in rows for row in side])
     end, border = _log_entropy(store, contrast.method, last=True), math.log(contrast.ratio)
     if other == START:
         own, reference = end - _log_entropy(store, contrast.method, last=False) - border, None
@@ -193,7 +193,7 @@ def _steps(store: Store, contrast: StepsContrast, other: str, confidence: float)
     more steps, only not so many: contradicted is "needs more steps" by the reverse, ``other`` after the part above ``method`` after all.
     """
     rows = [_rows(store, name) for name in (contrast.method, other)]
-    files = _sound(store, rows, [f"runs/{row.path}/evaluations.parquet" for side in rows for row in side])
+    files = _sound(store, rows, [store.paths.run(row).evaluations for side in rows for row in side])
     steps = store.study.training.steps
     part = round(contrast.part * steps, 6)
     early, late = _line(store, contrast.method, part), _line(store, other, steps)
@@ -241,7 +241,7 @@ def _credit(store: Store, contrast: CreditContrast, confidence: float) -> Effect
     rows = [row for row in measured_rows(store.study) if row.cell is None]
     if not rows:
         raise NotMeasuredError("the study does not measure the credit of the base model's tokens")
-    files = present(store, [f"oracle/{row.path}/{name}.parquet" for row in rows for name in ("states", "branches")])
+    files = present(store, [path for row in rows for path in store.paths.measurement(row).tables])
     table = pd.concat([states.states(store, row)[0] for row in rows], ignore_index=True)
     high = table["entropy"] >= table["entropy"].mean()
     credit = table.groupby(["problem_id", high.rename("high")])["information"].mean().unstack().dropna()
@@ -273,10 +273,10 @@ def _rows(store: Store, name: str) -> list[Row]:
     return rows
 
 
-def _sound(store: Store, sides: list[list[Row]], paths: list[str]) -> list[str]:
+def _sound(store: Store, sides: list[list[Row]], paths: list[Path]) -> list[str]:
     """``paths`` and the records of the runs behind them, if all are there and no run is invalid."""
     cells = [row for side in sides for row in side if row.cell]
-    found = present(store, [*(f"runs/{row.path}/run.json" for row in cells), *paths])
+    found = present(store, [*(store.paths.run(row).record for row in cells), *paths])
     for name in dict.fromkeys(row.name for row in cells):
         if reason := store.invalid(name):
             raise NotMeasuredError(f"not compared: {name} has an invalid run ({reason})")

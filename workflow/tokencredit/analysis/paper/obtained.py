@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,8 @@ from tokencredit.analysis.paper.printed import MEAN, TRAINING
 from tokencredit.analysis.store import Store
 from tokencredit.config import Row
 from tokencredit.statistics.estimators import avg_at_k, pass_at_k
+from tokencredit.study import reads
+from tokencredit.study.paths import FileName, RunFolder
 
 ONE_SEED = "one training seed tells nothing of other runs"
 SMOOTHED = 5  # steps of training that a point of a training curve is the mean of, as Figure 2 draws it
@@ -62,7 +65,7 @@ def _benchmark(store: Store, rows: list[Row], target: pd.Series) -> Measured:
     questions = store.study.benchmarks[name].problems
     if questions != target["questions"]:
         raise NotMeasuredError(f"the study takes {questions} questions, the paper {target['questions']:.0f}")
-    paths = present(store, [f"eval/{row.path}/scores.parquet" for row in rows])
+    paths = present(store, list(reads.scores(store.paths, rows)))
     parts = [store.questions(row, name) for row in rows]
     n = store.study.benchmarks[name].samples
     right = np.array([part["right"] for part in parts])
@@ -99,7 +102,7 @@ def _mean(store: Store, rows: list[Row]) -> Measured:
 def _training(store: Store, rows: list[Row], target: pd.Series) -> Measured:
     """Solve rate or entropy of training around a step: a mean over ``SMOOTHED`` steps, as Figure 2 draws it."""
     metric, step = target["metric"], int(target["step"])
-    paths = present(store, _of_runs(rows, "metrics.jsonl"))
+    paths = present(store, _of_runs(store, rows, RunFolder.metrics))
     scale = 100 if metric == "solve_rate" else 1
     table = store.metrics(rows[0].name)
     if step not in set(table["step"]):
@@ -123,7 +126,7 @@ def _curve(store: Store, rows: list[Row], target: pd.Series) -> Measured:
         raise NotMeasuredError(f"the curve of training is {curve.problems} questions of {curve.benchmark}")
     if target["k"] > curve.samples:
         raise NotMeasuredError(f"{curve.samples} responses per question allow no @{target['k']:.0f}")
-    paths = present(store, _of_runs(rows, "evaluations.parquet"))
+    paths = present(store, _of_runs(store, rows, RunFolder.evaluations))
     right = curve_right(store, rows[0].name).get(step)
     if right is None:
         raise NotMeasuredError(f"training evaluates every {curve.every} steps, not at step {step}")
@@ -138,7 +141,7 @@ def _curve(store: Store, rows: list[Row], target: pd.Series) -> Measured:
 
 def curve_right(store: Store, method: str) -> dict[int, np.ndarray]:
     """Right responses of every seed and question, [S, Q], to the curve's benchmark, by step of training."""
-    table = store.tokens("evaluations", method, ["step", "problem_id", "outcome"])
+    table = store.tokens(RunFolder.evaluations, method, ["step", "problem_id", "outcome"])
     table["right"] = table["outcome"] == "right"
     return {
         step: part.pivot_table(index="seed", columns="problem_id", values="right", aggfunc="sum").to_numpy(int)
@@ -160,17 +163,19 @@ def _measured(
     )
 
 
-def _of_runs(rows: list[Row], name: str) -> list[str]:
+def _of_runs(store: Store, rows: list[Row], file: FileName) -> list[Path]:
     """A file of each run, behind the record of the run, which says what it was made with."""
-    return [f"runs/{row.path}/{file}" for row in rows for file in ("run.json", name)]
+    folders = [store.paths.run(row) for row in rows]
+    return [path for folder in folders for path in (folder.record, folder.folder / file.name)]
 
 
-def present(store: Store, paths: list[str]) -> list[str]:
-    """``paths`` below the study's folder, if all are there: a result of some seeds is not the result of the study."""
-    missing = [path for path in paths if not store.path(path).is_file()]
+def present(store: Store, paths: list[Path]) -> list[str]:
+    """``paths`` as named below the study's folder, if all are there: a result of some seeds is not the result of the study."""
+    missing = [path for path in paths if not store.present(path)]
     if missing:
-        raise NotMeasuredError(f"{missing[0]} is not there ({len(missing)} of {len(paths)} files)")
-    return paths
+        first = store.paths.within_study(missing[0])
+        raise NotMeasuredError(f"{first} is not there ({len(missing)} of {len(paths)} files)")
+    return [store.paths.within_study(path) for path in paths]
 
 
 def _root_mean_square(errors: list[float]) -> float:

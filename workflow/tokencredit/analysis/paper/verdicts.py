@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tokencredit import files, statistics
+from tokencredit import statistics
 from tokencredit.analysis.layout import Cell, Wide, marked
 from tokencredit.analysis.paper import printed
 from tokencredit.analysis.paper.obtained import ONE_SEED, Measured, NotMeasuredError, measure
-from tokencredit.analysis.store import Store, seconds_of_steps
+from tokencredit.analysis.store import Store
 from tokencredit.config import Row
 from tokencredit.statistics.two_level import MOST_SEEDS
 
@@ -178,11 +178,11 @@ _NO_COST = {"train_seconds": NONE, "train_gpu_hours": NONE}
 
 def _training_cost(store: Store, row: Row) -> dict[str, float]:
     """Seconds and GPU-hours of the steps of all training runs of a row's method: all its cells rest on them. NaN where not kept."""
-    paths = [store.path("runs", row.name, f"seed{seed}", "run.json") for seed in store.study.training.seeds]
-    if row.cell is None or not all(path.is_file() for path in paths):
+    seeds = store.study.training.seeds
+    if row.cell is None or not all(store.present(store.run_folder(row.name, seed).record) for seed in seeds):
         return _NO_COST
-    runs = [store.run(row.name, seed) for seed in store.study.training.seeds]
-    seconds = [seconds_of_steps(path.parent) for path in paths]
+    runs = [store.run(row.name, seed) for seed in seeds]
+    seconds = [store.seconds_of_steps(row.name, seed) for seed in seeds]
     if None in seconds:
         return _NO_COST
     gpus = [_gpus(run["environment"], run.get("processes", 1)) for run in runs]
@@ -194,14 +194,10 @@ def _evaluation_cost(store: Store, target: pd.Series) -> dict[str, float]:
     study = store.study
     rows = [row for row in study.rows if row.name == target["method"]]
     names = list(study.benchmarks) if target["benchmark"] == printed.MEAN else [target["benchmark"]]
-    logs = [
-        store.results / "logs" / "generate" / study.home / row.path / f"{name}.usage.jsonl"
-        for row in rows
-        for name in names
-    ]
-    if not math.isnan(target["step"]) or not logs or not all(log.is_file() for log in logs):
+    if not math.isnan(target["step"]) or not rows or not set(names) <= study.benchmarks.keys():
         return {"evaluate_seconds": NONE}
-    return {"evaluate_seconds": sum(files.read_jsonl(log)[-1]["s"] for log in logs)}
+    seconds = [store.seconds_of_job(store.paths.usage("generate", row, name)) for row in rows for name in names]
+    return {"evaluate_seconds": NONE if None in seconds else sum(seconds)}
 
 
 def _gpus(environment: dict[str, str], processes: int) -> int:

@@ -1,56 +1,23 @@
-"""Tables as CSV (long: every record with its origin) and LaTeX (wide: the paper's layout)."""
+"""The layout of the paper's Tables 1 and 3: scores with their intervals, and what a comparison found or could have found."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from pathlib import Path
-from typing import NamedTuple
 
 import pandas as pd
 
-from tokencredit import files
-from tokencredit.analysis import scores as results
-from tokencredit.analysis.commit import checkout
-from tokencredit.analysis.credit import diagnostics, scoreboard, states
-from tokencredit.analysis.layout import Cell, Wide, latex, marked, meanings
-from tokencredit.analysis.paper import claims, verdicts
+from tokencredit.analysis.layout import Cell, Wide, marked, meanings
+from tokencredit.analysis.scores import MEAN, NOT_RESOLVED
 from tokencredit.analysis.store import Store
-from tokencredit.study.code import exhibit_code
 
 
-def make(store: Store, name: str, out: Path) -> list[Path]:
-    """Write ``<name>.csv``, ``.tex`` and ``.json`` (provenance) into ``out``; the paths made."""
-    table = TABLES[name].records(store)
-    paths = [out / f"{name}.{suffix}" for suffix in ("csv", "tex", "json")]
-    files.write_text(paths[0], table.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
-    files.write_text(paths[1], latex(wide(name, table, store)))
-    origin = {"name": name, "study": store.study.name, "code_digest": exhibit_code(store.study, "analysis.tables")}
-    made = {path.name: files.sha256(path) for path in paths[:2]}
-    files.write_json(paths[2], origin | checkout() | {"made": made, "files": store.provenance(name)})
-    return paths
-
-
-def read(path: Path) -> pd.DataFrame:
-    """A table that ``make`` wrote."""
-    files.sha256(path)  # names the table if it was not made
-    texts = ["seeds", "invalid", "grader", "engine", "data_sha256", "model_sha256", "code_digest"]
-    texts += ["slip", "reason", "error", "files", "outcome", "contrast", "unit", "test"]
-    return pd.read_csv(path, dtype=dict.fromkeys(texts, str)).fillna(dict.fromkeys(texts, ""))
-
-
-def wide(name: str, table: pd.DataFrame, store: Store) -> Wide:
-    """The table as it is shown."""
-    return TABLES[name].wide(table, store)
-
-
-def scores(table: pd.DataFrame, store: Store) -> Wide:
+def wide(table: pd.DataFrame, store: Store) -> Wide:
     """The paper's layout: two columns per benchmark (Avg, Pass), the mean last."""
     titles = {name: benchmark.title for name, benchmark in store.study.benchmarks.items()}
     columns: list[tuple[str, str]] = []
     for name, records in table.groupby("benchmark", sort=False):
         record = records.iloc[0]
-        if name == results.MEAN:
+        if name == MEAN:
             columns.append(("Mean", "Avg"))
             continue
         head = f"{titles[name]} (n = {record['questions']})"
@@ -62,7 +29,7 @@ def scores(table: pd.DataFrame, store: Store) -> Wide:
         cells: list[Cell] = []
         for record in records.to_dict("records"):
             cells.append(_average_cell(record))
-            if record["benchmark"] != results.MEAN:
+            if record["benchmark"] != MEAN:
                 cells.append(_pass_cell(record))
         rows.append((title, cells))
     return Wide(columns, rows, _notes(table, store))
@@ -75,7 +42,7 @@ def _average_cell(record: dict) -> Cell:
             f"{_signed(record['difference'])} [{_signed(record['difference_low'])}, {_signed(record['difference_high'])}], "
             f"p {_p(record['p_holm'])}"
         )
-        if record["outcome"] == results.NOT_RESOLVED:
+        if record["outcome"] == NOT_RESOLVED:
             notes.append(f"not resolved: {_needed(record)}")
     shares = [f"{name} {record[name]:.1f} %" for name in ("ungraded", "truncated") if record.get(name, 0) > 0]
     return Cell(
@@ -136,21 +103,3 @@ def _notes(table: pd.DataFrame, store: Store) -> list[str]:
     used += ("‡" if table["overlapping"].any() else "") + ("*" if (table["p_holm"] < 0.05).any() else "")
     invalid = methods.query("invalid != ''")
     return lines + meanings(used) + [f"{row.title} is invalid: {row.invalid}." for row in invalid.itertuples()]
-
-
-class Table(NamedTuple):
-    """How a table is made: its records, long, and their layout."""
-
-    records: Callable[[Store], pd.DataFrame]
-    wide: Callable[[pd.DataFrame, Store], Wide]
-
-
-TABLES = {
-    "table1": Table(results.table1, scores),
-    "table3": Table(results.table3, scores),
-    "verdicts": Table(verdicts.records, verdicts.wide),
-    "claims": Table(claims.records, claims.wide),
-    "oracle": Table(states.records, states.wide),
-    "scoreboard": Table(scoreboard.records, scoreboard.wide),
-    "diagnostics": Table(diagnostics.records, diagnostics.wide),
-}

@@ -1,0 +1,93 @@
+"""What tables and figures read: files of a study by what they hold, for the entries of ``exhibits``."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from tokencredit.config import CreditContrast, Row, Study
+from tokencredit.config.claim_keys import BASE
+from tokencredit.data.tasks import TASKS
+from tokencredit.study.measurements import measured_rows
+from tokencredit.study.paths import FileName, Paths, RunFolder
+from tokencredit.study.selection import base_row
+
+
+def runs(paths: Paths, methods: Collection[str], *files: FileName) -> Iterator[Path]:
+    """The records of the training runs of ``methods``, and ``files`` of each run."""
+    for row in paths.study.rows:
+        if row.cell in methods:
+            folder = paths.run(row)
+            yield from (folder.record, *(folder.folder / file.name for file in files))
+
+
+def scores(paths: Paths, rows: Collection[Row]) -> Iterator[Path]:
+    """The scores of ``rows``."""
+    return (paths.evaluation(row).scores for row in rows)
+
+
+def runs_and_scores(paths: Paths, rows: Collection[Row], *files: FileName) -> Iterator[Path]:
+    """The runs behind ``rows`` with ``files`` of each, and the scores of the rows."""
+    yield from runs(paths, [row.cell for row in rows if row.cell], *files)
+    yield from scores(paths, rows)
+
+
+def scored(paths: Paths, rows: Collection[Row]) -> Iterator[Path]:
+    """The runs behind ``rows``, the scores of the rows, and what the training sets have in common with the benchmarks."""
+    yield from runs_and_scores(paths, rows)
+    yield from paths.overlaps
+
+
+def curves_and_scores(paths: Paths) -> Iterator[Path]:
+    """The evaluations inside training of all methods, and the scores of all rows."""
+    return runs_and_scores(paths, paths.study.rows, RunFolder.evaluations)
+
+
+def measured(paths: Paths, policy: str | None = None) -> Iterator[Path]:
+    """The measured credit of tokens under one policy or under all, and the problems where these tell what a token does."""
+    rows = [row for row in measured_rows(paths.study) if policy in (None, row.name)]
+    for row in rows:
+        yield from paths.measurement(row).tables
+    task = paths.study.model_task
+    if rows and task and TASKS[task].KINDS_NEED_PROBLEM:
+        yield from paths.training_problems
+
+
+def measures_base(study: Study) -> bool:
+    """Whether a study measures the credit of the base model's tokens."""
+    return study.oracle is not None and BASE in study.oracle.policies
+
+
+def scoreboard(paths: Paths) -> Iterator[Path]:
+    """What methods gave to the tokens of the base model, what they made of the model, and what the tokens' credit is."""
+    yield from runs_and_scores(paths, [row for row in paths.study.rows if row.cell], RunFolder.rollouts)
+    yield from measured(paths, BASE)
+
+
+def verdicts(paths: Paths) -> Iterator[Path]:
+    """All runs and scores, the curves where the paper prints them, and what runs and generations took."""
+    study = paths.study
+    curves = (RunFolder.metrics, RunFolder.evaluations) if "figure2" in study.targets else ()
+    yield from runs_and_scores(paths, study.rows, RunFolder.timing, *curves)
+    yield from (paths.usage("generate", row, name) for row in study.rows for name in study.benchmarks)
+
+
+def claims(paths: Paths) -> Iterator[Path]:
+    """What the contrasts of ``config/claims.yaml`` compare, as far as the study has it."""
+    study = paths.study
+    base = base_row(study)
+    declared = [contrast for claim in study.config.claims.claims.values() for contrast in claim.contrasts]
+    kinds: dict[str, set[str]] = {}
+    for contrast in declared:
+        for name in [] if isinstance(contrast, CreditContrast) else [contrast.method, *contrast.against]:
+            kinds.setdefault(base.name if name == BASE and base else name, set()).add(contrast.kind)
+    files = {"entropy": RunFolder.metrics, "steps": RunFolder.evaluations}
+    for row in study.rows:
+        compared = kinds.get(row.name, set())
+        if row.cell and compared:
+            folder = paths.run(row)
+            yield from (folder.record, *(folder.folder / file.name for kind, file in files.items() if kind in compared))
+        if "score" in compared:
+            yield paths.evaluation(row).scores
+    if any(isinstance(contrast, CreditContrast) for contrast in declared):
+        yield from measured(paths, BASE)

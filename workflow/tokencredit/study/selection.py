@@ -1,0 +1,67 @@
+"""Which methods and rows of a study a table or figure is about."""
+
+from __future__ import annotations
+
+from tokencredit.config import Row, Study
+from tokencredit.credit import METHODS, QUADRANTS
+
+
+def quadrant_runs(study: Study) -> list[str]:
+    return [name for name in QUADRANTS if name in study.methods]
+
+
+def ablations(study: Study) -> list[str]:
+    return [name for name in study.methods if name.startswith("eapo-without-")]
+
+
+def base_row(study: Study) -> Row | None:
+    """The evaluation-only row of the model that training starts from; None if the study does not evaluate it."""
+    return next((row for row in study.rows if row.cell is None and row.model == study.model_name), None)
+
+
+def figure2_methods(study: Study) -> list[str]:
+    return [study.reference, *(name for name in quadrant_runs(study) if name != study.reference)]
+
+
+def heat_map_method(study: Study) -> str:
+    """EAPO where it is trained, for its credit differs from token to token; else the reference."""
+    return "eapo" if "eapo" in study.methods else study.reference
+
+
+def table3_rows(study: Study) -> list[Row]:
+    names = {study.reference, "eapo", *ablations(study), *quadrant_runs(study)}
+    return [row for row in study.rows if row.cell in names or row == base_row(study)]
+
+
+def figure5_rows(study: Study) -> list[Row]:
+    names = {study.reference, *quadrant_runs(study)}
+    return [row for row in study.rows if row.cell in names or row == base_row(study)]
+
+
+def alpha_sweep(study: Study) -> dict[str, float]:
+    """The methods that are EAPO with one alpha or another and nothing else different, each with its alpha, in its order.
+
+    Empty where the study trains fewer than two; of several such families the largest.
+    """
+    families: dict[tuple, dict[str, float]] = {}
+    for name, method in study.methods.items():
+        if method.credit == "eapo" and method.control is None:
+            rest = dict(METHODS["eapo"].resolved(method.params))
+            alpha = rest.pop("alpha")
+            families.setdefault((method.base, *sorted(rest.items())), {})[name] = alpha
+    largest = max(families.values(), key=len, default={})
+    return dict(sorted(largest.items(), key=lambda entry: entry[1])) if len(set(largest.values())) > 1 else {}
+
+
+def without_entropy_term(study: Study) -> str | None:
+    """What EAPO is at alpha = 0: the plain group advantage, on the base of the sweep if a method trains with that, else on another."""
+    base = study.methods[next(iter(alpha_sweep(study)))].base
+    plain = [
+        name for name, method in study.methods.items() if method.credit in ("grpo", "dapo") and method.control is None
+    ]
+    return min(plain, key=lambda name: study.methods[name].base != base, default=None)
+
+
+def figure7_rows(study: Study) -> list[Row]:
+    sweep = alpha_sweep(study)
+    return [row for row in study.rows if row.cell in sweep or (sweep and row.cell == without_entropy_term(study))]

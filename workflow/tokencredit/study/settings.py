@@ -1,0 +1,57 @@
+"""The settings that decide the result of a job, as plain JSON: a job runs again when they change."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from tokencredit.config import Config, Row, Study
+
+
+def dataset(config: Config, name: str) -> dict[str, Any]:
+    """The pins of a data set, and whether it is a benchmark's: benchmarks keep their repeats."""
+    tested = any(benchmark.dataset == name for benchmark in config.benchmarks.values())
+    return {**config.datasets[name].model_dump(mode="json", exclude={"title", "licence"}), "benchmark": tested}
+
+
+def model(config: Config, name: str) -> dict[str, Any]:
+    return config.models[name].model_dump(mode="json", exclude={"title", "privileged_prompt", "architecture"})
+
+
+def scores(study: Study, row: Row) -> dict[str, Any]:
+    return {name: study.evaluation_config(row, name) for name in study.benchmarks}
+
+
+def measurement(study: Study) -> dict[str, Any]:
+    """Everything in the configuration, beside what decides the runs and the models, that decides a measurement, as plain JSON."""
+    training = study.training
+    return {
+        "oracle": study.oracle.model_dump(mode="json", exclude={"policies"}),
+        "sampling": training.sampling.model_dump(mode="json"),
+        "engine": training.engine,
+        "mixed_precision": training.mixed_precision,
+        "prompt": study.config.models[study.model_name].prompt,
+    }
+
+
+def analysis(study: Study) -> dict[str, Any]:
+    """Everything in the configuration that tables and figures may show."""
+    return {
+        "study": study.file.model_dump(mode="json", exclude={"resources"}),
+        "methods": {name: method.model_dump(mode="json") for name, method in study.methods.items()},
+        "rows": [asdict(row) for row in study.rows],
+        "benchmarks": {name: benchmark.model_dump(mode="json") for name, benchmark in study.benchmarks.items()},
+        "targets": study.targets_config(),
+        "claims": study.config.claims.model_dump(mode="json") if study.config.claims else {},
+    }
+
+
+def page(study: Study) -> dict[str, Any]:
+    """What the page may show: that, and what its jobs were to take, with all that the estimate is made from."""
+    config, gpu = study.config, study.resources.gpu_model
+    return {
+        **analysis(study),
+        "resources": study.resources.model_dump(mode="json"),
+        "models": {name: config.models[name].model_dump(mode="json") for name in study.model_names},
+        "gpu": config.gpus[gpu].model_dump(mode="json") if gpu else None,
+    }
