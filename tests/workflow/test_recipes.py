@@ -54,16 +54,12 @@ def test_a_method(done: Project) -> None:
 
 
 def test_a_figure(done: Project) -> None:
-    before = {path: path.stat().st_mtime_ns for path in done.folder.glob("results/smoke/figures/*.csv")}
     _, traced = follow("A figure or a table", done)
-    page = (done.folder / "results/smoke/index.html").read_text(encoding="utf-8")
-    assert "The mean length of the responses that each method samples, along training." in page
     drawn = pd.read_csv(done.folder / "results/smoke/figures/lengths.csv")
     assert list(drawn) == ["step", "response_tokens", "method"]
     assert len(drawn) == 4 * 3
     assert "runs/eapo/seed0/metrics.jsonl" in traced
     assert "runs/grpo" not in traced
-    assert all(path.stat().st_mtime_ns == time for path, time in before.items())
 
 
 def test_an_embedded_task(project: Project) -> None:
