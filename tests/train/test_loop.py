@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -25,7 +26,8 @@ from tokencredit.credit import METHODS, QUADRANTS
 from tokencredit.errors import UserError
 from tokencredit.policy import Scorer, Sequence
 from tokencredit.prompts import encode_prompt
-from tokencredit.provenance import PACKAGE, imported_files
+from tokencredit.provenance import reached
+from tokencredit.study.acceptance import record_of
 from tokencredit.study.code import training
 from tokencredit.train import checkpoint, loop
 from tokencredit.train.cell import Cell
@@ -170,6 +172,29 @@ def test_a_finished_run_outlives_its_run_json(cell: Cell, monkeypatch: pytest.Mo
     assert not manifest.exists()
 
 
+def test_a_finished_run_whose_change_of_code_was_accepted_is_not_trained_again(
+    cell: Cell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though its ``run.json`` is gone; and no further than that: another code, or a record of another file, is no acceptance."""
+    train(cell)
+    manifest = cell.out / "run.json"
+    made = json.loads(manifest.read_text())["code_digest"]
+    said = {"by": "somebody", "at": "2026-01-01T00:00:00+0000", "reason": "A name."}
+    lines = [
+        {"sha256": files.sha256(manifest), "before": made, "now": "1" * 64, **said},
+        {"sha256": files.sha256(manifest), "before": "1" * 64, "now": "2" * 64, **said},
+        {"sha256": "0" * 64, "before": made, "now": "3" * 64, **said},
+    ]
+    record_of(manifest).write_text("".join(json.dumps(line) + "\n" for line in lines))
+    monkeypatch.setattr(Updater, "step", refuse)
+    for code, stands in {made: True, "1" * 64: True, "2" * 64: True, "3" * 64: False, "4" * 64: False}.items():
+        manifest.unlink(missing_ok=True)
+        monkeypatch.setattr("tokencredit.study.code.training", lambda *_, code=code: code)
+        with contextlib.nullcontext() if stands else pytest.raises(AssertionError, match="trained again"):
+            assert train(cell)
+        assert manifest.exists() == stands
+
+
 @pytest.mark.parametrize("name", ["metrics.jsonl", "rollouts.parquet", "model/config.json"])
 @pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"{}")])
 def test_a_finished_run_whose_files_were_changed_is_trained_again(
@@ -298,14 +323,17 @@ def test_a_run_without_a_single_mixed_group_says_so(cell: Cell, monkeypatch: pyt
 
 def test_a_cells_code_is_the_trainer_its_own_method_and_its_control() -> None:
     """No method's file is in the trainer's imports, and the controls' file counts for the cells that have one."""
-    trainer = {path.relative_to(PACKAGE).as_posix() for path in imported_files("train.__main__")}
-    assert not trainer & {f"{method.module.replace('.', '/')}.py" for method in METHODS.values()}
-    assert {"policy/adapter.py", "policy/attention.py", "train/columns.py", "credit/controls.py"} <= trainer
+    trainer = modules("train.loop.train")
+    assert not trainer & {method.module for method in METHODS.values()}
+    assert {"policy.adapter", "policy.attention", "train.columns", "credit.controls"} <= trainer
     code = partial(training, "transformers")
     assert code("forking") != code("forking", "shuffled") == code("forking", "random-mask")
     assert code("forking") != code("eapo")
-    without = {path.name for path in imported_files("train.__main__", without=("credit.controls",))}
-    assert "controls.py" not in without
+    assert "credit.controls" not in modules("train.loop.train", without=("credit.controls",))
+
+
+def modules(*roots: str, without: tuple[str, ...] = ()) -> set[str]:
+    return {node.module.removeprefix("tokencredit.") for node in reached(*roots, without=without).nodes}
 
 
 def test_a_lost_line_of_a_step_before_the_checkpoint_is_an_error(cell: Cell, monkeypatch: pytest.MonkeyPatch) -> None:

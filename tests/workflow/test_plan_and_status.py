@@ -76,7 +76,7 @@ def test_status_and_plan_of_a_finished_study(done: Project) -> None:
     assert all(numbers["done"] and sum(numbers.values()) == numbers["done"] for numbers in found.values())
     assert "everything is made; nothing would run" in answer(done, "plan", *SMOKE)
 
-    done.append("workflow/tokencredit/analysis/figures/figure4.py", "\n# edited\n")
+    done.append("workflow/tokencredit/analysis/figures/figure4.py", "\n_EDITED = len('')\n")
     told = answer(done, "status", *SMOKE)
     assert counts(told)["figure"] == {**dict.fromkeys(STATES, 0), "done": found["figure"]["done"] - 1, "outdated": 1}
     assert "outdated figure, 1: Params have changed since last execution" in told

@@ -71,12 +71,12 @@ def test_an_unchanged_file_that_was_touched_runs_nothing(done: Project) -> None:
 
 
 def test_editing_a_figure_draws_it_again_and_trains_nothing(done: Project) -> None:
-    done.append("workflow/tokencredit/analysis/figures/figure4.py", "\n# edited\n")
+    done.append("workflow/tokencredit/analysis/figures/figure4.py", "\n_EDITED = len('')\n")
     assert done.rerun(*SMOKE) == {"results/smoke/figures/figure4.pdf", "results/smoke/index.html"}
 
 
 def test_editing_the_loss_trains_every_cell_again_from_the_same_base(done: Project) -> None:
-    done.append("workflow/tokencredit/policy/loss.py", "\n# edited\n")
+    done.append("workflow/tokencredit/policy/loss.py", "\n_EDITED = len('')\n")
     jobs = done.jobs(*SMOKE)
     assert trainings({job.outputs[0] for job in jobs}) == {run_of(cell) for cell in CELLS}
     assert not {"prepare", "pretrain", "audit", "overlap"} & {job.rule for job in jobs}
@@ -84,7 +84,7 @@ def test_editing_the_loss_trains_every_cell_again_from_the_same_base(done: Proje
 
 
 def test_editing_one_credit_function_trains_its_cells_only(done: Project) -> None:
-    done.append("workflow/tokencredit/credit/eapo.py", "\n# edited\n")
+    done.append("workflow/tokencredit/credit/eapo.py", "\n_EDITED = len('')\n")
     assert trainings(done.rerun(*SMOKE)) == {run_of("eapo"), run_of("eapo-without-nhr")}
 
 

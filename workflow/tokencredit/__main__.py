@@ -209,6 +209,22 @@ def regrade(
 
 
 @app.command()
+def accept(
+    study: StudyOption,
+    reason: Annotated[str, typer.Option(help="Why the change of code changes no number, in a sentence.")],
+    by: Annotated[str | None, typer.Option(help="Who vouches for that; by default the user's name.")] = None,
+    rule: Annotated[list[str] | None, typer.Option(help="Results of this rule only; may be repeated.")] = None,
+) -> None:
+    """Let results stand after a change of code that changes no number.
+
+    Every finished result whose code digest changed, and nothing else; all are refused where anything else did.
+    """
+    from tokencredit.tools.accept import accept as vouch
+
+    vouch(study, reason, by, rule)
+
+
+@app.command()
 def docs(
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing; exit status 1 where a file is not what the code says.")

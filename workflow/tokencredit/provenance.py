@@ -1,13 +1,12 @@
-"""Which code and which environment made a file: the code that a stage imports, hashed, so that only a change of it re-runs the stage."""
+"""Which code and which environment made a file: the code that can change it, hashed, so that only a change of that makes it again."""
 
 from __future__ import annotations
 
-import ast
-import hashlib
 import platform
-from functools import cache
 from importlib import metadata
 from pathlib import Path
+
+from tokencredit.reach import Reach
 
 PACKAGE = Path(__file__).parent
 PEERS = (
@@ -26,54 +25,32 @@ PEERS = (
 )
 
 
-# Code that counts by its result: what the configuration resolves to is compared itself, wherever a code digest is.
-_BY_RESULT = ("config",)
+# What no digest looks into, with the reason why it can change no number. Nothing here imports a module that counts, but by its result.
+LEFT_OUT = {
+    "config": "what it resolves to is compared itself, wherever a code digest is",
+    "errors": "an error ends the job; what it says is for a person",
+    "cli": "reads a command line, and prints",
+    "progress": "draws bars",
+    "provenance": "says what made a result, and is no part of it",
+    "reach": "the same",
+    "syntax": "the same",
+    "study": "says what jobs read, make and are decided by; that itself is compared",
+    "train.lock": "has a second process wait, or ends one",
+    "train.heartbeat": "writes where a process stands, or ends it",
+}
 
 
-def code_digest(*modules: str, without: tuple[str, ...] = ()) -> str:
-    """sha256 over the sources of ``modules`` (dotted names below ``tokencredit``) and of everything of the package that they import.
+def code_digest(*roots: str, without: tuple[str, ...] = ()) -> str:
+    """sha256 over the code of the package that can change what ``roots`` compute: dotted names of modules or of definitions in them.
 
-    ``without``: modules that are imported on a path which the caller does not take.
+    The law stands in docs/architecture.md. ``without``: modules that are not taken on the caller's path.
     """
-    hasher = hashlib.sha256()
-    for path in sorted(imported_files(*modules, without=without)):
-        hasher.update(path.relative_to(PACKAGE).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
-    return hasher.hexdigest()
+    return reached(*roots, without=without).digest
 
 
-def imported_files(*modules: str, without: tuple[str, ...] = ()) -> set[Path]:
-    """The package's source files that ``modules`` reach by import statements, wherever in the file these stand.
-
-    A package's ``__init__`` counts where something is imported from it, not where it only stands above a module. The configuration's code
-    never counts, for its values do. Raises ``ModuleNotFoundError`` for a module that does not exist: its digest would never change.
-    """
-    for module in (*modules, *without):
-        if _source_of(f"{PACKAGE.name}.{module}") is None:
-            raise ModuleNotFoundError(f"{PACKAGE.name}.{module} has no source below {PACKAGE}")
-    left_out = tuple(f"{PACKAGE.name}.{module}." for module in (*_BY_RESULT, *without))
-    pending = [f"{PACKAGE.name}.{module}" for module in modules]
-    found: dict[str, Path] = {}
-    while pending:
-        name = pending.pop()
-        path = _source_of(name)
-        if path is None or name in found or f"{name}.".startswith(left_out):
-            continue
-        found[name] = path
-        pending += _imports(path.read_text(encoding="utf-8"))
-    return set(found.values())
-
-
-# A graph asks for the digests of dozens of stages, which share most of their files.
-@cache
-def _imports(source: str) -> tuple[str, ...]:
-    """The names that a source file imports, and those that may be modules of what it imports from."""
-    names: list[str] = []
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    return tuple(names)
+def reached(*roots: str, without: tuple[str, ...] = ()) -> Reach:
+    """What such a digest is made of. Raises ``ModuleNotFoundError`` or ``AttributeError`` for a name that is not there."""
+    return Reach(PACKAGE, roots, (*LEFT_OUT, *without))
 
 
 def environment(device: str | None = None) -> dict[str, str]:
@@ -89,14 +66,3 @@ def environment(device: str | None = None) -> dict[str, str]:
         except metadata.PackageNotFoundError:
             versions[name] = "not installed"
     return versions
-
-
-def _source_of(name: str) -> Path | None:
-    parts = name.split(".")
-    if parts[0] != PACKAGE.name:
-        return None
-    base = PACKAGE.joinpath(*parts[1:])
-    for path in (base / "__init__.py", base.with_suffix(".py")):
-        if path.is_file():
-            return path
-    return None

@@ -46,16 +46,13 @@ def main(
 
 
 def _embedded(name: str, settings: EmbeddedModel, out: Path) -> dict[str, Any]:
-    from tokencredit.base.pretrain import new_tokenizer, pretrain
+    from tokencredit.base.pretrain import pretrained
 
-    tokenizer = new_tokenizer(settings)
     for stale in out.glob(f"{_UNFINISHED}*"):  # of a run that was killed
         shutil.rmtree(stale)
     with tempfile.TemporaryDirectory(dir=out, prefix=_UNFINISHED) as folder:
         unfinished = Path(folder)
-        model, summary = pretrain(settings, tokenizer, unfinished / "train.jsonl")
-        model.save_pretrained(unfinished)
-        tokenizer.save_pretrained(unfinished)
+        summary = pretrained(settings, unfinished)
         for file in sorted(unfinished.iterdir()):
             file.chmod(0o644)
             file.replace(out / file.name)
@@ -64,7 +61,6 @@ def _embedded(name: str, settings: EmbeddedModel, out: Path) -> dict[str, Any]:
         "kind": "embedded",
         "path": ".",
         "revision": None,
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "sha256": sha256(out / "model.safetensors"),
         "config": settings.model_dump(mode="json"),
         "config_digest": digest_of(settings.model_dump(mode="json")),

@@ -14,9 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional
-from tqdm import tqdm
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
+from tokencredit import progress
 from tokencredit.config import EmbeddedModel, Pretraining
 from tokencredit.data.embedded import pretraining_texts
 from tokencredit.data.embedded_tokenizer import build_tokenizer, check_text
@@ -108,7 +108,7 @@ def pretrain(
     started, tokens, losses = time.monotonic(), 0, []
     with (
         log_path.open("w", encoding="utf-8") as log,
-        tqdm(total=settings.steps, desc="pretraining", unit="step") as bar,
+        progress.bar("pretraining", settings.steps) as bar,
     ):
         for step, batch in enumerate(_batches(examples, settings), start=1):
             rate = learning_rate(step, settings)
@@ -129,11 +129,19 @@ def pretrain(
                 "tokens": tokens,
             }
             log.write(json.dumps(record) + "\n")
-            bar.set_postfix(loss=f"{losses[-1]:.3f}", refresh=False)
-            bar.update()
+            progress.show_loss(bar, losses[-1])
     model.eval()
     recent = losses[-50:]
     return model, {"loss": sum(recent) / len(recent), "tokens": tokens, "seconds": round(time.monotonic() - started, 1)}
+
+
+def pretrained(config: EmbeddedModel, folder: Path) -> dict[str, Any]:
+    """Train a model and put it into ``folder`` with its tokenizer and its log; its number of parameters, and what ``pretrain`` tells."""
+    tokenizer = new_tokenizer(config)
+    model, summary = pretrain(config, tokenizer, folder / "train.jsonl")
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return {"parameters": sum(parameter.numel() for parameter in model.parameters()), **summary}
 
 
 def learning_rate(step: int, settings: Pretraining) -> float:

@@ -10,13 +10,13 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from tokencredit.engines import OnResponse
 from tokencredit.engines.cache import SamplingCache, left_padding
 from tokencredit.engines.ending import end_tokens, finished_response
 from tokencredit.engines.sampling import sample_tokens
+from tokencredit.progress import bar
 from tokencredit.records import Request, Response
 from tokencredit.seeds import uniforms
 
@@ -58,7 +58,7 @@ class TransformersEngine:
         try:
             with (
                 torch.inference_mode(),
-                tqdm(total=len(requests), desc="sampling", unit="response", disable=not progress) as bar,
+                bar("sampling", len(requests), progress) as shown,
             ):
                 for batch in _batches(requests, self.batch_size):
                     chosen = [requests[index] for index in batch]
@@ -66,7 +66,7 @@ class TransformersEngine:
                         responses[batch[row]] = response
                         if on_response:
                             on_response(batch[row], response)
-                        bar.update()
+                        shown.update()
         finally:
             self.model.train(was_training)
         return [responses[index] for index in range(len(requests))]

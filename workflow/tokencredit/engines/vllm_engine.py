@@ -20,12 +20,12 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from tqdm import tqdm
 
 from tokencredit.engines import OnResponse
 from tokencredit.engines.ending import end_tokens, finished_response
 from tokencredit.engines.weights import imprint, plain_weights
 from tokencredit.errors import UserError
+from tokencredit.progress import bar
 from tokencredit.records import Request, Response
 
 if TYPE_CHECKING:
@@ -241,11 +241,11 @@ class VllmEngine:
         for index, (prompt, asked) in enumerate(zip(prompts, settings, strict=True)):
             asked.output_kind = RequestOutputKind.FINAL_ONLY
             engine.add_request(str(index), tokens_input(list(prompt)), asked)
-        with tqdm(total=len(prompts), desc="sampling", unit="response", disable=not progress) as bar:
+        with bar("sampling", len(prompts), progress) as shown:
             while engine.has_unfinished_requests():
                 for request in engine.step():
                     if request.finished:
-                        bar.update()
+                        shown.update()
                         yield int(request.request_id), request.outputs[0]
 
     def _says_logprobs(self, temperature: float, top_p: float) -> bool:

@@ -40,37 +40,10 @@ def generate(
         raise UserError(f"{benchmark} is not a benchmark of study {study}; allowed: {', '.join(resolved.benchmarks)}.")
 
     # Heavy imports wait until the cheap checks are done.
-    import torch
+    from tokencredit.evaluate.generate import generate_row
 
-    from tokencredit.base import load_policy, load_tokenizer
-    from tokencredit.evaluate.contract import read_problems
-    from tokencredit.evaluate.generate import (
-        evaluation_dtype,
-        evaluation_engine,
-        generate_responses,
-        generation_metadata,
-    )
-
-    chosen = read_problems(problems, resolved, benchmark)
-    template = resolved.config.models[line.model].prompt
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    tokenizer = load_tokenizer(model_dir)
-    # An engine with weights of its own has the device for itself.
-    dtype = evaluation_dtype(resolved)
-    policy = load_policy(model_dir, dtype, device if resolved.evaluation.engine == "transformers" else "cpu")
-    table = generate_responses(
-        evaluation_engine(resolved, policy, tokenizer, template, chosen),
-        tokenizer,
-        template,
-        chosen,
-        resolved.benchmarks[benchmark].samples,
-        resolved.evaluation.sampling,
-        resolved.evaluation.seed,
-        benchmark,
-        policy.config.max_position_embeddings,
-        progress=sys.stderr.isatty(),
-    )
-    files.write_parquet(out, table, generation_metadata(resolved, line, benchmark, model_dir, problems, device))
+    table, metadata = generate_row(resolved, line, benchmark, model_dir, problems, progress=sys.stderr.isatty())
+    files.write_parquet(out, table, metadata)
     cli.made([out])
 
 

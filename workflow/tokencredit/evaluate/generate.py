@@ -11,7 +11,7 @@ import pandas as pd
 from tokencredit import files, provenance
 from tokencredit.config import Row, Sampling, Study
 from tokencredit.errors import UserError
-from tokencredit.evaluate.contract import COLUMNS
+from tokencredit.evaluate.contract import COLUMNS, read_problems
 from tokencredit.prompts import encode_prompts
 from tokencredit.records import Problem, Request, Response
 from tokencredit.seeds import derive_seed
@@ -113,6 +113,36 @@ def generate_responses(
         )
     ]
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def generate_row(
+    study: Study, row: Row, benchmark: str, model_dir: Path, problems: Path, progress: bool = False
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """The responses of the model of a row, in ``model_dir``, to a benchmark of its study, and where they came from."""
+    import torch
+
+    from tokencredit.base import load_policy, load_tokenizer
+
+    chosen = read_problems(problems, study, benchmark)
+    template = study.config.models[row.model].prompt
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    tokenizer = load_tokenizer(model_dir)
+    # An engine with weights of its own has the device for itself.
+    dtype = evaluation_dtype(study)
+    policy = load_policy(model_dir, dtype, device if study.evaluation.engine == "transformers" else "cpu")
+    table = generate_responses(
+        evaluation_engine(study, policy, tokenizer, template, chosen),
+        tokenizer,
+        template,
+        chosen,
+        study.benchmarks[benchmark].samples,
+        study.evaluation.sampling,
+        study.evaluation.seed,
+        benchmark,
+        policy.config.max_position_embeddings,
+        progress,
+    )
+    return table, generation_metadata(study, row, benchmark, model_dir, problems, device)
 
 
 def generation_metadata(

@@ -265,10 +265,10 @@ def _bar(total: int) -> Any:
     if not total:
         yield lambda _: None
         return
-    from tqdm import tqdm
+    from tokencredit.progress import bar
 
-    with tqdm(total=total, desc="grading", unit="answer") as bar:
-        yield bar.update
+    with bar("grading", total) as shown:
+        yield shown.update
 
 
 def available_cores() -> int:

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from tokencredit import cli, files
+from tokencredit import cli
 from tokencredit.config import load_study
-from tokencredit.config.claim_keys import BASE
 from tokencredit.errors import UserError
-from tokencredit.provenance import environment
-from tokencredit.study import code
 from tokencredit.study.measurements import measured_rows, source_runs
-from tokencredit.study.settings import measurement
 
 app = cli.new_app("Measure the credit of tokens: try every plausible next token and continue from it.")
-
-_BUDGET = 4096  # tokens of a pass that scores a few short sequences
 
 
 @app.callback()
@@ -59,70 +52,9 @@ def measure(
         )
 
     # Heavy imports wait until the cheap checks are done.
-    import torch
+    from tokencredit.oracle.measurement import measure_policy
 
-    from tokencredit.base import load_policy, load_tokenizer
-    from tokencredit.evaluate.generate import evaluation_dtype
-    from tokencredit.grading import GradingPool
-    from tokencredit.oracle.measure import Oracle, Settings, check_sampled_by
-    from tokencredit.oracle.responses import stored_responses
-    from tokencredit.policy import Scorer
-    from tokencredit.prompts import encode_prompt
-    from tokencredit.records import problems_from
-    from tokencredit.train.engine import PolicyEngine
-
-    training, sampling = resolved.training, resolved.training.sampling
-    template = resolved.config.models[resolved.model_name].prompt
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    tokenizer = load_tokenizer(model_dir)
-    model = load_policy(model_dir, evaluation_dtype(resolved), device).eval()
-    problems = [problem for path in data for problem in problems_from(files.read_parquet(path))]
-    step = 1 if policy == BASE else training.steps
-    responses = stored_responses(run, step, problems, lambda problem: encode_prompt(tokenizer, template, problem))
-    metadata = {
-        "study": study,
-        "policy": policy,
-        "seed": seed,
-        "step": step,
-        "states": "the base model's own responses" if policy == BASE else "responses sampled one step's updates before",
-        **measurement(resolved),
-        "dtype": str(evaluation_dtype(resolved)).removeprefix("torch."),
-        "model_sha256": files.sha256(model_dir),
-        "data_sha256": {str(path.parent.name): files.sha256(path) for path in data},
-        "rollouts_sha256": {folder.parent.name: files.sha256(folder / "rollouts.parquet") for folder in run},
-        "code_digest": code.oracle(training.engine),
-        "environment": environment(device),
-    }
-    work = out / "work" / files.digest_of(metadata)[:12]
-    settings = Settings(
-        **resolved.oracle.model_dump(exclude={"policies"}),
-        temperature=sampling.temperature,
-        top_p=sampling.top_p,
-        max_tokens=sampling.max_response_tokens,
-    )
-    scorer = Scorer(model, sampling.temperature)
-    engine = PolicyEngine(
-        training,
-        model,
-        tokenizer,
-        lambda sequences: scorer.score(sequences, _BUDGET)[0],
-        [each.prompt for each in responses],
-    )
-    try:
-        with GradingPool() as pool:
-            measuring = Oracle(model, engine.engine, pool, tokenizer, settings)
-            states, tokens = measuring.states(responses)
-            if policy == BASE:
-                check_sampled_by(states, responses, training.mixed_precision, model_dir)
-            print(measuring.cost(states, tokens), flush=True)
-            branches = measuring.branches(responses, tokens, work, progress=sys.stderr.isatty())
-    finally:
-        engine.close()
-    made = [out / "states.parquet", out / "branches.parquet"]
-    for path, table in zip(made, (states, branches), strict=True):
-        files.write_parquet(path, table, metadata)
-    shutil.rmtree(out / "work")
-    cli.made(made)
+    cli.made(measure_policy(resolved, row, model_dir, run, data, out, progress=sys.stderr.isatty()))
 
 
 if __name__ == "__main__":

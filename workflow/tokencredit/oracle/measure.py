@@ -13,7 +13,6 @@ from typing import Any
 import pandas as pd
 import torch
 from torch import Tensor
-from tqdm import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from tokencredit import files
@@ -24,6 +23,7 @@ from tokencredit.engines.sampling import nucleus
 from tokencredit.errors import UserError
 from tokencredit.grading import GradingPool
 from tokencredit.oracle.responses import Taken
+from tokencredit.progress import bar
 from tokencredit.records import Request
 from tokencredit.seeds import derive_seed
 
@@ -87,13 +87,13 @@ class Oracle:
         """
         taken = {(each.problem_id, each.cell, each.sample): each for each in responses}
         parts = []
-        with tqdm(total=len(tokens), desc="measuring", unit="token", disable=not progress) as bar:
+        with bar("measuring", len(tokens), progress) as shown:
             for number, (_, part) in enumerate(tokens.groupby("problem_id", sort=False)):
                 path = work / f"{number:06d}.parquet"
                 if not path.exists():
                     files.write_parquet(path, self._count(taken, part.reset_index(drop=True)))
                 parts.append(files.read_parquet(path, BRANCHES))
-                bar.update(len(part))
+                shown.update(len(part))
         return pd.concat(parts, ignore_index=True)
 
     def cost(self, states: pd.DataFrame, tokens: pd.DataFrame) -> str:

@@ -11,6 +11,8 @@ from tokencredit.provenance import code_digest
 
 # The modules that only one engine takes: weights of its own need a canary.
 _OF_ENGINES = {"transformers": ("engines.transformers_engine",), "vllm": ("engines.vllm_engine", "engines.canary")}
+# Of an embedded task what makes its problems and its texts; what else it holds says something about them.
+_GENERATORS = ("TIERS", "LARGEST", "make_problem", "sample_solution", "careful_solution", "phrases")
 # A graph asks for the digests of hundreds of jobs, which share most of them.
 _digest = cache(code_digest)
 
@@ -18,12 +20,14 @@ _digest = cache(code_digest)
 def dataset(config: Config, name: str) -> str:
     """The code behind a data set: of a generated one with its own task and not the others."""
     task = getattr(config.datasets[name], "task", None)
-    return _digest("data.prepare", _of_task(task)) if task else _digest("data.prepare", without=("data.embedded",))
+    return (
+        _digest("data.prepare", *_generator_of(task)) if task else _digest("data.prepare", without=("data.embedded",))
+    )
 
 
 def pretraining(model: EmbeddedModel) -> str:
     """The code of a model that is trained here, with its own task and not the others."""
-    return _digest("base.pretrain", _of_task(model.task))
+    return _digest("base.pretrain.pretrained", *_generator_of(model.task))
 
 
 def fetching() -> str:
@@ -44,16 +48,18 @@ def training(engine: str, credit: str, control: str | None = None) -> str:
     The file of the controls counts where the method has one.
     """
     unused = () if control else ("credit.controls",)
-    return _digest("train.__main__", METHODS[credit].module, without=(*_other_engines(engine), *unused))
+    return _digest(
+        "train.loop.train", "train.processes.joined", METHODS[credit].module, without=(*_other_engines(engine), *unused)
+    )
 
 
 def generation(engine: str) -> str:
     """The generator with its own engine, not with the other.
 
-    The policy's passes count where the engine's log-probs are compared with them.
+    The policy's passes count where the engine's log-probs are compared with them. No credit is assigned.
     """
-    unused = () if engine == "vllm" else ("policy",)
-    return _digest("evaluate.generate", "base", without=(*_other_engines(engine), *unused))
+    unused = ("credit",) if engine == "vllm" else ("credit", "policy")
+    return _digest("evaluate.generate.generate_row", without=(*_other_engines(engine), *unused))
 
 
 def grading() -> str:
@@ -65,18 +71,18 @@ def scoring() -> str:
 
 
 def oracle(engine: str) -> str:
-    """A measurement, with its own engine and not the other."""
-    return _digest("oracle.__main__", without=_other_engines(engine))
+    """A measurement, with its own engine and not the other. No credit is assigned in one."""
+    return _digest("oracle.measurement.measure_policy", without=(*_other_engines(engine), "credit"))
 
 
 def exhibit(study: Study, kind: str, name: str) -> str:
     """A table or figure: its own module, how its kind is made, and the task of the study's model, which tells what tokens do."""
     how = "analysis.tables" if kind == "table" else "analysis.style"
-    return _digest(how, f"analysis.{kind}s.{name}", *_of_model(study))
+    return _digest(how, f"analysis.{kind}s.{name}", *_kinds_of(study))
 
 
 def page(study: Study) -> str:
-    return _digest("analysis.page.write", *_of_model(study))
+    return _digest("analysis.page.write", *_kinds_of(study))
 
 
 def _other_engines(name: str) -> tuple[str, ...]:
@@ -84,11 +90,15 @@ def _other_engines(name: str) -> tuple[str, ...]:
     return tuple(module for engine, modules in _OF_ENGINES.items() if engine != name for module in modules)
 
 
-def _of_task(task: str) -> str:
-    """The module of an embedded task. Tasks are found by their files: no import leads to the one that is taken."""
+def _generator_of(task: str) -> tuple[str, ...]:
+    """What of an embedded task makes its problems and texts. Tasks are found by their files: no import leads to the one that is taken."""
+    return tuple(f"{_module_of(task)}.{name}" for name in _GENERATORS)
+
+
+def _kinds_of(study: Study) -> tuple[str, ...]:
+    """What tells the kinds of tokens, where the study's model has a task."""
+    return (f"{_module_of(study.model_task)}.kinds",) if study.model_task else ()
+
+
+def _module_of(task: str) -> str:
     return TASKS[task].__name__.removeprefix("tokencredit.")
-
-
-def _of_model(study: Study) -> tuple[str, ...]:
-    """The module of the task of the study's model, where it has one."""
-    return (_of_task(study.model_task),) if study.model_task else ()

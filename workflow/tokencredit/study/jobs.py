@@ -15,6 +15,7 @@ from typing import Any
 from tokencredit.config import Row, Study
 from tokencredit.config.claim_keys import BASE
 from tokencredit.study import code, reads, settings
+from tokencredit.study.acceptance import record_of
 from tokencredit.study.exhibits import exhibits_of
 from tokencredit.study.measurements import measured_rows, source_runs
 from tokencredit.study.paths import FIGURE_FILES, RESULTS, TABLE_FILES, Paths, usage_of
@@ -72,7 +73,7 @@ def jobs_of(study: Study, results: str | Path = RESULTS) -> list[Job]:
     paths = Paths(study, results)
     computed = [job for maker in _COMPUTING for job in maker(paths)]
     shown = list(_exhibits(paths, {output for job in computed for output in job.outputs}))
-    return sorted([*computed, *shown, _page(paths, shown)], key=lambda job: RULES.index(job.rule))
+    return sorted([*computed, *shown, _page(paths, computed, shown)], key=lambda job: RULES.index(job.rule))
 
 
 def _job(paths: Paths, rule: str, name: str, log: str, outputs: list[Path], **more: Any) -> Job:
@@ -265,20 +266,22 @@ def _exhibits(paths: Paths, declared: set[str]) -> Iterator[Job]:
         )
 
 
-def _page(paths: Paths, shown: list[Job]) -> Job:
+def _page(paths: Paths, computed: list[Job], shown: list[Job]) -> Job:
+    """The page of a study; what was accepted of its results is among what it shows."""
     study = paths.study
     made = [Path(path) for job in shown for path in job.outputs]
     runs = [paths.run(row).record for row in study.rows if row.cell]
     scores = list(reads.scores(paths, study.rows))
     # The problems that the page quotes stand behind the runs; a bundle may not hold them.
     measured = list(reads.measured(paths, BASE))
+    accepted = [record for job in computed for path in job.outputs if (record := record_of(path)).is_file()]
     return _job(
         paths,
         "report",
         study.name,
         study.name,
         [paths.page],
-        inputs={"records": [*made, *runs, *scores, *paths.audits, *paths.overlaps, *measured]},
+        inputs={"records": [*made, *runs, *scores, *paths.audits, *paths.overlaps, *measured, *accepted]},
         config=partial(settings.page, study),
         code=partial(code.page, study),
     )

@@ -9,6 +9,7 @@ from tokencredit import files
 from tokencredit.config import Row, Study
 from tokencredit.errors import UserError
 from tokencredit.study import settings
+from tokencredit.study.acceptance import record_of
 from tokencredit.study.exhibits import Kind, exhibits_of
 from tokencredit.study.jobs import Job
 from tokencredit.study.measurements import measured_rows, source_runs
@@ -47,12 +48,13 @@ def check_exhibit(store: Store, kind: Kind, name: str) -> None:
 
 
 def files_of_job(job: Job) -> list[Path]:
-    """The files that a job left: what it declares, what stands beside a ``run.json``, and what it took where that is kept."""
+    """The files that a job left: what it declares, what stands beside a ``run.json``, who accepted it, and what it took."""
     made, usage = [Path(path) for path in job.outputs], Path(job.usage)
     if job.rule == "train":
         run = RunFolder(made[0].parent)
         made += [*(run.folder / name for name in files.read_json(run.record)["files"]), run.timing]
-    return [*made, *([usage] if usage.is_file() else [])]
+    accepted = [record_of(output) for output in job.outputs]
+    return [*made, *(path for path in (*accepted, usage) if path.is_file())]
 
 
 def _check_row(store: Store, row: Row) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 from tokencredit import files
 from tokencredit.config.claim_keys import BASE
 from tokencredit.errors import UserError
+from tokencredit.study.acceptance import acceptances
 
 
 @dataclass(frozen=True)
@@ -190,7 +191,9 @@ class Lineage:
     def _source(
         self, path: Path, recorded: str | None, facts: dict[str, str] | None = None, behind: Iterable[Source] = ()
     ) -> Source:
-        return Source(path, recorded, self.digest(path), facts or {}, tuple(behind))
+        accepted = [str(each) for each in acceptances(path, self.digest(path))]
+        facts = (facts or {}) | ({"accepted": "; ".join(accepted)} if accepted else {})
+        return Source(path, recorded, self.digest(path), facts, tuple(behind))
 
     def _digest(self, path: Path) -> str | None:
         return files.sha256(path) if path.exists() else None

@@ -12,6 +12,7 @@ from tokencredit.config import Base, Method, Model, Study
 from tokencredit.errors import UserError
 from tokencredit.records import Problem, problems_from
 from tokencredit.study import code
+from tokencredit.study.acceptance import acceptances, accepted_codes
 from tokencredit.study.paths import RunFolder
 
 
@@ -72,13 +73,16 @@ class Cell:
     def finished(self, environment: dict[str, str]) -> bool:
         """Whether this very run stands finished, made in ``environment``; then ``run.json`` is there, whatever became of it.
 
-        Any change in what decides the run, in the environment, or in the files that it left, and it is not.
+        Any change in what decides the run, in the environment, or in the files that it left, and it is not; a change of code that was
+        accepted is none.
         """
         finished = RunFolder(self.out).finished
         if not finished.exists():
             return False
         run = files.read_json(finished)
-        same = (run["digests"], run["seed"]) == (self.digests(), self.seed)
+        now, accepted = self.digests(), acceptances(RunFolder(self.out).record, files.sha256(finished))
+        same = (run["digests"] | {"code": now["code"]}, run["seed"]) == (now, self.seed)
+        same = same and now["code"] in accepted_codes(run["digests"]["code"], accepted)
         # A patched kernel is no other run.
         different = {name for name in environment if run["environment"].get(name) != environment[name]} - {"platform"}
         if not same or different or any(_sha256(self.out / name) != digest for name, digest in _made(run).items()):

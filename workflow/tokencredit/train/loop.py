@@ -22,9 +22,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
-from tokencredit import files
+from tokencredit import files, progress
 from tokencredit.base import load_manifest, load_policy, load_tokenizer
 from tokencredit.credit import METHODS
 from tokencredit.errors import UserError
@@ -72,13 +71,11 @@ def _train(cell: Cell, stop: Stop, processes: Processes) -> bool:
         run = Run(cell, pool, processes)
         with run.heartbeat, contextlib.closing(run.sampling):
             run.resume()
-            with run.bar() as bar:
+            name = f"{cell.study.name}/{cell.name}/seed{cell.seed}"
+            with progress.bar(name, training.steps, processes.first, done=run.progress.step) as bar:
                 for step in range(run.progress.step + 1, training.steps + 1):
                     record = run.step(step)
-                    bar.update()
-                    bar.set_postfix(
-                        solved=f"{record['solve_rate']:.2f}", entropy=f"{record.get('entropy', float('nan')):.3f}"
-                    )
+                    progress.show_step(bar, record)
                     # A signal may have reached some processes only, and reaches each at another point of its step.
                     stopped = any(processes.gather(stop.asked))
                     if stopped or step % training.checkpoint_every == 0 or step == training.steps:
@@ -136,11 +133,6 @@ class Run:
             processes=processes,
         )
         self.columns = Columns(self.credit.columns | ({"ref_logprob"} if base.kl_coef else set()), source)
-
-    def bar(self) -> tqdm:
-        name = f"{self.cell.study.name}/{self.cell.name}/seed{self.cell.seed}"
-        steps, done = self.training.steps, self.progress.step
-        return tqdm(total=steps, initial=done, desc=name, unit="step", disable=not self.processes.first)
 
     def resume(self) -> None:
         """Go to the newest checkpoint, or evaluate the base where there is none."""

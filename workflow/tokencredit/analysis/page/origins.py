@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from tokencredit import files
 from tokencredit.analysis.store import Store
 from tokencredit.study import code
+from tokencredit.study.acceptance import acceptances
 from tokencredit.study.exhibits import exhibits_of
+from tokencredit.study.jobs import jobs_of
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,16 @@ def runs(store: Store) -> list[Run]:
                 )
             )
     return found
+
+
+def accepted(store: Store) -> list[dict[str, Any]]:
+    """The results that stand although their code has changed: file, who vouched for it, when, why, and the code before and after."""
+    outputs = [Path(output) for job in jobs_of(store.study, store.results) for output in job.outputs]
+    return [
+        {"file": path.relative_to(store.results).as_posix(), **asdict(each)}
+        for path in outputs
+        for each in acceptances(path)
+    ]
 
 
 def environments(store: Store) -> dict[str, dict[str, int]]:

@@ -53,6 +53,7 @@ def write(store: Store, out: Path) -> None:
         mismatches=checks.mismatches(store),
         commits=origins.commits(store),
         origins=origins.shown(store),
+        accepted=origins.accepted(store),
         environments=origins.environments(store),
         data=origins.data_digests(store),
         runs=origins.runs(store),

@@ -1,0 +1,242 @@
+"""A module's sources as definitions: for each the syntax that can change a number, and the names that it uses.
+
+A definition is a function, a class or an assignment at the top of a module. All else that stands there acts when the module is imported.
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache, cached_property
+from typing import Any
+
+# Decorators that do nothing but wrap: any other may enter what it decorates in a register, or read its annotations.
+WRAPPERS = frozenset(
+    ("cache", "lru_cache", "contextmanager", "contextlib.contextmanager", "dataclass", "overload", "torch.no_grad")
+)
+# A text that names a module of the package, as a worker is told what to load.
+_NAMES_MODULE = re.compile(rf"\b{__name__.partition('.')[0]}(?:\.\w+)+")
+
+# A module, and a name in it; none of a module itself.
+Target = tuple[str, str | None]
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+@dataclass
+class Module:
+    """What the names of a module stand for, what it imports when it is imported, what it defines, and what acts on import."""
+
+    imports: dict[str, Target]
+    modules: tuple[str, ...]
+    definitions: dict[str, Piece]
+    acts: Piece
+
+    @staticmethod
+    @cache
+    def read(source: str) -> Module:
+        tree = [node for node in ast.parse(source).body if not _is_main(node)]
+        # Not of functions, which import for themselves; but also those under a condition.
+        outside = [node for node in tree if not isinstance(node, Function | ast.ClassDef)]
+        imports = [each for node in outside if not _is_type_checking(node) for each in ast.walk(node)]
+        stands_for = _bound([each for node in outside for each in ast.walk(node)]) | _bound(imports)
+        errors = frozenset(name for name, (_, target) in stands_for.items() if target == "UserError")
+        definitions: dict[str, list[ast.stmt]] = {}
+        acts: list[ast.stmt] = []
+        for node in tree:
+            names = _defined(node)
+            for name in names:
+                definitions.setdefault(name, []).append(node)
+            if not names or _acts(node):
+                acts.append(node)
+        pieces = {name: Piece(nodes, errors) for name, nodes in definitions.items() if name != "__all__"}
+        return Module(stands_for, tuple(_imported(imports)), pieces, Piece(acts, errors))
+
+
+class Piece:
+    """Some of the statements at the top of a module."""
+
+    def __init__(self, statements: list[ast.stmt], errors: frozenset[str]) -> None:
+        """``errors``: what the module calls the exception that is a sentence to a person."""
+        self._nodes = [node for statement in statements for node in ast.walk(statement)]
+        self._statements, self._errors = statements, errors
+
+    @cached_property
+    def text(self) -> str:
+        """Its syntax but for comments, layout, docstrings, imports, annotations of functions and variables, and what errors say.
+
+        Empty where nothing is left.
+        """
+        return json.dumps(_plain(self._stripped), ensure_ascii=False) if self._stripped else ""
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The names that it reads, dotted where attributes follow, sorted."""
+        return tuple(sorted({name for statement in self._stripped for name in _names(statement)}))
+
+    @cached_property
+    def types(self) -> tuple[str, ...]:
+        """The same of the annotations of its functions' parameters."""
+        functions = [node for node in self._nodes if isinstance(node, Function)]
+        notes = [each.annotation for function in functions for each in _arguments(function) if each.annotation]
+        return tuple(sorted({name for note in notes for name in _names(note)}))
+
+    @cached_property
+    def imports(self) -> dict[str, Target]:
+        """What its own import statements bind."""
+        return _bound(self._nodes)
+
+    @cached_property
+    def modules(self) -> tuple[str, ...]:
+        """What these import; some are names in a module."""
+        return tuple(_imported(self._nodes))
+
+    @cached_property
+    def _stripped(self) -> list[ast.stmt]:
+        left = _Stripper(self._errors).block(copy.deepcopy(self._statements))
+        return [each for each in left if not isinstance(each, ast.Pass)]
+
+
+class _Stripper(ast.NodeTransformer):
+    """Takes away what cannot change a number."""
+
+    def __init__(self, errors: frozenset[str]) -> None:
+        self.errors, self.in_class = errors, False
+
+    def block(self, statements: list[ast.stmt]) -> list[ast.stmt]:
+        """What is left of a block; ``pass`` where that is nothing."""
+        left = [self.visit(each) for each in statements if not _says_nothing(each)]
+        return [each for each in left if each is not None] or [ast.Pass()]
+
+    def generic_visit(self, node: ast.AST) -> ast.AST:
+        for name, value in ast.iter_fields(node):
+            if isinstance(value, ast.AST):
+                setattr(node, name, self.visit(value))
+            elif isinstance(value, list) and value and isinstance(value[0], ast.stmt):
+                setattr(node, name, self.block(value))
+            elif isinstance(value, list):
+                setattr(node, name, [self.visit(each) if isinstance(each, ast.AST) else each for each in value])
+        return node
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
+        return self._within(node, in_class=True)
+
+    def visit_FunctionDef(self, node: Function) -> ast.AST:
+        if all(_wraps(each) for each in node.decorator_list):
+            node.returns = None
+            for each in _arguments(node):
+                each.annotation = None
+        return self._within(node, in_class=False)
+
+    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:
+        return self.visit_FunctionDef(node)
+
+    def _within(self, node: ast.AST, in_class: bool) -> ast.AST:
+        before, self.in_class = self.in_class, in_class
+        self.generic_visit(node)
+        self.in_class = before
+        return node
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST | None:
+        # A class may be made of its annotations, as dataclasses and Pydantic's models are.
+        if self.in_class:
+            return self.generic_visit(node)
+        return self.visit(ast.Assign([node.target], node.value)) if node.value else None
+
+    def visit_Raise(self, node: ast.Raise) -> ast.AST:
+        if isinstance(node.exc, ast.Call) and getattr(node.exc.func, "id", None) in self.errors:
+            node.exc = node.exc.func
+        return self.generic_visit(node)
+
+
+def _says_nothing(node: ast.stmt) -> bool:
+    """A docstring or another constant that stands alone, an import (names are followed instead), or what is for type checkers."""
+    alone = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    return alone or isinstance(node, ast.Import | ast.ImportFrom) or _is_type_checking(node)
+
+
+def _is_type_checking(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+
+
+def _is_main(node: ast.stmt) -> bool:
+    return isinstance(node, ast.If) and ast.unparse(node.test) == "__name__ == '__main__'"
+
+
+def _wraps(decorator: ast.expr) -> bool:
+    return ast.unparse(decorator.func if isinstance(decorator, ast.Call) else decorator) in WRAPPERS
+
+
+def _defined(node: ast.stmt) -> list[str]:
+    """The names that a top-level statement binds, if that is what it is there for."""
+    if isinstance(node, Function | ast.ClassDef):
+        return [node.name]
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+    targets = [each for target in targets for each in (target.elts if isinstance(target, ast.Tuple) else [target])]
+    names = [each.id for each in targets if isinstance(each, ast.Name)]
+    return names if len(names) == len(targets) else []
+
+
+def _acts(node: ast.stmt) -> bool:
+    """Whether a definition may do more than bind its names: an assignment that calls something, a decorator that is no mere wrapper."""
+    if isinstance(node, Function | ast.ClassDef):
+        return not all(_wraps(each) for each in node.decorator_list)
+    return any(isinstance(each, ast.Call) for each in ast.walk(node))
+
+
+def _arguments(node: Function) -> Iterator[ast.arg]:
+    given = node.args
+    yield from (*given.posonlyargs, *given.args, *given.kwonlyargs, *filter(None, (given.vararg, given.kwarg)))
+
+
+def _bound(nodes: list[ast.AST]) -> dict[str, Target]:
+    """What the names that import statements bind stand for."""
+    found = {}
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            for each in node.names:
+                name = each.asname or each.name.partition(".")[0]
+                found[name] = (each.name if each.asname else name, None)
+        elif isinstance(node, ast.ImportFrom):
+            found |= {each.asname or each.name: (str(node.module), each.name) for each in node.names}
+    return found
+
+
+def _imported(nodes: list[ast.AST]) -> Iterator[str]:
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            yield from (each.name for each in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{each.name}" for each in node.names)
+
+
+def _names(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.Attribute) and (dotted := _dotted(node)):
+        yield dotted
+    elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+        yield node.id
+    elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+        yield from _NAMES_MODULE.findall(node.value)
+    else:
+        for each in ast.iter_child_nodes(node):
+            yield from _names(each)
+
+
+def _dotted(node: ast.expr) -> str | None:
+    if isinstance(node, ast.Attribute):
+        before = _dotted(node.value)
+        return f"{before}.{node.attr}" if before else None
+    return node.id if isinstance(node, ast.Name) else None
+
+
+def _plain(value: Any) -> Any:
+    """Syntax as lists, the same under every version of Python: a field that holds nothing is not named."""
+    if isinstance(value, ast.AST):
+        fields = [(name, each) for name, each in ast.iter_fields(value) if name not in ("ctx", "kind", "type_comment")]
+        return [type(value).__name__, *([name, _plain(each)] for name, each in fields if each not in (None, []))]
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    return f"{type(value).__name__} {value!r}"
