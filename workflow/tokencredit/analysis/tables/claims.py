@@ -1,5 +1,6 @@
 """The paper's claims, each by its contrasts."""
 
-from tokencredit.analysis.paper.claims import records, wide
+from tokencredit.analysis.paper import claims
 
-__all__ = ["records", "wide"]
+records = claims.records
+wide = claims.wide

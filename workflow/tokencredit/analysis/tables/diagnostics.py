@@ -1,5 +1,6 @@
 """How each method spreads its credit."""
 
-from tokencredit.analysis.credit.diagnostics import records, wide
+from tokencredit.analysis.credit import diagnostics
 
-__all__ = ["records", "wide"]
+records = diagnostics.records
+wide = diagnostics.wide

@@ -1,5 +1,6 @@
 """The measured credit of tokens, by what they are."""
 
-from tokencredit.analysis.credit.states import records, wide
+from tokencredit.analysis.credit import states
 
-__all__ = ["records", "wide"]
+records = states.records
+wide = states.wide

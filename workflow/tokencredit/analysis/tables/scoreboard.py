@@ -1,5 +1,6 @@
 """Agreement of each method's weights with measured credit, and its final score."""
 
-from tokencredit.analysis.credit.scoreboard import records, wide
+from tokencredit.analysis.credit import scoreboard
 
-__all__ = ["records", "wide"]
+records = scoreboard.records
+wide = scoreboard.wide

@@ -1,6 +1,6 @@
 """All methods on all benchmarks."""
 
-from tokencredit.analysis.score_layout import wide
-from tokencredit.analysis.scores import table1 as records
+from tokencredit.analysis import score_layout, scores
 
-__all__ = ["records", "wide"]
+records = scores.table1
+wide = score_layout.wide

@@ -1,6 +1,6 @@
 """What the quadrants contribute."""
 
-from tokencredit.analysis.score_layout import wide
-from tokencredit.analysis.scores import table3 as records
+from tokencredit.analysis import score_layout, scores
 
-__all__ = ["records", "wide"]
+records = scores.table3
+wide = score_layout.wide
