@@ -27,10 +27,10 @@ smoke: .venv/runtime ## the same graph with everything tiny (about two minutes)
 	@$(BIN)/python -m tokencredit.analysis summary --config config --study smoke --results results
 
 bundle: .venv/runtime ## the stored records of a finished study in one archive, bundle-STUDY.tar.gz: make bundle STUDY=toy
-	$(BIN)/python -m tokencredit.tools.bundle pack --study $(STUDY) --out bundle-$(STUDY).tar.gz
+	$(BIN)/tokencredit bundle pack --study $(STUDY) --out bundle-$(STUDY).tar.gz
 
 rebuild: .venv-analysis/runtime ## tables, figures and page from an archive, without torch: make rebuild BUNDLE=bundle-toy.tar.gz
-	@PYTHONPATH=workflow .venv-analysis/bin/python -m tokencredit.tools.bundle rebuild $(BUNDLE) --cores $(CORES)
+	@PYTHONPATH=workflow .venv-analysis/bin/python -m tokencredit rebuild $(BUNDLE) --cores $(CORES)
 
 test: .venv/development ## all tests, the smoke study included
 	$(OFFLINE) OMP_NUM_THREADS=1 $(BIN)/python -m pytest
@@ -59,7 +59,7 @@ test-envs: .venv/development ## resolve the conda environments of envs/ for Linu
 	TOKENCREDIT_RESOLVE=1 $(BIN)/python -m pytest tests/workflow/test_resolution.py
 
 dry-run: .venv-dry-run/runtime ## the jobs of every study, counted and held against its configuration, in an environment without torch
-	@PYTHONPATH=workflow .venv-dry-run/bin/python -m tokencredit.tools.dry_run
+	@PYTHONPATH=workflow .venv-dry-run/bin/python -m tokencredit dry-run
 
 format: .venv/development ## write the code as `make check` wants it
 	$(BIN)/ruff check --fix

@@ -38,7 +38,7 @@ rule plan:
     params:
         study=STUDY,
     shell:
-        "python -m tokencredit.tools.plan --study {params.study} --remaining"
+        "python -m tokencredit plan --study {params.study} --remaining"
 
 
 rule status:
@@ -47,7 +47,7 @@ rule status:
     params:
         study=STUDY,
     shell:
-        "python -m tokencredit.tools.status --study {params.study}"
+        "python -m tokencredit status --study {params.study}"
 
 
 localrules:

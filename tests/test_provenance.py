@@ -14,7 +14,7 @@ import pytest
 from tokencredit import provenance
 from tokencredit.config import Config
 from tokencredit.credit import METHODS
-from tokencredit.data import MODULES
+from tokencredit.data.tasks import TASKS
 from tokencredit.provenance import environment
 from tokencredit.study import code
 
@@ -22,6 +22,7 @@ PACKAGE = provenance.PACKAGE
 TABLE = Path(__file__).parents[1] / "docs/reproducibility.md"
 
 CONFIG = Config(Path(__file__).parents[1] / "config")
+TOY = CONFIG.study("toy")
 MODELS = {model.task: model for name, model in CONFIG.models.items() if CONFIG.is_embedded(name)}
 DATASETS = {getattr(dataset, "task", None): name for name, dataset in CONFIG.datasets.items()}
 
@@ -39,12 +40,12 @@ STAGES: dict[str, Callable[[], str]] = {
     "score": code.scoring,
     "overlap": code.overlap,
     "prepare of a file": lambda: code.dataset(CONFIG, DATASETS[None]),
-    **{f"prepare of a task {task}": lambda t=task: code.dataset(CONFIG, DATASETS[t]) for task in MODULES},
-    **{f"pretrain of a task {task}": lambda t=task: code.pretraining(MODELS[t]) for task in MODULES},
+    **{f"prepare of a task {task}": lambda t=task: code.dataset(CONFIG, DATASETS[t]) for task in TASKS},
+    **{f"pretrain of a task {task}": lambda t=task: code.pretraining(MODELS[t]) for task in TASKS},
     "fetch": code.fetching,
-    "table": lambda: code.exhibit("table", "table1"),
-    "figure": lambda: code.exhibit("figure", "figure4"),
-    "page": code.page,
+    "table": lambda: code.exhibit(TOY, "table", "table1"),
+    "figure": lambda: code.exhibit(TOY, "figure", "figure4"),
+    "page": lambda: code.page(TOY),
 }
 # They follow whatever runs again.
 SHOWN = {"table", "figure", "page"}
@@ -97,7 +98,7 @@ def expected(again: str, module: str) -> set[str]:
     if again == "nothing":
         return set()
     own = {"its methods": [name for name, method in METHODS.items() if method.module == module]}
-    own["its task"] = [f"a task {task}" for task, home in MODULES.items() if home == module]
+    own["its task"] = [f"a task {task}" for task, home in TASKS.items() if home.__name__ == f"tokencredit.{module}"]
     asked = [each for each in (part.strip() for part in again.split(","))]
     for word, names in own.items():
         asked = [each.replace(word, name) for each in asked for name in (names if word in each else [word])]

@@ -9,7 +9,7 @@ import pytest
 
 from tokencredit import files
 from tokencredit.config import load_study
-from tokencredit.tools import bundle
+from tokencredit.tools import archive, bundle
 from tokencredit.tools.compare import differences
 
 ROOT = Path(__file__).parents[1]
@@ -20,11 +20,11 @@ BUNDLES = sorted(path.name for path in FOLDER.glob("*.tar.gz"))
 @pytest.fixture(scope="module", params=BUNDLES)
 def content(request: pytest.FixtureRequest) -> dict:
     """``bundle.json`` of a study's records, each of whose files is held against its checksum."""
-    return json.loads(bundle.read(FOLDER / request.param)[bundle.CONTENT])
+    return json.loads(archive.read(FOLDER / request.param)[archive.CONTENT])
 
 
 def test_they_are_of_the_study_as_it_is_configured(content: dict) -> None:
-    here = json.loads(json.dumps(bundle.decides(load_study(ROOT / "config", content["study"]))))
+    here = json.loads(json.dumps(bundle.deciding_config(load_study(ROOT / "config", content["study"]))))
     assert differences(content["config"], here) == {}
 
 

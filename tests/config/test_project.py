@@ -138,7 +138,7 @@ def test_every_hub_data_set_of_a_paper_study_is_pinned_or_refused() -> None:
 @pytest.mark.parametrize("kind", FILES)
 def test_the_tracked_schema_is_current(kind: str) -> None:
     tracked = read_json(ROOT / f"workflow/schemas/{kind}.schema.json")
-    assert tracked == schema_of(kind), "run: python -m tokencredit.config schemas"
+    assert tracked == schema_of(kind), "run: tokencredit docs"
 
 
 @pytest.mark.parametrize("kind", FILES)
@@ -166,7 +166,7 @@ def test_the_schema_refuses_a_method_with_an_unknown_key_or_without_a_base() -> 
 
 def test_the_readme_names_every_key() -> None:
     text = (ROOT / "config/README.md").read_text(encoding="utf-8")
-    assert fill_tables(text) == text, "run: python -m tokencredit.config keys"
+    assert fill_tables(text) == text, "run: tokencredit docs"
     for file in FILES.values():
         for model in classes_of(file):
             for key, field in model.model_fields.items():

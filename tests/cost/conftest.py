@@ -6,7 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import PreTrainedModel, Qwen2Config, Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM
+from transformers import (
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedModel,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+)
 
 from tokencredit.config import Architecture, Config, Study, StudyFile
 
@@ -46,7 +54,11 @@ def shape(**changes: Any) -> Architecture:
 def model_of(architecture: Architecture, attention: str = "sdpa") -> PreTrainedModel:
     """A model of this shape, float32, with random weights."""
     torch.manual_seed(0)
-    kinds = {"qwen2": (Qwen2Config, Qwen2ForCausalLM), "qwen3": (Qwen3Config, Qwen3ForCausalLM)}
+    kinds = {
+        "llama": (LlamaConfig, LlamaForCausalLM),
+        "qwen2": (Qwen2Config, Qwen2ForCausalLM),
+        "qwen3": (Qwen3Config, Qwen3ForCausalLM),
+    }
     settings, kind = kinds[architecture.family]
     return kind(
         settings(

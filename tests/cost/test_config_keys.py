@@ -25,10 +25,17 @@ SHAPE = {
 }
 
 
-@pytest.mark.parametrize("changes", [{}, {"tied_head": True}, {"family": "qwen3"}, {"heads": 6, "layers": 1}])
+@pytest.mark.parametrize(
+    "changes", [{}, {"tied_head": True}, {"family": "qwen3"}, {"family": "llama"}, {"heads": 6, "layers": 1}]
+)
 def test_an_architecture_counts_the_weights_of_the_model(changes: dict) -> None:
     architecture = shape(**changes)
     assert architecture.parameters == sum(parameter.numel() for parameter in model_of(architecture).parameters())
+
+
+def test_a_llama_has_the_weights_that_its_card_says() -> None:
+    llama = {"family": "llama", "hidden_size": 2048, "layers": 16, "heads": 32, "kv_heads": 8, "head_size": 64}
+    assert shape(**llama, intermediate_size=8192, vocabulary=128256, tied_head=True).parameters == 1_235_814_400
 
 
 def test_every_released_model_has_an_architecture() -> None:
@@ -43,7 +50,7 @@ def test_every_released_model_has_an_architecture() -> None:
     [
         ({}, r"models\.released: the architecture has 776 weights, and parameters = 1000"),
         ({"kv_heads": 3}, r"kv_heads = 3 must divide heads = 2"),
-        ({"family": "gpt"}, r"models\.released\.architecture\.family = 'gpt': must be 'qwen2' or 'qwen3'"),
+        ({"family": "gpt"}, r"models\.released\.architecture\.family = 'gpt': must be 'llama', 'qwen2' or 'qwen3'"),
         ({"vocabulary": 0}, r"models\.released\.architecture\.vocabulary = 0"),
     ],
 )

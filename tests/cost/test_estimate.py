@@ -14,17 +14,15 @@ import pytest
 
 from tokencredit.base.pretrain import build_model, new_tokenizer
 from tokencredit.config import EmbeddedModel, Study
-from tokencredit.cost import Basis, Job, Options, Terms, estimate, read_measured, reckoning
+from tokencredit.cost import Basis, Options, Reckoned, Terms, estimate, read_timings, reckoning
 from tokencredit.cost.quantity import given, measured
-from tokencredit.data.embedded import TASKS
-from tokencredit.data.embedded_tokenizer import vocabulary
 from tokencredit.engines import vllm_engine
 from tokencredit.errors import UserError
 
 from .conftest import CONFIG, ROOT, study
 
 
-def job(of: Study, name: str, terms: Terms | None = None) -> Job:
+def job(of: Study, name: str, terms: Terms | None = None) -> Reckoned:
     found = estimate(of, terms or Terms())
     return next(job for job in found.jobs if job.name == name)
 
@@ -63,7 +61,6 @@ def test_an_embedded_model_has_the_weights_of_its_architecture(name: str) -> Non
 
 
 def test_what_is_copied_from_elsewhere_is_what_stands_there() -> None:
-    assert {task: len(vocabulary(task)) for task in TASKS} == reckoning.EMBEDDED_VOCABULARY
     assert vllm_engine._CPU_CACHE_BYTES == reckoning.VLLM_CPU_CACHE
 
 
@@ -281,9 +278,9 @@ def test_earlier_runs_are_measured(tmp_path: Path) -> None:
         (tmp_path / path).parent.mkdir(parents=True)
         (tmp_path / path).write_text(text, encoding="utf-8")
     chosen = study("toy")
-    assert read_measured(chosen, tmp_path).generation_seconds == {}
-    assert read_measured(chosen, tmp_path, {f"{tmp_path}/{generations}"}).generation_seconds == {}
-    found = read_measured(chosen, tmp_path, made_again=())
+    assert read_timings(chosen, tmp_path).generation_seconds == {}
+    assert read_timings(chosen, tmp_path, {f"{tmp_path}/{generations}"}).generation_seconds == {}
+    found = read_timings(chosen, tmp_path, made_again=())
     assert found.runs == 1
     assert found.tokens_per_second == {"eapo": measured(5120 / 2)}
     assert found.response_tokens == measured(20)
@@ -308,7 +305,7 @@ def test_a_run_of_another_configuration_is_not_measured(tmp_path: Path) -> None:
         {"training__curve__samples": 99},
         {"resources__train__processes": 2},
     ):
-        assert read_measured(study("toy", **changes), tmp_path).runs == 0
+        assert read_timings(study("toy", **changes), tmp_path).runs == 0
 
 
 def test_records_of_unequal_length_are_one_sentence(tmp_path: Path) -> None:
@@ -316,14 +313,14 @@ def test_records_of_unequal_length_are_one_sentence(tmp_path: Path) -> None:
     timing = tmp_path / "toy/runs/eapo/seed0/timing.jsonl"
     timing.write_text("".join(timing.read_text(encoding="utf-8").splitlines(keepends=True)[:2]), encoding="utf-8")
     with pytest.raises(UserError, match=r"toy/runs/eapo/seed0: metrics\.jsonl has 3 lines and timing\.jsonl 2;"):
-        read_measured(study("toy"), tmp_path)
+        read_timings(study("toy"), tmp_path)
 
 
 def test_what_was_measured_is_read_without_the_libraries_of_tables(tmp_path: Path) -> None:
     write_run(tmp_path, "toy", "eapo", 3, 0.5)
     code = (
-        "import sys; from tokencredit.config import load_study; from tokencredit.cost import read_measured;"
-        f"assert read_measured(load_study('config', 'toy'), {str(tmp_path)!r}, ()).runs == 1;"
+        "import sys; from tokencredit.config import load_study; from tokencredit.cost import read_timings;"
+        f"assert read_timings(load_study('config', 'toy'), {str(tmp_path)!r}, ()).runs == 1;"
         "assert not {'pandas', 'pyarrow', 'torch'}.intersection(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
@@ -332,12 +329,12 @@ def test_what_was_measured_is_read_without_the_libraries_of_tables(tmp_path: Pat
 def test_an_unfinished_run_is_not_measured(tmp_path: Path) -> None:
     write_run(tmp_path, "toy", "eapo", 30, 0.5)
     (tmp_path / "toy/runs/eapo/seed0/run.json").unlink()
-    assert read_measured(study("toy"), tmp_path).runs == 0
+    assert read_timings(study("toy"), tmp_path).runs == 0
 
 
 def test_what_is_said_counts_before_what_was_measured(tmp_path: Path) -> None:
     write_run(tmp_path, "toy", "eapo", 30, 0.5)
-    found = read_measured(study("toy"), tmp_path)
+    found = read_timings(study("toy"), tmp_path)
     said = Terms(Options(tokens_per_second=1.0, response_tokens=2.0, groups_sampled=5.0), found)
     assert said.tokens_per_second("eapo") == given(1.0)
     assert said.response_tokens(64) == given(2.0)

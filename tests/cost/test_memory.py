@@ -36,6 +36,7 @@ from .tracking import LiveBytes
 SHAPES = {
     "qwen2": shape(),
     "qwen3": shape(family="qwen3", tied_head=True),
+    "llama": shape(family="llama"),
     "deep": shape(layers=8),
     "wide states": shape(hidden_size=256),
     "wide layers": shape(intermediate_size=1024),
@@ -71,7 +72,7 @@ def trainer(architecture: Architecture, **changes: object) -> TrainingSetup:
     return replace(plain, **changes)
 
 
-@pytest.mark.parametrize("family", ["qwen2", "qwen3"])
+@pytest.mark.parametrize("family", ["llama", "qwen2", "qwen3"])
 @pytest.mark.parametrize("mixed", [False, True])
 def test_a_layer_keeps_the_bytes_that_the_formula_says(family: str, mixed: bool) -> None:
     def kept(architecture: Architecture) -> int:

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from tokencredit import cli
+from tokencredit.__main__ import app
 from tokencredit.cost import Basis, estimate
 from tokencredit.cost.quantity import Quantity, assumed, given, largest, measured, smallest, total
 from tokencredit.cost.show import as_json, in_bytes, in_time, marked, print_estimate, sentences
-from tokencredit.tools.plan import app
 
 from .conftest import ROOT, study
 
@@ -24,7 +24,7 @@ REFUSED = {
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    monkeypatch.setattr("sys.argv", ["plan", "--config", str(ROOT / "config"), *arguments])
+    monkeypatch.setattr("sys.argv", ["tokencredit", "plan", "--config", str(ROOT / "config"), *arguments])
     with pytest.raises(SystemExit) as left:
         cli.run(app)
     return left.value.code

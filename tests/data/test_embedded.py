@@ -7,8 +7,9 @@ import re
 
 import pytest
 
-from tokencredit.data import embedded, phrasing, word_problems
+from tokencredit.data import embedded, phrasing
 from tokencredit.data.embedded_tokenizer import EOS, PAD, build_tokenizer, check_text, vocabulary
+from tokencredit.data.tasks import word_problems
 from tokencredit.errors import UserError
 from tokencredit.files import digest_of
 

@@ -13,8 +13,9 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from tokencredit import files
+from tokencredit.__main__ import app
 from tokencredit.errors import UserError
-from tokencredit.tools import compare, select_rows, trace
+from tokencredit.tools import select_rows
 from tokencredit.tools.regrade import changed
 
 TABLE = pd.DataFrame(
@@ -75,7 +76,7 @@ RUN = {
 
 @pytest.fixture
 def shown(tmp_path: Path) -> Path:
-    """A table on one trained row and one benchmark, with the whole chain behind it."""
+    """A table on one trained row and one benchmark, with every file behind it."""
     results = tmp_path / "results"
     study = results / "toy"
     problems, weights = results / "data/toy-tier1/problems.parquet", results / "models/base/model.safetensors"
@@ -108,23 +109,23 @@ def shown(tmp_path: Path) -> Path:
 
 def traced(shown: Path, *words: str) -> tuple[Result, dict[str, Any]]:
     config = Path(__file__).parents[2] / "config"
-    done = CliRunner().invoke(trace.app, [str(shown), *words, "--config", str(config), "--json"])
+    done = CliRunner().invoke(app, ["trace", str(shown), *words, "--config", str(config), "--json"])
     return done, json.loads(done.output) if done.exit_code in (0, 1) and done.output else {}
 
 
-def paths(chain: dict[str, Any]) -> dict[str, str]:
-    """The state of every file of a chain, by its name below the results."""
-    found = {chain["path"].split("/results/")[1]: chain["state"]}
-    for below in chain["behind"]:
+def paths(source: dict[str, Any]) -> dict[str, str]:
+    """The state of a file and of every file behind it, by its name below the results."""
+    found = {source["path"].split("/results/")[1]: source["state"]}
+    for below in source["behind"]:
         found |= paths(below)
     return found
 
 
-def test_the_whole_chain_is_followed(shown: Path) -> None:
+def test_every_file_behind_a_number_is_followed(shown: Path) -> None:
     done, said = traced(shown, "eapo", "toy-tier1")
     assert done.exit_code == 0, done.output
     assert said["rows"] == [{"method": "eapo", "benchmark": "toy-tier1", "avg": "50", "reference": ""}]
-    assert paths(said["chain"]) == {
+    assert paths(said["source"]) == {
         "toy/tables/table1.csv": "as recorded",
         "toy/eval/eapo/seed0/scores.parquet": "as recorded",
         "toy/eval/eapo/seed0/toy-tier1/grades.parquet": "as recorded",
@@ -169,7 +170,7 @@ def test_a_file_that_is_missing_is_named(shown: Path, name: str) -> None:
     done, said = traced(shown)
     assert done.exit_code == 1
     assert any(f"/results/{name}: is not there; sha256 " in sentence for sentence in said["differences"])
-    plain = CliRunner().invoke(trace.app, [str(shown), "--config", str(Path(__file__).parents[2] / "config")])
+    plain = CliRunner().invoke(app, ["trace", str(shown), "--config", str(Path(__file__).parents[2] / "config")])
     assert plain.exit_code == 1
     assert f"{name}: is not there" in plain.output
 
@@ -189,7 +190,7 @@ def test_a_verdict_on_training_rests_on_the_files_of_its_run(shown: Path, named:
     files.write_json(table.with_suffix(".json"), origin)
     done, said = traced(table, "eapo")
     assert done.exit_code == 0
-    assert paths(said["chain"])["toy/runs/eapo/seed0/metrics.jsonl"] == "as recorded"
+    assert paths(said["source"])["toy/runs/eapo/seed0/metrics.jsonl"] == "as recorded"
     files.write_text(run / "metrics.jsonl", '{"step": 2}\n')
     done, said = traced(table, "eapo")
     assert done.exit_code == 1
@@ -236,14 +237,14 @@ def test_measured_credit_is_followed_to_the_responses_and_the_model(measured: Pa
     done, said = traced(measured, policy)
     assert done.exit_code == 0, done.output
     tables = {f"toy-core/oracle/{policy}/seed0/{name}.parquet": "as recorded" for name in ("states", "branches")}
-    assert paths(said["chain"]) == {
+    assert paths(said["source"]) == {
         "toy-core/tables/oracle.csv": "as recorded",
         **tables,
         **RESPONSES,
         model: "as recorded",
     }
     # Both tables are of one measurement, and what is behind it is followed once.
-    assert [bool(link["behind"]) for link in said["chain"]["behind"]] == [True, False]
+    assert [bool(each["behind"]) for each in said["source"]["behind"]] == [True, False]
 
 
 @pytest.mark.parametrize(
@@ -290,7 +291,9 @@ def test_columns_that_rest_on_other_rows_are_named(shown: Path) -> None:
     origin["files"]["toy/eval/base/seed0/scores.parquet"] = "5" * 64
     files.write_json(shown.with_suffix(".json"), origin | {"made": {shown.name: files.sha256(shown)}})
     assert traced(shown, "eapo")[1]["rest_on_more"] == ["p_holm"]
-    plain = CliRunner().invoke(trace.app, [str(shown), "eapo", "--config", str(Path(__file__).parents[2] / "config")])
+    plain = CliRunner().invoke(
+        app, ["trace", str(shown), "eapo", "--config", str(Path(__file__).parents[2] / "config")]
+    )
     assert "p_holm: rest on other rows too, whose files are not followed" in plain.output
     assert traced(shown)[1]["rest_on_more"] == []
 
@@ -315,7 +318,7 @@ def test_a_file_without_an_origin_is_refused(shown: Path) -> None:
 def compared(first: dict[str, Any], second: dict[str, Any], folder: Path) -> Result:
     for name, run in (("a", first), ("b", second)):
         files.write_json(folder / name / "run.json", run)
-    return CliRunner().invoke(compare.app, [str(folder / "a"), str(folder / "b" / "run.json"), "--json"])
+    return CliRunner().invoke(app, ["compare", str(folder / "a"), str(folder / "b" / "run.json"), "--json"])
 
 
 def test_what_two_runs_differ_in_is_all_that_is_printed(tmp_path: Path) -> None:

@@ -34,9 +34,9 @@ class Project:
             command, cwd=self.folder, text=True, env={**os.environ, **(environment or {})}, check=False, **streams
         )
 
-    def python(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Python with this project's own package; its two streams come back as one text in ``stdout``."""
-        environment = {**os.environ, "PYTHONPATH": str(self.folder / "workflow")}
+    def python(self, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+        """Python with this project's own package and these environment variables; both streams come back as one text in ``stdout``."""
+        environment = {**os.environ, "PYTHONPATH": str(self.folder / "workflow"), **settings}
         command = [sys.executable, *arguments]
         streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
         return subprocess.run(command, cwd=self.folder, text=True, env=environment, check=False, **streams)

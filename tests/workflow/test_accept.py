@@ -26,7 +26,7 @@ def refactor(project: Project) -> None:
 
 def accept(project: Project, *options: str) -> tuple[int, str]:
     told = ("--study", "smoke", "--reason", "A name was added.", "--by", "A. Tester", *options)
-    done = project.python("-m", "tokencredit.tools.accept", *told)
+    done = project.python("-m", "tokencredit", "accept", *told)
     return done.returncode, done.stdout
 
 
@@ -49,7 +49,7 @@ def test_what_was_accepted_stands_and_says_so(done: Project) -> None:
     assert line["before"] == files.read_json(done.folder / RUN)["code_digest"] != line["now"]
     assert (line["by"], line["reason"]) == ("A. Tester", "A name was added.")
 
-    traced = done.python("-m", "tokencredit.tools.trace", "results/smoke/tables/table1.csv", "eapo", "toy-tier1")
+    traced = done.python("-m", "tokencredit", "trace", "results/smoke/tables/table1.csv", "eapo", "toy-tier1")
     assert "by A. Tester: code" in traced.stdout
     assert accept(done)[1].startswith("nothing to accept")
     done.make(*SMOKE)

@@ -17,12 +17,13 @@ from typer.testing import CliRunner
 
 from tests.workflow.project import Project, new_project
 from tokencredit import files
+from tokencredit.__main__ import app
 from tokencredit.analysis.store import Store
 from tokencredit.config import FileDataset, load_study
 from tokencredit.errors import UserError
 from tokencredit.evaluate.score import score_row
 from tokencredit.study.exhibits import planned
-from tokencredit.tools import bundle
+from tokencredit.tools import archive, bundle
 
 pytestmark = pytest.mark.workflow
 
@@ -40,7 +41,7 @@ sys.meta_path.insert(0, Missing())
 
 
 def pack(project: Project, out: Path) -> bytes:
-    done = project.python("-m", "tokencredit.tools.bundle", "pack", "--study", "smoke", "--out", str(out))
+    done = project.python("-m", "tokencredit", "bundle", "pack", "--study", "smoke", "--out", str(out))
     assert done.returncode == 0, done.stdout
     return out.read_bytes()
 
@@ -55,14 +56,14 @@ def packed(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def unpack(path: Path, project: Project) -> None:
     """Unpack in this process: a ``UserError`` is raised here."""
     arguments = ["unpack", str(path), "--config", str(project.folder / "config")]
-    done = CliRunner().invoke(bundle.app, [*arguments, "--results", str(project.folder / "results")])
+    done = CliRunner().invoke(app, ["bundle", *arguments, "--results", str(project.folder / "results")])
     if done.exception:
         raise done.exception
 
 
 def test_the_same_results_give_the_same_bytes_and_no_model(finished: Project, packed: Path, tmp_path: Path) -> None:
     assert pack(finished, tmp_path / "again.tar.gz") == packed.read_bytes()
-    names = bundle.read(packed).keys()
+    names = archive.read(packed).keys()
     assert "smoke/eval/eapo/seed0/toy-tier1/generations.parquet" in names
     assert "data/toy-tier1/problems.parquet" in names
     assert not [name for name in names if "/model" in name or name.startswith("models/")]
@@ -82,7 +83,7 @@ def test_tables_figures_and_page_are_rebuilt_without_torch(finished: Project, pa
     shutil.copytree(finished.folder / "results/models", clone.folder / "results/models")
     shutil.copytree(finished.folder / "results/smoke/tables", clone.folder / "results/smoke/tables")
     clone.append("results/smoke/tables/table1.csv", "no number\n")
-    rebuild = ["-m", "tokencredit.tools.bundle", "rebuild", str(packed), "--cores", "2"]
+    rebuild = ["-m", "tokencredit", "rebuild", str(packed), "--cores", "2"]
     made = subprocess.run([sys.executable, *rebuild], **blocked, **streams)
     assert made.returncode == 0, made.stdout
     assert set(re.findall(r"\(Rule: (\w+)\)", made.stdout)) == {"table", "figure", "report"}
@@ -92,7 +93,7 @@ def test_tables_figures_and_page_are_rebuilt_without_torch(finished: Project, pa
     assert f"{len(shown)} of {len(shown)} tables' and figures' CSVs are the same" in made.stdout
 
     (clone.folder / shown[0]).write_text("no number", encoding="utf-8")
-    compared = clone.python("-m", "tokencredit.tools.bundle", "check", str(packed), "--results", "results")
+    compared = clone.python("-m", "tokencredit", "bundle", "check", str(packed), "--results", "results")
     assert compared.returncode == 1
     assert f"{shown[0]}: differs" in compared.stdout
 
@@ -109,17 +110,17 @@ def test_a_part_is_made_from_the_runs_of_its_whole_packed_without_responses_and_
     done.make("--config", "study=part")
     path = tmp_path / "part.tar.gz"
     options = ["--study", "part", "--out", str(path), "--without-responses"]
-    packing = done.python("-m", "tokencredit.tools.bundle", "pack", *options)
+    packing = done.python("-m", "tokencredit", "bundle", "pack", *options)
     assert packing.returncode == 0, packing.stdout
     assert "left out: responses of evaluations and their grades (--without-responses)" in packing.stdout
-    members = bundle.read(path)
+    members = archive.read(path)
     assert list(json.loads(members["bundle.json"])["left_out"]) == ["responses of evaluations and their grades"]
     assert {name.split("/")[2] for name in members if name.startswith("smoke/runs/")} == {"grpo"}
     evaluated = {f"smoke/eval/{row}/seed0/scores.parquet" for row in ("base", "grpo")}
     assert {name for name in members if "/eval/" in name} == evaluated
     assert not [name for name in members if name.startswith("part/")]
 
-    rebuilt = project.python("-m", "tokencredit.tools.bundle", "rebuild", str(path), "--cores", "2")
+    rebuilt = project.python("-m", "tokencredit", "rebuild", str(path), "--cores", "2")
     assert rebuilt.returncode == 0, rebuilt.stdout
     shown = sorted((done.folder / "results/part").glob("*/*.csv"))
     assert len(shown) > 8
@@ -159,14 +160,14 @@ def test_a_spoiled_bundle_is_refused(packed: Path, tmp_path: Path, spoil: object
     path = tmp_path / "spoiled.tar.gz"
     path.write_bytes(spoil(packed.read_bytes()))
     with pytest.raises(UserError, match=sentence):
-        bundle.read(path)
+        archive.read(path)
 
 
 def test_a_study_that_does_not_hold_together_is_not_packed(done: Project, tmp_path: Path) -> None:
     path = done.folder / "results/smoke/runs/phr/seed0/metrics.jsonl"
     path.write_text("".join(path.read_text(encoding="utf-8").splitlines(keepends=True)[1:]), encoding="utf-8")
     refused = done.python(
-        "-m", "tokencredit.tools.bundle", "pack", "--study", "smoke", "--out", str(tmp_path / "out.tar.gz")
+        "-m", "tokencredit", "bundle", "pack", "--study", "smoke", "--out", str(tmp_path / "out.tar.gz")
     )
     assert refused.returncode == 2
     assert "metrics.jsonl: 2 lines (2 different steps); the study asks for 3" in refused.stdout
@@ -216,7 +217,7 @@ def test_a_table_that_was_not_made_from_the_records_is_not_packed(done: Project,
 def refused(project: Project, folder: Path) -> str:
     arguments = ["pack", "--study", "smoke", "--out", str(folder / "out.tar.gz")]
     where = ["--config", str(project.folder / "config"), "--results", str(project.folder / "results")]
-    done = CliRunner().invoke(bundle.app, [*arguments, *where])
+    done = CliRunner().invoke(app, ["bundle", *arguments, *where])
     assert isinstance(done.exception, UserError)
     assert not (folder / "out.tar.gz").exists()
     return str(done.exception)
@@ -224,10 +225,10 @@ def refused(project: Project, folder: Path) -> str:
 
 def rewritten(packed: Path, path: Path, made: dict[str, str] | None = None, **more: bytes) -> Path:
     """The bundle with ``more`` files, and another list of what was ``made`` of it; its checksums are right."""
-    members = bundle.read(packed) | more
+    members = archive.read(packed) | more
     content = json.loads(members["bundle.json"])
     members["bundle.json"] = json.dumps(content if made is None else content | {"made": made}).encode()
-    bundle._write(path, members)
+    archive.write(path, members)
     return path
 
 
@@ -242,7 +243,7 @@ def test_a_bundle_that_names_no_table_or_not_every_table_is_refused(
     packed: Path, project: Project, tmp_path: Path
 ) -> None:
     path = rewritten(packed, tmp_path / "none.tar.gz", made={})
-    compared = CliRunner().invoke(bundle.app, ["check", str(path), "--results", str(tmp_path)])
+    compared = CliRunner().invoke(app, ["bundle", "check", str(path), "--results", str(tmp_path)])
     assert "names no table or figure that its records could be compared by" in str(compared.exception)
     with pytest.raises(
         UserError, match=r"should name the tables and figures of study smoke.*smoke/figures/diagnostics.csv"
@@ -260,7 +261,7 @@ def test_an_archive_that_leads_out_of_the_results_is_refused(tmp_path: Path, nam
     with tarfile.open(path, "w:gz") as archive:
         archive.addfile(member)
     with pytest.raises(UserError, match=rf"{re.escape(name)}: is not a plain file below the results"):
-        bundle.read(path)
+        archive.read(path)
 
 
 def test_the_problems_of_a_data_set_that_is_not_free_are_left_out(
@@ -284,10 +285,12 @@ def test_the_problems_of_a_data_set_that_is_not_free_are_left_out(
             files.write_json(path, files.read_json(path) | {"files": Store(study, results).provenance(name)})
     monkeypatch.setattr(bundle, "load_study", lambda config, name: study)
     out = tmp_path / "smoke.tar.gz"
-    packing = CliRunner().invoke(bundle.app, ["pack", "--study", "smoke", "--out", str(out), "--results", str(results)])
+    packing = CliRunner().invoke(
+        app, ["bundle", "pack", "--study", "smoke", "--out", str(out), "--results", str(results)]
+    )
     assert packing.exit_code == 0, packing.exception
     assert "left out: the problems of toy-tier2 (evaluation only)" in packing.output
-    names = bundle.read(out).keys()
+    names = archive.read(out).keys()
     held = {name for name in names if name.startswith("data/toy-tier")}
     assert held == {
         f"data/{name}" for name in ("toy-tier1/problems.parquet", "toy-tier1/manifest.json", "toy-tier2/manifest.json")
@@ -303,6 +306,6 @@ def say(path: Path, more: dict[str, str]) -> None:
 def test_problems_go_with_a_bundle_where_their_licence_allows() -> None:
     """Competition problems are for evaluation only: a bundle holds what was answered and the digest, not the text."""
     study = load_study(Path(__file__).parents[2] / "config", "paper-7b")
-    free = {name for name in study.config.datasets if bundle._is_free(study, name)}
+    free = {name for name in study.config.datasets if bundle.is_free(study, name)}
     assert {"toy-train", "dapo-17k", "math-500"} <= free
     assert not {"aime24", "aime25", "amc23", "minerva"} & free

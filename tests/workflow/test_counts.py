@@ -117,7 +117,7 @@ def test_a_problem_without_any_response_is_missed_when_it_is_scored(results: Pat
 
 def test_a_table_on_a_changed_file_is_found_out(done: Project) -> None:
     """Snakemake grades the changed responses again, which fails; the table from before stands, and its trace says on what."""
-    asked = ("-m", "tokencredit.tools.trace", "results/smoke/tables/table1.csv", "eapo", "toy-tier1")
+    asked = ("-m", "tokencredit", "trace", "results/smoke/tables/table1.csv", "eapo", "toy-tier1")
     before = done.python(*asked)
     assert before.returncode == 0, before.stdout
 

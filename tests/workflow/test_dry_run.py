@@ -57,7 +57,7 @@ def test_make_dry_run_prints_a_table_and_finds_what_is_not_as_configured(project
     for path in project.folder.glob("config/studies/*.yaml"):
         if path.stem != "smoke":
             path.unlink()
-    done = project.python("-m", "tokencredit.tools.dry_run")
+    done = project.python("-m", "tokencredit", "dry-run")
     assert done.returncode == 0, done.stdout
     head, line, end = (text.split() for text in done.stdout.splitlines())
     numbers = dict(zip(head, line, strict=True))
@@ -67,7 +67,7 @@ def test_make_dry_run_prints_a_table_and_finds_what_is_not_as_configured(project
     assert end[:2] == ["1", "studies"]
 
     project.replace("workflow/rules/report.smk", "results/logs/report/{study}.log", "results/logs/reports/{study}.log")
-    done = project.python("-m", "tokencredit.tools.dry_run")
+    done = project.python("-m", "tokencredit", "dry-run")
     assert done.returncode == 2
     assert (
         "error: the graph is not what the configuration says: smoke: the configuration asks for report "
@@ -75,7 +75,7 @@ def test_make_dry_run_prints_a_table_and_finds_what_is_not_as_configured(project
     ) in done.stdout
 
     project.replace("workflow/rules/report.smk", "{wildcards.study} --results", "{wildcards.cell} --results")
-    done = project.python("-m", "tokencredit.tools.dry_run")
+    done = project.python("-m", "tokencredit", "dry-run")
     assert done.returncode == 2
     assert "'Wildcards' object has no attribute 'cell'" in done.stdout
 

@@ -30,7 +30,7 @@ def test_what_another_grader_said_is_found(done: Project) -> None:
     assert done.python("-m", "tokencredit.analysis", "tables", *shown).returncode == 0
     before = files.sha256(done.folder / "results")
 
-    graded = done.python("-m", "tokencredit.tools.regrade", "--study", "smoke", "--out", "again", "--workers", "1")
+    graded = done.python("-m", "tokencredit", "regrade", "--study", "smoke", "--out", "again", "--workers", "1")
     assert graded.returncode == 0, graded.stdout
     assert "2 of 320 grades changed" in graded.stdout
     counts = next(line.split() for line in graded.stdout.splitlines() if line.startswith("wrong"))
@@ -41,13 +41,13 @@ def test_what_another_grader_said_is_found(done: Project) -> None:
     assert files.sha256(done.folder / "results") == before
     assert (done.folder / "again/smoke/eval/eapo/seed0/toy-tier1/generations.parquet").is_symlink()
 
-    refused = done.python("-m", "tokencredit.tools.regrade", "--study", "smoke", "--out", "results")
+    refused = done.python("-m", "tokencredit", "regrade", "--study", "smoke", "--out", "results")
     assert refused.returncode == 2
     assert "results: is there already" in refused.stdout
 
 
 def test_the_same_grader_changes_nothing(done: Project) -> None:
-    asked = ("-m", "tokencredit.tools.regrade", "--study", "smoke", "--out", "again", "--workers", "1")
+    asked = ("-m", "tokencredit", "regrade", "--study", "smoke", "--out", "again", "--workers", "1")
     grades = done.folder / EVAL / "toy-tier1/grades.parquet"
     whole = grades.read_bytes()
     grades.write_bytes(whole[: len(whole) // 2])

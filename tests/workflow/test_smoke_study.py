@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import subprocess
@@ -132,19 +131,6 @@ def test_a_run_that_was_lost_is_made_again_though_its_tables_stand(done: Project
     """A run that was forced and then killed has no run.json, and everything made from the one before is still there."""
     (done.folder / run_of("eapo")).unlink()
     assert trainings(done.rerun(*SMOKE)) == {run_of("eapo")}
-
-
-def test_a_method_is_added_as_the_readme_says(done: Project) -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    (code,) = re.findall(r"```python\n(.*?)```", readme, flags=re.DOTALL)
-    (entry,) = re.findall(r"```yaml\n(.*?)```", readme, flags=re.DOTALL)
-    (done.folder / "workflow/tokencredit/credit/first_half.py").write_text(code, encoding="utf-8")
-    done.append("config/methods.yaml", entry)
-    done.replace("config/studies/smoke.yaml", "methods: [", "methods: [first-half, ")
-    assert trainings(done.rerun(*SMOKE)) == {run_of("first-half")}
-    done.make(run_of("first-half"))
-    run = json.loads((done.folder / run_of("first-half")).read_text(encoding="utf-8"))
-    assert run["config"]["params"] == {"tokens": 16}
 
 
 def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been_killed(finished: Project, done: Project) -> None:

@@ -155,6 +155,6 @@ def test_plan_says_every_reason_to_refuse_and_only_of_what_would_run(project: Pr
 
 @pytest.mark.parametrize("option", [("--json",), ("--results", "elsewhere"), ("--config", "elsewhere")])
 def test_plan_refuses_what_snakemake_would_not_be_asked(fresh: Project, option: tuple[str, ...]) -> None:
-    done = fresh.python("-m", "tokencredit.tools.plan", "--study", "smoke", "--remaining", *option)
+    done = fresh.python("-m", "tokencredit", "plan", "--study", "smoke", "--remaining", *option)
     assert done.returncode == 2
     assert done.stdout.startswith(f"error: {option[0]}: does not go with --remaining")

@@ -23,7 +23,7 @@ rule report:
         **resources_of("light"),
     params:
         config=settings_of("report"),
-        code=code.page(),
+        code=code_of("report"),
     shell:
         "python -m tokencredit.analysis report --config config --study {wildcards.study} --results results"
         " --out {output} > {log} 2>&1"

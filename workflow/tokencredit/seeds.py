@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import operator
+from typing import TYPE_CHECKING
 
-import numpy as np
+# The graph names random choices and makes none: it starts without numpy.
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def derive_seed(*parts: int | str) -> int:
@@ -17,6 +20,8 @@ def derive_seed(*parts: int | str) -> int:
 
 def generator(*parts: int | str) -> np.random.Generator:
     """A numpy generator for one named random choice."""
+    import numpy as np
+
     return np.random.default_rng(derive_seed(*parts))
 
 
@@ -25,6 +30,8 @@ def uniforms(seeds: np.ndarray, position: np.ndarray | int) -> np.ndarray:
 
     ``seeds``: uint64 [R]; ``position``: the token's place in its response. A row's noise does not depend on its neighbours.
     """
+    import numpy as np
+
     golden = np.uint64(0x9E3779B97F4A7C15)
     with np.errstate(over="ignore"):
         z = np.asarray(seeds, np.uint64) + (np.asarray(position, np.uint64) + np.uint64(1)) * golden

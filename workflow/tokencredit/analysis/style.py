@@ -240,7 +240,7 @@ def save(drawn: Drawn, name: str, store: Store, out: Path) -> list[Path]:
         "study": store.study.name,
         "note": drawn.note,
         "training_seeds": list(store.study.training.seeds),
-        "code_digest": code.exhibit("figure", name),
+        "code_digest": code.exhibit(store.study, "figure", name),
         **checkout(),
         "made": {path.name: files.sha256(path) for path in paths[:3]},
         "files": store.provenance("figure", name),

@@ -1,8 +1,7 @@
-"""``python -m tokencredit.config``: check the studies; write the JSON schemas and the tables of ``config/README.md``."""
+"""``python -m tokencredit.config check``: check every study, and say how much work each is."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -11,13 +10,16 @@ import typer
 from tokencredit import cli
 from tokencredit.config import Config, HubModel, Study
 
-app = cli.new_app("The configuration: check every study, write its schemas and its documentation.")
+app = cli.new_app("The configuration of the studies.")
 
-Folder = Annotated[Path, typer.Option(help="Folder of the configuration.")]
+
+@app.callback()
+def _group() -> None:
+    """Keeps ``check`` a command of its own."""
 
 
 @app.command()
-def check(config: Folder = Path("config")) -> None:
+def check(config: Annotated[Path, typer.Option(help="Folder of the configuration.")] = Path("config")) -> None:
     """Check every file and every study, and say how much work each study is."""
     loaded = Config(config)
     head = ("study", "model", "methods", "runs", "rows", "benchmarks", "generations", "updates")
@@ -30,28 +32,6 @@ def check(config: Folder = Path("config")) -> None:
         model = loaded.models[name]
         if isinstance(model, HubModel) and model.revision is None:
             print(f"not pinned: models.{name}.revision = null; the newest commit of {model.id} is taken and recorded")
-
-
-@app.command()
-def schemas(out: Annotated[Path, typer.Option(help="Folder of the schemas.")] = Path("workflow/schemas")) -> None:
-    """Write the JSON schema of every configuration file."""
-    from tokencredit import files
-    from tokencredit.config.schemas import FILES, schema_of
-
-    made = [out / f"{name}.schema.json" for name in FILES]
-    for name, path in zip(FILES, made, strict=True):
-        files.write_text(path, json.dumps(schema_of(name), indent=2, ensure_ascii=False) + "\n")
-    cli.made(made)
-
-
-@app.command()
-def keys(readme: Annotated[Path, typer.Option(help="The README to fill.")] = Path("config/README.md")) -> None:
-    """Write the tables of keys in the configuration's README."""
-    from tokencredit import files
-    from tokencredit.config.schemas import fill_tables
-
-    files.write_text(readme, fill_tables(readme.read_text(encoding="utf-8")))
-    cli.made([readme])
 
 
 def _summary(study: Study) -> tuple[str, ...]:

@@ -41,7 +41,7 @@ Rate = Annotated[float, Field(gt=0)]
 Temperature = Annotated[float, Field(gt=0, le=2)]
 Tier = Annotated[int, Field(ge=1, le=3)]
 # Its default is left out of what a model or a data set is written as: results from before there were two tasks keep their digests.
-Task = Annotated[Literal["word-problems", "graph-paths"], Field(exclude_if=lambda task: task == "word-problems")]
+Task = Annotated[str, Field(pattern=NAME, exclude_if=lambda task: task == "word-problems")]
 Scalar = Annotated[Any, AfterValidator(_scalar), WithJsonSchema({"type": ["number", "string", "boolean"]})]
 
 
@@ -94,7 +94,7 @@ class GeneratedDataset(Strict):
 
     kind: Literal["generated"] = Field(description="`generated`: problems that are made.")
     title: str = Field(description="Name in tables and reports.")
-    task: Task = Field("word-problems", description="What the problems are about.")
+    task: Task = Field("word-problems", description="What the problems are about: a file of `data/tasks`.")
     split: Literal["train", "test"] = Field(
         description="Which part of all problem texts they come from; pretraining has its own."
     )
@@ -133,7 +133,9 @@ class EmbeddedModel(Strict):
 
     kind: Literal["embedded"] = Field(description="`embedded`: a model that is made here.")
     title: str = Field(description="Name in tables and reports.")
-    task: Task = Field("word-problems", description="What the problems that it can read are about.")
+    task: Task = Field(
+        "word-problems", description="What the problems that it can read are about: a file of `data/tasks`."
+    )
     hidden_size: Positive = Field(description="Width of the residual stream.")
     layers: Positive = Field(description="Transformer layers.")
     heads: Positive = Field(description="Attention heads of a layer; they must divide `hidden_size`.")
@@ -156,8 +158,9 @@ class EmbeddedModel(Strict):
 class Architecture(Strict):
     """The shape of a decoder, as its config.json has it. Memory and cost are estimated from it before the model is fetched."""
 
-    family: Literal["qwen2", "qwen3"] = Field(
-        description="What a layer holds beside its matrices: biases of queries, keys and values (`qwen2`), or norms of queries and keys."
+    family: Literal["llama", "qwen2", "qwen3"] = Field(
+        description="What a layer holds beside its matrices: biases of queries, keys and values (`qwen2`), norms of queries and keys "
+        "(`qwen3`), or neither (`llama`, which Mistral's models are too)."
     )
     hidden_size: Positive = Field(description="Width of the residual stream.")
     layers: Positive = Field(description="Transformer layers.")

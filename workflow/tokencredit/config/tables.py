@@ -11,6 +11,7 @@ from tokencredit.config.keys import (
     BenchmarksFile,
     DatasetsFile,
     EmbeddedModel,
+    GeneratedDataset,
     Gpu,
     GpusFile,
     Method,
@@ -23,6 +24,9 @@ from tokencredit.credit import METHODS
 from tokencredit.credit.columns import COLUMNS, columns_of
 from tokencredit.credit.controls import refusal
 from tokencredit.errors import UserError
+
+# Their names alone, off the files: what is in `data` reads the configuration, and is not read by it.
+TASKS = sorted(path.stem.replace("_", "-") for path in Path(__file__).parents[1].glob("data/tasks/[!_]*.py"))
 
 
 class Tables:
@@ -38,6 +42,12 @@ class Tables:
         self.bases, self.methods = methods.bases, methods.methods
         for name, benchmark in self.benchmarks.items():
             known(self.folder / "benchmarks.yaml", f"benchmarks.{name}.dataset", benchmark.dataset, self.datasets)
+        for name, dataset in self.datasets.items():
+            if isinstance(dataset, GeneratedDataset):
+                known(self.folder / "datasets.yaml", f"datasets.{name}.task", dataset.task, TASKS)
+        for name, model in self.models.items():
+            if isinstance(model, EmbeddedModel):
+                known(self.folder / "models.yaml", f"models.{name}.task", model.task, TASKS)
         for name, method in self.methods.items():
             self._check_method(path, f"methods.{name}", method)
 

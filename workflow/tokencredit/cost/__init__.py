@@ -3,23 +3,23 @@
 from tokencredit.cost.estimate import Estimate, estimate
 from tokencredit.cost.memory import Memory, Part
 from tokencredit.cost.quantity import Basis, Quantity
-from tokencredit.cost.reckoning import Job
+from tokencredit.cost.reckoning import Reckoned
 from tokencredit.cost.remedies import Shortfall
 from tokencredit.cost.terms import Options, Term, Terms
-from tokencredit.cost.timings import Measured, read_measured
+from tokencredit.cost.timings import Timings, read_timings
 
 __all__ = [
     "Basis",
     "Estimate",
-    "Job",
-    "Measured",
     "Memory",
     "Options",
     "Part",
     "Quantity",
+    "Reckoned",
     "Shortfall",
     "Term",
     "Terms",
+    "Timings",
     "estimate",
-    "read_measured",
+    "read_timings",
 ]

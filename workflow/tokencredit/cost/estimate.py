@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from tokencredit.config import EmbeddedModel, Study
 from tokencredit.cost import disk
 from tokencredit.cost.quantity import Quantity, given, total
-from tokencredit.cost.reckoning import Job, Planner, architecture_of
+from tokencredit.cost.reckoning import Planner, Reckoned, architecture_of
 from tokencredit.cost.terms import Term, Terms
 
 
@@ -25,7 +25,7 @@ class Estimate:
     gpu: str | None
     terms: tuple[Term, ...]
     runs_measured: int
-    jobs: tuple[Job, ...]
+    jobs: tuple[Reckoned, ...]
     released_bytes: Quantity
 
     @property
@@ -62,7 +62,7 @@ def estimate(study: Study, terms: Terms = _NOTHING_SAID) -> Estimate:
     architectures = {name: architecture_of(study, name) for name in study.model_names}
     released = [name for name in study.model_names if not isinstance(study.config.models[name], EmbeddedModel)]
     planner = Planner(study, terms, architectures)
-    jobs = (*(planner.training(cell) for cell in study.methods), *planner.measurements(), *planner.generations())
+    jobs = (*(planner.training(method) for method in study.methods), *planner.measurements(), *planner.generations())
     return Estimate(
         study=study.name,
         title=study.title,

@@ -20,10 +20,9 @@ from tokencredit.cost.remedies import Shortfall, generation_shortfalls, training
 from tokencredit.cost.terms import Terms
 from tokencredit.cost.work import Lengths, Operations
 from tokencredit.credit.columns import columns_of
+from tokencredit.data.embedded_tokenizer import vocabulary
 from tokencredit.errors import UserError
 
-# Tokens that an embedded model knows, by its task: those of `data/embedded_tokenizer.py`, which the graph cannot import.
-EMBEDDED_VOCABULARY = {"word-problems": 195, "graph-paths": 287}
 # What vLLM takes for its cache where it runs on a CPU (`engines/vllm_engine.py`).
 VLLM_CPU_CACHE = 2**30
 # Forward passes of the policy over a step's responses, beside the one that every step makes.
@@ -31,8 +30,8 @@ _EXTRA_PASSES = {"privileged_logprob": 1, "residual_norm": 2, "attention_entropy
 
 
 @dataclass(frozen=True)
-class Job:
-    """A job, or ``count`` equal ones: the runs of a method under every seed, or the rows of one model on one benchmark.
+class Reckoned:
+    """What a job takes, or each of ``count`` equal ones: the runs of a method under every seed, or the rows of one model on one benchmark.
 
     ``memory`` is that of one GPU, or of one process on the CPU, and ``room_bytes`` what it has; ``shortfalls``: what does not fit.
     ``seconds`` of one job, by what they are spent on, is None where nothing tells: on the CPU without an earlier run. ``scratch_bytes``: on
@@ -78,20 +77,20 @@ class Planner:
         self.mixed = study.training.mixed_precision == "bf16"
         self.width = 2 if self.mixed else 4
 
-    def training(self, cell: str) -> Job:
+    def training(self, method: str) -> Reckoned:
         """All seeds of one method."""
         study, terms, resources = self.study, self.terms, self.study.resources.train
-        training, base = study.training, study.base_of(cell)
+        training, base = study.training, study.base_of(method)
         processes = resources.gpu or resources.processes
-        setup, vllm = self._setup(cell, processes)
+        setup, vllm = self._setup(method, processes)
         memory, room, gpu = training_memory(setup), self._room(resources, processes), self._gpu(resources)
         lengths = self._lengths(training.sampling)
-        updated, scored = self._operations(cell, lengths)
+        updated, scored = self._operations(method, lengths)
         groups = given(training.prompts_per_step) * (terms.groups_sampled if base.dynamic_sampling else 1)
         sampled = work.forward(self.policy, lengths) * (groups * training.group_size)
-        return Job(
+        return Reckoned(
             rule="train",
-            name=cell,
+            name=method,
             model=study.model_name,
             count=len(training.seeds),
             gpus=resources.gpu,
@@ -101,19 +100,19 @@ class Planner:
             scratch_bytes=disk.checkpoint_bytes(self.policy, base.lora_rank) * disk.CHECKPOINTS,
             kept_bytes=disk.run_bytes(study, self.policy, lengths.response),
             operations=(sampled + scored + updated).total * training.steps,
-            seconds=self._training_seconds(cell, setup, lengths, groups, (scored, updated)),
+            seconds=self._training_seconds(method, setup, lengths, groups, (scored, updated)),
             minutes_allowed=resources.runtime,
         )
 
-    def generations(self) -> list[Job]:
+    def generations(self) -> list[Reckoned]:
         """One entry for each model and benchmark: rows of the same model cost the same."""
         rows: dict[str, int] = {}
         for row in self.study.rows:
             rows[row.model] = rows.get(row.model, 0) + 1
         return [self._generation(model, name, count) for model, count in rows.items() for name in self.study.benchmarks]
 
-    def measurements(self) -> list[Job]:
-        """One entry for each policy that the oracle measures: all seeds of it. Responses that runs do not share are not counted."""
+    def measurements(self) -> list[Reckoned]:
+        """One entry for each policy that the oracle measures: all seeds of it. Responses that methods do not share are not reckoned."""
         study, terms, resources = self.study, self.terms, self.study.resources.generate
         if study.oracle is None:
             return []
@@ -130,7 +129,7 @@ class Planner:
         setup = vllm if training.engine == "vllm" else setup
         memory, room = generation_memory(setup, terms.generator_bytes, on_gpu=gpu is not None), self._room(resources, 1)
         seconds = self._sampling_seconds(setup, gpu, continued, lengths)
-        equal = Job(
+        equal = Reckoned(
             rule="oracle",
             name="",
             model=study.model_name,
@@ -147,7 +146,7 @@ class Planner:
         )
         return [replace(equal, name=name) for name in study.oracle.policies]
 
-    def _generation(self, model: str, benchmark: str, count: int) -> Job:
+    def _generation(self, model: str, benchmark: str, count: int) -> Reckoned:
         study, terms, resources = self.study, self.terms, self.study.resources.generate
         architecture, use = self.architectures[model], study.benchmarks[benchmark]
         sampling, responses = study.evaluation.sampling, use.problems * use.samples
@@ -161,7 +160,7 @@ class Planner:
         seconds = terms.measured.generation_seconds.get(benchmark)
         if terms.sampling_was_said or seconds is None:
             seconds = self._sampling_seconds(setup, gpu, given(responses), lengths)
-        return Job(
+        return Reckoned(
             rule="generate",
             name=benchmark,
             model=model,
@@ -177,10 +176,10 @@ class Planner:
             minutes_allowed=resources.runtime,
         )
 
-    def _setup(self, cell: str, processes: int) -> tuple[TrainingSetup, SamplerSetup]:
-        """The cell's setup, and how it would sample with vLLM, whether it does or not."""
+    def _setup(self, method: str, processes: int) -> tuple[TrainingSetup, SamplerSetup]:
+        """The method's setup, and how it would sample with vLLM, whether it does or not."""
         study, training, gpu = self.study, self.study.training, self._gpu(self.study.resources.train)
-        columns, teacher = self._columns(cell), study.method(cell).teacher
+        columns, teacher = self._columns(method), study.method(method).teacher
         # The learning curve may sample more responses at a time than a step does.
         most = max(training.prompts_per_step * training.group_size, training.curve.problems * training.curve.samples)
         each = given(-(-most // processes))
@@ -201,7 +200,7 @@ class Planner:
             width=self.width,
             tokens=max(longest, min(training.micro_batch_tokens, sequences * longest)),
             longest=longest,
-            lora_rank=study.base_of(cell).lora_rank,
+            lora_rank=study.base_of(method).lora_rank,
             frozen=(*reference, *([self.architectures[teacher]] if teacher else [])),
             attention_maps="attention_entropy" in columns,
             checkpointing=training.gradient_checkpointing,
@@ -226,11 +225,11 @@ class Planner:
             nucleus=sampling.top_p < 1,
         )
 
-    def _operations(self, cell: str, lengths: Lengths) -> tuple[Operations, Operations]:
+    def _operations(self, method: str, lengths: Lengths) -> tuple[Operations, Operations]:
         """Of one step: the updates, and the passes that score the responses before and between them."""
-        training, columns, teacher = self.study.training, self._columns(cell), self.study.method(cell).teacher
+        training, columns, teacher = self.study.training, self._columns(method), self.study.method(method).teacher
         responses = training.prompts_per_step * training.group_size
-        adapter = bool(self.study.base_of(cell).lora_rank)
+        adapter = bool(self.study.base_of(method).lora_rank)
         updates = work.update(self.policy, lengths, training.gradient_checkpointing, adapter) * responses
         passes = 1 + ("ref_logprob" in columns) + sum(_EXTRA_PASSES.get(column, 0) for column in columns)
         if "logprob" in columns:  # seen by the current policy before every update but the first
@@ -242,7 +241,7 @@ class Planner:
 
     def _training_seconds(
         self,
-        cell: str,
+        method: str,
         setup: TrainingSetup,
         lengths: Lengths,
         groups: Quantity,
@@ -251,7 +250,7 @@ class Planner:
         """From the measured or given speed of a step; else from operations and bandwidth, where there is a GPU."""
         training, terms, gpu = self.study.training, self.terms, self._gpu(self.study.resources.train)
         watched = given(training.curve.problems * training.curve.samples)
-        speed = terms.tokens_per_second(cell)
+        speed = terms.tokens_per_second(method)
         evaluation = None if terms.sampling_was_said else terms.measured.evaluation_seconds
         if evaluation is None:
             evaluation = self._sampling_seconds(setup.sampler, gpu, watched / setup.processes, lengths)
@@ -278,10 +277,10 @@ class Planner:
             return lengths.response * responses / speed
         return work.sampling_seconds(setup, gpu, responses, lengths, self.terms) if gpu else None
 
-    def _columns(self, cell: str) -> set[str]:
-        method = self.study.method(cell)
-        reference = {"ref_logprob"} if self.study.base_of(cell).kl_coef else set()
-        return set(columns_of(method.credit, method.control)) | reference
+    def _columns(self, method: str) -> set[str]:
+        credit, control = self.study.method(method).credit, self.study.method(method).control
+        reference = {"ref_logprob"} if self.study.base_of(method).kl_coef else set()
+        return set(columns_of(credit, control)) | reference
 
     def _lengths(self, sampling: Sampling) -> Lengths:
         prompt = self.terms.prompt_tokens(sampling.max_prompt_tokens)
@@ -319,7 +318,7 @@ def architecture_of(study: Study, name: str) -> Architecture:
             kv_heads=model.heads,
             head_size=model.hidden_size // model.heads,
             intermediate_size=model.intermediate_size,
-            vocabulary=EMBEDDED_VOCABULARY[model.task],
+            vocabulary=len(vocabulary(model.task)),
             tied_head=True,
         )
     if model.architecture is None:

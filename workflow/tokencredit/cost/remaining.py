@@ -1,4 +1,4 @@
-"""The rest of a study: the estimate of the jobs that would run now, by rule and by row."""
+"""What is left of a study: the estimate of the jobs that would run now, by rule and by row."""
 
 from __future__ import annotations
 

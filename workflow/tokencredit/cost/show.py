@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tokencredit.cost.estimate import Estimate
 from tokencredit.cost.quantity import Basis, Quantity, largest, total
-from tokencredit.cost.reckoning import Job
+from tokencredit.cost.reckoning import Reckoned
 from tokencredit.cost.remedies import Shortfall
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def as_json(estimate: Estimate) -> dict[str, Any]:
 
 def sentences(estimate: Estimate) -> list[str]:
     """What does not fit, the worst first: what needs how much, how much there is, and what would help."""
-    found: dict[Shortfall, list[Job]] = {}
+    found: dict[Shortfall, list[Reckoned]] = {}
     for job in estimate.jobs:
         for shortfall in job.shortfalls:
             found.setdefault(shortfall, []).append(job)
@@ -92,7 +92,7 @@ def in_time(seconds: Quantity) -> str:
     return marked(seconds, unit="s")
 
 
-def _sentence(shortfall: Shortfall, jobs: list[Job], estimate: Estimate) -> str:
+def _sentence(shortfall: Shortfall, jobs: list[Reckoned], estimate: Estimate) -> str:
     places = {"GPU": f"one {estimate.gpu}", "process": "a process of it", "vLLM's share": "vLLM's share"}
     remedies = (
         f"what would help: {' or '.join(shortfall.remedies)}"
@@ -105,9 +105,9 @@ def _sentence(shortfall: Shortfall, jobs: list[Job], estimate: Estimate) -> str:
     )
 
 
-def _equal_jobs(jobs: Iterable[Job]) -> list[Job]:
-    """Jobs that differ only in their names, as one entry under one name."""
-    found: dict[str, list[Job]] = {}
+def _equal_jobs(jobs: Iterable[Reckoned]) -> list[Reckoned]:
+    """Jobs that differ in their names alone, as one; a name then stands for all of them."""
+    found: dict[str, list[Reckoned]] = {}
     for job in jobs:
         found.setdefault(repr(replace(job, name="", model="", count=0)), []).append(job)
     return [
@@ -131,7 +131,7 @@ def _table(title: str, *columns: str) -> Table:
     return table
 
 
-def _jobs_table(lines: list[Job], estimate: Estimate) -> Table:
+def _jobs_table(lines: list[Reckoned], estimate: Estimate) -> Table:
     on_gpu, given = estimate.gpu is not None, MARKS[Basis.GIVEN]
     columns = [f"times{given}", f"GPUs{given}", "peak memory", "there is", "fits", "PFLOP each", "limit", "time each"]
     table = _table("Jobs", "job", *columns, "time in all", *(["GPU-hours"] if on_gpu else []))
@@ -158,7 +158,7 @@ def _jobs_table(lines: list[Job], estimate: Estimate) -> Table:
     return table
 
 
-def _memory_table(job: Job) -> Table:
+def _memory_table(job: Reckoned) -> Table:
     """What lies in memory at the peak of every phase of a job."""
     unit = "a GPU" if job.gpus else "a process"
     table = _table(f"Memory of {unit}: {job.rule} {job.name}", "part", "when", "bytes")
@@ -172,7 +172,7 @@ def _memory_table(job: Job) -> Table:
     return table
 
 
-def _print_time(console: Console, lines: list[Job]) -> None:
+def _print_time(console: Console, lines: list[Reckoned]) -> None:
     known = [line for line in lines if line.seconds and line.rule == "train"]
     if not known:
         return

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tokencredit.cost.quantity import Quantity, assumed, given, smallest
-from tokencredit.cost.timings import NOTHING, Measured
+from tokencredit.cost.timings import NOTHING, Timings
 from tokencredit.errors import UserError
 
 # What is assumed where nobody says and nothing was measured.
@@ -69,7 +69,7 @@ class Term:
 class Terms:
     """Options, measurements and assumptions as one: a given value counts before a measured one, and a measured one before an assumption."""
 
-    def __init__(self, options: Options = Options(), measured: Measured = NOTHING) -> None:
+    def __init__(self, options: Options = Options(), measured: Timings = NOTHING) -> None:
         self._options, self.measured = options, measured
         self.groups_sampled = _first(options.groups_sampled, measured.groups_sampled, GROUPS_SAMPLED)
         self.sampler_rows = _first(options.sampler_rows, None, SAMPLER_ROWS)
@@ -94,9 +94,9 @@ class Terms:
         """The mean number of tokens that the oracle tries at a state, of at most ``most``."""
         return smallest([assumed(TOKENS_TRIED), given(most)])
 
-    def tokens_per_second(self, cell: str | None = None) -> Quantity | None:
-        """Response tokens trained on per second of a step, where it was said or measured: by ``cell``, or else the mean over all cells."""
-        found = self.measured.tokens_per_second.get(cell, self.measured.mean_tokens_per_second)
+    def tokens_per_second(self, method: str | None = None) -> Quantity | None:
+        """Response tokens trained on per second of a step, where it was said or measured: by ``method``, or else the mean over all."""
+        found = self.measured.tokens_per_second.get(method, self.measured.mean_tokens_per_second)
         return _first(self._options.tokens_per_second, found, None)
 
     @property

@@ -22,7 +22,7 @@ _PHASES = ("seconds_sample", "seconds_grade", "seconds_score", "seconds_update")
 
 
 @dataclass(frozen=True)
-class Measured:
+class Timings:
     """Means over the steps of a study's finished runs; None, or an empty table, where there is none.
 
     ``tokens_per_second``: response tokens trained on per second of a step, by method and over all. ``sampling_tokens_per_second``: by one
@@ -40,10 +40,10 @@ class Measured:
     generation_seconds: dict[str, Quantity] = field(default_factory=dict)
 
 
-NOTHING = Measured()
+NOTHING = Timings()
 
 
-def read_measured(study: Study, results: str | Path, made_again: Collection[str] | None = None) -> Measured:
+def read_timings(study: Study, results: str | Path, made_again: Collection[str] | None = None) -> Timings:
     """What the finished runs of ``study`` below the results folder measured. A file that cannot be read is a ``UserError``.
 
     Runs say what configuration they had, and those of another are left out. Generations say it to Snakemake only: they count where
@@ -51,18 +51,18 @@ def read_measured(study: Study, results: str | Path, made_again: Collection[str]
     """
     results = Path(results)
     processes = study.resources.train.gpu or study.resources.train.processes
-    folders = {cell: _folders(study, results, cell, processes) for cell in study.methods}
-    steps = {cell: [step for folder in found for step in _steps(folder)] for cell, found in folders.items()}
+    folders = {method: _folders(study, results, method, processes) for method in study.methods}
+    steps = {method: [step for folder in found for step in _steps(folder)] for method, found in folders.items()}
     everything = [step for run in steps.values() for step in run]
     learned = [step for step in everything if "tokens" in step]
     group = study.training.group_size
-    dynamic = [step for cell, run in steps.items() if study.base_of(cell).dynamic_sampling for step in run]
+    dynamic = [step for method, run in steps.items() if study.base_of(method).dynamic_sampling for step in run]
     evaluated = [step for step in everything if _evaluates(study, step["step"])]
-    return Measured(
+    return Timings(
         runs=sum(map(len, folders.values())),
         response_tokens=_ratio((step["response_tokens"], 1) for step in learned),
         groups_sampled=_ratio((step["groups_sampled"], step["groups_used"]) for step in dynamic),
-        tokens_per_second={cell: speed for cell, run in steps.items() if (speed := _speed(run))},
+        tokens_per_second={method: speed for method, run in steps.items() if (speed := _speed(run))},
         mean_tokens_per_second=_speed(everything),
         sampling_tokens_per_second=_ratio(
             (step["groups_sampled"] * group * step["response_tokens"] / processes, step["seconds_sample"])
@@ -73,12 +73,12 @@ def read_measured(study: Study, results: str | Path, made_again: Collection[str]
     )
 
 
-def _folders(study: Study, results: Path, cell: str, processes: int) -> list[Path]:
-    """Of the cell's finished runs that had its configuration of now."""
+def _folders(study: Study, results: Path, method: str, processes: int) -> list[Path]:
+    """Of the method's finished runs that had its configuration of now."""
     # As JSON has it: no tuples.
-    now = {"config": json.loads(json.dumps(study.training_config(cell))), "processes": processes}
+    now = {"config": json.loads(json.dumps(study.training_config(method))), "processes": processes}
     paths = Paths(study, results)
-    finished = [folder for row in study.rows if row.cell == cell if (folder := paths.run(row)).record.is_file()]
+    finished = [folder for row in study.rows if row.cell == method if (folder := paths.run(row)).record.is_file()]
     return [folder.folder for folder in finished if now.items() <= read_json(folder.record).items()]
 
 

@@ -13,12 +13,11 @@ problems of pretraining nor those of RL training, whatever the seeds.
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import pandas as pd
 
-from tokencredit.data import graph_paths, word_problems
+from tokencredit.data.tasks import TASKS, Problem
 from tokencredit.errors import UserError
 from tokencredit.seeds import derive_seed
 
@@ -26,45 +25,6 @@ Split = Literal["pretrain", "train", "test"]
 
 # Tenths of all texts: enough test problems, and most of the texts for pretraining.
 _SPLIT_OF_TENTH: tuple[Split, ...] = ("test", "train", "train", "train", *("pretrain",) * 6)
-
-
-class Problem(Protocol):
-    """A problem's text and what it means to its task."""
-
-    @property
-    def text(self) -> str: ...
-
-    @property
-    def tier(self) -> int: ...
-
-    @property
-    def answer(self) -> int: ...
-
-
-class Task(Protocol):
-    """What a module has to hold to be an embedded task; ``embedded_kinds`` tells the kinds of its tokens."""
-
-    TIERS: Mapping[int, Any]
-    LARGEST: int  # of all numbers in problems and solutions
-
-    def make_problem(self, tier: int, rng: random.Random) -> Problem:
-        """A random problem of a tier."""
-        ...
-
-    def sample_solution(self, problem: Any, rng: random.Random) -> str:
-        """A solution as the pretraining texts hold them: right, wrong in places, or careless."""
-        ...
-
-    def careful_solution(self, problem: Any, rng: random.Random, mistakes: bool) -> str:
-        """A solution that takes care; without ``mistakes`` it is right."""
-        ...
-
-    def phrases(self) -> list[str]:
-        """Texts that hold every word and sign of the task; numbers are known anyway."""
-        ...
-
-
-TASKS: dict[str, Task] = {"word-problems": word_problems, "graph-paths": graph_paths}
 
 
 def generate_problems(
@@ -103,7 +63,7 @@ def sample_problems(tiers: list[int], rows: int, seed: int, split: Split, task: 
     for tier in tiers:
         if tier not in TASKS[task].TIERS:
             known = ", ".join(map(str, TASKS[task].TIERS))
-            raise UserError(f"tiers: {tier} is not a tier of the embedded task; allowed: {known}.")
+            raise UserError(f"tiers: {tier} is not a tier of the embedded task {task}; allowed: {known}.")
     problems: dict[str, Problem] = {}
     attempt = 0
     while len(problems) < rows:
@@ -113,7 +73,9 @@ def sample_problems(tiers: list[int], rows: int, seed: int, split: Split, task: 
         if split_of(problem.text) == split:
             problems.setdefault(problem.text, problem)
         if attempt > 1000 + 100 * rows:
-            raise UserError(f"rows = {rows}: tier {tier} of the embedded task has not so many different problems.")
+            raise UserError(
+                f"rows = {rows}: tier {tier} of the embedded task {task} has not so many different problems."
+            )
     return list(problems.values())
 
 

@@ -6,11 +6,10 @@ text of the task comes back exactly.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
-import regex
-
-from tokencredit.data import embedded
+from tokencredit.data.tasks import TASKS
 from tokencredit.errors import UserError
 
 if TYPE_CHECKING:
@@ -22,9 +21,9 @@ _PIECE = r" ?\\boxed\{| ?[A-Za-z]+| [0-9]+| ?[^\sA-Za-z0-9]|\n"
 
 def vocabulary(task: str = "word-problems") -> list[str]:
     """All tokens in order of their ids: padding, end of sequence, numbers, then the pieces of every phrase, sorted."""
-    chosen = embedded.TASKS[task]
+    chosen = TASKS[task]
     numbers = [f" {number}" for number in range(chosen.LARGEST + 1)]
-    pieces = {"\n"}.union(*(regex.findall(_PIECE, phrase) for phrase in chosen.phrases()))
+    pieces = {"\n"}.union(*(re.findall(_PIECE, phrase) for phrase in chosen.phrases()))
     return [PAD, EOS, *numbers, *sorted(pieces - set(numbers))]
 
 
@@ -49,7 +48,7 @@ def build_tokenizer(task: str = "word-problems") -> PreTrainedTokenizerFast:
 def check_text(text: str, task: str = "word-problems") -> None:
     """Raises ``UserError`` with the first piece of ``text`` that an embedded model of ``task`` cannot read."""
     known = set(vocabulary(task))
-    for piece in regex.split(f"({_PIECE})", text):
+    for piece in re.split(f"({_PIECE})", text):
         if piece and piece not in known:
             raise UserError(
                 f"the embedded model cannot read {piece!r} in {text!r}: it knows only the {len(known)} words of its own task."

@@ -1,14 +1,19 @@
-"""How the solutions of every embedded task begin, go on and end: stylistic forks, where any of several words will do."""
+"""How solutions begin, go on and end: stylistic forks, where any of several words will do. Both embedded tasks speak like this."""
 
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 
 OPENINGS = ("Okay", "Right", "Sure", "Well", "Hmm", "Good", "Fine", "Yes")
 PAUSES = (".", "!", ",")
 CONNECTIVES = (" Then", " Next", " Now", " Here", " And")
 CLOSINGS = (" So the answer is", " The answer is", " Answer:", " Result:", " In total", " Altogether")
 BOXED = " \\boxed{{ {n}}}"
+
+STYLE, STRATEGY, RESULT, ANSWER = "style fork", "strategy fork", "result", "answer"
+COPY, ROUTINE = "copied number", "routine"
+_BEFORE_ANSWER = BOXED.split("{{")[0].lstrip() + "{"
 
 
 def opening(rng: random.Random) -> str:
@@ -26,3 +31,26 @@ def phrases() -> list[str]:
         *CONNECTIVES,
         *(words + BOXED.format(n=0) for words in CLOSINGS),
     ]
+
+
+def kinds(tokens: Sequence[str]) -> list[str]:
+    """The kind of each token of a solution: an opening, the way of working, a colon, then steps that end with a dot, and the answer.
+
+    style fork: the opening, the pause after it, and the first word of what follows the way of working, where any of some will do. strategy
+    fork: the way of working, and the word after each finished step, which goes on or leaves for the answer. result: the number after "=" or
+    "makes". answer: the number in the box, copied after the last step and guessed after a shortcut or an early exit. copied number: any
+    other number. routine: all else. The kind is of the place: a token that the grammar does not have there is of that kind too.
+    """
+    return [_kind(place, token, tokens[place - 1] if place else "") for place, token in enumerate(tokens)]
+
+
+def _kind(place: int, token: str, before: str) -> str:
+    if place in (0, 1, 4):
+        return STYLE
+    if place == 2 or before == ".":
+        return STRATEGY
+    if before in (" =", " makes"):
+        return RESULT
+    if before.endswith(_BEFORE_ANSWER):
+        return ANSWER
+    return COPY if token.strip().isdecimal() else ROUTINE

@@ -4,25 +4,30 @@ from __future__ import annotations
 
 from functools import cache
 
-from tokencredit.config import Config, EmbeddedModel
+from tokencredit.config import Config, EmbeddedModel, Study
 from tokencredit.credit import METHODS
-from tokencredit.data import MODULES
+from tokencredit.data.tasks import TASKS
 from tokencredit.provenance import code_digest
 
 # The modules that only one engine takes: weights of its own need a canary.
 _OF_ENGINES = {"transformers": ("engines.transformers_engine",), "vllm": ("engines.vllm_engine", "engines.canary")}
+# Of an embedded task what makes its problems and its texts; what else it holds says something about them.
+_GENERATORS = ("TIERS", "LARGEST", "make_problem", "sample_solution", "careful_solution", "phrases")
 # A graph asks for the digests of hundreds of jobs, which share most of them.
 _digest = cache(code_digest)
 
 
 def dataset(config: Config, name: str) -> str:
     """The code behind a data set: of a generated one with its own task and not the others."""
-    return _digest("data.prepare", without=_other_tasks(getattr(config.datasets[name], "task", None)))
+    task = getattr(config.datasets[name], "task", None)
+    return (
+        _digest("data.prepare", *_generator_of(task)) if task else _digest("data.prepare", without=("data.embedded",))
+    )
 
 
 def pretraining(model: EmbeddedModel) -> str:
     """The code of a model that is trained here, with its own task and not the others."""
-    return _digest("base.pretrain.pretrained", without=_other_tasks(model.task))
+    return _digest("base.pretrain.pretrained", *_generator_of(model.task))
 
 
 def fetching() -> str:
@@ -70,15 +75,15 @@ def oracle(engine: str) -> str:
     return _digest("oracle.measurement.measure_policy", without=(*_other_engines(engine), "credit"))
 
 
-def exhibit(kind: str, name: str) -> str:
-    """A table or figure: what its own module makes, and how its kind is written."""
-    if kind == "table":
-        return _digest("analysis.tables.make", *(f"analysis.tables.{name}.{part}" for part in ("records", "wide")))
-    return _digest("analysis.figures.make", f"analysis.figures.{name}.draw")
+def exhibit(study: Study, kind: str, name: str) -> str:
+    """A table or figure: its own module, how its kind is written, and the task of the study's model, which tells what tokens do."""
+    parts = ("records", "wide") if kind == "table" else ("draw",)
+    own = (f"analysis.{kind}s.{name}.{part}" for part in parts)
+    return _digest(f"analysis.{kind}s.make", *own, *_kinds_of(study))
 
 
-def page() -> str:
-    return _digest("analysis.page.write")
+def page(study: Study) -> str:
+    return _digest("analysis.page.write", *_kinds_of(study))
 
 
 def _other_engines(name: str) -> tuple[str, ...]:
@@ -86,8 +91,15 @@ def _other_engines(name: str) -> tuple[str, ...]:
     return tuple(module for engine, modules in _OF_ENGINES.items() if engine != name for module in modules)
 
 
-def _other_tasks(task: str | None) -> tuple[str, ...]:
-    """The modules that ``task`` does not take: a change in them changes none of its problems. None: no task is taken."""
-    if task is None:
-        return ("data.embedded",)
-    return tuple(module for name, module in MODULES.items() if name != task)
+def _generator_of(task: str) -> tuple[str, ...]:
+    """What of an embedded task makes its problems and texts. Tasks are found by their files: no import leads to the one that is taken."""
+    return tuple(f"{_module_of(task)}.{name}" for name in _GENERATORS)
+
+
+def _kinds_of(study: Study) -> tuple[str, ...]:
+    """What tells the kinds of tokens, where the study's model has a task."""
+    return (f"{_module_of(study.model_task)}.kinds",) if study.model_task else ()
+
+
+def _module_of(task: str) -> str:
+    return TASKS[task].__name__.removeprefix("tokencredit.")

@@ -262,7 +262,7 @@ def _exhibits(paths: Paths, declared: set[str]) -> Iterator[Job]:
             [place(exhibit.name, suffix) for suffix in suffixes],
             inputs={"records": [path for path in exhibit.inputs(paths) if str(path) in declared]},
             config=partial(settings.analysis, study),
-            code=partial(code.exhibit, exhibit.kind, exhibit.name),
+            code=partial(code.exhibit, study, exhibit.kind, exhibit.name),
         )
 
 
@@ -283,7 +283,7 @@ def _page(paths: Paths, computed: list[Job], shown: list[Job]) -> Job:
         [paths.page],
         inputs={"records": [*made, *runs, *scores, *paths.audits, *paths.overlaps, *measured, *accepted]},
         config=partial(settings.page, study),
-        code=code.page,
+        code=partial(code.page, study),
     )
 
 

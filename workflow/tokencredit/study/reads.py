@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tokencredit.config import CreditContrast, Row, Study
 from tokencredit.config.claim_keys import BASE
-from tokencredit.data import KINDS_FROM_PROBLEM
+from tokencredit.data.tasks import TASKS
 from tokencredit.study.measurements import measured_rows
 from tokencredit.study.paths import FileName, Paths, RunFolder
 from tokencredit.study.selection import base_row
@@ -48,7 +48,8 @@ def measured(paths: Paths, policy: str | None = None) -> Iterator[Path]:
     rows = [row for row in measured_rows(paths.study) if policy in (None, row.name)]
     for row in rows:
         yield from paths.measurement(row).tables
-    if rows and paths.study.model_task in KINDS_FROM_PROBLEM:
+    task = paths.study.model_task
+    if rows and task and TASKS[task].KINDS_NEED_PROBLEM:
         yield from paths.training_problems
 
 

@@ -16,11 +16,9 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from tokencredit import cli, files
+from tokencredit import files
 from tokencredit.config import Config
 from tokencredit.errors import UserError
 from tokencredit.study.acceptance import Acceptance, record_of
@@ -29,8 +27,6 @@ from tokencredit.tools.dry_run import dry_run
 
 if TYPE_CHECKING:
     from snakemake.persistence.file import FilePersistence
-
-app = cli.new_app("Let finished results stand after a change of code that changes no number.")
 
 SNAKEMAKE = Path(".snakemake")
 # Made again in seconds, so that nobody has to vouch for them.
@@ -43,16 +39,13 @@ _NOT_MADE, _NOT_YET = "Missing output files", "Input files updated by another jo
 _NAMED = 5  # files that an error lists
 
 
-@app.command()
-def main(
-    study: Annotated[str, typer.Option(help="Name of the study.")],
-    reason: Annotated[str, typer.Option(help="Why the change of code changes no number, in a sentence.")],
-    by: Annotated[str | None, typer.Option(help="Who vouches for that; by default the user's name.")] = None,
-    rule: Annotated[list[str] | None, typer.Option(help="Results of this rule only; may be repeated.")] = None,
-) -> None:
-    """Accept every finished result of a study whose code digest changed and nothing else; refuse all where anything else did."""
+def accept(study: str, reason: str, by: str | None = None, rules: list[str] | None = None) -> None:
+    """Accept every finished result of a study whose code digest changed and nothing else; refuse all where anything else did.
+
+    ``reason``: why the change of code changes no number. ``by``: who vouches for that, else the user. ``rules``: whose results, else all.
+    """
     allowed = [name for name in RULES if name not in SHOWN]
-    rules = rule or allowed
+    rules = rules or allowed
     if unknown := sorted(set(rules) - set(allowed)):
         raise UserError(f"--rule: {', '.join(unknown)}: nothing is accepted of it; allowed: {', '.join(allowed)}.")
     if not reason.strip():
@@ -185,7 +178,3 @@ def _all_or_nothing(persistence: FilePersistence) -> Iterator:
             else:
                 files.write_text(record_of(output), said)
         raise
-
-
-if __name__ == "__main__":
-    cli.run(app)

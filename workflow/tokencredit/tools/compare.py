@@ -1,4 +1,4 @@
-"""``python -m tokencredit.tools.compare A B``: the differences between two runs that could make their numbers differ.
+"""``tokencredit compare A B``: in what two runs differ that could make their numbers differ. What is equal is not printed.
 
 A and B are each the folder or the ``run.json`` of a training run, or a Parquet table of an evaluation, which records how it was made.
 """
@@ -8,30 +8,22 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from tokencredit import cli, files
+from tokencredit import files
 from tokencredit.errors import UserError
-
-app = cli.new_app("What two runs were made with, held against each other.")
 
 # What a run gave, what it took, and what repeats another entry.
 _LEFT_OUT = ("final", "files", "seconds", "invalid", "prompts_too_long", "quadrants")
 _OF_A_MODEL = ("model", "revision", "sha256", "code_digest", "environment")
 
 
-@app.command()
-def main(
-    first: Annotated[Path, typer.Argument(help="A run's folder, its run.json, or a Parquet table of an evaluation.")],
-    second: Annotated[Path, typer.Argument(help="The other.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")] = False,
-) -> None:
-    """Print every setting, seed, digest and version that differs. Exit status 0 if none does, 1 if some do."""
+def print_comparison(first: Path, second: Path, as_json: bool) -> bool:
+    """Print every setting, seed, digest and version that differs; whether none does."""
     found = differences(made_with(first), made_with(second))
     if as_json:
         print(json.dumps({key: {"first": one, "second": other} for key, (one, other) in found.items()}, indent=1))
@@ -39,8 +31,7 @@ def main(
         Console(highlight=False, soft_wrap=True).print(_table(found, first, second))
     else:
         print("no setting, seed, digest or version differs")
-    if found:
-        raise typer.Exit(1)
+    return not found
 
 
 def made_with(path: Path) -> dict[str, Any]:
@@ -86,7 +77,3 @@ def _word(value: Any) -> str:
     """A value as it is printed; of a digest enough to tell it from another."""
     text = repr(value)[1:-1] if isinstance(value, str) else str(value)
     return text[:12] if len(text) == 64 and set(text) <= set("0123456789abcdef") else text
-
-
-if __name__ == "__main__":
-    cli.run(app)

@@ -1,4 +1,4 @@
-"""What Snakemake would run, and ``python -m tokencredit.tools.dry_run``: the graph of every study compared with its configuration.
+"""What Snakemake would run, and ``tokencredit dry-run``: every study's graph held against its configuration.
 
 Neither a dry run nor this module imports a package that computes: both work without torch.
 """
@@ -20,8 +20,6 @@ from tokencredit.config import Config, Study
 from tokencredit.errors import UserError
 from tokencredit.study.jobs import RULES, jobs_of
 
-app = cli.new_app("Dry runs of studies, held against what the configuration says they are.")
-
 
 @dataclass(frozen=True)
 class DryJob:
@@ -33,9 +31,8 @@ class DryJob:
     reason: str
 
 
-@app.command()
-def check() -> None:
-    """Print the jobs of every study. Exit status 2 where the graph and the configuration do not say the same."""
+def check_studies() -> None:
+    """Print the jobs of every study. Raises ``UserError`` where the graph and the configuration do not say the same."""
     started = time.monotonic()
     loaded = Config("config")
     studies = [loaded.study(name) for name in loaded.study_names]
@@ -118,7 +115,3 @@ def _line(study: Study, jobs: list[DryJob], seconds: float) -> list[str]:
 def _table(lines: list[list[str]]) -> str:
     lines = [["study", *RULES, "jobs", "files", "generations", "seconds"], *lines]
     return cli.columns(lines)
-
-
-if __name__ == "__main__":
-    cli.run(app)

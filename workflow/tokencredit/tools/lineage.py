@@ -21,8 +21,8 @@ from tokencredit.study.acceptance import acceptances
 
 
 @dataclass(frozen=True)
-class Link:
-    """A file or folder, its digests, what it says of itself, and the files that it was made from.
+class Source:
+    """A file or folder, what recorded it, what it says of itself, and what it was made from.
 
     ``recorded``: the digest in the file that was made from it, None if none was recorded; ``now``: its digest, None if it is missing.
     """
@@ -31,7 +31,7 @@ class Link:
     recorded: str | None
     now: str | None
     facts: dict[str, str] = field(default_factory=dict)
-    behind: tuple[Link, ...] = ()
+    behind: tuple[Source, ...] = ()
 
     @property
     def state(self) -> str:
@@ -51,15 +51,15 @@ class Link:
             return f"{self.path}: has changed: sha256 {self.now} now, {self.recorded} when the number was made."
         return ""
 
-    def all(self) -> Iterator[Link]:
+    def all(self) -> Iterator[Source]:
         """This one and all behind it."""
         yield self
-        for link in self.behind:
-            yield from link.all()
+        for source in self.behind:
+            yield from source.all()
 
 
-class Chain:
-    """The links below one folder of results.
+class Lineage:
+    """The sources of what is below one folder of results.
 
     ``datasets``: the data set of each benchmark; ``home``: the study below which the runs are. No record names these two.
     """
@@ -68,47 +68,47 @@ class Chain:
         self.results, self.datasets, self.home = results, datasets, home
         self.digest = cache(self._digest)
 
-    def shown(self, path: Path, origin: dict[str, Any], names: Iterable[str], benchmarks: set[str]) -> Link:
+    def shown(self, path: Path, origin: dict[str, Any], names: Iterable[str], benchmarks: set[str]) -> Source:
         """A table's or figure's CSV, with ``names`` of the files in its ``origin`` behind it.
 
         ``benchmarks``: those whose responses are followed.
         """
         recorded = {name: origin["files"][name] for name in names}
-        links, beneath, followed = [], set(), set()
+        sources, beneath, followed = [], set(), set()
         for name, digest in recorded.items():
             if name.endswith("/scores.parquet"):
                 study, _, *row = Path(name).parent.parts
                 run = Path(study, "runs", *row, "run.json").as_posix()
-                links.append(self.scores(self.results / name, digest, origin["files"].get(run), benchmarks))
+                sources.append(self.scores(self.results / name, digest, origin["files"].get(run), benchmarks))
                 beneath.add(run)
         runs = {name for name in recorded if name.endswith("/run.json")} | (beneath & origin["files"].keys())
         for name, digest in recorded.items():
             if name.endswith("/run.json") and name not in beneath:
-                links.append(self.run(self.results / name, digest))
-            elif _is_measured(name):
-                links.append(self.measured(self.results / name, digest, origin["files"], followed))
+                sources.append(self.run(self.results / name, digest))
+            elif _is_measurement(name):
+                sources.append(self.measurement(self.results / name, digest, origin["files"], followed))
             elif not name.endswith(("/scores.parquet", "/run.json")):
                 # Files of a run stand below its run.json, where that is followed.
                 below = Path(name).with_name("run.json").as_posix() in runs
-                links += [] if below else [self._link(self.results / name, digest)]
+                sources += [] if below else [self._source(self.results / name, digest)]
         facts = {"code": origin["code_digest"][:12]}
-        return self._link(path, origin.get("made", {}).get(path.name), facts, links)
+        return self._source(path, origin.get("made", {}).get(path.name), facts, sources)
 
-    def scores(self, path: Path, recorded: str | None, run: str | None, benchmarks: set[str]) -> Link:
+    def scores(self, path: Path, recorded: str | None, run: str | None, benchmarks: set[str]) -> Source:
         """The scores of a row; ``run``: the recorded digest of the ``run.json`` of its model, if it was trained."""
         metadata, facts = self._metadata(path)
         entries = metadata.get("benchmarks", {})
         study = path.parents[3]
-        links = []
+        sources = []
         for name, entry in entries.items():
             if name not in benchmarks:
                 continue
             settings = {key: entry[key] for key in ("engine", "dtype", "evaluation_seed")}
             how = {"settings": _listed(settings | entry["sampling"]), **_about(entry)}
             grader = {"grader": f"{entry['grader']}, {_listed(entry['grading'])}"}
-            links += [
-                self._link(path.parent / name / "grades.parquet", entry["grades_sha256"], grader),
-                self._link(path.parent / name / "generations.parquet", entry["generations_sha256"], how),
+            sources += [
+                self._source(path.parent / name / "grades.parquet", entry["grades_sha256"], grader),
+                self._source(path.parent / name / "generations.parquet", entry["generations_sha256"], how),
                 # Those that were answered, and those that were graded by: the same, since scoring asks for it.
                 *(
                     self._problems(self.datasets.get(name, name), digest)
@@ -116,12 +116,12 @@ class Chain:
                         [entry["data_sha256"], entry.get("problems_sha256", entry["data_sha256"])]
                     )
                 ),
-                self._link(study / "audit" / f"{name}.json", None),
+                self._source(study / "audit" / f"{name}.json", None),
             ]
-        links += [self._model(path, next(iter(entries.values())), run)] if entries else []
-        return self._link(path, recorded, facts, links)
+        sources += [self._model(path, next(iter(entries.values())), run)] if entries else []
+        return self._source(path, recorded, facts, sources)
 
-    def measured(self, path: Path, recorded: str | None, runs: dict[str, str], followed: set[str]) -> Link:
+    def measurement(self, path: Path, recorded: str | None, runs: dict[str, str], followed: set[str]) -> Source:
         """A table of measured credit, with the responses that were measured, their runs, the problems and the model behind it.
 
         ``runs``: recorded digests, those of a ``run.json`` by its name among them. ``followed``: what was measured is added; both tables
@@ -129,29 +129,29 @@ class Chain:
         """
         about, facts = self._metadata(path)
         if not about:
-            return self._link(path, recorded, facts)
+            return self._source(path, recorded, facts)
         settings = {"policy": about["policy"], "seed": about["seed"], "step": about["step"]}
         facts |= {"settings": _listed(settings), "oracle": _listed(about["oracle"]), **_about(about)}
         same = files.digest_of(about)
         if same in followed:
-            return self._link(path, recorded, facts)
+            return self._source(path, recorded, facts)
         followed.add(same)
-        links = []
-        for cell, digest in about["rollouts_sha256"].items():
-            run = Path(self.home, "runs", cell, f"seed{about['seed']}", "run.json")
+        sources = []
+        for method, digest in about["rollouts_sha256"].items():
+            run = Path(self.home, "runs", method, f"seed{about['seed']}", "run.json")
             behind = [self.run(self.results / run, runs.get(run.as_posix()))]
-            links.append(self._link(self.results / run.with_name("rollouts.parquet"), digest, behind=behind))
-        links += [self._problems(name, digest) for name, digest in about["data_sha256"].items()]
-        return self._link(path, recorded, facts, [*links, *self._measured_model(about)])
+            sources.append(self._source(self.results / run.with_name("rollouts.parquet"), digest, behind=behind))
+        sources += [self._problems(name, digest) for name, digest in about["data_sha256"].items()]
+        return self._source(path, recorded, facts, [*sources, *self._measured_model(about)])
 
-    def run(self, path: Path, recorded: str | None) -> Link:
+    def run(self, path: Path, recorded: str | None) -> Source:
         """A training run, with its tables, its model's base, its teacher and its problems behind it."""
         run, facts = self._json(path)
         if not run:
-            return self._link(path, recorded, facts)
+            return self._source(path, recorded, facts)
         settings = {name: run[name] for name in ("method", "seed", "steps")}
         facts |= {"settings": _listed(settings | {"config": run["config_digest"][:12]}), **_about(run)}
-        made = [self._link(path.parent / name, digest) for name, digest in run["files"].items()]
+        made = [self._source(path.parent / name, digest) for name, digest in run["files"].items()]
         bases = [(run["model"]["model"], run["digests"]["model"])]
         if teacher := run.get("teacher"):
             bases.append((teacher["model"], run["digests"]["teacher"]))
@@ -159,41 +159,41 @@ class Chain:
         for name, digest in run["digests"].items():
             if name.startswith("data "):
                 read.append(self._problems(name.removeprefix("data "), digest))
-        return self._link(path, recorded, facts, [*made, *read])
+        return self._source(path, recorded, facts, [*made, *read])
 
-    def _model(self, scores: Path, entry: dict[str, Any], run: str | None) -> Link:
+    def _model(self, scores: Path, entry: dict[str, Any], run: str | None) -> Source:
         """What made the responses: the model of a training run with that run behind it, or a base model's folder."""
         trained = scores.parents[3] / "runs" / scores.parent.relative_to(scores.parents[2])
         if run is None and not trained.is_dir():
-            return self._link(self.results / "models" / entry["model"], entry["model_sha256"])
-        return self._link(trained / "model", entry["model_sha256"], behind=[self.run(trained / "run.json", run)])
+            return self._source(self.results / "models" / entry["model"], entry["model_sha256"])
+        return self._source(trained / "model", entry["model_sha256"], behind=[self.run(trained / "run.json", run)])
 
-    def _measured_model(self, about: dict[str, Any]) -> list[Link]:
-        """The model whose credit was measured: of a trained cell its run's, else the one that the measured runs say they began with."""
+    def _measured_model(self, about: dict[str, Any]) -> list[Source]:
+        """The model whose credit was measured: of a trained method its run's, else the one that the measured runs say they began with."""
         runs, seed = self.results / self.home / "runs", f"seed{about['seed']}"
         if about["policy"] != BASE:
-            return [self._link(runs / about["policy"] / seed / "model", about["model_sha256"])]
-        began = [self._json(runs / cell / seed / "run.json")[0] for cell in about["rollouts_sha256"]]
+            return [self._source(runs / about["policy"] / seed / "model", about["model_sha256"])]
+        began = [self._json(runs / method / seed / "run.json")[0] for method in about["rollouts_sha256"]]
         names = sorted({run["model"]["model"] for run in began if run})
-        return [self._link(self.results / "models" / name, about["model_sha256"]) for name in names]
+        return [self._source(self.results / "models" / name, about["model_sha256"]) for name in names]
 
-    def _base(self, name: str, recorded: str) -> Link:
+    def _base(self, name: str, recorded: str) -> Source:
         folder = self.results / "models" / name
         weights = folder / "model.safetensors"
         if weights.is_file():
-            return self._link(weights, recorded)
+            return self._source(weights, recorded)
         manifest, facts = self._json(folder / "model.json")
-        return Link(folder / "model.json", recorded, manifest.get("sha256"), facts)
+        return Source(folder / "model.json", recorded, manifest.get("sha256"), facts)
 
-    def _problems(self, dataset: str, recorded: str) -> Link:
-        return self._link(self.results / "data" / dataset / "problems.parquet", recorded)
+    def _problems(self, dataset: str, recorded: str) -> Source:
+        return self._source(self.results / "data" / dataset / "problems.parquet", recorded)
 
-    def _link(
-        self, path: Path, recorded: str | None, facts: dict[str, str] | None = None, behind: Iterable[Link] = ()
-    ) -> Link:
+    def _source(
+        self, path: Path, recorded: str | None, facts: dict[str, str] | None = None, behind: Iterable[Source] = ()
+    ) -> Source:
         accepted = [str(each) for each in acceptances(path, self.digest(path))]
         facts = (facts or {}) | ({"accepted": "; ".join(accepted)} if accepted else {})
-        return Link(path, recorded, self.digest(path), facts, tuple(behind))
+        return Source(path, recorded, self.digest(path), facts, tuple(behind))
 
     def _digest(self, path: Path) -> str | None:
         return files.sha256(path) if path.exists() else None
@@ -205,7 +205,7 @@ class Chain:
         return _read(files.read_json, path)
 
 
-def _is_measured(name: str) -> bool:
+def _is_measurement(name: str) -> bool:
     return Path(name).parts[1:2] == ("oracle",)
 
 

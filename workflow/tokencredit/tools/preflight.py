@@ -73,10 +73,10 @@ def _check_budget(study: Study, units: Collection[Job], results: str) -> None:
     budget = study.resources.budget_gpu_hours
     if budget is None:
         return
-    from tokencredit.cost import Terms, estimate, read_measured
+    from tokencredit.cost import Terms, estimate, read_timings
     from tokencredit.cost.remaining import cost_of, over_budget
 
     made_again = {output for unit in units for output in unit.outputs}
-    found = estimate(study, Terms(measured=read_measured(study, results, made_again)))
+    found = estimate(study, Terms(measured=read_timings(study, results, made_again)))
     if sentence := over_budget(study, cost_of(study, found, units)):
         raise UserError(sentence)

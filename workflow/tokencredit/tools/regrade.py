@@ -11,10 +11,8 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
 
 import pandas as pd
-import typer
 from rich.console import Console
 from rich.table import Table
 
@@ -26,9 +24,7 @@ from tokencredit.study.exhibits import planned
 from tokencredit.study.jobs import jobs_of
 from tokencredit.study.paths import Paths
 from tokencredit.tools import select_rows
-from tokencredit.tools.bundle import check_current, stored
-
-app = cli.new_app("Grade the stored responses of a study again, and say what that changes.")
+from tokencredit.tools.integrity import check_exhibit, files_of_job
 
 LINKED = ("prepare", "overlap", "train", "oracle", "generate")
 ORIGINS = ("grader", "code_digest")  # columns that say how a row was made
@@ -36,16 +32,13 @@ OUTCOMES = ("verdict", "outcome")
 EXAMPLES = 10
 
 
-@app.command()
-def main(
-    study: Annotated[str, typer.Option(help="Name of the study.")],
-    out: Annotated[Path, typer.Option(help="Results folder to make; it must not be there.")],
-    config: Annotated[Path, typer.Option(help="Folder of the configuration.")] = Path("config"),
-    results: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("results"),
-    timeout: Annotated[float, typer.Option(help="Seconds of wall time per answer.")] = TIMEOUT,
-    workers: Annotated[int | None, typer.Option(help="Grading processes; by default one per core.", min=1)] = None,
+def regrade(
+    study: str, out: Path, config: Path, results: Path, timeout: float | None = None, workers: int | None = None
 ) -> None:
-    """Audit the grader, grade, score and make the tables anew; print which grades, values and outcomes changed."""
+    """Audit the grader, grade, score and make the tables anew in ``out``; print which grades, cells and outcomes changed.
+
+    ``timeout``: seconds of wall time per answer; ``workers``: grading processes. Both have the grader's default.
+    """
     resolved = load_study(config, study)
     if out.exists():
         raise UserError(f"{out}: is there already; grades are never written over others.")
@@ -54,7 +47,7 @@ def main(
     with _whole(out) as made:
         _link(resolved, results, made)
         _audit(resolved, made, workers)
-        with GradingPool(workers, timeout) as pool:
+        with GradingPool(workers, timeout or TIMEOUT) as pool:
             grades = _grade(resolved, old, made, pool)
         tables = _tables(resolved, made)
     _show(grades, [_moved(Paths(resolved, results).table(name), Paths(resolved, out).table(name)) for name in tables])
@@ -109,13 +102,13 @@ def _old_grades(study: Study, results: Path) -> dict[tuple[str, str], pd.DataFra
             check_counts(path, old[row.path, name], [problem.problem_id for problem in problems], benchmark.samples)
         store.scores(row)  # of these grades
     for name in planned(study)["tables"]:
-        check_current(store, "table", name)
+        check_exhibit(store, "table", name)
     return old
 
 
 def _link(study: Study, results: Path, out: Path) -> None:
-    for unit in jobs_of(study, str(results)):
-        for path in stored(unit) if unit.rule in LINKED else []:
+    for job in jobs_of(study, str(results)):
+        for path in files_of_job(job) if job.rule in LINKED else []:
             if not path.is_file():
                 raise UserError(f"{path}: no such file; only a finished study is graded again.")
             link = out / path.relative_to(results)
@@ -193,7 +186,3 @@ def _print(console: Console, table: pd.DataFrame) -> None:
     for line in table.astype(object).fillna("").itertuples(index=False):
         shown.add_row(*map(str, line))
     console.print(shown)
-
-
-if __name__ == "__main__":
-    cli.run(app)

@@ -1,8 +1,7 @@
-"""``python -m tokencredit.tools.status``: what of a study is done, running or failed, with the reason and the log.
+"""``tokencredit status``: what of a study is done, running or failed, with the reason and the log.
 
-A job is *done* if its outputs exist and Snakemake would not make them again. The state of other jobs is found from the locks of training
-runs, from Snakemake's marks of jobs that have started and not ended, and from the logs. Nothing is changed, and a running workflow is not
-disturbed.
+A job is done if its outputs exist and Snakemake would not make them again. What became of the rest is read off the owners of training runs,
+Snakemake's marks of jobs that have started and not ended, and the logs. Nothing is changed, and a workflow that runs is not disturbed.
 """
 
 from __future__ import annotations
@@ -15,17 +14,13 @@ from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 from tokencredit import cli
 from tokencredit.config import Study, load_study
 from tokencredit.study.jobs import RULES, Job, jobs_of
 from tokencredit.tools.dry_run import dry_run
 from tokencredit.train.lock import Owner, owner_of
-
-app = cli.new_app("What of a study is done, running or failed.")
 
 SNAKEMAKE = Path(".snakemake")
 
@@ -56,8 +51,7 @@ class Standing:
         return f"{self.state} {self.unit}: {self.note}{place}"
 
 
-@app.command()
-def status(study: Annotated[str, typer.Option(help="Name of the study, a file of config/studies.")]) -> None:
+def print_status(study: str) -> None:
     """Print the state of every rule, and of each job that started, runs, stopped or failed."""
     resolved = load_study("config", study)
     pending = {output: job.reason for job in dry_run(study) for output in job.outputs}
@@ -209,7 +203,3 @@ def _table(found: list[Standing]) -> str:
         numbers = [counts[rule, state] for state in State]
         lines.append([rule, *(f"{number:,}" if number else "·" for number in [sum(numbers), *numbers])])
     return cli.columns(lines)
-
-
-if __name__ == "__main__":
-    cli.run(app)

@@ -1,27 +1,24 @@
-"""``python -m tokencredit.tools.trace results/toy/tables/table1.csv eapo toy-tier1``: a number, and the files that it comes from.
+"""``tokencredit trace results/toy/tables/table1.csv eapo toy-tier1``: a number, and the files that it rests on.
 
-Exit status 1 if one of the files is missing, or is not the one that the number was made from. Nothing but digests is computed.
+Nothing is computed but digests.
 """
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import pandas as pd
-import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.tree import Tree
 
-from tokencredit import cli, files
+from tokencredit import files
 from tokencredit.config import Config
 from tokencredit.errors import UserError
 from tokencredit.tools import select_rows
-from tokencredit.tools.lineage import Chain, Link
-
-app = cli.new_app("What a number of a table or figure rests on, file by file.")
+from tokencredit.tools.lineage import Lineage, Source
 
 ROWS = 20  # rows of numbers that are printed
 WIDTH = 1000  # of a line: a terminal wraps it, and a path that is cut is of no use
@@ -30,30 +27,24 @@ OF_OTHERS = ("p_holm", "runs_p_holm", "outcome", "over_base")
 COLOURS = {"as recorded": "green", "not recorded": "dim", "changed": "bold red", "missing": "bold red"}
 
 
-@app.command()
-def main(
-    shown: Annotated[Path, typer.Argument(help="CSV of a table or figure, below results/<study>/.")],
-    words: Annotated[
-        list[str] | None, typer.Argument(help="Values that choose its rows: eapo aime24; or column=value.")
-    ] = None,
-    config: Annotated[Path, typer.Option(help="Folder of the configuration.")] = Path("config"),
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")] = False,
-) -> None:
-    """Print the chosen numbers and every file behind them, with its sha256 as recorded and as it is now."""
-    rows, chain, others = trace(shown, words or [], config)
-    differences = list(dict.fromkeys(link.sentence for link in chain.all() if link.sentence))
+def print_trace(shown: Path, words: list[str], config: Path, as_json: bool) -> bool:
+    """Print the numbers that ``words`` choose and every file behind them, with its sha256 as recorded and as it is now.
+
+    Whether every file is there, and is the one that the numbers were made from.
+    """
+    rows, source, others = trace(shown, words, config)
+    differences = list(dict.fromkeys(each.sentence for each in source.all() if each.sentence))
     if as_json:
         numbers = rows.to_dict("records")
-        said = {"rows": numbers, "chain": _plain(chain), "differences": differences, "rest_on_more": others}
+        said = {"rows": numbers, "source": _plain(source), "differences": differences, "rest_on_more": others}
         print(json.dumps(said, indent=1))
     else:
-        _show(rows, chain, differences, others)
-    if differences:
-        raise typer.Exit(1)
+        _show(rows, source, differences, others)
+    return not differences
 
 
-def trace(shown: Path, words: list[str], config: Path) -> tuple[pd.DataFrame, Link, list[str]]:
-    """The rows of a CSV that ``words`` choose, as text; the files behind them; and the columns that also rest on files of other rows.
+def trace(shown: Path, words: list[str], config: Path) -> tuple[pd.DataFrame, Source, list[str]]:
+    """The rows of a CSV that ``words`` choose, as text; the CSV with the files behind them; and the columns that rest on more files.
 
     Raises ``UserError`` for a file that is no table or figure of a study, and for words that choose nothing.
     """
@@ -73,7 +64,7 @@ def trace(shown: Path, words: list[str], config: Path) -> tuple[pd.DataFrame, Li
     names = _names(origin, rows, {datasets[name] for name in followed})
     whole = _names(origin, table, {datasets[name] for name in followed})
     others = [name for name in OF_OTHERS if name in rows and rows[name].any()] if set(names) < set(whole) else []
-    return rows, Chain(shown.parents[2], datasets, home).shown(shown, origin, names, followed), others
+    return rows, Lineage(shown.parents[2], datasets, home).shown(shown, origin, names, followed), others
 
 
 def _names(origin: dict[str, Any], rows: pd.DataFrame, datasets: set[str]) -> list[str]:
@@ -96,18 +87,18 @@ def _owner(name: str, kinds: tuple[str, ...]) -> str | None:
     return parts[2] if parts[1] in kinds else None
 
 
-def _plain(link: Link) -> dict[str, Any]:
+def _plain(source: Source) -> dict[str, Any]:
     return {
-        "path": str(link.path),
-        "state": link.state,
-        "recorded": link.recorded,
-        "now": link.now,
-        "facts": link.facts,
-        "behind": [_plain(below) for below in link.behind],
+        "path": str(source.path),
+        "state": source.state,
+        "recorded": source.recorded,
+        "now": source.now,
+        "facts": source.facts,
+        "behind": [_plain(below) for below in source.behind],
     }
 
 
-def _show(rows: pd.DataFrame, chain: Link, differences: list[str], others: list[str]) -> None:
+def _show(rows: pd.DataFrame, source: Source, differences: list[str], others: list[str]) -> None:
     console = Console(highlight=False, width=WIDTH)
     keys = select_rows.keys_of(rows)
     for record in rows.head(ROWS).to_dict("records"):
@@ -116,10 +107,10 @@ def _show(rows: pd.DataFrame, chain: Link, differences: list[str], others: list[
         console.print("  " + escape(", ".join(numbers)))
     if len(rows) > ROWS:
         console.print(f"… {len(rows)} rows in all")
-    console.print(_tree(chain, Tree("")).children[0])
-    links = list(chain.all())
-    recorded = sum(link.state == "as recorded" for link in links)
-    console.print(f"{recorded} of {len(links)} files are as they were recorded.")
+    console.print(_tree(source, Tree("")).children[0])
+    sources = list(source.all())
+    recorded = sum(each.state == "as recorded" for each in sources)
+    console.print(f"{recorded} of {len(sources)} files are as they were recorded.")
     if others:
         console.print(
             f"{', '.join(others)}: rest on other rows too, whose files are not followed; without words all are."
@@ -128,17 +119,13 @@ def _show(rows: pd.DataFrame, chain: Link, differences: list[str], others: list[
         console.print(escape(sentence), style="bold red")
 
 
-def _tree(link: Link, above: Tree) -> Tree:
-    digest = link.now[:12] if link.now else ""
-    was = f" (was {link.recorded[:12]})" if link.state == "changed" and link.recorded else ""
-    colour = COLOURS[link.state]
-    branch = above.add(f"{escape(str(link.path))}  {digest}  [{colour}]{link.state}{was}[/]")
-    for name, value in link.facts.items():
+def _tree(source: Source, above: Tree) -> Tree:
+    digest = source.now[:12] if source.now else ""
+    was = f" (was {source.recorded[:12]})" if source.state == "changed" and source.recorded else ""
+    colour = COLOURS[source.state]
+    branch = above.add(f"{escape(str(source.path))}  {digest}  [{colour}]{source.state}{was}[/]")
+    for name, value in source.facts.items():
         branch.add(f"[dim]{escape(name)}: {escape(value)}[/]")
-    for below in link.behind:
+    for below in source.behind:
         _tree(below, branch)
     return above
-
-
-if __name__ == "__main__":
-    cli.run(app)

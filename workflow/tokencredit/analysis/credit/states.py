@@ -15,8 +15,7 @@ from tokencredit.analysis.layout import Cell, Wide
 from tokencredit.analysis.store import Store
 from tokencredit.config import EmbeddedModel, Row
 from tokencredit.credit import QUADRANTS
-from tokencredit.data import KINDS_FROM_PROBLEM
-from tokencredit.data.embedded_kinds import token_kinds
+from tokencredit.data.tasks import TASKS
 from tokencredit.errors import UserError
 from tokencredit.oracle.estimate import CONFIDENCE as STATE_CONFIDENCE
 from tokencredit.oracle.estimate import Branches, advantages, binary_entropy, information, squared_advantages
@@ -44,7 +43,9 @@ def states(store: Store, row: Row) -> tuple[pd.DataFrame, int]:
     found = table.assign(**pd.DataFrame(measured, index=table.index))
     model = store.study.config.models[row.model]
     if isinstance(model, EmbeddedModel):
-        found["kind"] = _kinds(found, model.task, store.training_problems() if model.task in KINDS_FROM_PROBLEM else {})
+        found["kind"] = _kinds(
+            found, model.task, store.training_problems() if TASKS[model.task].KINDS_NEED_PROBLEM else {}
+        )
     found = found[found["information"].notna()].reset_index(drop=True)
     if found.empty:
         raise UserError(
@@ -180,14 +181,14 @@ def _by_state(table: pd.DataFrame, branches: pd.DataFrame) -> list[tuple[Any, pd
 
 
 def _kinds(found: pd.DataFrame, task: str, problems: dict[str, str]) -> pd.Series:
-    """The kind of the token of each state; ``problems``: their texts by id, for tasks whose kinds depend on the problem."""
-    if task in KINDS_FROM_PROBLEM and (unknown := set(found["problem_id"]) - problems.keys()):
+    """The kind of the token of each state; ``problems``: their texts by id, where the task's kinds are told from them."""
+    if TASKS[task].KINDS_NEED_PROBLEM and (unknown := set(found["problem_id"]) - problems.keys()):
         raise UserError(
             f"{min(unknown)}: was measured and is not among the {len(problems)} stored training problems, whose texts tell the kinds of "
             f"tokens in {task}."
         )
     kinds = [
-        pd.Series(token_kinds(task, tokens.tolist(), problems.get(problem_id, "")), index=tokens.index)
+        pd.Series(TASKS[task].kinds(tokens.tolist(), problems.get(problem_id, "")), index=tokens.index)
         for (problem_id, *_), tokens in found.groupby(STATE[:-1])["token"]
     ]
     return pd.concat(kinds)

@@ -34,7 +34,7 @@ def make(store: Store, name: str, out: Path) -> list[Path]:
     paths = [out / f"{name}.{suffix}" for suffix in ("csv", "tex", "json")]
     files.write_text(paths[0], table.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
     files.write_text(paths[1], latex(wide(name, table, store)))
-    origin = {"name": name, "study": store.study.name, "code_digest": code.exhibit("table", name)}
+    origin = {"name": name, "study": store.study.name, "code_digest": code.exhibit(store.study, "table", name)}
     made = {path.name: files.sha256(path) for path in paths[:2]}
     files.write_json(paths[2], origin | checkout() | {"made": made, "files": store.provenance("table", name)})
     return paths

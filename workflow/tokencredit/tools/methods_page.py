@@ -1,4 +1,4 @@
-"""``python -m tokencredit.credit``: write ``docs/methods.md`` from ``METHODS``."""
+"""``docs/methods.md``: every credit method with its equation, written from ``METHODS``."""
 
 from __future__ import annotations
 
@@ -6,19 +6,15 @@ import importlib
 import inspect
 import textwrap
 from itertools import groupby
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
-
-from tokencredit import cli, files
 from tokencredit.credit import METHODS, THRESHOLDS, Method, quadrant_of
 from tokencredit.credit.controls import CONTROLS
 
 INTRODUCTION = """\
 # Methods
 
-Every credit method, side by side on one interface. Written from `tokencredit.credit.METHODS` by `python -m tokencredit.credit docs`;
+Every credit method, side by side on one interface. Written from `tokencredit.credit.METHODS` by `tokencredit docs`;
 do not edit.
 
 Notation: $i$ a response, $t$ a token of it, $T_i$ its length, $r_i = \\pm 1$ its reward, $A_i$ its group advantage (unbiased standard
@@ -65,23 +61,9 @@ THRESHOLDS_HEAD = """\
 # What the paper is about comes first; other families follow by name.
 FIRST = ("grpo", "quadrants", "eapo", "hapo")
 
-app = cli.new_app("Credit methods: their documentation.")
-
-
-@app.callback()
-def _group() -> None:
-    """Keeps ``docs`` a command of its own."""
-
-
-@app.command()
-def docs(out: Annotated[Path, typer.Option(help="The page to write.")] = Path("docs/methods.md")) -> None:
-    """Write the page of all methods."""
-    files.write_text(out, page())
-    cli.made([out])
-
 
 def page() -> str:
-    """``docs/methods.md``."""
+    """The page as Markdown."""
     methods = sorted(METHODS.values(), key=lambda method: (_rank(method.module), list(METHODS).index(method.name)))
     parts = [INTRODUCTION, _overview(methods)]
     for module, members in groupby(methods, key=lambda method: method.module):
@@ -148,7 +130,3 @@ def _code(text: str) -> str:
 
 def _value(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-if __name__ == "__main__":
-    cli.run(app)

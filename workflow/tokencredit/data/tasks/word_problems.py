@@ -10,6 +10,7 @@ Tiers differ in their number of sentences, so their problems cannot overlap.
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -32,6 +33,7 @@ class Tier:
 
 
 LARGEST = 99  # of all numbers in problems and solutions
+KINDS_NEED_PROBLEM = False
 
 TIERS: dict[int, Tier] = {
     1: Tier(operations=2, start=(3, 20), change=(2, 9), factors=(2, 3), largest=60, distractors=0),
@@ -173,6 +175,11 @@ def phrases() -> list[str]:
         for things in THINGS
     )
     return [*told, *phrasing.phrases()]
+
+
+def kinds(tokens: Sequence[str], problem: str) -> list[str]:
+    """What each token of a response does, by its place alone: ``phrasing.kinds``."""
+    return phrasing.kinds(tokens)
 
 
 def _guess(problem: WordProblem, rng: random.Random) -> int:

@@ -16,6 +16,8 @@ Tiers differ in their number of forks, so their problems cannot overlap.
 from __future__ import annotations
 
 import random
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise, permutations
 
@@ -39,6 +41,7 @@ class Tier:
 
 
 LARGEST = 99  # of all numbers in problems and solutions
+KINDS_NEED_PROBLEM = True
 
 TIERS: dict[int, Tier] = {
     1: Tier(path=(3, 3), forks=1, ways=2, depth=1),
@@ -50,10 +53,12 @@ PLACES = "ABCDEFGHIJKL"
 LENGTHS = range(1, 10)
 ROADS = "Roads:{roads}. From {start} to {goal}?"
 # In a problem: the place that a road leaves, and the start.
-LEAVING, START = r" ([A-Z])[A-Z]\b", r" From ([A-Z]) to"
+_LEAVING, _START = r" ([A-Z])[A-Z]\b", r" From ([A-Z]) to"
 
 CAREFUL = (" slowly:", " carefully:", " patiently:")
 HASTY = (" quickly:", " blindly:", " boldly:")
+
+BRANCH = "branch"  # the kind of a token that chooses a road
 
 # Shares of the pretraining solutions.
 HASTY_SHARE = 0.4
@@ -119,6 +124,27 @@ def phrases() -> list[str]:
         *(mode + _step("A", "B", 0, 0) for mode in (*CAREFUL, *HASTY)),
         *phrasing.phrases(),
     ]
+
+
+def kinds(tokens: Sequence[str], problem: str) -> list[str]:
+    """What each token of a response does: ``phrasing.kinds``, and branch: the next road, where the problem offers more than one."""
+    found = phrasing.kinds(tokens)
+    for place in _branches(tokens, problem):
+        found[place] = BRANCH
+    return found
+
+
+def _branches(tokens: Sequence[str], problem: str) -> list[int]:
+    """Where a solution chooses a road: after the word that begins a step, at a place that more than one road of the problem leaves."""
+    leaving = re.findall(_LEAVING, problem)
+    (here,) = re.findall(_START, problem)
+    found = []
+    for place, (before, road) in enumerate(pairwise(tokens), start=1):
+        if before in CONNECTIVES:
+            if leaving.count(here) > 1:
+                found.append(place)
+            here = road[-1:]
+    return found
 
 
 def _walk(problem: PathProblem, rng: random.Random, modes: tuple[str, ...], wrong_turn: float, slips: bool) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import random
 
-from tokencredit.data import embedded, graph_paths, word_problems
-from tokencredit.data.embedded_kinds import token_kinds
+from tokencredit.data import embedded
 from tokencredit.data.embedded_tokenizer import build_tokenizer
+from tokencredit.data.tasks import graph_paths, word_problems
 
 
 def pieces(text: str, task: str = "word-problems") -> list[str]:
@@ -16,7 +16,7 @@ def pieces(text: str, task: str = "word-problems") -> list[str]:
 
 def test_a_careful_solution() -> None:
     tokens = pieces("Okay! slowly: Then 3 + 4 = 7. Next 7 - 2 = 5. Result: \\boxed{ 5}")
-    kinds = dict(enumerate(token_kinds("word-problems", tokens, "")))
+    kinds = dict(enumerate(word_problems.kinds(tokens, "")))
     named = {kind: [tokens[place] for place in kinds if kinds[place] == kind] for kind in set(kinds.values())}
     assert named == {
         "style fork": ["Okay", "!", " Then"],
@@ -29,7 +29,7 @@ def test_a_careful_solution() -> None:
 
 
 def test_a_shortcut() -> None:
-    kinds = token_kinds("word-problems", [*pieces("Hmm. roughly: In total \\boxed{ 19}"), "<eos>"], "")
+    kinds = word_problems.kinds([*pieces("Hmm. roughly: In total \\boxed{ 19}"), "<eos>"], "")
     assert kinds[:6] == ["style fork", "style fork", "strategy fork", "routine", "style fork", "routine"]
     assert kinds[6:] == ["routine", "answer", "routine", "routine"]
 
@@ -38,7 +38,7 @@ def test_every_solution_has_one_answer_and_a_result_for_every_equals_sign() -> N
     rng = random.Random(0)
     for problem in embedded.sample_problems([1, 2, 3], 60, 0, "pretrain"):
         tokens = pieces(word_problems.sample_solution(problem, rng))
-        kinds = token_kinds("word-problems", tokens, "")
+        kinds = word_problems.kinds(tokens, "")
         assert kinds.count("answer") == 1
         assert kinds.count("result") == tokens.count(" =")
         assert kinds.count("strategy fork") == 1 + tokens[2:].count(".")
@@ -50,7 +50,7 @@ ROADS = "Roads: BC 4, AB 3, AK 9, CE 2, CD 5, EJ 1, CL 8. From A to D?"
 
 def of_kind(kind: str, solution: str) -> list[str]:
     tokens = pieces(solution, "graph-paths")
-    kinds = token_kinds("graph-paths", tokens, ROADS)
+    kinds = graph_paths.kinds(tokens, ROADS)
     return [token for token, own in zip(tokens, kinds, strict=True) if own == kind]
 
 
@@ -78,6 +78,6 @@ def test_a_branch_is_where_the_walk_is_and_the_problem_has_several_roads() -> No
 def test_every_fork_of_a_solution_is_a_branch() -> None:
     for problem in embedded.sample_problems([1, 2, 3], 60, 0, "pretrain", "graph-paths"):
         tokens = pieces(graph_paths.careful_solution(problem, random.Random(0), mistakes=False), "graph-paths")
-        kinds = token_kinds("graph-paths", tokens, problem.text)
+        kinds = graph_paths.kinds(tokens, problem.text)
         assert kinds.count("branch") == graph_paths.TIERS[problem.tier].forks
         assert (kinds.count("answer"), kinds.count("result")) == (1, len(problem.path) - 1)

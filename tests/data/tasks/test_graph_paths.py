@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import random
 import re
-from typing import get_args
 
 import pytest
 
-from tokencredit.config.keys import Task
-from tokencredit.data import MODULES, embedded, graph_paths
+from tokencredit.data import embedded
 from tokencredit.data.embedded_tokenizer import build_tokenizer, check_text, vocabulary
+from tokencredit.data.tasks import graph_paths
 from tokencredit.errors import UserError
+from tokencredit.files import digest_of
 
 TASK = "graph-paths"
 STEP = re.compile(r" ([A-Z])([A-Z]) (\d+) makes (\d+)\.")
@@ -29,11 +29,6 @@ def ways(roads: dict[tuple[str, str], int], here: str, goal: str) -> list[int]:
     if here == goal:
         return [0]
     return [length + rest for (left, to), length in roads.items() if left == here for rest in ways(roads, to, goal)]
-
-
-def test_the_tasks_are_those_of_the_configuration() -> None:
-    names = get_args(get_args(Task)[0])
-    assert list(names) == list(embedded.TASKS) == list(MODULES)
 
 
 @pytest.mark.parametrize("tier", [1, 2, 3])
@@ -118,6 +113,12 @@ def test_the_same_seed_gives_the_same_problems_and_another_seed_others() -> None
     first, again, other = (embedded.generate_problems([1, 2, 3], 90, seed, "train", TASK) for seed in (0, 0, 1))
     assert first.equals(again)
     assert len(set(first.problem) & set(other.problem)) < 5
+
+
+def test_problems_texts_and_vocabulary_are_those_that_stored_results_were_made_with() -> None:
+    problems = embedded.generate_problems([1, 2, 3], 300, 1, "train", TASK)
+    made = (problems.to_dict("list"), embedded.pretraining_texts([1, 2, 3], 300, 0, TASK), vocabulary(TASK))
+    assert [digest_of(each)[:12] for each in made] == ["c6a20064c2fa", "569cda23c5d5", "0ed869d8bf47"]
 
 
 def test_every_text_comes_back_exactly_and_every_word_is_used() -> None:

@@ -1,0 +1,58 @@
+"""What every embedded task has to hold, whichever there are."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from tokencredit.config import Config
+from tokencredit.config.tables import TASKS as CONFIGURED
+from tokencredit.data import embedded
+from tokencredit.data.embedded_tokenizer import build_tokenizer, check_text
+from tokencredit.data.tasks import TASKS
+from tokencredit.errors import UserError
+
+
+def test_the_configuration_allows_the_tasks_that_there_are() -> None:
+    assert sorted(TASKS) == CONFIGURED
+
+
+@pytest.mark.parametrize(
+    ("file", "kind", "name"),
+    [("models.yaml", "models", "embedded-1m-paths"), ("datasets.yaml", "datasets", "toy-paths-train")],
+)
+def test_a_task_that_there_is_not_is_refused(file: str, kind: str, name: str, tmp_path: Path) -> None:
+    for path in Path("config").glob("*.yaml"):
+        text = path.read_text(encoding="utf-8")
+        head, found, rest = text.partition(f"  {name}:\n") if path.name == file else (text, "", "")
+        (tmp_path / path.name).write_text(head + found + rest.replace("graph-paths", "graph-path", 1), encoding="utf-8")
+    with pytest.raises(UserError) as error:
+        Config(tmp_path)
+    assert str(error.value) == (
+        f"{tmp_path / file}: {kind}.{name}.task = 'graph-path': not known; "
+        f"allowed: {', '.join(CONFIGURED)} (did you mean 'graph-paths'?)."
+    )
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_task_speaks_its_own_vocabulary_and_tells_the_kind_of_every_token(name: str) -> None:
+    task, tokenizer, rng = TASKS[name], build_tokenizer(name), random.Random(0)
+    for problem in embedded.sample_problems(list(task.TIERS), 60, 0, "pretrain", name):
+        for solution in (task.sample_solution(problem, rng), task.careful_solution(problem, rng, mistakes=False)):
+            check_text(f"{problem.text}\n{solution}", name)
+            tokens = [tokenizer.decode([each]) for each in tokenizer.encode(solution)]
+            assert "".join(tokens) == solution
+            kinds = task.kinds(tokens, problem.text if task.KINDS_NEED_PROBLEM else "")
+            assert len(kinds) == len(tokens)
+            assert all(kinds)
+        assert solution.endswith(f"\\boxed{{ {problem.answer}}}")
+        assert 0 <= problem.answer <= task.LARGEST
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_problems_of_all_splits_and_tiers_can_be_had(name: str) -> None:
+    for split in ("pretrain", "train", "test"):
+        for tier in TASKS[name].TIERS:
+            assert len(embedded.generate_problems([tier], 100, 1, split, name)) == 100

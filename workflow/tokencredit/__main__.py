@@ -1,0 +1,256 @@
+"""``tokencredit``: what a person asks of a study, a command each. Stages have commands of their own: ``python -m tokencredit.train``.
+
+A command imports its code when it runs: help and completion answer at once.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tokencredit import cli
+
+CONFIG, RESULTS = Path("config"), Path("results")
+
+app = typer.Typer(
+    help="What a person asks of a study.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # rich takes a quarter of a second to import
+)
+bundle_app = typer.Typer(no_args_is_help=True)
+app.add_typer(bundle_app, name="bundle", help="A study's records in one archive: pack, check, unpack.")
+
+
+def _studies(incomplete: str) -> list[str]:
+    """The studies whose names begin so: what the shell completes."""
+    return sorted(path.stem for path in CONFIG.glob(f"studies/{incomplete}*.yaml"))
+
+
+StudyOption = Annotated[str, typer.Option(help="Name of the study, a file of config/studies.", autocompletion=_studies)]
+ConfigOption = Annotated[Path, typer.Option(help="Folder of the configuration.")]
+ResultsOption = Annotated[Path, typer.Option(help="Folder of the results.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+BundleArgument = Annotated[Path, typer.Argument(help="A bundle: FILE.tar.gz.")]
+
+
+@app.command()
+def plan(
+    study: StudyOption,
+    config: ConfigOption = CONFIG,
+    results: Annotated[
+        Path, typer.Option(help="Folder of results: the speed of finished runs is measured there.")
+    ] = RESULTS,
+    response_tokens: Annotated[float | None, typer.Option(help="Mean length of responses.")] = None,
+    prompt_tokens: Annotated[float | None, typer.Option(help="Mean length of prompts.")] = None,
+    groups_sampled: Annotated[
+        float | None, typer.Option(help="Groups sampled for each group trained on, under dynamic sampling.")
+    ] = None,
+    sampler_rows: Annotated[int | None, typer.Option(help="Responses decoded together.")] = None,
+    tokens_per_second: Annotated[
+        float | None, typer.Option(help="Response tokens trained on per second of a step, by the whole job.")
+    ] = None,
+    sampling_tokens_per_second: Annotated[
+        float | None, typer.Option(help="Response tokens sampled per second by one process.")
+    ] = None,
+    utilisation: Annotated[float | None, typer.Option(help="Share of a GPU's peak that passes reach.")] = None,
+    reserve: Annotated[float | None, typer.Option(help="Share of a GPU's memory that is left free.")] = None,
+    remaining: Annotated[
+        bool, typer.Option("--remaining", help="Only the jobs that Snakemake would run now, by rule and by row.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON: bytes, seconds, and the basis of each.")] = False,
+) -> None:
+    """Memory, disk and GPU-hours of a study, before it is launched.
+
+    Exit status 2 where a job cannot fit in the memory that there is, and where what would run exceeds the study's budget.
+    """
+    from tokencredit.cost import Options
+    from tokencredit.tools.plan import print_plan
+
+    options = Options(
+        response_tokens=response_tokens,
+        prompt_tokens=prompt_tokens,
+        groups_sampled=groups_sampled,
+        sampler_rows=sampler_rows,
+        tokens_per_second=tokens_per_second,
+        sampling_tokens_per_second=sampling_tokens_per_second,
+        utilisation=utilisation,
+        reserve=reserve,
+    )
+    print_plan(study, options, config, results, remaining, as_json)
+
+
+@app.command()
+def status(study: StudyOption) -> None:
+    """What of a study is done, running or failed, with the reason."""
+    from tokencredit.tools.status import print_status
+
+    print_status(study)
+
+
+@app.command("dry-run")
+def dry_run() -> None:
+    """Hold every study's graph against its configuration.
+
+    Exit status 2 where the graph and the configuration do not say the same.
+    """
+    from tokencredit.tools.dry_run import check_studies
+
+    check_studies()
+
+
+@app.command()
+def trace(
+    shown: Annotated[Path, typer.Argument(help="CSV of a table or figure, below results/<study>/.")],
+    words: Annotated[
+        list[str] | None, typer.Argument(help="Values that choose its rows: eapo aime24; or column=value.")
+    ] = None,
+    config: ConfigOption = CONFIG,
+    as_json: JsonOption = False,
+) -> None:
+    """What a number of a table or figure rests on, file by file.
+
+    Exit status 1 where a file is missing, or is not the one that the number was made from.
+    """
+    from tokencredit.tools.trace import print_trace
+
+    _exit_unless(print_trace(shown, words or [], config, as_json))
+
+
+@app.command()
+def compare(
+    first: Annotated[Path, typer.Argument(help="A run's folder, its run.json, or a Parquet table of an evaluation.")],
+    second: Annotated[Path, typer.Argument(help="The other.")],
+    as_json: JsonOption = False,
+) -> None:
+    """What two runs were made with, held against each other.
+
+    Every setting, seed, digest and version that differs. Exit status 1 where some do.
+    """
+    from tokencredit.tools.compare import print_comparison
+
+    _exit_unless(print_comparison(first, second, as_json))
+
+
+@bundle_app.command()
+def pack(
+    study: StudyOption,
+    out: Annotated[Path, typer.Option(help="The archive to write, .tar.gz.")],
+    config: ConfigOption = CONFIG,
+    results: ResultsOption = RESULTS,
+    without_responses: Annotated[
+        bool, typer.Option("--without-responses", help="Leave out the responses of evaluations and their grades.")
+    ] = False,
+) -> None:
+    """Write the archive of a finished study whose records hold together."""
+    from tokencredit.tools import bundle
+
+    bundle.pack(study, out, config, results, without_responses)
+
+
+@bundle_app.command()
+def check(
+    bundle: BundleArgument,
+    results: Annotated[
+        Path | None, typer.Option(help="Compare the CSVs made there with those of the study when it was packed.")
+    ] = None,
+) -> None:
+    """Hold every file of a bundle against its checksum.
+
+    With --results also what was made from it again against what there was. Exit status 1 where that differs.
+    """
+    from tokencredit.tools import bundle as tool
+
+    _exit_unless(tool.check(bundle, results))
+
+
+@bundle_app.command()
+def unpack(bundle: BundleArgument, config: ConfigOption = CONFIG, results: ResultsOption = RESULTS) -> None:
+    """Put the records where the study's own would be.
+
+    For the same configuration only, and over nothing that differs.
+    """
+    from tokencredit.tools import bundle as tool
+
+    tool.unpack(bundle, config, results)
+
+
+@app.command()
+def rebuild(
+    bundle: BundleArgument, cores: Annotated[str, typer.Option(help="Cores, as snakemake takes them.")] = "all"
+) -> None:
+    """Make tables, figures and page anew from a bundle, without torch.
+
+    Unpacks into this project's results, and compares every CSV. Exit status 1 where one differs.
+    """
+    from tokencredit.tools import bundle as tool
+
+    _exit_unless(tool.rebuild(bundle, cores))
+
+
+@app.command()
+def regrade(
+    study: StudyOption,
+    out: Annotated[Path, typer.Option(help="Results folder to make; it must not be there.")],
+    config: ConfigOption = CONFIG,
+    results: ResultsOption = RESULTS,
+    timeout: Annotated[float | None, typer.Option(help="Seconds of wall time per answer.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Grading processes; by default one per core.", min=1)] = None,
+) -> None:
+    """Grade stored responses again, and say what that changes.
+
+    The grader is audited, grades, scores and tables are made anew: which grades, cells and outcomes changed.
+    """
+    from tokencredit.tools.regrade import regrade as grade_again
+
+    grade_again(study, out, config, results, timeout, workers)
+
+
+@app.command()
+def accept(
+    study: StudyOption,
+    reason: Annotated[str, typer.Option(help="Why the change of code changes no number, in a sentence.")],
+    by: Annotated[str | None, typer.Option(help="Who vouches for that; by default the user's name.")] = None,
+    rule: Annotated[list[str] | None, typer.Option(help="Results of this rule only; may be repeated.")] = None,
+) -> None:
+    """Let results stand after a change of code that changes no number.
+
+    Every finished result whose code digest changed, and nothing else; all are refused where anything else did.
+    """
+    from tokencredit.tools.accept import accept as vouch
+
+    vouch(study, reason, by, rule)
+
+
+@app.command()
+def docs(
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; exit status 1 where a file is not what the code says.")
+    ] = False,
+) -> None:
+    """Write all that is written from the code.
+
+    Tables of keys in config/README.md, JSON schemas, docs/methods.md: those that are not current.
+    """
+    from tokencredit.tools import docs as tool
+
+    if check:
+        _exit_unless(tool.check())
+    else:
+        tool.write()
+
+
+def _exit_unless(well: bool) -> None:
+    if not well:
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    """The console script."""
+    cli.run(app)
+
+
+if __name__ == "__main__":
+    main()

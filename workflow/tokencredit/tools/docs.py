@@ -1,0 +1,47 @@
+"""``tokencredit docs``: every file of the repository that is written from the code. Nobody edits these by hand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tokencredit import cli, files
+from tokencredit.config.schemas import FILES, fill_tables, schema_of
+from tokencredit.tools import methods_page
+
+KEYS, METHODS = Path("config/README.md"), Path("docs/methods.md")
+SCHEMAS = Path("workflow/schemas")
+
+
+def generated() -> dict[Path, str]:
+    """What each of these files should hold: tables of configuration keys, JSON schemas, the page of all credit methods."""
+    schemas = {SCHEMAS / f"{name}.schema.json": schema_of(name) for name in FILES}
+    return {
+        KEYS: fill_tables(KEYS.read_text(encoding="utf-8")),
+        **{path: json.dumps(schema, indent=2, ensure_ascii=False) + "\n" for path, schema in schemas.items()},
+        METHODS: methods_page.page(),
+    }
+
+
+def stale() -> list[Path]:
+    """The files that do not hold what they should."""
+    return [path for path, text in generated().items() if not path.exists() or path.read_text(encoding="utf-8") != text]
+
+
+def write() -> None:
+    """Write those that are stale."""
+    texts, old = generated(), stale()
+    for path in old:
+        files.write_text(path, texts[path])
+    if old:
+        cli.made(old)
+    else:
+        print("everything generated is current")
+
+
+def check() -> bool:
+    """Name those that are stale; whether none is."""
+    old = stale()
+    for path in old:
+        print(f"{path}: is not what the code says; run: tokencredit docs")
+    return not old
