@@ -17,11 +17,13 @@ gold that cannot be read                  right or  equal texts are right; of ot
                                           ungraded  such golds
 ========================================  ========  =================================================================
 
-Which box: ``extract.py``. How it is compared, and that it is never run as code: ``judge.py``. Processes that can be killed: ``pool.py``.
+Which box: ``extract.py``. How it is compared: by the grader that a benchmark or data set names (``graders``), without a name by ``math``,
+of which this table tells. That it is never run as code: ``judge.py``. Processes that can be killed: ``pool.py``.
 The parent process imports neither SymPy nor Math-Verify; only workers do.
 """
 
 from tokencredit.grading.extract import MAX_ANSWER, extract_answer
-from tokencredit.grading.pool import GRADER, Grade, GradingPool, grade, grade_many
+from tokencredit.grading.graders import GRADERS
+from tokencredit.grading.pool import Grade, GradingPool, grade, grade_many
 
-__all__ = ["GRADER", "MAX_ANSWER", "Grade", "GradingPool", "extract_answer", "grade", "grade_many"]
+__all__ = ["GRADERS", "MAX_ANSWER", "Grade", "GradingPool", "extract_answer", "grade", "grade_many"]

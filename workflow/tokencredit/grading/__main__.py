@@ -9,6 +9,7 @@ import typer
 
 from tokencredit import cli, files
 from tokencredit.errors import UserError
+from tokencredit.grading.graders import DEFAULT
 from tokencredit.grading.pool import TIMEOUT, GradingPool, available_cores
 
 app = cli.new_app("Grade responses, and audit the grader.")
@@ -16,6 +17,7 @@ app = cli.new_app("Grade responses, and audit the grader.")
 ProblemsOption = Annotated[Path, typer.Option(help="problems.parquet of the benchmark's data set.")]
 WorkersOption = Annotated[int | None, typer.Option(help="Grading processes; by default one per core.", min=1)]
 TimeoutOption = Annotated[float, typer.Option(help="Seconds of wall time per answer.")]
+GraderOption = Annotated[str, typer.Option(help="Name of the grader.")]
 
 
 @app.command()
@@ -25,11 +27,12 @@ def grade(
     out: Annotated[Path, typer.Option(help="grades.parquet to write.")],
     workers: WorkersOption = None,
     timeout: TimeoutOption = TIMEOUT,
+    grader: GraderOption = DEFAULT,
 ) -> None:
     """Grade every response of a table of generations: right, wrong or ungraded."""
     from tokencredit.grading.table import grade_generations
 
-    with GradingPool(workers or available_cores(), timeout) as pool:
+    with GradingPool(workers or available_cores(), timeout, grader=grader) as pool:
         table, metadata = grade_generations(generations, problems, pool)
     files.write_parquet(out, table, metadata)
     counts = table["outcome"].value_counts()
@@ -44,30 +47,37 @@ def audit(
     out: Annotated[Path, typer.Option(help="JSON file to write if the audit passes.")],
     workers: WorkersOption = None,
     timeout: TimeoutOption = TIMEOUT,
+    grader: GraderOption = DEFAULT,
+    mutants_right: Annotated[float, typer.Option(help="Largest share of the mutants that may be right.", min=0)] = 0.0,
+    rewritings_not_right: Annotated[
+        float, typer.Option(help="Largest share of the rewritings that may not be right.", min=0)
+    ] = 0.005,
+    seed: Annotated[
+        int | None, typer.Option(help="Seed of mutants and rewritings, as a report has it; a random one without it.")
+    ] = None,
 ) -> None:
-    """Every gold must be graded right and every junk answer not; else the findings go beside OUT and this fails."""
-    from tokencredit.grading.audit import MAX_TEXT_SHARE
+    """Golds and rewritings must be graded right, junk and mutants not; else the findings go beside OUT and this fails."""
+    from tokencredit.grading.audit import Bounds, why_failed
     from tokencredit.grading.audit import audit as audit_benchmark
     from tokencredit.records import problems_from
 
     table = files.read_parquet(problems, ["problem_id", "problem", "answer"])
     if table.empty:
         raise UserError(f"{problems}: has no problems, so there is nothing to audit the grader on.")
-    with GradingPool(workers or available_cores(), timeout) as pool:
-        findings = audit_benchmark(problems_from(table), benchmark, pool)
+    bounds = Bounds(mutants_right, rewritings_not_right)
+    with GradingPool(workers or available_cores(), timeout, grader=grader) as pool:
+        findings = audit_benchmark(problems_from(table), benchmark, pool, bounds, seed)
     failed = out.with_suffix(".failed.json")
     if not findings["passed"]:
         files.write_json(failed, findings)
-        raise UserError(
-            f"the grader audit failed on {benchmark}: {findings['gold_right']} of {findings['gold_total']} golds are graded right, and "
-            f"{findings['junk_right']} of {findings['junk_total']} junk answers; all and none are allowed. "
-            f"{findings['gold_as_text']} golds were compared as text; at most {MAX_TEXT_SHARE:.0%} may be. Findings: {failed}."
-        )
+        raise UserError(f"the grader audit failed on {benchmark}: {why_failed(findings)} Findings: {failed}.")
     failed.unlink(missing_ok=True)
     files.write_json(out, findings)
     print(
         f"{benchmark}: {findings['gold_right']} of {findings['gold_total']} golds right ({findings['gold_as_text']} compared as text), "
-        f"{findings['junk_right']} of {findings['junk_total']} junk answers right"
+        f"{findings['junk_right']} of {findings['junk_total']} junk answers right, {findings['mutants_right']} of "
+        f"{findings['mutants_total']} mutants right ({findings['mutants_equal']} others are equal), "
+        f"{findings['rewritings_not_right']} of {findings['rewritings_total']} rewritings not right; seed {findings['seed']}"
     )
     cli.made([out])
 

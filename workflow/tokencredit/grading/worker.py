@@ -15,9 +15,14 @@ import sys
 import warnings
 from typing import TextIO
 
+from tokencredit.grading.graders import DEFAULT, GRADERS
 
-def serve(timeout: float, memory: int) -> None:
-    """Answer lines from standard input until it ends. ``timeout``: seconds per answer; ``memory``: bytes of address space."""
+
+def serve(timeout: float, memory: int, grader: str = DEFAULT) -> None:
+    """Answer lines from standard input until it ends.
+
+    ``timeout``: seconds per answer; ``memory``: bytes of address space; ``grader``: one of ``GRADERS``.
+    """
     replies = os.fdopen(os.dup(1), "w", encoding="ascii")
     os.dup2(2, 1)  # what a library prints must not pass for a reply
     warnings.simplefilter("ignore")
@@ -25,10 +30,7 @@ def serve(timeout: float, memory: int) -> None:
         signal.signal(
             ignored, signal.SIG_IGN
         )  # meant for the parent, which may want to end its step; it ends this process itself
-    from tokencredit.grading.judge import forbid_evaluation, judge, parse_in_two_stages
-
-    forbid_evaluation()
-    parse_in_two_stages()
+    judge = GRADERS[grader].in_worker()
     if sys.platform == "linux":  # elsewhere the limit is not kept
         _limit(resource.RLIMIT_AS, memory)
     _reply(replies, "ready", None, judged=False)
