@@ -18,10 +18,11 @@ rule audit:
     resources:
         **resources_of("light"),
     params:
+        options=ask(GRAPH.audit_options),
         code=digest("grading.audit"),
     shell:
         "python -m tokencredit.grading audit --benchmark {wildcards.benchmark} --problems {input.problems} --out {output}"
-        " --workers {threads} > {log} 2>&1"
+        " {params.options} --workers {threads} > {log} 2>&1"
 
 
 rule generate:
@@ -70,10 +71,11 @@ rule grade:
     resources:
         **resources_of("light"),
     params:
+        grader=ask(GRAPH.grader),
         code=digest("grading.table"),
     shell:
         "python -m tokencredit.grading grade --generations {input.generations} --problems {input.problems}"
-        " --out {output} --workers {threads} > {log} 2>&1"
+        " --out {output} {params.grader} --workers {threads} > {log} 2>&1"
 
 
 rule score:

@@ -94,7 +94,7 @@ class Graph:
         """The pins of a data set, and whether it is a benchmark's: benchmarks keep their repeats."""
         chosen = self._one_of("data set", w.dataset, self.config.datasets)
         benchmarks = [name for name, benchmark in self.config.benchmarks.items() if benchmark.dataset == w.dataset]
-        return {**chosen.model_dump(mode="json", exclude={"title", "licence"}), "benchmark": bool(benchmarks)}
+        return {**chosen.model_dump(mode="json", exclude={"title", "licence", "grader"}), "benchmark": bool(benchmarks)}
 
     def dataset_code(self, w: Wildcards) -> str:
         chosen = self._one_of("data set", w.dataset, self.config.datasets)
@@ -163,6 +163,15 @@ class Graph:
             allowed = ", ".join(benchmarks)
             raise UserError(f"{w.benchmark} is not a benchmark of study {w.study}; allowed: {allowed}.")
         return self._benchmark_problems(w.benchmark)
+
+    def grader(self, w: Wildcards) -> str:
+        """The grader of a benchmark, as an option."""
+        return f"--grader {self.study(w.study).grader_of(w.benchmark)}"
+
+    def audit_options(self, w: Wildcards) -> str:
+        """The grader of a benchmark and what its audit lets pass, as options."""
+        bounds = self.study(w.study).benchmarks[w.benchmark].audit
+        return f"{self.grader(w)} --mutants-right {bounds.mutants_right} --rewritings-not-right {bounds.rewritings_not_right}"
 
     def generation_code(self, w: Wildcards) -> str:
         """The generator with the study's engine, not the other one."""

@@ -52,8 +52,12 @@ def main(
     with _whole(out) as made:
         _link(resolved, results, made)
         _audit(resolved, made, workers)
-        with GradingPool(workers, timeout) as pool:
-            grades = _grade(resolved, old, made, pool)
+        with contextlib.ExitStack() as stack:
+            pools = {
+                name: stack.enter_context(GradingPool(workers, timeout, grader=name))
+                for name in {resolved.grader_of(benchmark) for benchmark in resolved.benchmarks}
+            }
+            grades = _grade(resolved, old, made, pools)
         tables = _tables(resolved, made)
     _show(grades, [_moved(results / study / "tables" / name, out / study / "tables" / name) for name in tables])
     cli.made([out])
@@ -127,10 +131,19 @@ def _audit(study: Study, out: Path, workers: int) -> None:
 
     for name, benchmark in study.benchmarks.items():
         problems = out / "data" / benchmark.dataset / "problems.parquet"
-        audit(problems=problems, benchmark=name, out=out / study.home / "audit" / f"{name}.json", workers=workers)
+        audit(
+            problems=problems,
+            benchmark=name,
+            out=out / study.home / "audit" / f"{name}.json",
+            workers=workers,
+            grader=study.grader_of(name),
+            **benchmark.audit.model_dump(),
+        )
 
 
-def _grade(study: Study, old: dict[tuple[str, str], pd.DataFrame], out: Path, pool: GradingPool) -> pd.DataFrame:
+def _grade(
+    study: Study, old: dict[tuple[str, str], pd.DataFrame], out: Path, pools: dict[str, GradingPool]
+) -> pd.DataFrame:
     """Grade and score every row into ``out``; one line per response, with its outcome before and after."""
     from tokencredit.evaluate.score import score_row
     from tokencredit.grading.table import grade_generations
@@ -140,6 +153,7 @@ def _grade(study: Study, old: dict[tuple[str, str], pd.DataFrame], out: Path, po
         folder = Path(study.home, "eval", row.path)
         for name, benchmark in study.benchmarks.items():
             problems = out / "data" / benchmark.dataset / "problems.parquet"
+            pool = pools[study.grader_of(name)]
             graded, about = grade_generations(out / folder / name / "generations.parquet", problems, pool)
             files.write_parquet(out / folder / name / "grades.parquet", graded, about)
             before, keys = old[row.path, name], ["problem_id", "sample"]

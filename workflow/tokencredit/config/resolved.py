@@ -28,11 +28,13 @@ from tokencredit.config.target_keys import Source, TargetsFile
 from tokencredit.credit import METHODS
 from tokencredit.credit.controls import refusal
 from tokencredit.errors import UserError
+from tokencredit.grading.graders import DEFAULT, GRADERS
 from tokencredit.train import COLUMNS, columns_of
 
 # What only names or describes something and decides no number; and what decides the runs alone that use it.
 _LABELS = {"title", "licence", "architecture"}
 _OF_SOME_RUNS = {"privileged_prompt", "lora_rank"}
+_OF_GRADES = {"grader", "audit"}  # decides no response
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,16 @@ class Study:
             for use in self.evaluation.benchmarks
         }
 
+    @property
+    def grader(self) -> str:
+        """The grader of the training sets, which is one for all."""
+        return self.config.datasets[self.training.datasets[0]].grader
+
+    def grader_of(self, benchmark: str) -> str:
+        """The grader of a benchmark of the configuration: its own, or that of its data set."""
+        chosen = self.config.benchmarks[benchmark]
+        return chosen.grader or self.config.datasets[chosen.dataset].grader
+
     @cached_property
     def targets(self) -> dict[str, Source]:
         """The tables and figures of the paper whose numbers this study is to show again; empty for a study of its own."""
@@ -146,7 +158,9 @@ class Study:
         never_the_result = {"micro_batch_tokens", "gradient_checkpointing", "checkpoint_every", "watchdog_minutes"}
         never_the_result |= {"engine_memory", "engine_separate"}
         told = "privileged_logprob" in columns_of(method.credit)
+        curve_grader = self.grader_of(training.curve.benchmark)
         of_some = {
+            "curve_grader": curve_grader if curve_grader != DEFAULT else None,
             "control": method.control,
             "teacher": {method.teacher: _facts(config.models[method.teacher])} if method.teacher else None,
             "privileged_prompt": config.models[self.model_name].privileged_prompt if told else None,
@@ -167,8 +181,8 @@ class Study:
         """Everything in the configuration that decides one set of generations, as plain JSON."""
         return {
             "model": _facts(self.config.models[row.model]),
-            "benchmark": _facts(self.benchmarks[benchmark]),
-            "dataset": _facts(self.config.datasets[self.benchmarks[benchmark].dataset]),
+            "benchmark": _facts(self.benchmarks[benchmark], _OF_GRADES),
+            "dataset": _facts(self.config.datasets[self.benchmarks[benchmark].dataset], _OF_GRADES),
             "engine": self.evaluation.engine,
             "mixed_precision": self.training.mixed_precision,
             "seed": self.evaluation.seed,
@@ -187,7 +201,11 @@ class Config:
         path = self.folder / "methods.yaml"
         methods = parse(path, MethodsFile, extended(path, read_yaml(path), "methods"))
         self.bases, self.methods = methods.bases, methods.methods
+        for name, dataset in self.datasets.items():
+            known(self.folder / "datasets.yaml", f"datasets.{name}.grader", dataset.grader, GRADERS)
         for name, benchmark in self.benchmarks.items():
+            if benchmark.grader is not None:
+                known(self.folder / "benchmarks.yaml", f"benchmarks.{name}.grader", benchmark.grader, GRADERS)
             known(self.folder / "benchmarks.yaml", f"benchmarks.{name}.dataset", benchmark.dataset, self.datasets)
         for name, method in self.methods.items():
             self._check_method(path, f"methods.{name}", method)
@@ -299,8 +317,8 @@ def load_study(folder: str | Path, name: str) -> Study:
     return Config(folder).study(name)
 
 
-def _facts(entry: Any) -> dict[str, Any]:
-    return entry.model_dump(mode="json", exclude=_LABELS | _OF_SOME_RUNS)
+def _facts(entry: Any, without: set[str] = frozenset()) -> dict[str, Any]:
+    return entry.model_dump(mode="json", exclude=_LABELS | _OF_SOME_RUNS | without)
 
 
 def _word(value: bool) -> str:

@@ -13,6 +13,7 @@ from tokencredit.errors import UserError
 from tokencredit.evaluate.contract import COLUMNS, read_problems
 from tokencredit.evaluate.counts import check_counts
 from tokencredit.evaluate.estimators import maj_at_k
+from tokencredit.grading.graders import DEFAULT
 
 OUTCOMES = ("right", "wrong", "ungraded")
 FINISH_REASONS = ("stop", "length")
@@ -70,6 +71,11 @@ def score_row(study: Study, row: Row, eval_dir: Path, data_dir: Path) -> tuple[p
             raise UserError(f"{grades_path}: grades other generations than {generations_path}; grade it again.")
         if graded.get("problems_sha256") != stored["data_sha256"]:
             raise UserError(f"{grades_path}: was graded by other problems than {problems_path}; grade it again.")
+        by = graded.get("grading", {}).get("by", DEFAULT)
+        if by != study.grader_of(name):
+            raise UserError(
+                f"{grades_path}: was graded by {by!r}; {study.grader_of(name)!r} is expected. Grade it again."
+            )
         scores = score_questions(
             [problem.problem_id for problem in problems],
             benchmark.samples,

@@ -9,6 +9,7 @@ import typer
 
 from tokencredit import cli, files
 from tokencredit.errors import UserError
+from tokencredit.grading.bounds import Bounds
 from tokencredit.grading.graders import DEFAULT
 from tokencredit.grading.pool import TIMEOUT, GradingPool, available_cores
 
@@ -48,17 +49,19 @@ def audit(
     workers: WorkersOption = None,
     timeout: TimeoutOption = TIMEOUT,
     grader: GraderOption = DEFAULT,
-    mutants_right: Annotated[float, typer.Option(help="Largest share of the mutants that may be right.", min=0)] = 0.0,
+    mutants_right: Annotated[float, typer.Option(help="Largest share of the mutants that may be right.", min=0)] = (
+        Bounds.mutants_right
+    ),
     rewritings_not_right: Annotated[
         float, typer.Option(help="Largest share of the rewritings that may not be right.", min=0)
-    ] = 0.005,
+    ] = Bounds.rewritings_not_right,
     seed: Annotated[
         int | None, typer.Option(help="Seed of mutants and rewritings, as a report has it; a random one without it.")
     ] = None,
 ) -> None:
     """Golds and rewritings must be graded right, junk and mutants not; else the findings go beside OUT and this fails."""
-    from tokencredit.grading.audit import Bounds, why_failed
     from tokencredit.grading.audit import audit as audit_benchmark
+    from tokencredit.grading.audit import why_failed
     from tokencredit.records import problems_from
 
     table = files.read_parquet(problems, ["problem_id", "problem", "answer"])

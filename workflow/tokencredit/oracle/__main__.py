@@ -107,7 +107,7 @@ def measure(
         [each.prompt for each in responses],
     )
     try:
-        with GradingPool() as pool:
+        with GradingPool(grader=resolved.grader) as pool:
             measuring = Oracle(model, engine.engine, pool, tokenizer, settings)
             states, tokens = measuring.states(responses)
             if policy == BASE:

@@ -19,7 +19,7 @@ import random
 import secrets
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from types import SimpleNamespace
 from typing import Any
 
@@ -27,6 +27,7 @@ from tokencredit.grading.audit.junk import Case, boxed, golds_and_junk
 from tokencredit.grading.audit.mutants import mutants
 from tokencredit.grading.audit.proof import why_equal
 from tokencredit.grading.audit.rewritings import rewritings
+from tokencredit.grading.bounds import Bounds
 from tokencredit.grading.extract import gold_answer
 from tokencredit.grading.graders import Audited, grader_named
 from tokencredit.grading.pool import Grade, GradingPool
@@ -38,25 +39,18 @@ MOST_VARIANTS = 6000  # mutants, and as many rewritings: beyond, they are a samp
 Variants = Callable[[str, random.Random], Iterator[tuple[str, str]]]
 
 
-@dataclass(frozen=True)
-class Bounds:
-    """What an audit lets pass, as shares of the mutants and of the rewritings."""
-
-    mutants_right: float = 0.0
-    rewritings_not_right: float = 0.005
-
-
 def audit(
     problems: Sequence[Problem],
     benchmark: str,
     pool: GradingPool,
-    bounds: Bounds = Bounds(),
+    bounds: Bounds | None = None,
     seed: int | None = None,
 ) -> dict[str, Any]:
     """The findings: counts by kind, every exception with its response and grade, and every mutant that is equal after all, with the reason.
 
     ``seed``: of the mutants and rewritings; a random one without it.
     """
+    bounds = bounds or Bounds()
     seed = secrets.randbits(32) if seed is None else seed
     made = _variants_by(pool.grader)
     golds = list(dict.fromkeys((gold_answer(problem.answer), problem) for problem in problems))
