@@ -100,4 +100,5 @@ rule score:
         code=digest("evaluate.score"),
     shell:
         "python -m tokencredit.evaluate score --config config --study {wildcards.study} --row {wildcards.row}"
-        " --seed {wildcards.seed} --eval-dir {params.folder} --data-dir results/data --out {output} > {log} 2>&1"
+        " --seed {wildcards.seed} --eval-dir {params.folder} --data-dir results/data --out {output}"
+        " --workers {threads} > {log} 2>&1"

@@ -1,7 +1,8 @@
 """Evaluation in three stages: generate, grade, score. Here: generation, the count contract, estimators and statistics."""
 
 from tokencredit.engines import code_of_others
-from tokencredit.evaluate.estimators import avg_at_k, maj_at_k, pass_at_k
+from tokencredit.evaluate.estimators import avg_at_k, pass_at_k
+from tokencredit.evaluate.votes import maj_at_k
 from tokencredit.provenance import code_digest
 
 __all__ = ["avg_at_k", "generation_code", "maj_at_k", "pass_at_k"]

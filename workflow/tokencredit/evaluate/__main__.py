@@ -82,12 +82,15 @@ def score(
     eval_dir: Annotated[Path, typer.Option(help="Folder with <benchmark>/{generations,grades}.parquet.")],
     data_dir: Annotated[Path, typer.Option(help="Folder with <data set>/problems.parquet.")],
     out: OutOption,
+    workers: Annotated[
+        int, typer.Option(help="Processes that compare wrong answers, where that decides a majority.", min=1)
+    ] = 1,
 ) -> None:
     """Count right, wrong, ungraded and truncated responses per question; a wrong number of responses is an error."""
     from tokencredit.evaluate.score import score_row
 
     resolved = load_study(config, study)
-    table, metadata = score_row(resolved, resolved.row(row, seed), eval_dir, data_dir)
+    table, metadata = score_row(resolved, resolved.row(row, seed), eval_dir, data_dir, workers)
     files.write_parquet(out, table, metadata)
     cli.made([out])
 

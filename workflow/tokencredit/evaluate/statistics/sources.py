@@ -14,6 +14,16 @@ from tokencredit.evaluate.estimators import pass_at_k
 CONFIDENCE = 0.95
 
 
+def numbers(scores: np.ndarray) -> np.ndarray:
+    """``scores`` [Q] themselves; a ``ValueError`` where a question has no number: it must not count as equal, different or zero."""
+    without = np.flatnonzero(~np.isfinite(scores))
+    if without.size:
+        raise ValueError(
+            f"{without.size} of {scores.size} questions have no number, the first is number {without[0] + 1}."
+        )
+    return scores
+
+
 def question_se(scores: ArrayLike) -> float:
     """Standard error of the mean score over questions as a sample of questions: s / sqrt(Q), ddof 1. NaN for one question."""
     scores = np.asarray(scores, float)
