@@ -40,6 +40,10 @@ def equal(gold: str, answer: str) -> bool:
         (r"35\%", "0.35"),
         (r"6\text{ million}", "6000000"),
         (r"\text{East}", "east"),
+        (r"x \in [-2,7]", r"[-2,7]"),
+        (r"(-\infty,2) \cup (3,\infty)", r"(3,\infty) \cup (-\infty,2) \cup [17,18]"),
+        (r"[0,1) \cup \{1\} \cup (1,2]", r"[0,1] \cup [1,2]"),
+        ("16,3,1", "16,3,1,"),
         (r"\begin{pmatrix} 1 \\ 2/4 \end{pmatrix}", r"\begin{pmatrix}1\\0.5\end{pmatrix}"),
     ],
 )
@@ -73,6 +77,9 @@ def test_equal(gold: str, answer: str) -> None:
         (r"8\%", r"8\text{ kg}"),
         (r"\text{east}", r"\text{west}"),
         ("8 9", "17"),
+        (r"[0,1) \cup (1,2]", r"[0,1] \cup [1,2]"),
+        (r"(-\infty,2) \cup (3,\infty)", r"(-\infty,2) \cup [3,\infty)"),
+        (r"(-\infty,2) \cup (3,\infty)", r"(-\infty,2) \cup (3,5)"),
         ("1,2,9", r"1,2,\ldots,9"),
     ],
 )

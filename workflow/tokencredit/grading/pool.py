@@ -3,9 +3,8 @@
 A worker is a separate interpreter behind two pipes. The limit is wall time, kept by the parent: no signal handler is involved, so it works
 in any thread and beside PyTorch's. A worker that exceeds it, or dies, is killed and replaced, and its answer is ungraded.
 
-Responses to one question repeat a few answers, and finding a box costs little beside comparing what it holds. So boxes are found here, and
-plain numbers compared; every other different (gold, answer) goes to a worker once: ten copies of one that hangs cost one time limit, and
-are ten that are ungraded.
+Responses to one question repeat a few answers, so each different (gold, answer) is judged once. What the grader can tell at once, in
+bounded time, it tells here; the rest goes to a worker: ten copies of an answer that hangs cost one time limit, and all are ungraded.
 """
 
 from __future__ import annotations
@@ -116,11 +115,11 @@ class GradingPool:
         ]
         with self._lock:
             wanted = [key for key in dict.fromkeys(keys) if key is not None]
-            plain = {key: Verdict(*found, judged=True) for key in wanted if (found := self._at_once(*key))}
             verdicts = {key: self._known[key] for key in wanted if key in self._known}
-            verdicts |= self._judge([key for key in wanted if key not in verdicts and key not in plain], progress)
+            left = [key for key in wanted if key not in verdicts]
+            verdicts |= {key: Verdict(*found, judged=True) for key in left if (found := self._at_once(*key))}
+            verdicts |= self._judge([key for key in left if key not in verdicts], progress)
             self._remember(verdicts)
-        verdicts |= plain
         return [
             Grade(verdicts[key].outcome, extraction.answer, verdicts[key].reason)
             if key is not None

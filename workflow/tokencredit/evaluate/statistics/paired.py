@@ -8,7 +8,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from tokencredit.evaluate.statistics.sources import CONFIDENCE, minimal_detectable_difference, numbers, question_se
+from tokencredit.evaluate.statistics.sources import (
+    CONFIDENCE,
+    margin_of_equal,
+    minimal_detectable_difference,
+    numbers,
+    question_se,
+)
 
 FLIPS = 9999  # random sign flips; with at most 13 questions that differ, all 2**13 flips are enumerated instead
 RESAMPLES = 9999
@@ -33,13 +39,13 @@ class Difference:
 def paired_difference(scores: ArrayLike, reference: ArrayLike, seed: int = 0) -> Difference:
     """Compare two rows on the same questions, in the same order: [Q] question scores of each.
 
-    Where all differences are equal, the interval is that of ``_alike``. Raises ``ValueError`` if Q < 2 or differs, and for a score that is
-    no number.
+    Where all differences are equal, the interval is that of ``margin_of_equal``. Raises ``ValueError`` if Q < 2 or differs, and for a score
+    that is no number.
     """
     delta = _differences(scores, reference)
     error, quantile = question_se(delta), float(stats.t.ppf((1 + CONFIDENCE) / 2, delta.size - 1))
     if _none(error):
-        error = _alike(delta, CONFIDENCE) / quantile
+        error = margin_of_equal(delta, CONFIDENCE) / quantile
     margin, mean = quantile * error, float(delta.mean())
     return Difference(
         mean=mean,
@@ -64,7 +70,7 @@ def paired_bootstrap(
     delta = _differences(scores, reference)
     mean, error = float(delta.mean()), question_se(delta)
     if _none(error):
-        found = _alike(delta, confidence)
+        found = margin_of_equal(delta, confidence)
         return max(-1.0, mean - found), min(1.0, mean + found), sign_flip_p(delta, seed)
     generator = np.random.default_rng(seed)
     drawn = np.concatenate(
@@ -116,15 +122,6 @@ def _differences(scores: ArrayLike, reference: ArrayLike) -> np.ndarray:
             f"two equally long lists of at least two question scores are needed; got {scores.shape}, {reference.shape}."
         )
     return numbers(scores - reference)
-
-
-def _alike(delta: np.ndarray, confidence: float) -> float:
-    """Half the width of an interval around differences that are all equal, where there is no spread to go by.
-
-    Of all questions at most the share s = 1 - ((1 - confidence)/2)^(1/Q) may be otherwise without one among Q (Clopper and Pearson). A
-    difference lies between -1 and 1, so each of these is at most 1 + |mean| from the others, and the mean of all within s (1 + |mean|).
-    """
-    return (1 - ((1 - confidence) / 2) ** (1 / delta.size)) * (1 + abs(float(delta.mean())))
 
 
 def _bootstrap_t(delta: np.ndarray, mean: float, generator: np.random.Generator, draws: int) -> np.ndarray:

@@ -87,6 +87,17 @@ def margin_of(parts: Iterable[tuple[float, float]], tail: float) -> float:
     return math.sqrt(sum(float(stats.t.isf(tail, df)) ** 2 * variance for variance, df in parts if variance > 0))
 
 
+def margin_of_equal(delta: np.ndarray, confidence: float) -> float:
+    """Half the width of an interval around differences [Q] that are all equal, where there is no spread to go by.
+
+    Of all questions at most the share s = 1 - ((1 - confidence)/2)^(1/Q) may be otherwise without one among Q (Clopper and Pearson). A
+    difference lies between -1 and 1, so each of these is at most 1 + |mean| from the others, and the mean of all within s (1 + |mean|).
+    Zero where no question differs: the two are one on these questions, and nothing is claimed of them.
+    """
+    mean = abs(float(delta.mean()))
+    return (1 - ((1 - confidence) / 2) ** (1 / delta.size)) * (1 + mean) if mean > 1e-12 else 0.0
+
+
 def minimal_detectable_difference(error: float, power: float = 0.8, level: float = 0.05) -> float:
     """The true difference that a two-sided test at ``level`` finds with chance ``power``, for a difference of standard error ``error``.
 

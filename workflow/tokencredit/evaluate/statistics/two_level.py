@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import optimize, stats
 
-from tokencredit.evaluate.statistics.sources import CONFIDENCE, margin_of, seed_variance
+from tokencredit.evaluate.statistics.sources import CONFIDENCE, margin_of, margin_of_equal, seed_variance
 
 MOST_SEEDS = 100
 SMALLEST_P = 1e-9
@@ -100,15 +100,16 @@ def two_level_difference(own: Sequence[Line], reference: Sequence[Line], confide
     count = len(own)
     deltas = [_paired(a, b) for a, b in zip(own, reference, strict=True)]
     mean = float(np.mean([delta.mean() for delta in deltas]))
-    pairs = list(zip(own, reference, strict=True))
-    sampling = [sum(_sampling(line) / len(line.shares) for line in pair) / count**2 for pair in pairs]
+    sampling = [
+        sum(_sampling(line) / len(line.shares) for line in pair) / count**2 for pair in zip(own, reference, strict=True)
+    ]
     observed = [
         max(noise, float(delta.var(ddof=1)) / delta.size / count**2)
         for noise, delta in zip(sampling, deltas, strict=True)
     ]
     questions = [
-        (part if part > _NOTHING else sum(map(_least_sampling, pair)) / count**2, delta.size - 1)
-        for part, delta, pair in zip(observed, deltas, pairs, strict=True)
+        (part if part > _NOTHING else _of_equal(delta) / count**2, delta.size - 1)
+        for part, delta in zip(observed, deltas, strict=True)
     ]
     seeds = _seeds(own, reference)
     parts = [*questions, *_runs(seeds)]
@@ -148,6 +149,12 @@ def _paired(own: Line, reference: Line) -> np.ndarray:
     return scores - other
 
 
+def _of_equal(delta: np.ndarray) -> float:
+    """The variance of a mean of equal differences [Q] of which no sampling noise is known: that of the interval of ``margin_of_equal``."""
+    quantile = float(stats.t.isf((1 - CONFIDENCE) / 2, delta.size - 1))
+    return (margin_of_equal(delta, CONFIDENCE) / quantile) ** 2
+
+
 def _seeds(own: Sequence[Line], reference: Sequence[Line]) -> list[tuple[float, int]] | None:
     """(variance of one run beyond sampling noise, number of seeds) of each trained method; None where none has two seeds."""
     trained = [lines for lines in (own, reference) if lines[0].trained]
@@ -173,15 +180,6 @@ def _sampling(line: Line) -> float:
     if line.samples < 2:
         return 0.0
     return float(np.mean(line.shares * (1 - line.shares)) / (line.samples - 1) / line.shares.shape[1])
-
-
-def _least_sampling(line: Line) -> float:
-    """Sampling variance of a method's mean over its runs where every response of a question had one outcome, or there was one only.
-
-    A question's share p is taken for (np + 1/2) / (n + 1), as in ``pass_sampling_se``: what was always right is not certain.
-    """
-    share = (line.samples * line.shares + 0.5) / (line.samples + 1)
-    return float(np.mean(share * (1 - share)) / line.samples / line.shares.size)
 
 
 def _detectable(parts: Sequence[tuple[float, float]], power: float, level: float) -> float:

@@ -160,6 +160,8 @@ def _element(gold: str, answer: Answer, rng: random.Random) -> str | None:
             return f"{answer.brackets[0]}{', '.join([*answer.items, more])}{answer.brackets[1]}"
         case "union":
             return rf"{gold} \cup [{more}, {int(more) + 1}]"
+        case "relation" if answer.relations != ["="]:
+            return None  # 7 may lie in what is above 2
         case "expression" | "list" | "relation":
             return rng.choice(
                 [f"{gold}, {more}", rf"{gold} \text{{ or }} {more}", rf"{gold}\text{{ a}}, {more}\text{{ b}}"]

@@ -132,8 +132,8 @@ class Answer:
 
     @cached_property
     def named(self) -> str:
-        """The value of a name: ``3`` of ``x=3``; empty where the answer is of no such form."""
-        if self.relations == ["="] and _NAME.fullmatch(self.sides[0]):
+        r"""The value of a name: ``3`` of ``x=3``, the set of ``x \in [2,5)``; empty where the answer is of no such form."""
+        if self.relations in (["="], [r"\in"]) and _NAME.fullmatch(self.sides[0]):
             return self.sides[1].strip()
         return ""
 
@@ -145,7 +145,8 @@ class Answer:
         inner = (
             self.core[len(self.brackets[0]) : len(self.core) - len(self.brackets[1])] if self.brackets else self.core
         )
-        return [item.strip() for item in cut(inner, SEPARATORS)]
+        items = [item.strip() for item in cut(inner, SEPARATORS)]
+        return items if items[-1] or len(items) == 1 else items[:-1]  # a comma at the end
 
     @cached_property
     def brackets(self) -> tuple[str, str] | None:
@@ -185,7 +186,7 @@ def values(text: str) -> list[Token]:
             start = place + 1
         if (
             token.depth == 0
-            and token.text == "="
+            and token.text in ("=", r"\in")
             and _NAME.fullmatch("".join(each.text for each in found[start:place]).replace("$", ""))
         ):
             kept = [each for each in kept if each.start < found[start].start]

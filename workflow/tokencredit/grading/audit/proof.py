@@ -16,6 +16,7 @@ from typing import Any
 import mpmath
 
 from tokencredit.grading.audit.evaluation import DIGITS, UnreadableError, value
+from tokencredit.grading.audit.intervals import region, same_region
 from tokencredit.grading.audit.pieces import Answer, cut, plain_looks
 from tokencredit.grading.extract import gold_answer
 
@@ -105,6 +106,9 @@ def _equal(a: Answer, b: Answer, names: Callable[[str], Any], factor: Any) -> bo
             return _same_members(_entries(a.core), _entries(b.core), names, ordered=True)
         return _ends(a) == _ends(b) and _same_members(a.items, b.items, names, ordered=True)
     if "union" in (a.kind, b.kind):
+        regions = [region(each.items, names) for each in (a, b)]
+        if all(regions):
+            return same_region(*regions)
         return _same_members(a.items, b.items, names, ordered=False)
     if {a.kind, b.kind} & {"set", "list"} or r"\pm" in a.text + b.text:
         return _same_members(_both_signs(a.items), _both_signs(b.items), names, ordered=False)
