@@ -34,6 +34,7 @@ _THOUSANDS = re.compile(r"(?<![\d,.])\d{1,3}(?:(?:,|\{,\}|,\\!\s?)\d{3})+(?![\d,
 _UNIT = re.compile(
     r"(?P<unit>(?:\\?\s|~)*(?:\\(?:text|textrm|mathrm|mbox)\s*\{[^{}]*[A-Za-z][^{}]*\}(?:\s*\^\s*(?:\d|\{\d\}))?|\^\s*\{?\s*\\circ\s*\}?|\\?%))$"
 )
+_OR = re.compile(rf"(?=.*\b(?:or|and)\b){WORDS}")
 _NAME = re.compile(
     rf"\s*(?:[A-Za-z]|{'|'.join(map(re.escape, sorted(NAMES, key=len, reverse=True)))})(?:_(?:[A-Za-z0-9]|\{{[A-Za-z0-9]+\}}))?"
     r"(?:\s*\(\s*[A-Za-z]\s*\))?\s*"
@@ -178,17 +179,15 @@ class Answer:
 
 
 def values(text: str) -> list[Token]:
-    """The tokens but those of names before a value: ``x=`` may be missing, or another letter."""
+    r"""The tokens but those of names before a value: ``x=`` may be missing, or another letter, and so may what stands before ``\in``."""
     found = tokens(text)
-    kept, start = [], 0
-    for place, token in enumerate(found):
-        if token.depth == 0 and token.text in SEPARATORS:
+    inside = max((place for place, token in enumerate(found) if token.text == r"\in"), default=-1)
+    kept, start = [], inside + 1
+    for place, token in enumerate(found[inside + 1 :], start=inside + 1):
+        if token.depth == 0 and (token.text in SEPARATORS or _OR.fullmatch(token.text)):
             start = place + 1
-        if (
-            token.depth == 0
-            and token.text in ("=", r"\in")
-            and _NAME.fullmatch("".join(each.text for each in found[start:place]).replace("$", ""))
-        ):
+        name = "".join(each.text for each in found[start:place]).replace("$", "")
+        if token.depth == 0 and token.text == "=" and _NAME.fullmatch(name):
             kept = [each for each in kept if each.start < found[start].start]
         kept.append(token)
     return kept
@@ -225,6 +224,6 @@ def letters(text: str) -> list[Token]:
         after = found[place + 1].text if place + 1 < len(found) else ""
         alone = len(token.text) == 1 and token.text.isascii() and token.text.isalpha()
         run = any(len(other) == 1 and other.isalpha() for other in (before, after))
-        if alone and not run and token.text not in CONSTANTS and before not in ("_", "."):
+        if alone and not run and token.text not in CONSTANTS and before not in ("_", ".") and after != ".":
             kept.append(token)
     return kept

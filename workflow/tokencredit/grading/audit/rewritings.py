@@ -16,6 +16,7 @@ _FRACTION = re.compile(r"\\[dt]?frac\s*\{(\d+)\}\s*\{(\d+)\}")
 _UNLIKE_NUMBERS = re.compile(
     r"\\(?:pm|mp|infty|text|mbox|mathrm|ldots|dots|cdots|%|overline)|\d\s*\}?_|[%:]|\bor\b|\$|np\.|[(\[][^()\[\]]*,"
 )
+_JOINED = re.compile(r"\\(?:text|mbox|mathrm)|\b(?:or|and)\b")
 _FLIPPED = {"=": "=", "<": ">", r"\le": r"\ge", r"\leq": r"\geq", r"\leqslant": r"\geqslant", r"\lt": r"\gt"}
 _FLIPPED |= {turned: relation for relation, turned in _FLIPPED.items()}
 
@@ -133,7 +134,12 @@ def _one_side(gold: str, answer: Answer, rng: random.Random) -> str | None:
 
 def _turned(gold: str, answer: Answer, rng: random.Random) -> str | None:
     """An equation or inequality from right to left."""
-    if answer.kind != "relation" or answer.unit or not all(relation in _FLIPPED for relation in answer.relations):
+    if (
+        answer.kind != "relation"
+        or answer.unit
+        or _JOINED.search(answer.text)
+        or not all(relation in _FLIPPED for relation in answer.relations)
+    ):
         return None
     sides, relations = (
         [side.strip() for side in reversed(answer.sides)],
