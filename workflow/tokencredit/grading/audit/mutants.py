@@ -95,7 +95,11 @@ def _bracket(gold: str, answer: Answer, rng: random.Random) -> str | None:
     pairs = []
     for place, token in enumerate(found):
         if token.text == "(" and r"\left" not in gold:
-            close = next((end for end in found[place + 1 :] if end.depth == token.depth and end.text == ")"), None)
+            close = (
+                None
+                if ":" in gold
+                else next((end for end in found[place + 1 :] if end.depth == token.depth and end.text == ")"), None)
+            )
             if close and len(terms(gold[token.end : close.start])) > 1:
                 pairs.append((token, close))
     if not pairs:
@@ -154,7 +158,7 @@ def _pair(gold: str, answer: Answer, rng: random.Random) -> str | None:
 
 def _element(gold: str, answer: Answer, rng: random.Random) -> str | None:
     """One more member, or one more candidate behind the answer."""
-    more = str(rng.randint(101, 199))
+    more = str(rng.choice([number for number in range(101, 199) if str(number) not in gold]))
     match answer.kind:
         case "set" | "sequence":
             return f"{answer.brackets[0]}{', '.join([*answer.items, more])}{answer.brackets[1]}"

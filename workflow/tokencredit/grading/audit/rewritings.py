@@ -14,9 +14,11 @@ from tokencredit.grading.audit.pieces import RELATIONS, Answer, balanced, cut, l
 _INTEGER = re.compile(r"-?\d+")
 _FRACTION = re.compile(r"\\[dt]?frac\s*\{(\d+)\}\s*\{(\d+)\}")
 _UNLIKE_NUMBERS = re.compile(
-    r"\\(?:pm|mp|infty|text|mbox|mathrm|ldots|dots|cdots|%|overline)|\d\s*\}?_|[%:]|\bor\b|\$|np\.|[(\[][^()\[\]]*,"
+    r"\\(?:pm|mp|infty|text|mbox|mathrm|ldots|dots|cdots|%|overline)|\.\.|\d\s*\}?_|[%:]|\bor\b|\$|np\.|[(\[][^()\[\]]*,"
 )
-_JOINED = re.compile(r"\\(?:text|mbox|mathrm)|\b(?:or|and)\b")
+_JOINED = re.compile(r"\\(?:text|mbox|mathrm)|\b(?:or|and)\b|\\cup", re.IGNORECASE)
+# A list in brackets, which an equation names the parts of, and the base of a number.
+_PARTS = re.compile(r"[(\[][^()\[\]]*,|\d\s*\}?_")
 _FLIPPED = {"=": "=", "<": ">", r"\le": r"\ge", r"\leq": r"\geq", r"\leqslant": r"\geqslant", r"\lt": r"\gt"}
 _FLIPPED |= {turned: relation for relation, turned in _FLIPPED.items()}
 
@@ -41,19 +43,14 @@ def _wide(gold: str, answer: Answer, rng: random.Random) -> str | None:
     for place, token in enumerate(found):
         before = text.rstrip()[-1:]
         binary = token.text in "+-=<>" and before not in ("", "^", "_", "{", "(", "[", ",", "+", "-", "=", "/")
-        text += (
-            f" {token.text} "
-            if binary
-            else f"{token.text} "
-            if token.text == "," and place + 1 < len(found)
-            else token.text
-        )
+        behind_comma = token.text == "," and place + 1 < len(found)
+        text += f"{' ' if binary else ''}{token.text}{' ' if binary or behind_comma else ''}"
     return re.sub(" +", " ", text)
 
 
 def _narrow(gold: str, answer: Answer, rng: random.Random) -> str | None:
     """No space but those that end a command, and those beside digits, which may stand between numbers."""
-    if answer.kind == "words":
+    if answer.kind == "words" or _JOINED.search(gold):
         return None
     found = tokens(gold)
     kept = []
@@ -97,7 +94,7 @@ def _left_right_space(gold: str, answer: Answer, rng: random.Random) -> str | No
 
 def _swapped(gold: str, answer: Answer, rng: random.Random) -> str | None:
     """The terms of a sum, or of one side of an equation, in another order."""
-    if answer.unit or (answer.kind != "expression" and not _is_equation(answer)):
+    if answer.unit or _JOINED.search(answer.text) or (answer.kind != "expression" and not _is_equation(answer)):
         return None
     sides = [answer.core] if answer.kind == "expression" else list(answer.sides)
     places = [place for place, side in enumerate(sides) if len(terms(side)) > 1]
@@ -134,18 +131,13 @@ def _one_side(gold: str, answer: Answer, rng: random.Random) -> str | None:
 
 def _turned(gold: str, answer: Answer, rng: random.Random) -> str | None:
     """An equation or inequality from right to left."""
-    if (
-        answer.kind != "relation"
-        or answer.unit
-        or _JOINED.search(answer.text)
-        or not all(relation in _FLIPPED for relation in answer.relations)
-    ):
+    if answer.kind != "relation" or answer.unit or _JOINED.search(answer.text) or _PARTS.search(answer.text):
         return None
-    sides, relations = (
-        [side.strip() for side in reversed(answer.sides)],
-        [_FLIPPED[each] for each in reversed(answer.relations)],
-    )
-    return sides[0] + "".join(f" {relation} {side}" for relation, side in zip(relations, sides[1:], strict=True))
+    relations = [_FLIPPED.get(relation, "") for relation in reversed(answer.relations)]
+    if not all(relations):
+        return None
+    first, *others = (side.strip() for side in reversed(answer.sides))
+    return first + "".join(f" {relation} {side}" for relation, side in zip(relations, others, strict=True))
 
 
 def _reversed(gold: str, answer: Answer, rng: random.Random) -> str | None:
@@ -221,7 +213,7 @@ def _is_equation(answer: Answer) -> bool:
 
 def _special(answer: Answer) -> bool:
     """What has no value that can be calculated with: infinity, several values in one sign, words, dots, times, ratios, bases, code."""
-    if _UNLIKE_NUMBERS.search(answer.text):
+    if _UNLIKE_NUMBERS.search(answer.text) or (answer.kind == "expression" and re.search("[=<>]", answer.text)):
         return True
     bare = re.sub(r"\\[A-Za-z]+", "", answer.core)
     return answer.kind == "expression" and not letters(answer.core) and bool(re.search(r"[A-Za-z]{2,}", bare))
