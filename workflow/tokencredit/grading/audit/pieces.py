@@ -101,7 +101,7 @@ def plain_looks(text: str) -> str:
     text = re.sub(r"^\s*\\\[|\\\]\s*$", "", text)
     text = re.sub(r"\\[dt]frac(?![A-Za-z])", r"\\frac", text)
     text = re.sub(r"\\(?:quad|qquad)(?![A-Za-z])|(?<!\\)\\ |~|\s", " ", text)
-    return re.sub(r" +", " ", text).strip().rstrip(".").strip()
+    return re.sub(r"(?<!\.)\.$", "", re.sub(r" +", " ", text).strip()).strip()
 
 
 @dataclass(frozen=True)

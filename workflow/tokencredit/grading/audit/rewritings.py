@@ -14,7 +14,7 @@ from tokencredit.grading.audit.pieces import RELATIONS, Answer, balanced, cut, l
 _INTEGER = re.compile(r"-?\d+")
 _FRACTION = re.compile(r"\\[dt]?frac\s*\{(\d+)\}\s*\{(\d+)\}")
 _UNLIKE_NUMBERS = re.compile(
-    r"\\(?:pm|mp|infty|text|mbox|mathrm|ldots|dots|cdots|%|overline)|\.\.|\d\s*\}?_|[%:]|\bor\b|\$|np\.|[(\[][^()\[\]]*,"
+    r"\\(?:pm|mp|infty|text|mbox|mathrm|ldots|dots|cdots|%|overline)|\.\.|\d'|\d\s*\}?_|[%:]|\bor\b|\$|np\.|[(\[][^()\[\]]*,"
 )
 _JOINED = re.compile(r"\\(?:text|mbox|mathrm)|\b(?:or|and)\b|\\cup", re.IGNORECASE)
 # A list in brackets, which an equation names the parts of, and the base of a number.
@@ -142,7 +142,7 @@ def _turned(gold: str, answer: Answer, rng: random.Random) -> str | None:
 
 def _reversed(gold: str, answer: Answer, rng: random.Random) -> str | None:
     """A set, a list of solutions or a union from its end."""
-    if answer.unit or r"\ldots" in gold or r"\dots" in gold:
+    if answer.unit or _JOINED.search(answer.text.replace(r"\cup", "")) or r"\ldots" in gold or r"\dots" in gold:
         return None
     items = [item.strip() for item in reversed(answer.items)]
     if len(items) < 2 or any(cut(item, RELATIONS)[1:] for item in items):
