@@ -42,7 +42,21 @@ def test_every_kind_is_tried() -> None:
     ]
 
 
-@pytest.mark.parametrize("gold", ["70,110", r"11,\! 111,\! 111", "1e-5", "5:30", r"x, \ldots, y", "90_5"])
+AMBIGUOUS = [
+    "70,110",
+    r"11,\! 111,\! 111",
+    r"111, \! 111",
+    "1e-5",
+    "5:30",
+    "90_5",
+    "152A_{11}",
+    r"x, \ldots, y",
+    "2, 3, or 4",
+    "0.5...",
+]
+
+
+@pytest.mark.parametrize("gold", AMBIGUOUS)
 def test_what_could_be_read_in_another_way_is_not_calculated_with(gold: str) -> None:
     kinds = {kind for kind, _ in rewritings(gold, random.Random(1))}
     assert not kinds & {"swapped terms", "reversed"}

@@ -95,7 +95,7 @@ def cut(text: str, separators: Iterable[str]) -> list[str]:
 
 def plain_looks(text: str) -> str:
     r"""The text without what only changes its looks: dollar signs, ``\left``, ``\right``, small spaces, kinds of fraction, a final stop."""
-    text = re.sub(r"(?<=\d),\\!\s*(?=\d)", ",", text)
+    text = re.sub(r"(?<=\d),\s*\\!\s*(?=\d)", ",", text)
     text = re.sub(r"\^\s*(?:\{\s*\\prime\s*\}|\\prime(?![A-Za-z]))", "'", text)
     text = re.sub(r"\\(?:left|right|bigl?|bigr|Bigl?|Bigr|displaystyle)(?![A-Za-z])|(?<!\\)\\[!;:,()]|\\?\$", "", text)
     text = re.sub(r"^\s*\\\[|\\\]\s*$", "", text)

@@ -14,11 +14,11 @@ from tokencredit.grading.audit.pieces import RELATIONS, Answer, balanced, cut, l
 _INTEGER = re.compile(r"-?\d+")
 _FRACTION = re.compile(r"\\[dt]?frac\s*\{(\d+)\}\s*\{(\d+)\}")
 _UNLIKE_NUMBERS = re.compile(
-    r"\\(?:pm|mp|infty|text|mbox|mathrm|ldots|dots|cdots|%|overline)|\.\.|\d'|\d\s*\}?_|[%:]|\bor\b|\$|np\.|[(\[][^()\[\]]*,"
+    r"\\(?:pm|mp|infty|text|mbox|mathrm|ldots|dots|cdots|%|overline)|\.\.|\d'|\d[A-F]*\s*\}?_|[%:]|\bor\b|\$|np\.|[(\[][^()\[\]]*,"
 )
 _JOINED = re.compile(r"\\(?:text|mbox|mathrm)|\b(?:or|and)\b|\\cup", re.IGNORECASE)
 # A list in brackets, which an equation names the parts of, and the base of a number.
-_PARTS = re.compile(r"[(\[][^()\[\]]*,|\d\s*\}?_")
+_PARTS = re.compile(r"[(\[][^()\[\]]*,|\d[A-F]*\s*\}?_")
 _FLIPPED = {"=": "=", "<": ">", r"\le": r"\ge", r"\leq": r"\geq", r"\leqslant": r"\geqslant", r"\lt": r"\gt"}
 _FLIPPED |= {turned: relation for relation, turned in _FLIPPED.items()}
 
