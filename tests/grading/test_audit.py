@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from tokencredit import files
 from tokencredit.errors import UserError
-from tokencredit.grading import Grade, GradingPool
+from tokencredit.grading import GRADER, Grade, GradingPool
 from tokencredit.grading.__main__ import app
 from tokencredit.grading.audit import _differ, _plain, audit, audit_cases, perturbed
 from tokencredit.records import Problem
@@ -51,7 +51,7 @@ def test_the_real_grader_passes(pool: GradingPool) -> None:
     assert findings["passed"], findings["failures"]
     assert (findings["gold_right"], findings["gold_total"], findings["junk_right"]) == (12, 12, 0)
     assert findings["junk_total"] == sum(sum(outcomes.values()) for outcomes in findings["junk"].values())
-    assert findings["grader"] == "math-verify 0.9.0"
+    assert findings["grader"] == GRADER
     assert sum(findings["junk"]["perturbed"].values()) == 11
 
 
@@ -202,7 +202,7 @@ def test_grade_command(problems: Path, tmp_path: Path) -> None:
     assert grades["answer"].isna().tolist() == [False, False, True, False]
     assert grades["reason"].isna().tolist() == [True, True, False, False]
     metadata = files.parquet_metadata(out)
-    assert (metadata["row"], metadata["code_digest"], metadata["grader"]) == ("base", "abc", "math-verify 0.9.0")
+    assert (metadata["row"], metadata["code_digest"], metadata["grader"]) == ("base", "abc", GRADER)
     assert metadata["generations_sha256"] == files.sha256(tmp_path / "generations.parquet")
 
     files.write_parquet(tmp_path / "generations.parquet", table.iloc[1:], {"samples": 2})

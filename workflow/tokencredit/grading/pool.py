@@ -3,9 +3,9 @@
 A worker is a separate interpreter behind two pipes. The limit is wall time, kept by the parent: no signal handler is involved, so it works
 in any thread and beside PyTorch's. A worker that exceeds it, or dies, is killed and replaced, and its answer is ungraded.
 
-Responses to one question repeat a few answers, and finding a box costs little beside comparing what it holds. So boxes are found here, and
-plain numbers compared; every other different (gold, answer) goes to a worker once: ten copies of one that hangs cost one time limit, and
-are ten that are ungraded.
+Responses to one question repeat a few answers, so each different (gold, answer) is judged once. Most are judged here, by exact arithmetic in
+bounded time (``judge.fast``); those for which SymPy is needed go to a worker: ten copies of one that hangs cost one time limit, and are ten
+that are ungraded.
 """
 
 from __future__ import annotations
@@ -29,9 +29,10 @@ from typing import Any, Literal, NamedTuple, Self
 from tokencredit.errors import UserError
 from tokencredit.grading import worker
 from tokencredit.grading.extract import MAX_ANSWER, Extraction, extract_answer
+from tokencredit.grading.judge import fast
 from tokencredit.grading.rationals import compare_rationals
 
-GRADER = f"math-verify {metadata.version('math-verify')}"
+GRADER = f"tokencredit 2, sympy {metadata.version('sympy')}"  # the number goes up whenever a verdict may change
 
 TIMEOUT = 10.0  # seconds of wall time per answer; a usual one takes milliseconds
 MEMORY = 2 * 2**30  # bytes of address space per worker
@@ -113,7 +114,9 @@ class GradingPool:
             wanted = [key for key in dict.fromkeys(keys) if key is not None]
             plain = {key: Verdict(outcome, None, judged=True) for key in wanted if (outcome := compare_rationals(*key))}
             verdicts = {key: self._known[key] for key in wanted if key in self._known}
-            verdicts |= self._judge([key for key in wanted if key not in verdicts and key not in plain], progress)
+            left = [key for key in wanted if key not in verdicts and key not in plain]
+            verdicts |= {key: Verdict(*verdict, judged=True) for key in left if (verdict := fast(*key)) is not None}
+            verdicts |= self._judge([key for key in left if key not in verdicts], progress)
             self._remember(verdicts)
         verdicts |= plain
         return [
