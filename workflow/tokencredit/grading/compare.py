@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 
 from tokencredit.grading import numbers, regions
-from tokencredit.grading.answers import (
+from tokencredit.grading.equations import difference, same_equation
+from tokencredit.grading.mathematics.equality import ratio
+from tokencredit.grading.mathematics.normal_form import form
+from tokencredit.grading.mathematics.polynomials import Quotient, generators
+from tokencredit.grading.numbers import Equal
+from tokencredit.grading.reading.answers import (
     Based,
     Choice,
     Equation,
@@ -22,13 +27,9 @@ from tokencredit.grading.answers import (
     Union,
     Value,
 )
-from tokencredit.grading.equality import ratio
-from tokencredit.grading.normal_form import form
-from tokencredit.grading.polynomials import Polynomial, Quotient, add, generators, multiply, times
+from tokencredit.grading.reading.tokens import Node
 from tokencredit.grading.regions import UndecidedError
-from tokencredit.grading.tokens import Node
-
-Equal = Callable[[Node | Quotient, Node | Quotient], bool]
+from tokencredit.grading.texts import same_text
 
 
 class Comparison:
@@ -41,7 +42,7 @@ class Comparison:
         """Whether the answer is right."""
         gold, answer = single(gold, self), single(answer, self)
         if isinstance(gold, Text) or isinstance(answer, Text):
-            return self.texts(gold, answer)
+            return same_text(gold, answer)
         if isinstance(gold, Choice) or isinstance(answer, Choice):
             return self.choices(gold, answer)
         if isinstance(gold, Time) or isinstance(answer, Time):
@@ -57,31 +58,10 @@ class Comparison:
         if isinstance(gold, Parts) or isinstance(answer, Parts):
             return self.parts(gold, answer)
         if isinstance(gold, Equation) or isinstance(answer, Equation):
-            return self.equations(gold, answer)
+            return same_equation(gold, answer, self.equal)
         return self.expressions(gold, answer)
 
     # ------------------------------------------------------------ words, choices, times, bases
-
-    def texts(self, gold: Value, answer: Value) -> bool:
-        if isinstance(gold, Text) and isinstance(answer, Text):
-            if gold.folded == answer.folded:
-                return True
-            if len(gold.words) == 1 and len(answer.words) == 1:
-                return False
-            raise UndecidedError("the two are words that differ, or mathematics that is compared as text and differs")
-        if isinstance(gold, Choice) or isinstance(answer, Choice):
-            choice, text = (gold, answer) if isinstance(gold, Choice) else (answer, gold)
-            if choice.text and choice.text.casefold() == text.folded.casefold():
-                return True
-            if not choice.text and len(text.words) == 1:
-                return choice.letter.casefold() == text.folded.casefold()
-        words, other = (gold, answer) if isinstance(gold, Text) else (answer, gold)
-        if words.words and not isinstance(other, Text) and not _NUMBER_WORDS.intersection(words.words):
-            spelt = _spelt(other)
-            return spelt is not None and spelt.casefold() == words.folded.casefold()
-        unread = "gold" if isinstance(gold, Text) else "boxed answer"
-        reason = gold.reason if isinstance(gold, Text) else answer.reason
-        raise UndecidedError(f"the {unread} cannot be read as mathematics: {reason}")
 
     def choices(self, gold: Value, answer: Value) -> bool:
         if isinstance(gold, Choice) and isinstance(answer, Choice):
@@ -94,7 +74,7 @@ class Comparison:
         ):
             return True
         if choice.text:
-            from tokencredit.grading.answers import read
+            from tokencredit.grading.reading.answers import read
 
             return self.same(read(choice.text).value, other)
         return self.expressions(replace(other, node=_letter(choice.letter)), other)
@@ -102,7 +82,7 @@ class Comparison:
     def times(self, gold: Value, answer: Value) -> bool:
         if not (isinstance(gold, Time) and isinstance(answer, Time)):
             time, other = (gold, answer) if isinstance(gold, Time) else (answer, gold)
-            if time.half is not None or len(time.parts) == 2 and not isinstance(other, Ratio | Expression):
+            if time.half is not None or (len(time.parts) == 2 and not isinstance(other, Ratio | Expression)):
                 return False
             as_ratio = Ratio(tuple(_number(part) for part in time.parts))
             return self.ratios(as_ratio, other) if isinstance(gold, Time) else self.ratios(other, as_ratio)
@@ -333,39 +313,7 @@ class Comparison:
         except UndecidedError:
             return False
 
-    # ------------------------------------------------------------ equations and expressions
-
-    def equations(self, gold: Value, answer: Value) -> bool:
-        sides = [_sides(value) for value in (gold, answer)]
-        if None in sides:
-            equation, other = (gold, answer) if isinstance(gold, Equation) else (answer, gold)
-            if (
-                equation is answer
-                and isinstance(other, Expression)
-                and _is_sum_of_names(equation.left)
-                and self.equal(equation.right, other.node)
-            ):
-                raise UndecidedError("one of the two is an equation for a sum and the other its value")
-            return False
-        one, two = (_difference(*pair) for pair in sides)
-        if not one.above or not two.above:
-            if not one.above and not two.above:
-                raise UndecidedError("an equation that always holds")
-            return False
-        if not generators(one.above, two.above):
-            raise UndecidedError("an equation that never holds")
-        if ratio(one, two) is not None:
-            return True
-        if self.constant_factor(one, two):
-            return True
-        if _divides_by_monomial(one, two):
-            raise UndecidedError("the two equations differ by a factor that is no number")
-        return False
-
-    def constant_factor(self, one: Quotient, two: Quotient) -> bool:
-        """Whether one difference is an irrational number times the other."""
-        factor = numbers.constant_quotient(one, two)
-        return factor is not None and self.equal(one, multiply(factor, two))
+    # ------------------------------------------------------------ expressions
 
     def expressions(self, gold: Expression, answer: Expression) -> bool:
         if gold.name is not None and answer.name is not None and _head(gold.name) != _head(answer.name):
@@ -376,7 +324,7 @@ class Comparison:
 
     def differently_named(self, gold: Expression, answer: Expression) -> bool:
         if gold.left is not None and answer.left is not None:
-            one, two = _difference(gold.left, gold.node), _difference(answer.left, answer.node)
+            one, two = difference(gold.left, gold.node), difference(answer.left, answer.node)
             if ratio(one, two) is not None:
                 return True
         if not numbers.same_quantity(gold, answer, self.equal):
@@ -386,32 +334,6 @@ class Comparison:
         if "y" in (gold.name, answer.name) and any(name.endswith(")") for name in (gold.name, answer.name)):
             return True
         raise UndecidedError("the two are equal and stand for different names")
-
-
-_NUMBER_WORDS = frozenset(
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen "
-    "twenty thirty forty fifty sixty seventy eighty ninety hundred thousand million billion half third quarter fourth fifth dozen once "
-    "twice infinity infinite infinitely many none no not nothing empty all any every everything real reals undefined set solution "
-    "solutions exist exists unknown constant positive negative integer integers degrees percent pi root square minus plus times over or "
-    "and equal equals x y n".split()
-)
-
-
-def _spelt(value: Value) -> str | None:
-    """The letters that an expression is a product of, in their order: VW, and the words that it may be."""
-    if not isinstance(value, Expression):
-        return None
-    letters: list[str] = []
-    pending = [value.node]
-    while pending:
-        node = pending.pop()
-        if node.op == "mul":
-            pending += node.args[::-1]
-        elif node.op in ("name", "e", "imaginary"):
-            letters.append({"e": "e", "imaginary": "i"}.get(node.op) or node.args[0])
-        else:
-            return None
-    return "".join(letters)
 
 
 def single(value: Value, comparison: Comparison) -> Value:
@@ -463,31 +385,3 @@ def _number(value: int) -> Node:
 
 def _padded(time: Time) -> tuple[int, int, int]:
     return (*time.parts, 0)[:3] if len(time.parts) < 3 else time.parts
-
-
-def _sides(value: Value) -> tuple[Node, Node] | None:
-    if isinstance(value, Equation):
-        return value.left, value.right
-    return (value.left, value.node) if isinstance(value, Expression) and value.left is not None else None
-
-
-def _difference(left: Node, right: Node) -> Quotient:
-    return add(form(left), form(right), -1)
-
-
-def _is_sum_of_names(node: Node) -> bool:
-    return node.op == "add" and all(part.op == "name" for part in node.args)
-
-
-def _divides_by_monomial(one: Quotient, two: Quotient) -> bool:
-    """Whether the numerators agree up to one monomial."""
-    first, second = (Quotient(_primitive(each.above), each.below) for each in (one, two))
-    return first.below == second.below and ratio(first, second) is not None
-
-
-def _primitive(polynomial: Polynomial) -> Polynomial:
-    """The polynomial without the monomial that divides all its terms."""
-    names = generators(polynomial)
-    least = {name: min(dict(monomial).get(name, 0) for monomial in polynomial) for name in names}
-    inverse = tuple(sorted((name, -exponent) for name, exponent in least.items() if exponent))
-    return times(polynomial, {inverse: Fraction(1)})

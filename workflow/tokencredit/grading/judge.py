@@ -10,17 +10,18 @@ was meant, and the answer is ungraded.
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Callable
 from typing import NamedTuple
 
-from tokencredit.grading import equality
-from tokencredit.grading.answers import Read, Text, read
 from tokencredit.grading.compare import Comparison
 from tokencredit.grading.extract import gold_answer
-from tokencredit.grading.normal_form import forget, form
-from tokencredit.grading.polynomials import Quotient, TooLargeError
+from tokencredit.grading.mathematics import equality
+from tokencredit.grading.mathematics.normal_form import forget, form
+from tokencredit.grading.mathematics.polynomials import Quotient, TooLargeError, begin
+from tokencredit.grading.reading.answers import Read, Text, read
+from tokencredit.grading.reading.tokens import Node, UnreadableError
 from tokencredit.grading.regions import UndecidedError
-from tokencredit.grading.tokens import Node, UnreadableError
 
 
 class Verdict(NamedTuple):
@@ -45,25 +46,31 @@ _DOUBTS = {
 Prove = Callable[[Quotient, Quotient], bool]
 
 
+_LOCK = threading.Lock()  # generators are remembered for the whole process
+
+
 class AlgebraNeededError(Exception):
     """Whether the two are equal takes SymPy."""
 
 
 def fast(gold: str, answer: str) -> Verdict | None:
     """The verdict without SymPy, None where it takes SymPy."""
-    forget()
-    try:
-        return _judged(gold, answer, _without_algebra)
-    except AlgebraNeededError:
-        return None
+    with _LOCK:
+        try:
+            return _judged(gold, answer, _without_algebra)
+        except AlgebraNeededError:
+            return None
+        # A defect of the grader, which ends no run: the worker meets it again, and reports it.
+        except Exception:  # noqa: BLE001
+            return None
 
 
 def judge(gold: str, answer: str) -> Verdict:
     """Outcome and reason for an extracted answer, with SymPy."""
-    from tokencredit.grading.algebra import proven_equal
+    from tokencredit.grading.mathematics.algebra import proven_equal
 
-    forget()
-    return _judged(gold, answer, proven_equal)
+    with _LOCK:
+        return _judged(gold, answer, proven_equal)
 
 
 def _without_algebra(a: Quotient, b: Quotient) -> bool:
@@ -74,6 +81,8 @@ def _judged(gold: str, answer: str, prove: Prove) -> Verdict:
     gold = gold_answer(gold)
     if not gold:
         return Verdict("ungraded", "the gold answer is empty")
+    forget()
+    begin()
     first = read(gold), read(answer)
     verdict = _compared(*first, prove)
     doubts = sorted(first[0].met | first[1].met)

@@ -6,13 +6,14 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import NamedTuple
 
-from tokencredit.grading import polynomials as poly
-from tokencredit.grading.answers import Expression, Value
-from tokencredit.grading.enclosures import enclosure
-from tokencredit.grading.normal_form import form, unknowns
-from tokencredit.grading.polynomials import Polynomial, Quotient
+from tokencredit.grading.mathematics import polynomials as poly
+from tokencredit.grading.mathematics.enclosures import enclosure
+from tokencredit.grading.mathematics.generators import unknowns
+from tokencredit.grading.mathematics.normal_form import form
+from tokencredit.grading.mathematics.polynomials import Polynomial, Quotient
+from tokencredit.grading.reading.answers import Expression, Value
+from tokencredit.grading.reading.tokens import Node
 from tokencredit.grading.regions import UndecidedError
-from tokencredit.grading.tokens import Node
 
 FEWEST_DIGITS = 6  # significant digits with which a decimal stands for a number that it only approaches
 _TRUSTED = 1e-11  # relative; finer decimals are beyond floating point

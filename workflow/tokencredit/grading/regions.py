@@ -7,13 +7,14 @@ from fractions import Fraction
 from functools import cmp_to_key
 from typing import NamedTuple
 
-from tokencredit.grading import polynomials as poly
-from tokencredit.grading.answers import Expression, Interval, Parts, Relation, Union, Value
-from tokencredit.grading.equality import sign
-from tokencredit.grading.grammar import MINUS_ONE
-from tokencredit.grading.normal_form import ARGUMENTS, form, unknowns
-from tokencredit.grading.polynomials import Quotient, TooLargeError
-from tokencredit.grading.tokens import Node
+from tokencredit.grading.mathematics import polynomials as poly
+from tokencredit.grading.mathematics.equality import sign
+from tokencredit.grading.mathematics.generators import ARGUMENTS, unknowns
+from tokencredit.grading.mathematics.normal_form import form
+from tokencredit.grading.mathematics.polynomials import Quotient, TooLargeError
+from tokencredit.grading.reading.answers import Expression, Interval, Parts, Relation, Union, Value
+from tokencredit.grading.reading.grammar import MINUS_ONE
+from tokencredit.grading.reading.tokens import Node
 
 Equal = Callable[[Node | Quotient, Node | Quotient], bool]
 INFINITY = Node("infty", ())

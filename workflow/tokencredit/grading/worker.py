@@ -24,7 +24,6 @@ def serve(timeout: float, memory: int) -> None:
         signal.signal(
             ignored, signal.SIG_IGN
         )  # meant for the parent, which may want to end its step; it ends this process itself
-    import tokencredit.grading.algebra  # noqa: F401: it takes a second, which is no answer's
     from tokencredit.grading.judge import judge
 
     if sys.platform == "linux":  # elsewhere the limit is not kept

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from fractions import Fraction
 
-from tokencredit.grading import polynomials as poly
-from tokencredit.grading.enclosures import enclosure
-from tokencredit.grading.normal_form import ARGUMENTS, unknowns
-from tokencredit.grading.polynomials import Quotient
+from tokencredit.grading.mathematics import polynomials as poly
+from tokencredit.grading.mathematics.enclosures import enclosure
+from tokencredit.grading.mathematics.generators import ARGUMENTS, unknowns
+from tokencredit.grading.mathematics.polynomials import Quotient
 
 TRIALS = 3  # points at which values are compared
 

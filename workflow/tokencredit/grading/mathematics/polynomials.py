@@ -8,11 +8,12 @@ equal values have equal polynomials:
 - ``i``: i² = -1.
 - ``cos …``: cos² = 1 - sin². ``abs …``: |u|² = u².  ``root k …``: the k-th power is the radicand. Kept in ``RELATIONS``.
 
-Everything is bounded by ``LARGEST`` and ``MOST_BITS``; what is larger raises ``TooLargeError``.
+Everything is bounded by ``MOST_WORK``, ``MOST_TERMS`` and ``MOST_BITS``; what is larger raises ``TooLargeError``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from functools import lru_cache
 from typing import NamedTuple
@@ -20,7 +21,7 @@ from typing import NamedTuple
 Monomial = tuple[tuple[str, Fraction | int], ...]
 Polynomial = dict[Monomial, Fraction]
 
-LARGEST = 20_000  # products of terms in one multiplication
+MOST_WORK = 60_000  # products of terms in one judgement
 MOST_TERMS = 1_500
 MOST_BITS = 60_000  # of a numerator or denominator
 _TRIAL = 2_000  # primes are tried up to here
@@ -28,6 +29,32 @@ _TRIAL = 2_000  # primes are tried up to here
 
 class TooLargeError(Exception):
     """The value is beyond what is worked out exactly."""
+
+
+class _Work:
+    """How many products of terms the judgement under way has taken, counted as if nothing had been remembered."""
+
+    done = 0
+
+
+def spend(work: int) -> None:
+    """Count work. Raises ``TooLargeError`` where it becomes too much."""
+    _Work.done += work
+    if _Work.done > MOST_WORK:
+        raise TooLargeError("it takes too many steps")
+
+
+def begin() -> None:
+    """Start counting for a new judgement."""
+    _Work.done = 0
+
+
+def measured(calculate: Callable[[], Quotient]) -> tuple[Quotient, int]:
+    """The result of a calculation and its work, which is not counted yet."""
+    before = _Work.done
+    result = calculate()
+    work, _Work.done = _Work.done - before, before
+    return result, work
 
 
 class Quotient(NamedTuple):
@@ -87,8 +114,7 @@ def times(a: Polynomial, b: Polynomial) -> Polynomial:
             if factor == 1
             else {monomial: _checked(coefficient * factor) for monomial, coefficient in a.items()}
         )
-    if len(a) * len(b) > LARGEST:
-        raise TooLargeError("a product of too many terms")
+    spend(len(a) * len(b))
     total: Polynomial = {}
     for first, x in a.items():
         for second, y in b.items():
@@ -139,8 +165,9 @@ def _product(a: Monomial, b: Monomial) -> tuple[Monomial, Fraction, Polynomial |
                 factor = -factor
             _set(exponents, name, exponent % 2)
         elif name in RELATIONS and exponent >= (degree := RELATIONS[name][0]):
-            _set(exponents, name, exponent - degree)
-            relation = RELATIONS[name][1]
+            count = exponent // degree
+            _set(exponents, name, exponent - count * degree)
+            relation = power(RELATIONS[name][1], int(count))
             relations = relation if relations is None else times(relations, relation)
     return tuple(sorted(exponents.items())), factor, relations
 

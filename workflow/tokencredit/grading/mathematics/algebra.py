@@ -7,9 +7,9 @@ from typing import Any
 
 import sympy
 
-from tokencredit.grading.enclosures import enclosure
-from tokencredit.grading.normal_form import ARGUMENTS, unknowns
-from tokencredit.grading.polynomials import Polynomial, Quotient, generators
+from tokencredit.grading.mathematics.enclosures import enclosure
+from tokencredit.grading.mathematics.generators import ARGUMENTS, unknowns
+from tokencredit.grading.mathematics.polynomials import Polynomial, Quotient, generators
 from tokencredit.grading.regions import UndecidedError
 
 DIGITS = 60  # with which values are compared
@@ -71,7 +71,7 @@ def _is_moderate(value: Quotient) -> bool:
         for argument in ARGUMENTS[name][1] if name in ARGUMENTS else ():
             if not unknowns(argument):
                 found = enclosure(argument, 0)
-                if found is None and "i" not in generators(*argument) or found is not None and abs(found[0]) > LARGEST:
+                if (found is None and "i" not in generators(*argument)) or (found is not None and abs(found[0]) > LARGEST):
                     return False
             if not _is_moderate(argument):
                 return False

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tokencredit.grading.tokens import FUNCTIONS, GREEK, Token
+from tokencredit.grading.reading.tokens import FUNCTIONS, GREEK, Token, words
 
 Tokens = Sequence[Token]
 
-_ACCENTED = frozenset("hat bar vec tilde dot ddot overline widehat overrightarrow underline mathring".split())
-_GEOMETRY = frozenset("angle triangle measuredangle odot square widehat overarc".split())
+_ACCENTED = words("hat bar vec tilde dot ddot overline widehat overrightarrow underline mathring")
+_GEOMETRY = words("angle triangle measuredangle odot square widehat overarc")
 
 
 def label(tokens: Tokens) -> str | None:
@@ -47,9 +47,7 @@ def is_single(tokens: Tokens) -> bool:
     while end < len(tokens):
         if tokens[end].value == "'":
             end += 1
-        elif tokens[end].value == "_":
-            end = _argument(tokens, end + 1)
-        elif tokens[end].value == "^" and _is_mark(tokens[end + 1 : _argument(tokens, end + 1)]):
+        elif tokens[end].value == "_" or (tokens[end].value == "^" and _is_mark(tokens[end + 1 : _argument(tokens, end + 1)])):
             end = _argument(tokens, end + 1)
         else:
             return False

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import zlib
 
-from tokencredit.grading.normal_form import ARGUMENTS
-from tokencredit.grading.polynomials import Polynomial, Quotient
+from tokencredit.grading.mathematics.generators import ARGUMENTS
+from tokencredit.grading.mathematics.polynomials import Polynomial, Quotient
 
 Enclosure = tuple[float, float]  # a value, and how far from it the truth may lie
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tokencredit.grading.tokens import GREEK, Node, Token
+from tokencredit.grading.reading.tokens import GREEK, Node, Token
 
 _DIFFERENTIALS = ("d", "partial")
 
@@ -29,7 +29,7 @@ def _is_name(token: Token) -> bool:
 
 def fraction_derivative(above: Sequence[Token], below: Sequence[Token], reading: Any, depth: int) -> Node | None:
     """The derivative that a fraction of these tokens is, or None where it is a quotient."""
-    from tokencredit.grading.grammar import expression
+    from tokencredit.grading.reading.grammar import expression
 
     if not above or not below or not _is_differential(above[0]) or not _is_differential(below[0]):
         return None

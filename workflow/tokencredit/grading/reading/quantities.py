@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 
-from tokencredit.grading.answers import Expression
-from tokencredit.grading.grammar import Reading, expression
-from tokencredit.grading.tokens import FUNCTIONS, Node, Token, UnreadableError
-from tokencredit.grading.units import PLAIN, Unit, unit
+from tokencredit.grading.reading.answers import Expression
+from tokencredit.grading.reading.grammar import Reading, expression
+from tokencredit.grading.reading.tokens import FUNCTIONS, Node, Token, UnreadableError
+from tokencredit.grading.reading.units import PLAIN, Unit, unit
 
 Tokens = Sequence[Token]
 

@@ -10,6 +10,11 @@ import re
 from typing import Any, NamedTuple
 
 
+def words(text: str) -> frozenset[str]:
+    """The words of a text, as a set."""
+    return frozenset(text.split())
+
+
 class UnreadableError(Exception):
     """The text is not mathematics that the grammar knows, or has no value (1/0). The message says what was met."""
 
@@ -30,13 +35,13 @@ class Node(NamedTuple):
     args: tuple[Any, ...]
 
 
-GREEK = frozenset(
+GREEK = words(
     "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi rho sigma tau upsilon phi chi psi omega "
-    "Gamma Delta Theta Lambda Xi Sigma Upsilon Phi Psi Omega ell hbar Pi aleph imath jmath nabla square star mho odot oplus partial Re Im".split()
+    "Gamma Delta Theta Lambda Xi Sigma Upsilon Phi Psi Omega ell hbar Pi aleph imath jmath nabla square star mho odot oplus partial Re Im"
 )
-TRIGONOMETRIC = frozenset("sin cos tan cot sec csc".split())
-FUNCTIONS = TRIGONOMETRIC | frozenset(
-    "arcsin arccos arctan arccot sinh cosh tanh coth ln log exp max min gcd lcm deg lg arg det sgn erf floor ceil abs sqrt".split()
+TRIGONOMETRIC = words("sin cos tan cot sec csc")
+FUNCTIONS = TRIGONOMETRIC | words(
+    "arcsin arccos arctan arccot sinh cosh tanh coth ln log exp max min gcd lcm deg lg arg det sgn erf floor ceil abs sqrt"
 )
 _ALIASES = {
     "asin": "arcsin",
@@ -49,8 +54,8 @@ _ALIASES = {
 }
 _ALIASES |= {"ctg": "cot", "cosec": "csc", "LCM": "lcm", "GCD": "gcd", "Log": "log", "binom": "binom"}
 _PLAIN_COMMANDS = FUNCTIONS | GREEK | frozenset(["pi", "infty"])
-_TEXT_COMMANDS = frozenset(
-    "text mbox textrm textbf textit textnormal textsf texttt hbox mathrm mathit mathsf operatorname textsc emph".split()
+_TEXT_COMMANDS = words(
+    "text mbox textrm textbf textit textnormal textsf texttt hbox mathrm mathit mathsf operatorname textsc emph"
 )
 _CONNECTORS = {"and": "and", "or": "or", "OR": "or", "AND": "and", "And": "and", "Or": "or"}
 

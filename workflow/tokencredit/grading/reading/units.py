@@ -11,6 +11,8 @@ import re
 from fractions import Fraction
 from typing import NamedTuple
 
+from tokencredit.grading.reading.tokens import words
+
 
 class Unit(NamedTuple):
     """``name`` as compared; ``dimension`` and ``size`` of a known unit, in the first unit of its dimension."""
@@ -84,12 +86,12 @@ PLAIN = (
     | {"percent"}
 )
 
-_TURNS = frozenset(
+_TURNS = words(
     "or and if when where unless not no nor maybe perhaps possibly otherwise else than less more fewer least most times of to from until "
     "between except without rather first second third plus minus over under below above half double twice quarter loss lost debt west "
     "south down left behind ago short negative bc bce approximately about almost nearly around roughly but answer is are was with either "
     "both neither none all any every each even odd true false yes only exactly remainder base mod am pm squared cubed impossible wrong "
-    "incorrect for then so given case until by a b c i ii iii".split()
+    "incorrect for then so given case until by a b c i ii iii"
 ) - {"any"}
 _WORD = re.compile("[A-Za-z]+")
 _POWER = re.compile(r"\s*\^?\s*\{?\s*([23])\s*\}?$")

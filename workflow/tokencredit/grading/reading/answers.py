@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
 
-from tokencredit.grading.grammar import Reading
-from tokencredit.grading.text import folded, normal
-from tokencredit.grading.tokens import Node, Token, UnreadableError, tokenize
-from tokencredit.grading.units import Unit
+from tokencredit.grading.reading.grammar import Reading
+from tokencredit.grading.reading.text import folded, normal
+from tokencredit.grading.reading.tokens import Node, Token, UnreadableError, tokenize
+from tokencredit.grading.reading.units import Unit
 
 
 @dataclass(frozen=True)
@@ -255,6 +255,6 @@ def _ordinal_ending(number: int) -> str:
 
 
 def _mathematics(tokens: Sequence[Token], reading: Reading) -> Value:
-    from tokencredit.grading.structure import structured
+    from tokencredit.grading.reading.structure import structured
 
     return structured(tokens, reading)
