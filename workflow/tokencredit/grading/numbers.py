@@ -48,7 +48,7 @@ def same_quantity(gold: Expression, answer: Expression, equal: Equal) -> bool:
 
 
 def _has_pi(node: Node) -> bool:
-    return node.op == "pi" or any(isinstance(part, Node) and _has_pi(part) for part in node.args)
+    return _infinite(node) == 0 and "pi" in poly.generators(*form(node))
 
 
 def _one_percent(gold: Expression, answer: Expression, equal: Equal) -> bool:

@@ -50,6 +50,8 @@ def region(value: Value, equal: Equal) -> tuple[str | None, list[Piece]] | None:
             low, high = (item.node for item in value.items)
             closed = value.kind == "brackets"
             return value.name, [Piece(_end(low), _end(high), closed, closed)]
+        if len(value.items) > 1 and all(isinstance(item, Relation) for item in value.items):
+            return _several(value)
         pieces: list[Piece] = []
         names = {value.name} - {None}
         for item in value.items:
@@ -66,6 +68,19 @@ def region(value: Value, equal: Equal) -> tuple[str | None, list[Piece]] | None:
                 return None
         return (names.pop() if names else None, pieces) if len(names) < 2 else None
     return None
+
+
+def _several(value: Parts) -> tuple[str | None, list[Piece]] | None:
+    """Several inequalities: with "or" the numbers that fulfil one, else all, unless there is none."""
+    found = [solved(item) for item in value.items]
+    if None in found or len({name for name, _ in found}) != 1:
+        return None
+    pieces = found[0][1]
+    for _, others in found[1:]:
+        pieces = [both for one in pieces for other in others if (both := _intersection(one, other)) is not None]
+    if value.alternatives or not pieces:
+        pieces = [piece for _, some in found for piece in some]
+    return found[0][0], pieces
 
 
 def _end(node: Node) -> Quotient | int:

@@ -15,8 +15,10 @@ _DEEPEST = 12
 
 
 def point(name: str, trial: int) -> float:
-    """Where a name is tried: a number between 0.3 and 2.8 that looks random."""
-    return 0.3 + 2.5 * (zlib.crc32(f"{name} {trial}".encode()) % 99_991) / 99_991
+    """Where a name is tried: a number between 0.3 and 2.8 that looks random; in odd trials it may be negative."""
+    chosen = zlib.crc32(f"{name} {trial}".encode())
+    size = 0.3 + 2.5 * (chosen % 99_991) / 99_991
+    return -size if trial % 2 and chosen & 0x10000 else size
 
 
 def enclosure(value: Quotient, trial: int, depth: int = 0) -> Enclosure | None:

@@ -10,7 +10,7 @@ from tokencredit.grading.mathematics.enclosures import enclosure
 from tokencredit.grading.mathematics.generators import ARGUMENTS, unknowns
 from tokencredit.grading.mathematics.polynomials import Quotient
 
-TRIALS = 3  # points at which values are compared
+TRIALS = 6  # points at which values are compared
 
 
 def same(a: Quotient, b: Quotient) -> bool | None:

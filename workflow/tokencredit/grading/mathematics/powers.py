@@ -122,6 +122,8 @@ def _root_of(radicand: Polynomial, order: int) -> Quotient:
     denested = _denested(radicand) if order == 2 else None
     if denested is not None:
         return denested
+    if order % 2 and _is_negative(radicand):
+        return poly.multiply(MINUS_ONE, _root_of(poly.times(radicand, poly.constant(-1)), order))
     scale = content(radicand)
     inner = Quotient(poly.times(radicand, poly.constant(1 / scale)), UNIT)
     return poly.multiply(root_of_rational(scale, order), of(f"root {order}", inner, relation=(order, inner.above)))
@@ -191,6 +193,17 @@ def content(polynomial: Polynomial) -> Fraction:
     above = math.gcd(*(coefficient.numerator for coefficient in polynomial.values()))
     below = math.lcm(*(coefficient.denominator for coefficient in polynomial.values()))
     return Fraction(above, below)
+
+
+def _is_negative(polynomial: Polynomial) -> bool:
+    """Whether this is a negative number for certain."""
+    from tokencredit.grading.mathematics.enclosures import enclosure
+
+    value = Quotient(polynomial, UNIT)
+    if unknowns(value) or "i" in poly.generators(polynomial):
+        return False
+    found = enclosure(value, 0)
+    return found is not None and found[0] < -found[1]
 
 
 def _denested(radicand: Polynomial) -> Quotient | None:

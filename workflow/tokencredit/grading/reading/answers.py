@@ -140,7 +140,7 @@ class Read:
 
 
 _CHOICE = re.compile(
-    r"\\(?:text|textbf|mathrm|mathbf|textrm|mbox)\s*\{\s*\(?([A-Za-z])\)?[.:]?\s*\}|\(([A-Za-z])\)|([A-Z])[.)]"
+    r"\\(?:text|textbf|mathrm|textrm|mbox)\s*\{\s*\(?([A-Za-z])\)?[.:]?\s*\}|\\mathbf\{\(?([A-Z])\)?\}|\(([A-Za-z])\)|([A-Z])[.)]"
 )
 _LABELLED = re.compile(
     r"(?:\\(?:text|textbf|mathrm|mbox)\s*\{\s*)?\(([A-J])\)[\s}]*[.:]?\s*([A-Za-z\\].*|-?[\d$].*)", re.DOTALL
@@ -194,7 +194,7 @@ def _special(whole: str) -> Value | None:
         return _text(single[1].strip())
     choice = _CHOICE.fullmatch(whole)
     if choice is not None:
-        return Choice(choice[1] or choice[2] or choice[3])
+        return Choice(next(filter(None, choice.groups())))
     labelled = _LABELLED.fullmatch(whole)
     if labelled is not None:
         return Choice(labelled[1], folded(labelled[2]))

@@ -40,6 +40,13 @@ def matrix(tokens: Tokens, reading: Reading, depth: int) -> Matrix:
     return found if end == len(tokens) else _product(found, matrix(tokens[end:], reading, depth + 1))
 
 
+def scaled(factor: Node, value: Matrix) -> Matrix:
+    """A number times a matrix."""
+    if value.determinant:
+        raise UnreadableError("a determinant times a number")
+    return Matrix(tuple(tuple(Node("mul", (factor, cell)) for cell in row) for row in value.rows), value.determinant)
+
+
 def _product(left: Matrix, right: Matrix) -> Matrix:
     if left.determinant or right.determinant or len(left.rows[0]) != len(right.rows):
         raise UnreadableError("matrices that cannot be multiplied")

@@ -14,6 +14,7 @@ from tokencredit.grading.reading.units import PLAIN, Unit, unit
 Tokens = Sequence[Token]
 
 _DOLLARS = unit("dollars")[1]
+_TEMPERATURES = ("C", "F", "K")
 _DEGREES = unit("degrees")[1]
 
 
@@ -27,6 +28,10 @@ def quantity(tokens: Tokens, reading: Reading) -> Expression:
         if value.unit is not None and value.unit != _DOLLARS:
             raise UnreadableError("a dollar sign and another unit")
         return replace(value, unit=_DOLLARS)
+    if len(tokens) > 2 and tokens[-1].value in _TEMPERATURES and (tokens[-2].value == "circ" or tokens[-3].value == "circ"):
+        degrees = _degree_sign(tokens[:-1])
+        if degrees is not None:
+            return Expression(expression(tokens[:degrees], reading), unit=Unit(f"degrees {tokens[-1].value}"))
     words = next((place for place, token in enumerate(tokens) if token.kind in ("text", "word")), None)
     if words is not None and not _is_name_within(tokens, words):
         return _with_words(tokens, words, reading)

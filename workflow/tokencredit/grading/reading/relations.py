@@ -51,12 +51,22 @@ def related(tokens: Tokens, reading: Reading, depth: int, structured: Structured
         region = structured(sides[1], reading, depth + 1)
         if name is None or not isinstance(region, Interval | Union | Parts):
             raise UnreadableError("membership in something that is no set of numbers")
+        if isinstance(region, Parts) and region.kind in ("tuple", "brackets"):
+            region = interval_of(region)
         return replace(region, name=name)
     if all(sign == "=" for sign in signs):
         return _equated(sides, reading, depth, structured)
     if any(sign not in ORDER for sign in signs):
         raise UnreadableError("a chain of different relations")
     return Relation(tuple(_side(side, reading).node for side in sides), tuple(ORDER[sign] for sign in signs))
+
+
+def interval_of(pair: Parts) -> Interval:
+    """The interval that a pair in brackets is, where only a set can stand."""
+    if len(pair.items) != 2 or not all(isinstance(item, Expression) for item in pair.items):
+        raise UnreadableError("membership in something that is no set of numbers")
+    closed = pair.kind == "brackets"
+    return Interval(pair.items[0].node, pair.items[1].node, closed, closed)
 
 
 def _equated(sides: list[Tokens], reading: Reading, depth: int, structured: Structured) -> Value:

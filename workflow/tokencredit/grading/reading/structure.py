@@ -9,7 +9,7 @@ from tokencredit.grading.reading import labels
 from tokencredit.grading.reading.answers import Expression, Interval, Parts, Ratio, Relation, Union, Value, words_of
 from tokencredit.grading.reading.brackets import OPENING, Tokens, partner, split, top
 from tokencredit.grading.reading.grammar import DEEPEST, MINUS_ONE, Reading
-from tokencredit.grading.reading.matrices import matrix
+from tokencredit.grading.reading.matrices import matrix, scaled
 from tokencredit.grading.reading.quantities import quantity
 from tokencredit.grading.reading.relations import ORDER, RELATIONS, related
 from tokencredit.grading.reading.tokens import Node, Token, UnreadableError, words
@@ -53,6 +53,9 @@ def structured(tokens: Tokens, reading: Reading, depth: int = 0) -> Value:
         return Parts("set", ())
     if len(tokens) == 1 and tokens[0] == Token("letter", "R", tokens[0].spaced, "blackboard"):
         return Interval(MINUS_INFINITY, INFINITY, False, False)
+    begins = next((place for place, token in enumerate(tokens) if token.value == "begin" and token.kind == "command"), None)
+    if begins is not None and "begin" not in outside:
+        return scaled(quantity(tokens[:begins], reading).node, matrix(tokens[begins:], reading, depth))
     if any(token.value == ":" and token.kind == "sign" for token in top(tokens)):
         return Ratio(
             tuple(

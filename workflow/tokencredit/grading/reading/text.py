@@ -105,6 +105,7 @@ _COLORED = re.compile(r"\\textcolor\s*\{[A-Za-z]+\}")
 _PLAIN_GROUP = re.compile(
     r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mathit|mathsf|mbox|underline|hbox|emph|boxed|fbox)\s*\{\s*(-?[\d.,/]*\d[\d.,/]*)\s*\}"
 )
+_BOLD = re.compile(r"\\(?:mathbf|boldsymbol|bm|pmb|mathrm)\s*\{([^{}A-Za-z\\]*)\}")  # around signs and digits
 _ENDS = re.compile(r"(?:\s|\\\\|(?<![\\.!])[.;,](?!\.))+$|(?<!\\)\\$")
 _MARKDOWN = re.compile(r"(\*\*|\*|`+|__)(?=\S)([^*`]*?\S)\1")
 # 1 000 and 1\,000, {,} and ,\! between groups of three digits: thousands for certain.
@@ -209,6 +210,7 @@ def _commands(text: str) -> str:
     text = _SIDES.sub("", text)
     text = _COLORED.sub("", text)
     text = _SPACES.sub(" ", text)
+    text = _BOLD.sub(r"{\1}", text)
     text = _PLAIN_GROUP.sub(r"{\1}", text)
     text = _COMMAND.sub(_renamed, text)
     return _MANY_SPACES.sub(" ", text)

@@ -62,6 +62,7 @@ _CONNECTORS = {"and": "and", "or": "or", "OR": "or", "AND": "and", "And": "and",
 _TOKEN = re.compile(
     r"( )?(?:(\d+\.\d+|\d+\.(?!\d)|\d+|\.\d+)|\\([A-Za-z]+)\*?|(\\.)|([A-Za-z]+)|(\*\*|<=|>=|!=|\.\.\.|\S))", re.DOTALL
 )
+_UNIT_LETTERS = frozenset("msghLlNJWVKCF")  # upright behind a number
 _VOWEL = re.compile("[aeiouyAEIOUY]")
 _KNOWN_SIGNS = frozenset("+-*/^_=<>!|()[]{},;:'&%$?")
 MOST_TOKENS = 1200
@@ -126,6 +127,8 @@ def _text(name: str, content: str, spaced: bool, tokens: list[Token]) -> None:
             tokens.append(Token("command", plain, spaced))
         elif (connector := _CONNECTORS.get(stripped.strip(", ;"))) is not None:
             tokens.append(Token("command", connector, spaced))
+        elif stripped in _UNIT_LETTERS and tokens and (tokens[-1].kind in ("number", "text") or tokens[-1].value in "})/"):
+            tokens.append(Token("text", stripped, spaced, name))
         elif len(stripped) == 1 and stripped.isalpha() and stripped.isascii():
             tokens.append(Token("letter", stripped, spaced, "upright"))
         elif not stripped:
