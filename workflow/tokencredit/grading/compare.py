@@ -10,7 +10,7 @@ from tokencredit.grading import numbers, regions
 from tokencredit.grading.equations import difference, same_equation
 from tokencredit.grading.mathematics.equality import ratio
 from tokencredit.grading.mathematics.normal_form import form
-from tokencredit.grading.mathematics.polynomials import Quotient, generators
+from tokencredit.grading.mathematics.polynomials import Quotient
 from tokencredit.grading.numbers import Equal
 from tokencredit.grading.reading.answers import (
     Based,
@@ -278,8 +278,10 @@ class Comparison:
         return len(gold) == len(answer) and all(self.same(one, two) for one, two in zip(gold, answer, strict=True))
 
     def as_sets(self, gold: Sequence[Value], answer: Sequence[Value]) -> bool:
-        """Whether each member has an equal one on the other side; repetitions do not count."""
+        """Whether each member has an equal one on the other side; repetitions count where the gold has some."""
         wanted, given = self.different(gold), self.different(answer)
+        if len(wanted) < len(gold):  # the gold repeats members, which then count
+            wanted, given = list(gold), list(answer)
         if len(wanted) != len(given):
             return False
         left = list(given)
@@ -319,7 +321,10 @@ class Comparison:
         if gold.name is not None and answer.name is not None and _head(gold.name) != _head(answer.name):
             return self.differently_named(gold, answer)
         if gold.name is not None and answer.name is not None and gold.name != answer.name:
-            answer = _renamed(gold, answer)
+            renamed = _renamed(gold, answer)
+            if renamed is None:
+                raise UndecidedError("the two name the variable of a function differently")
+            answer = renamed
         return numbers.same_quantity(gold, answer, self.equal)
 
     def differently_named(self, gold: Expression, answer: Expression) -> bool:
@@ -356,17 +361,12 @@ def _head(name: str) -> str:
     return name.partition("(")[0] if name.endswith(")") and name[0] != "(" else name
 
 
-def _renamed(gold: Expression, answer: Expression) -> Expression:
-    """The answer f(t) = t + 1 with the gold's x in the place of t."""
+def _renamed(gold: Expression, answer: Expression) -> Expression | None:
+    """The answer f(t) = t + 1 with the gold's x in the place of t; None where x stands for something else in it."""
     new, old = (name.partition("(")[2].rstrip(")") for name in (gold.name, answer.name))
-    if not (old.isalpha() and new.isalpha()) or f"@{new}" in _names(answer.node):
-        return answer
+    if not (old.isalpha() and new.isalpha()) or numbers.occurs(Node("name", (new,)), answer.node):
+        return None
     return replace(answer, node=_substituted(answer.node, Node("name", (old,)), Node("name", (new,))))
-
-
-def _names(node: Node) -> set[str]:
-    value = form(node)
-    return generators(value.above, value.below)
 
 
 def _substituted(node: Node, old: Node, new: Node) -> Node:

@@ -1,11 +1,11 @@
 r"""Which part of a response is its answer.
 
 1. The reasoning is cut: only what follows the last ``</think>`` counts. A ``<think>`` without its end means that there is no answer yet.
-2. The last ``\boxed{…}`` (or ``\fbox{…}``) whose braces balance is the answer. ``\{`` and ``\}`` are signs, not braces. ``\boxed 8`` holds the
-   one digit that TeX puts there.
-3. *Adjacent* boxes, with nothing but commas, "and", "or", math delimiters, space or a name and "=" between them, are one answer of several parts, joined by
-   commas: ``\boxed{1}, \boxed{2}`` is the set {1, 2}, so that naming two candidates does not pass for naming the right one. Boxes with
-   anything else between them are separate answers: the last counts.
+2. The last ``\boxed{…}`` (or ``\fbox{…}``) whose braces balance is the answer. ``\{`` and ``\}`` are signs, not braces.
+   ``\boxed 8`` holds the one digit that TeX puts there.
+3. *Adjacent* boxes, with nothing but commas, "and", "or", math delimiters, space or a name and "=" between them, are one answer of
+   several parts, joined by commas: ``\boxed{1}, \boxed{2}`` is the set {1, 2}, so that naming two candidates does not pass for naming
+   the right one. Boxes with anything else between them are separate answers: the last counts.
 
 All of this is one pass over the text, in time that grows with its length; braces count from the first box on.
 """

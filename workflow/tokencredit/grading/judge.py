@@ -1,10 +1,11 @@
-r"""The verdict on an extracted answer: both sides are read (``answers.py``), their values compared (``compare.py``).
+r"""The verdict on an extracted answer: both sides are read (``reading/answers.py``), their values compared (``compare.py``).
 
 `fast` does without SymPy and gives None where only SymPy may tell; the pool calls it in its own process. `judge` goes on with SymPy
-(``algebra.py``); workers call it. Nothing in an answer is ever run as code: the grammar makes numbers, names and a closed list of functions.
+(``mathematics/algebra.py``); workers call it. Nothing in an answer is ever run as code: the grammar makes numbers, names and a closed
+list of functions.
 
-Where a text can be read in two ways (``grammar.py`` lists them), both sides are compared in each; unless all agree, nobody knows which
-was meant, and the answer is ungraded.
+Where a text can be read in two ways (``reading/grammar.py`` lists them), both sides are compared in each; unless all agree, nobody
+knows which was meant, and the answer is ungraded.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class Verdict(NamedTuple):
 
 AS_TEXT = "compared as text: the gold cannot be read as mathematics"
 MOST_READINGS = 3  # kinds of doubt in one pair; each doubles the comparisons
-_DOUBTS = {
+DOUBTS = {
     "slash": "what follows a fraction with a slash stands beside it or in its denominator",
     "call": "a name before brackets is a function or a factor",
     "log": "a logarithm without a base is the natural or the decimal one",
@@ -89,12 +90,12 @@ def _judged(gold: str, answer: str, prove: Prove) -> Verdict:
     if not doubts or verdict.outcome == "ungraded":
         return verdict
     if len(doubts) > MOST_READINGS:
-        return Verdict("ungraded", f"it can be read in many ways: {_DOUBTS[doubts[0]]}")
+        return Verdict("ungraded", f"it can be read in many ways: {DOUBTS[doubts[0]]}")
     for count in range(1, len(doubts) + 1):
         for others in itertools.combinations(doubts, count):
             kinds = frozenset(others)
             if _compared(read(gold, kinds), read(answer, kinds), prove).outcome != verdict.outcome:
-                return Verdict("ungraded", f"it can be read in two ways: {_DOUBTS[others[0]]}")
+                return Verdict("ungraded", f"it can be read in two ways: {DOUBTS[others[0]]}")
     return verdict
 
 

@@ -176,9 +176,17 @@ def _constant_renamed(gold: Node, answer: Node) -> Node | None:
         return None
     big, small = Node("name", ("C",)), Node("name", ("c",))
     for ours, theirs in ((big, small), (small, big)):
-        if ours in gold.args and theirs in answer.args and theirs not in gold.args and ours not in answer.args:
+        if ours in gold.args and theirs in answer.args and not occurs(theirs, gold) and not occurs(ours, answer):
+            rests = [tuple(term for term in node.args if term not in (ours, theirs)) for node in (gold, answer)]
+            if any(occurs(name, term) for name in (ours, theirs) for rest in rests for term in rest):
+                return None
             return Node("add", tuple(ours if term == theirs else term for term in answer.args))
     return None
+
+
+def occurs(name: Node, node: Node) -> bool:
+    """Whether a name is part of a node."""
+    return node == name or any(isinstance(part, Node) and occurs(name, part) for part in node.args)
 
 
 def constant_quotient(one: Quotient, two: Quotient) -> Quotient | None:

@@ -3,9 +3,9 @@
 A worker is a separate interpreter behind two pipes. The limit is wall time, kept by the parent: no signal handler is involved, so it works
 in any thread and beside PyTorch's. A worker that exceeds it, or dies, is killed and replaced, and its answer is ungraded.
 
-Responses to one question repeat a few answers, so each different (gold, answer) is judged once. Most are judged here, by exact arithmetic in
-bounded time (``judge.fast``); those for which SymPy is needed go to a worker: ten copies of one that hangs cost one time limit, and are ten
-that are ungraded.
+Responses to one question repeat a few answers, so each different (gold, answer) is judged once. Most are judged here, by exact
+arithmetic in bounded time (``judge.fast``); those for which SymPy is needed go to a worker: ten copies of one that hangs cost one time
+limit, and are ten that are ungraded.
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ def region(value: Value, equal: Equal) -> tuple[str | None, list[Piece]] | None:
                     return None
                 names |= {found[0]} - {None}
                 pieces += found[1]
-            elif isinstance(item, Expression) and item.unit is None:
+            elif isinstance(item, Expression) and item.unit is None and value.kind == "set":
                 end = form(item.node)
                 pieces.append(Piece(end, end, True, True))
             else:

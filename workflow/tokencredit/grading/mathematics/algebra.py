@@ -1,4 +1,4 @@
-"""SymPy's proof that two pieces of mathematics are equal. Imported by workers only: SymPy costs a second, and any call here may never return."""
+"""SymPy's proof that two pieces of mathematics are equal. Imported by workers only: SymPy costs a second, and a call may never return."""
 
 from __future__ import annotations
 
@@ -53,6 +53,7 @@ def proven_equal(a: Quotient, b: Quotient) -> bool:
     for simplified in (
         sympy.expand,
         sympy.radsimp,
+        _with_factored_roots,
         lambda value: sympy.expand_trig(value).rewrite(sympy.cos).expand(),
         sympy.simplify,
         _in_exponentials,
@@ -66,20 +67,29 @@ def proven_equal(a: Quotient, b: Quotient) -> bool:
 
 
 def _is_moderate(value: Quotient) -> bool:
-    """Whether no function is taken of a number whose size is beyond ``LARGEST``."""
+    """Whether no power, sine or cosine is taken of a number beyond ``LARGEST``, and nothing of a number without a value."""
     for name in generators(*value):
+        kind = ARGUMENTS[name][0] if name in ARGUMENTS else ""
         for argument in ARGUMENTS[name][1] if name in ARGUMENTS else ():
             if not unknowns(argument):
                 found = enclosure(argument, 0)
-                if (found is None and "i" not in generators(*argument)) or (found is not None and abs(found[0]) > LARGEST):
+                if found is None and "i" not in generators(*argument):
+                    return False
+                if found is not None and abs(found[0]) > LARGEST and not kind.startswith(("root", "log", "abs")):
                     return False
             if not _is_moderate(argument):
                 return False
     return True
 
 
+def _with_factored_roots(value: Any) -> Any:
+    roots = [power for power in value.atoms(sympy.Pow) if power.exp.is_Rational and not power.exp.is_Integer]
+    return sympy.expand(value.xreplace({power: sympy.factor(power.base) ** power.exp for power in roots}))
+
+
 def _in_exponentials(value: Any) -> Any:
-    return sympy.simplify(sympy.expand_log(value.rewrite(sympy.exp), force=True))
+    factored = value.replace(sympy.log, lambda argument: sympy.log(sympy.factor(argument)))
+    return sympy.simplify(sympy.expand_log(factored.rewrite(sympy.exp), force=True))
 
 
 def expression(value: Quotient, positive: bool = True) -> Any:

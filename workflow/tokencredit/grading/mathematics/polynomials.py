@@ -1,7 +1,7 @@
 r"""Exact arithmetic: quotients of polynomials over the rationals in generators with rational exponents.
 
-A monomial is a sorted tuple of (generator, exponent). Generators are text; three kinds obey a relation, which multiplication applies, so that
-equal values have equal polynomials:
+A monomial is a sorted tuple of (generator, exponent). Generators are text; three kinds obey a relation, which multiplication applies,
+so that equal values have equal polynomials:
 
 - ``#p``, a prime: exponents lie in (0, 1), the rest goes into the coefficient. Products of such roots are linearly independent over
   the rationals (Besicovitch 1940), so sums of them are zero only if all coefficients are.

@@ -13,7 +13,7 @@ ONE, MINUS_ONE = Node("number", (Fraction(1), None)), Node("number", (Fraction(-
 
 
 class Reading:
-    """Which way to read what can be read in two: ``other`` names the kinds that are read the second way. ``met`` fills with the kinds met."""
+    """Which way to read what can be read in two. ``other``: the kinds that are read the second way; ``met`` fills with those met."""
 
     def __init__(self, other: frozenset[str] = frozenset(), sign: int = 1) -> None:
         self.other, self.sign = other, sign

@@ -1,4 +1,4 @@
-r"""Left sides that only say what a value is the value of: ``x``, ``a_n``, ``f(x)``, ``AB``, ``\frac{NO}{BO}``, ``\angle ABC``, ``(x, y)``."""
+r"""Left sides that only say whose value follows: ``x``, ``a_n``, ``f(x)``, ``AB``, ``\frac{NO}{BO}``, ``\angle ABC``, ``(x, y)``."""
 
 from __future__ import annotations
 
@@ -47,7 +47,9 @@ def is_single(tokens: Tokens) -> bool:
     while end < len(tokens):
         if tokens[end].value == "'":
             end += 1
-        elif tokens[end].value == "_" or (tokens[end].value == "^" and _is_mark(tokens[end + 1 : _argument(tokens, end + 1)])):
+        elif tokens[end].value == "_" or (
+            tokens[end].value == "^" and _is_mark(tokens[end + 1 : _argument(tokens, end + 1)])
+        ):
             end = _argument(tokens, end + 1)
         else:
             return False

@@ -24,7 +24,9 @@ def matrix(tokens: Tokens, reading: Reading, depth: int) -> Matrix:
             break
     else:
         raise UnreadableError("an environment does not end")
-    _, end = _environment(tokens, place + 1)
+    ended, end = _environment(tokens, place + 1)
+    if ended != kind:
+        raise UnreadableError("an environment that ends as another")
     if kind not in _MATRICES or (end < len(tokens) and tokens[end].value != "begin"):
         raise UnreadableError(f"an environment ({kind}) that is no matrix alone")
     inside = tokens[start:place]

@@ -28,7 +28,11 @@ def quantity(tokens: Tokens, reading: Reading) -> Expression:
         if value.unit is not None and value.unit != _DOLLARS:
             raise UnreadableError("a dollar sign and another unit")
         return replace(value, unit=_DOLLARS)
-    if len(tokens) > 2 and tokens[-1].value in _TEMPERATURES and (tokens[-2].value == "circ" or tokens[-3].value == "circ"):
+    if (
+        len(tokens) > 2
+        and tokens[-1].value in _TEMPERATURES
+        and (tokens[-2].value == "circ" or tokens[-3].value == "circ")
+    ):
         degrees = _degree_sign(tokens[:-1])
         if degrees is not None:
             return Expression(expression(tokens[:degrees], reading), unit=Unit(f"degrees {tokens[-1].value}"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -80,7 +81,7 @@ def _equated(sides: list[Tokens], reading: Reading, depth: int, structured: Stru
         name, sides = right, sides[::-1]
     if len(sides) > 2:
         ends = [_side(side, reading) for side in sides[1:]]
-        if not all(_agree(one.node, two.node) for one, two in zip(ends, ends[1:], strict=False)):
+        if not all(_agree(one.node, two.node) for one, two in itertools.pairwise(ends)):
             raise UnreadableError("a chain of equations whose sides are not equal")
         if name is None and (_agree_tokens(sides[0], ends[0].node, reading) or labels.is_sum_of_names(sides[0])):
             return ends[-1]

@@ -53,7 +53,9 @@ def structured(tokens: Tokens, reading: Reading, depth: int = 0) -> Value:
         return Parts("set", ())
     if len(tokens) == 1 and tokens[0] == Token("letter", "R", tokens[0].spaced, "blackboard"):
         return Interval(MINUS_INFINITY, INFINITY, False, False)
-    begins = next((place for place, token in enumerate(tokens) if token.value == "begin" and token.kind == "command"), None)
+    begins = next(
+        (place for place, token in enumerate(tokens) if token.value == "begin" and token.kind == "command"), None
+    )
     if begins is not None and "begin" not in outside:
         return scaled(quantity(tokens[:begins], reading).node, matrix(tokens[begins:], reading, depth))
     if any(token.value == ":" and token.kind == "sign" for token in top(tokens)):
@@ -169,7 +171,9 @@ def _interval(items: list[Value], closed_low: bool, closed_high: bool) -> Interv
     if not all(isinstance(item, Expression) and item.unit is None and not item.percent for item in items):
         raise UnreadableError("the ends of an interval are numbers")
     low, high = (item.node for item in items)
-    return Interval(low, high, closed_low and not is_infinite(low), closed_high and not is_infinite(high))
+    if (closed_low and is_infinite(low)) or (closed_high and is_infinite(high)):
+        raise UnreadableError("an interval that holds infinity")
+    return Interval(low, high, closed_low, closed_high)
 
 
 def is_infinite(node: Node) -> int:

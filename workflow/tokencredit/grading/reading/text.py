@@ -7,6 +7,10 @@ from __future__ import annotations
 
 import re
 
+_GREEK = (
+    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi chi psi omega "
+    "Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega"
+)
 _SIGNS = {
     **dict.fromkeys("−–—‒﹣－", "-"),
     **dict.fromkeys("×✕✖", r"\times "),
@@ -70,8 +74,7 @@ _SIGNS = {
         letter: rf"\{name} "
         for letter, name in zip(
             "αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΠΣΦΨΩ",
-            "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi chi psi omega "
-            "Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega".split(),
+            _GREEK.split(),
             strict=True,
         )
     },

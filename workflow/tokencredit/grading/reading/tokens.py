@@ -20,7 +20,10 @@ class UnreadableError(Exception):
 
 
 class Token(NamedTuple):
-    """``kind``: number, letter, command, sign, text (a group such as ``\\text{cm}``, without its command) or word. ``spaced``: a space before it."""
+    """``kind``: number, letter, command, sign, word, or text (a group such as ``\\text{cm}``, whose command is ``font``).
+
+    ``spaced``: whether a space stands before it.
+    """
 
     kind: str
     value: str
@@ -127,7 +130,11 @@ def _text(name: str, content: str, spaced: bool, tokens: list[Token]) -> None:
             tokens.append(Token("command", plain, spaced))
         elif (connector := _CONNECTORS.get(stripped.strip(", ;"))) is not None:
             tokens.append(Token("command", connector, spaced))
-        elif stripped in _UNIT_LETTERS and tokens and (tokens[-1].kind in ("number", "text") or tokens[-1].value in "})/"):
+        elif (
+            stripped in _UNIT_LETTERS
+            and tokens
+            and (tokens[-1].kind in ("number", "text") or tokens[-1].value in "})/")
+        ):
             tokens.append(Token("text", stripped, spaced, name))
         elif len(stripped) == 1 and stripped.isalpha() and stripped.isascii():
             tokens.append(Token("letter", stripped, spaced, "upright"))
