@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-from tokencredit.grading.reading.answers import Choice, Expression, Text, Value
-from tokencredit.grading.reading.tokens import words
+from tokencredit.grading.mathematics.normal_form import form
+from tokencredit.grading.mathematics.polynomials import as_fraction
+from tokencredit.grading.reading.answers import NUMBER_WORDS, Choice, Expression, Text, Value
 from tokencredit.grading.regions import UndecidedError
-
-_NUMBER_WORDS = words(
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen "
-    "twenty thirty forty fifty sixty seventy eighty ninety hundred thousand million billion half third quarter fourth fifth dozen once "
-    "twice infinity infinite infinitely many none no not nothing empty all any every everything real reals undefined set solution "
-    "solutions exist exists unknown constant positive negative integer integers degrees percent pi root square minus plus times over or "
-    "and equal equals x y n"
-)
 
 
 def same_text(gold: Value, answer: Value) -> bool:
@@ -30,9 +23,13 @@ def same_text(gold: Value, answer: Value) -> bool:
         if not choice.text and len(text.words) == 1:
             return choice.letter.casefold() == text.folded.casefold()
     text, other = (gold, answer) if isinstance(gold, Text) else (answer, gold)
-    if text.words and not isinstance(other, Text) and not _NUMBER_WORDS.intersection(text.words):
+    if text.words and not isinstance(other, Text) and not NUMBER_WORDS.intersection(text.words):
         spelt = _spelt(other)
         return spelt is not None and spelt.casefold() == text.folded.casefold()
+    if text is answer and text.number is not None and isinstance(other, Expression):
+        value = as_fraction(form(other.node))
+        if value is not None and text.number not in (value, 100 * value):
+            return False
     unread = "gold" if isinstance(gold, Text) else "boxed answer"
     reason = gold.reason if isinstance(gold, Text) else answer.reason
     raise UndecidedError(f"the {unread} cannot be read as mathematics: {reason}")

@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from tokencredit.grading.reading.grammar import Reading
 from tokencredit.grading.reading.text import folded, normal
-from tokencredit.grading.reading.tokens import Node, Token, UnreadableError, tokenize
+from tokencredit.grading.reading.tokens import Node, Token, UnreadableError, tokenize, words
 from tokencredit.grading.reading.units import Unit
 
 
@@ -124,10 +124,11 @@ class Choice(Value):
 
 @dataclass(frozen=True)
 class Text(Value):
-    """Words; also mathematics that nobody can read, with the ``reason``."""
+    """Words; also mathematics that nobody can read, with the ``reason``. ``number``: the one behind words, which may be what is meant."""
 
     folded: str
     words: tuple[str, ...] = ()
+    number: Fraction | None = None
     reason: str = field(default="it is words", compare=False)
 
 
@@ -156,6 +157,14 @@ _BASED = re.compile(
 _ORDINAL = re.compile(
     r"(\d+)\s?(?:\^?\{?\\(?:text|mathrm)\s*\{\s*(st|nd|rd|th)\s*\}\}?|(st|nd|rd|th)|\^\{?(st|nd|rd|th)\}?)"
 )
+_WORDS_AND_NUMBER = re.compile(r"(?:[A-Za-z]+ )+(-?\d{1,15})")
+NUMBER_WORDS = words(
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen "
+    "twenty thirty forty fifty sixty seventy eighty ninety hundred thousand million billion half third quarter fourth fifth dozen once "
+    "twice infinity infinite infinitely many none no not nothing empty all any every everything real reals undefined set solution "
+    "solutions exist exists unknown constant positive negative integer integers degrees percent pi root square minus plus times over or "
+    "and equal equals x y n than less more"
+)
 _BASES = {
     "two": 2,
     "three": 3,
@@ -179,7 +188,9 @@ def read(text: str, other: frozenset[str] = frozenset()) -> Read:
     try:
         value = _special(whole) or _mathematics(tokenize(whole), reading)
     except UnreadableError as error:
-        return Read(Text(folded(text), reason=str(error)))
+        told = _WORDS_AND_NUMBER.fullmatch(whole)
+        number = Fraction(told[1]) if told and is_plain(told[0]) else None
+        return Read(Text(folded(text), number=number, reason=str(error)))
     return Read(value, frozenset(reading.met))
 
 
@@ -226,6 +237,11 @@ def _text(content: str) -> Value:
     if re.search(r"\d", content):
         return read(content).value
     return words_of(content)
+
+
+def is_plain(text: str) -> bool:
+    """Whether no word of a text counts or calculates."""
+    return not NUMBER_WORDS.intersection(text.lower().split())
 
 
 def words_of(content: str) -> Text:
