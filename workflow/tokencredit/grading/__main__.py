@@ -1,4 +1,4 @@
-"""Command line of grading: ``grade`` generations, ``audit`` the grader on a benchmark."""
+"""Command line of grading: ``grade`` generations, ``audit`` the grader on a benchmark, ``explain`` one verdict."""
 
 from __future__ import annotations
 
@@ -83,6 +83,17 @@ def audit(
         f"{findings['rewritings_not_right']} of {findings['rewritings_total']} rewritings not right; seed {findings['seed']}"
     )
     cli.made([out])
+
+
+@app.command()
+def explain(
+    gold: Annotated[str, typer.Argument(help="The gold answer.")],
+    response: Annotated[str, typer.Argument(help="The response, with its answer in a box.")],
+) -> None:
+    """Say how both sides are read, and why the response is right, wrong or ungraded."""
+    from tokencredit.grading.explain import explanation
+
+    print("\n".join(explanation(gold, response)))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,7 @@
 """A grading process: reads (gold, answer) lines, writes (outcome, reason, judged) lines, and can be killed at any time.
 
 Started by the pool as a fresh interpreter: it shares no thread, lock or memory with its parent, and imports neither PyTorch nor the
-parent's main module. It speaks JSON lines, so that nothing in an answer is ever unpickled. An error that Math-Verify swallows while it
-compares, it reports as "not equal"; only what it lets through can be seen here.
+parent's main module. It speaks JSON lines, so that nothing in an answer is ever unpickled.
 """
 
 from __future__ import annotations

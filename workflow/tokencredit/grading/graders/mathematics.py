@@ -1,28 +1,28 @@
-"""``math``: the answer equals the gold as mathematics. How the two are read and compared: ``judge.py``, in workers; plain numbers here."""
+"""``math``: the answer equals the gold as mathematics (``judge.py``): by exact arithmetic at once, by SymPy in workers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import metadata
 
+from tokencredit.grading.judge import fast
 from tokencredit.grading.rationals import compare_rationals
 
 
 def label() -> str:
-    """Math-Verify and its version."""
-    return f"math-verify {metadata.version('math-verify')}"
+    """Its version and SymPy's; the first number goes up whenever a verdict may change."""
+    return f"tokencredit 2, sympy {metadata.version('sympy')}"
 
 
 def at_once(gold: str, answer: str) -> tuple[str, str | None] | None:
-    """The judgement on two plain numbers that are equal or clearly differ."""
+    """The judgement without SymPy; None where it takes SymPy."""
     outcome = compare_rationals(gold, answer)
-    return None if outcome is None else (outcome, None)
+    return fast(gold, answer) if outcome is None else (outcome, None)
 
 
 def in_worker() -> Callable[[str, str], tuple[str, str | None]]:
-    """``judge``, with SymPy kept from running strings as code."""
-    from tokencredit.grading.judge import forbid_evaluation, judge, parse_in_two_stages
+    """``judge``, with SymPy imported: that takes a second, which is no answer's."""
+    import tokencredit.grading.mathematics.algebra  # noqa: F401
+    from tokencredit.grading.judge import judge
 
-    forbid_evaluation()
-    parse_in_two_stages()
     return judge
