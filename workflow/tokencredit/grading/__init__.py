@@ -18,10 +18,10 @@ gold that cannot be read                  right or  equal texts are right; of ot
                                           ungraded  such golds
 ========================================  ========  =================================================================
 
-Which box: ``extract.py``. What compares: the grader that a benchmark or data set names (``graders``); without a name it is ``math``, of which
-this table tells. What a text is to it: ``reading/``, a value with a type. Whether two values are the same: ``compare.py``, with exact
-arithmetic in ``mathematics/``. The verdict: ``judge.py``. Processes that can be killed: ``pool.py``. docs/grading.md says what counts as
-right. The parent process never imports SymPy; only workers do.
+Which box: ``extract.py``. What compares: the grader that a benchmark or data set names (``graders``); without a name it is ``math``, of
+which this table tells. What a text is to it: ``reading/``, a value with a type. Whether two values are the same: ``compare.py``, with
+exact arithmetic in ``mathematics/``. The verdict: ``judge.py``. Processes that can be killed: ``pool.py``. docs/grading.md says what counts
+as right. The parent process never imports SymPy; only workers do.
 """
 
 from tokencredit.grading.extract import MAX_ANSWER, extract_answer
