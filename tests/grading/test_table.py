@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from tokencredit import files
 from tokencredit.errors import UserError
+from tokencredit.grading import GRADERS
 from tokencredit.grading.__main__ import app
 
 
@@ -42,7 +43,7 @@ def test_grade_command(problems: Path, tmp_path: Path) -> None:
     assert grades["answer"].isna().tolist() == [False, False, True, False]
     assert grades["reason"].isna().tolist() == [True, True, False, False]
     metadata = files.parquet_metadata(out)
-    assert (metadata["row"], metadata["code_digest"], metadata["grader"]) == ("base", "abc", "math-verify 0.9.0")
+    assert (metadata["row"], metadata["code_digest"], metadata["grader"]) == ("base", "abc", GRADERS["math"].label())
     assert metadata["grading"]["by"] == "math"
     assert metadata["generations_sha256"] == files.sha256(tmp_path / "generations.parquet")
 
