@@ -44,6 +44,7 @@ def equal(gold: str, answer: str) -> bool:
         (r"(-\infty,2) \cup (3,\infty)", r"(3,\infty) \cup (-\infty,2) \cup [17,18]"),
         (r"[0,1) \cup \{1\} \cup (1,2]", r"[0,1] \cup [1,2]"),
         ("16,3,1", "16,3,1,"),
+        ("09:38", "9:38"),
         (r"\begin{pmatrix} 1 \\ 2/4 \end{pmatrix}", r"\begin{pmatrix}1\\0.5\end{pmatrix}"),
     ],
 )
@@ -77,6 +78,8 @@ def test_equal(gold: str, answer: str) -> None:
         (r"8\%", r"8\text{ kg}"),
         (r"\text{east}", r"\text{west}"),
         ("8 9", "17"),
+        ("9:38", "9:308"),
+        ("1:05", "1:50"),
         (r"[0,1) \cup (1,2]", r"[0,1] \cup [1,2]"),
         (r"(-\infty,2) \cup (3,\infty)", r"(-\infty,2) \cup [3,\infty)"),
         (r"(-\infty,2) \cup (3,\infty)", r"(-\infty,2) \cup (3,5)"),

@@ -43,7 +43,7 @@ _TURNED = {
 def why_equal(gold: str, answer: str, rng: random.Random) -> str | None:
     """Why the answer's value is the gold's, in words; None where that is not proved."""
     a, b = (Answer(plain_looks(gold_answer(text))) for text in (gold, answer))
-    if a.text.replace(" ", "") == b.text.replace(" ", ""):
+    if _bare(a.text) == _bare(b.text):
         return "the texts differ in their looks only"
     if a.kind == b.kind == "words":
         return "words and choices are compared without their case" if _word(a.core) == _word(b.core) else None
@@ -64,6 +64,11 @@ def why_equal(gold: str, answer: str, rng: random.Random) -> str | None:
     except (UnreadableError, ZeroDivisionError, ValueError, OverflowError):
         pass
     return None
+
+
+def _bare(text: str) -> str:
+    """The text without spaces and without zeros that lead a number: `09:38` is `9:38`."""
+    return re.sub(r"(?<![\d.,])0+(?=\d)", "", text.replace(" ", ""))
 
 
 def _word(text: str) -> str:
