@@ -45,6 +45,8 @@ def equal(gold: str, answer: str) -> bool:
         (r"[0,1) \cup \{1\} \cup (1,2]", r"[0,1] \cup [1,2]"),
         ("16,3,1", "16,3,1,"),
         ("09:38", "9:38"),
+        (r"4 \text{ or } 0", r"0^{2}, 4"),
+        ("2, 3, or 4", "4, 2 and 3"),
         (r"\begin{pmatrix} 1 \\ 2/4 \end{pmatrix}", r"\begin{pmatrix}1\\0.5\end{pmatrix}"),
     ],
 )
@@ -80,6 +82,8 @@ def test_equal(gold: str, answer: str) -> None:
         ("8 9", "17"),
         ("9:38", "9:308"),
         ("1:05", "1:50"),
+        ("11:00", "11:0"),
+        (r"1\frac{4}{5}", r"1\frac{9}{5}"),
         (r"[0,1) \cup (1,2]", r"[0,1] \cup [1,2]"),
         (r"(-\infty,2) \cup (3,\infty)", r"(-\infty,2) \cup [3,\infty)"),
         (r"(-\infty,2) \cup (3,\infty)", r"(-\infty,2) \cup (3,5)"),

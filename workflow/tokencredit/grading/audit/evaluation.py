@@ -141,7 +141,9 @@ class _Reader:
             before = self._place
             part = self._power()
             inside = "".join(text for text, _ in self._tokens[before + 1 : self._place])
-            if re.fullmatch(r"[\d{}]+", inside) and 0 < part < 1:
+            if re.fullmatch(r"[\d{}]+", inside):
+                if not 0 < part < 1:
+                    raise UnreadableError("a number before an improper fraction is no mixed number")
                 return mpmath.mpf(token) + part
             return mpmath.mpf(token) * part
         return self._power()

@@ -35,6 +35,10 @@ _UNIT = re.compile(
     r"(?P<unit>(?:\\?\s|~)*(?:\\(?:text|textrm|mathrm|mbox)\s*\{[^{}]*[A-Za-z][^{}]*\}(?:\s*\^\s*(?:\d|\{\d\}))?|\^\s*\{?\s*\\circ\s*\}?|\\?%))$"
 )
 _OR = re.compile(rf"(?=.*\b(?:or|and)\b){WORDS}")
+# Between members of a list.
+_BETWEEN = re.compile(
+    r",?\s*(?:\\(?:text|textrm|mbox)\s*\{\s*(?:or|and)\s*\}|(?<![A-Za-z\\])(?:or|and)(?![A-Za-z]))\s*", re.IGNORECASE
+)
 _NAME = re.compile(
     rf"\s*(?:[A-Za-z]|{'|'.join(map(re.escape, sorted(NAMES, key=len, reverse=True)))})(?:_(?:[A-Za-z0-9]|\{{[A-Za-z0-9]+\}}))?"
     r"(?:\s*\(\s*[A-Za-z]\s*\))?\s*"
@@ -99,6 +103,7 @@ def plain_looks(text: str) -> str:
     text = re.sub(r"\^\s*(?:\{\s*\\prime\s*\}|\\prime(?![A-Za-z]))", "'", text)
     text = re.sub(r"\\(?:left|right|bigl?|bigr|Bigl?|Bigr|displaystyle)(?![A-Za-z])|(?<!\\)\\[!;:,()]|\\?\$", "", text)
     text = re.sub(r"^\s*\\\[|\\\]\s*$", "", text)
+    text = _BETWEEN.sub(", ", text)
     text = re.sub(r"\\[dt]frac(?![A-Za-z])", r"\\frac", text)
     text = re.sub(r"\\(?:quad|qquad)(?![A-Za-z])|(?<!\\)\\ |~|\s", " ", text)
     return re.sub(r"(?<!\.)\.$", "", re.sub(r" +", " ", text).strip()).strip()

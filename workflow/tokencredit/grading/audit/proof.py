@@ -67,8 +67,8 @@ def why_equal(gold: str, answer: str, rng: random.Random) -> str | None:
 
 
 def _bare(text: str) -> str:
-    """The text without spaces and without zeros that lead a number: `09:38` is `9:38`."""
-    return re.sub(r"(?<![\d.,])0+(?=\d)", "", text.replace(" ", ""))
+    """The text without spaces and without zeros that lead it: `09:38` is `9:38`."""
+    return re.sub(r"^0+(?=\d)", "", text.replace(" ", ""))
 
 
 def _word(text: str) -> str:

@@ -61,7 +61,8 @@ def _narrow(gold: str, answer: Answer, rng: random.Random) -> str | None:
         between_numbers = before.isdigit() and (after.isdigit() or after.startswith("\\"))
         if not token.text.isspace() or ends_command or between_numbers:
             kept.append(token.text)
-    return "".join(kept)
+    text = "".join(kept)
+    return None if re.search(r"\d[eE][-+]?\d", text) and not re.search(r"\d[eE][-+]?\d", gold) else text
 
 
 def _dfrac(gold: str, answer: Answer, rng: random.Random) -> str | None:
@@ -208,7 +209,8 @@ def _braces(gold: str, answer: Answer, rng: random.Random) -> str | None:
 
 
 def _is_equation(answer: Answer) -> bool:
-    return answer.kind == "relation" and answer.relations == ["="] and not answer.unit and not _special(answer)
+    unlike = answer.unit or not letters(answer.core) or _special(answer)  # `2+2=4` says nothing of an unknown
+    return answer.kind == "relation" and answer.relations == ["="] and not unlike
 
 
 def _special(answer: Answer) -> bool:
