@@ -34,7 +34,8 @@ from rich.table import Table
 
 from tokencredit import files
 from tokencredit.config import Config
-from tokencredit.data.sources import Row, open_source
+from tokencredit.data.rows import Row
+from tokencredit.data.sources import open_source
 from tokencredit.grading import Grade, GradingPool, extract_answer
 from tokencredit.grading.pool import TIMEOUT, available_cores
 from tokencredit.records import problems_from

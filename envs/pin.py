@@ -27,7 +27,7 @@ DEVELOPMENT = [
 ]
 PLATFORM = ["--python-platform", "x86_64-manylinux_2_28", "--python-version", "3.11"]
 CORE = ["pydantic", "pyyaml", "typer", "rich", "numpy", "pandas", "pyarrow"]
-GRADER = ["math-verify[antlr4_13_2]", "latex2sympy2_extended", "sympy", "regex"]
+GRADER = ["math-verify[antlr4_13_2]", "latex2sympy2_extended", "sympy", "mpmath", "regex"]
 MODELS = ["torch", "transformers", "tokenizers", "safetensors", "huggingface_hub", "tqdm"]
 # The rules of an environment, its packages, and the tested versions that it keeps to.
 FAMILIES = {

@@ -60,6 +60,8 @@ def make_study(folder: Path, methods: list[str] = METHODS, seeds: tuple[int, ...
             "overlapping": overlap,
             "share": overlap / PROBLEMS,
             "pairs": [{"benchmark_id": f"test-{index}", "train_id": "x"} for index in range(overlap)],
+            "similar_rule": "nearly the same",
+            "similar": 2,
         }
         files.write_json(results / "data" / "overlap" / f"toy-train--{benchmark}.json", report)
     for row in study.rows:
@@ -90,7 +92,21 @@ def gain(method: str) -> float:
 
 def _audit(benchmark: str) -> dict[str, Any]:
     counts = {"gold_right": PROBLEMS, "gold_total": PROBLEMS, "junk_right": 0, "junk_total": PROBLEMS}
-    return {"benchmark": benchmark, "grader": "math-verify 0.9.0", **counts, "failures": [], "passed": True}
+    case = {"kind": "digit", "gold": "1 < 2", "answer": r"\frac{2}{3}", "outcome": "ungraded"}
+    variants = {
+        "seed": 7,
+        "mutants_right": 0,
+        "mutants_equal": 1,
+        "mutants_total": 9,
+        "mutants": {"digit": {"equal": 1, "wrong": 8}},
+        "mutants_exceptions": [],
+        "mutants_proved_equal": [{**case, "outcome": "right", "equal": "the values agree"}],
+        "rewritings_not_right": 1,
+        "rewritings_total": 9,
+        "rewritings": {"spaces": {"right": 8, "ungraded": 1}},
+        "rewritings_exceptions": [case],
+    }
+    return {"benchmark": benchmark, "grader": "math-verify 0.9.0", **counts, **variants, "failures": [], "passed": True}
 
 
 def _scores(study: Study, row: Row) -> tuple[pd.DataFrame, dict[str, Any]]:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tokencredit.config import Config, Study, load_study, read_yaml
+from tokencredit.errors import UserError
 
 from .conftest import FILES, Spoil
 
@@ -91,6 +92,8 @@ MATTERS: list[tuple[str, str, Any]] = [
     ("datasets.yaml", "datasets.toy-train.seed", 2),
     ("datasets.yaml", "datasets.toy-test.rows", 200),
     ("benchmarks.yaml", "benchmarks.easy.dataset", "toy-train"),
+    ("datasets.yaml", "datasets.toy-train.grader", "exact"),
+    ("benchmarks.yaml", "benchmarks.easy.grader", "choice"),
 ]
 DOES_NOT: list[tuple[str, str, Any]] = [
     (STUDY, "title", "Another"),
@@ -116,6 +119,7 @@ DOES_NOT: list[tuple[str, str, Any]] = [
     ("datasets.yaml", "datasets.real.rows", 60),
     ("benchmarks.yaml", "benchmarks.easy.title", "Another"),
     ("benchmarks.yaml", "benchmarks.easy.samples", 16),
+    ("benchmarks.yaml", "benchmarks.easy.audit", {"mutants_right": 0.1}),
 ]
 
 
@@ -175,12 +179,33 @@ def test_a_teacher_and_a_told_answer_decide_the_runs_that_use_them(spoil: Spoil)
         ((STUDY, "resources.generate.mem_mb", 5000), False),
         (("models.yaml", "models.small.privileged_prompt", "{problem} {answer} Answer:"), False),
         (("benchmarks.yaml", "benchmarks.easy.title", "Another"), False),
+        (("benchmarks.yaml", "benchmarks.easy.grader", "choice"), False),
+        (("benchmarks.yaml", "benchmarks.easy.audit", {"rewritings_not_right": 0.1}), False),
+        (("datasets.yaml", "datasets.toy-test.grader", "exact"), False),
     ],
 )
 def test_what_decides_generations(spoil: Spoil, change: tuple[str, str, Any], decides: bool) -> None:
     before, after = study_of(spoil), study_of(spoil, *change)
     first, second = (study.evaluation_config(study.row("base", 0), "easy") for study in (before, after))
     assert (first != second) == decides
+
+
+def test_a_benchmark_has_the_grader_of_its_data_set_unless_it_names_its_own(spoil: Spoil) -> None:
+    study = study_of(spoil)
+    assert (study.grader, study.grader_of("easy")) == ("math", "math")
+    assert study_of(spoil, "datasets.yaml", "datasets.toy-test.grader", "choice").grader_of("easy") == "choice"
+    assert study_of(spoil, "benchmarks.yaml", "benchmarks.easy.grader", "exact").grader_of("easy") == "exact"
+    assert study_of(spoil, "datasets.yaml", "datasets.toy-train.grader", "exact").grader == "exact"
+
+
+def test_training_sets_share_a_grader(spoil: Spoil) -> None:
+    folder = spoil("datasets.yaml", "datasets.toy-test.grader", "exact")
+    path = folder / STUDY
+    path.write_text(path.read_text().replace("- toy-train", "- toy-train\n  - toy-test"))
+    with pytest.raises(
+        UserError, match=r"training\.datasets: are graded in different ways \(toy-train by 'math', toy-test by 'exact'"
+    ):
+        load_study(folder, "one")
 
 
 def test_yaml_reads_numbers_and_words_as_they_look(tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def test_hub_rows(settings: dict[str, Any], rows: list[dict[str, Any]], expected
 
 def test_hub_row_without_its_wrapper() -> None:
     with pytest.raises(
-        UserError, match=r"row 0 of data set set is not wrapped as datasets\.set\.hub\.wrapper says: 'P\?'"
+        UserError, match=r"row 1 of data set set is not wrapped as datasets\.set\.hub\.wrapper says: 'P\?'"
     ):
         list(hub_rows("set", hub_source(wrapper="Solve: {problem}"), [{"problem": "P?", "answer": "1"}]))
 

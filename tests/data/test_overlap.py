@@ -9,10 +9,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.data.conftest import House
+from tests.data.conftest import House, record
 from tokencredit import files
 from tokencredit.config import Config
-from tokencredit.data.overlap import overlap_report, overlapping_pairs
+from tokencredit.data.overlap import overlap_report, overlapping_pairs, similar_pairs
 from tokencredit.data.prepare import prepare
 from tokencredit.data.sources import open_source
 
@@ -77,6 +77,37 @@ def test_most_similar_first() -> None:
     ]
 
 
+def test_every_ninth_word_changed_is_similar_and_no_overlap() -> None:
+    problem = counting(45)
+    changed = " ".join("other" if place % 9 == 8 else word for place, word in enumerate(problem.split()))
+    often = " ".join("other" if place % 5 == 4 else word for place, word in enumerate(problem.split()))
+    for text, found in ((changed, [("b0", "t0", 0.8889)]), (often, [("b0", "t0", 0.8)]), (counting(45, 100), [])):
+        tables = table((f"Look. {text} {counting(9, 300)}", "1"), prefix="t"), table((problem, "1"), prefix="b")
+        assert overlapping_pairs(*tables) == []
+        assert [(pair["benchmark_id"], pair["train_id"], pair["share"]) for pair in similar_pairs(*tables)] == found
+
+
+def test_other_numbers_in_a_short_sentence_are_not_similar() -> None:
+    train, benchmark = (
+        "What is the greatest common divisor of 40 and 48?",
+        "What is the greatest common divisor of 39 and 91?",
+    )
+    assert similar_pairs(table((train, "8"), prefix="t"), table((benchmark, "13"), prefix="b")) == []
+    assert similar_pairs(table(("a b c d", "1"), prefix="t"), table(("a b c d", "1"), prefix="b")) == []
+
+
+def test_the_report_counts_similar_problems_beside_the_others(house: House) -> None:
+    problem = counting(45)
+    changed = " ".join("other" if place % 9 == 8 else word for place, word in enumerate(problem.split()))
+    house.pack("practice", [record(0), record(1, problem=changed)])
+    house.pack("exam", [record(0), record(1, problem=problem), record(2), record(3)])
+    for name in ("practice", "exam"):
+        prepare(house.config, name, house.out / name, house.root)
+    report = overlap_report(house.out / "practice", house.out / "exam")
+    assert (report["overlapping"], report["similar"]) == (1, 1)
+    assert report["similar_pairs"] == [{"benchmark_id": "p/1", "train_id": "p/1", "share": 0.8889}]
+
+
 def test_report_of_two_prepared_sets(house: House) -> None:
     for name in ("practice", "exam"):
         prepare(house.config, name, house.out / name, house.root)
@@ -123,7 +154,8 @@ def test_known_near_duplicates(train: str, real_config: Config, data_root: Path)
         for identity, pair in known[file_name].items():
             of_this = [item for item in found if item["benchmark_id"] == identity]
             (same,) = [item for item in of_this if item["train_id"] == pair["train_id"]]
-            assert same["share"] == pytest.approx(pair["shingle_share"], abs=0.0051)
+            # The known shares take a number in words for a word.
+            assert same["share"] == pytest.approx(pair["shingle_share"], abs=0.016)
             if pair["eval_answer"] == pair["train_answer"]:
                 assert same["same_answer"]
 

@@ -15,7 +15,7 @@ from tests.data.conftest import House, packed, record
 from tokencredit import files
 from tokencredit.config import Config
 from tokencredit.data.prepare import clean, prepare
-from tokencredit.data.sources import Row
+from tokencredit.data.rows import Row
 from tokencredit.errors import UserError
 
 
@@ -168,13 +168,23 @@ def test_wrong_number_of_rows(house: House) -> None:
 def test_row_without_a_field(house: House) -> None:
     house.pack("practice", [{"id": "p/0", "question": "?"}])
     assert refusal(house, "practice") == (
-        f"{house.root / 'practice.jsonl.gz'}: a row has no problem, answer; it has id, question; data set practice."
+        f"{house.root / 'practice.jsonl.gz'}: row 1: has no problem, answer; it has id, question; data set practice."
     )
 
 
 def test_repeated_id(house: House) -> None:
     house.pack("practice", [record(0), record(0, problem="Another?")])
-    assert refusal(house, "practice") == "practice.jsonl.gz: data set practice uses the id p/0 twice."
+    assert refusal(house, "practice") == (
+        f"{house.root / 'practice.jsonl.gz'}: row 2: id = 'p/0': is that of row 1 too; every row needs an id of its own, "
+        "and the number 1 is the text '1'; data set practice."
+    )
+
+
+def test_a_set_without_an_answer(house: House) -> None:
+    house.pack("practice", [record(0, answer=""), record(1, meta={"no_gold": True})])
+    assert refusal(house, "practice") == (
+        "practice.jsonl.gz: data set practice has no problem to use: of 2 rows 2 have no answer."
+    )
 
 
 def test_benchmark_count_is_a_contract(house: House) -> None:

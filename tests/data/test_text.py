@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tokencredit.data.text import after_hashes, folded_answer, folded_problem, last_boxed, plain_answer, words
+from tokencredit.data.text import after_hashes, folded_answer, folded_problem, last_boxed, plain_answer
 from tokencredit.errors import UserError
 
 
@@ -59,10 +59,6 @@ def test_plain_answer(value: object, answer: str) -> None:
 def test_an_answer_of_another_kind_is_refused() -> None:
     with pytest.raises(UserError, match="an answer is a dict, where text, a number or a list of these is read"):
         plain_answer({"a": 1})
-
-
-def test_words_are_letters_and_digits_apart() -> None:
-    assert words(r"Let $2x_1 = \frac{3}{4}$. 求 Y") == ("let", "2", "x", "1", "frac", "3", "4", "y")
 
 
 def test_folding() -> None:

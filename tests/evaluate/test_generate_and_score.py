@@ -14,8 +14,10 @@ from tokencredit.errors import UserError
 from tokencredit.evaluate.contract import COLUMNS, read_problems
 from tokencredit.evaluate.generate import generate_responses, generation_metadata
 from tokencredit.evaluate.score import score_questions, score_row
+from tokencredit.grading import GradingPool
 
 IDS = ["a", "b"]
+POOL = GradingPool()  # starts no worker for plain numbers
 
 
 @pytest.fixture
@@ -46,7 +48,7 @@ def grades() -> pd.DataFrame:
 
 
 def test_scores_of_a_question(generations: pd.DataFrame, grades: pd.DataFrame) -> None:
-    table = score_questions(IDS, 2, generations, grades, "here").set_index("problem_id")
+    table = score_questions(IDS, 2, generations, grades, "here", POOL).set_index("problem_id")
     assert table.loc["a"].to_dict() == {
         "n": 2,
         "right": 1,
@@ -85,14 +87,14 @@ def test_the_count_contract(
     tables = {"generations": generations, "grades": grades}
     tables[which] = change(tables[which])
     with pytest.raises(UserError, match=f"here/{which}.parquet: .*{message}"):
-        score_questions(IDS, 2, tables["generations"], tables["grades"], "here")
+        score_questions(IDS, 2, tables["generations"], tables["grades"], "here", POOL)
 
 
 def test_unknown_words_are_refused(generations: pd.DataFrame, grades: pd.DataFrame) -> None:
     with pytest.raises(UserError, match="finish_reason = 'abort' is not known; allowed: stop, length"):
-        score_questions(IDS, 2, generations.assign(finish_reason="abort"), grades, "here")
+        score_questions(IDS, 2, generations.assign(finish_reason="abort"), grades, "here", POOL)
     with pytest.raises(UserError, match="outcome = 'maybe' is not known"):
-        score_questions(IDS, 2, generations, grades.assign(outcome="maybe"), "here")
+        score_questions(IDS, 2, generations, grades.assign(outcome="maybe"), "here", POOL)
 
 
 def test_generation_is_paired_and_keeps_braces(study: Study, data_dir: Path, tokenizer: Any, engine: Any) -> None:

@@ -13,7 +13,6 @@ import pytest
 from tokencredit.grading import GradingPool
 
 Outcome = Callable[[str, str], str]
-Readings = Callable[[str], tuple[str, str]]
 
 
 @pytest.fixture(scope="session")
@@ -26,26 +25,6 @@ def pool() -> Iterator[GradingPool]:
 def outcome(pool: GradingPool) -> Outcome:
     """The outcome of an answer in a box."""
     return lambda gold, answer: pool.grade(gold, rf"So it is $\boxed{{{answer}}}$.").outcome
-
-
-@pytest.fixture
-def readings(monkeypatch: pytest.MonkeyPatch) -> Readings:
-    """What a text is read as by Math-Verify's own parser, and by the one of two stages."""
-    from tokencredit.grading import judge
-
-    own = judge.latex2sympy2.PSParser
-
-    def reading(text: str, parser: type) -> str:
-        monkeypatch.setattr(judge.latex2sympy2, "PSParser", parser)
-        judge.read.cache_clear()
-        judge.parse_latex_cached.cache_clear()
-        try:
-            value = judge.read(judge.rewrite(text))
-        except judge.UnreadableError:
-            return "unreadable"
-        return judge.sympy.srepr(value)
-
-    return lambda text: (reading(text, own), reading(text, judge._TwoStageParser))
 
 
 @pytest.fixture(scope="session")

@@ -45,7 +45,7 @@ def test_answer(response: str, answer: str) -> None:
     [
         ("", NO_BOX),
         ("the answer is 5", NO_BOX),
-        (r"\boxed 5", NO_BOX),
+        (r"in \boxed format", NO_BOX),
         (r"\boxed{5", NO_BOX),
         (r"\boxed{\frac{1}{2}", NO_BOX),
         (r"\boxed{5\}", NO_BOX),

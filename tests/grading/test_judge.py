@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-import subprocess
-import sys
 from fractions import Fraction
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.grading.conftest import Outcome, Readings
+from tests.grading.conftest import Outcome
 from tokencredit.grading import GradingPool
 
 
@@ -96,28 +94,18 @@ def test_not_equal(outcome: Outcome, gold: str, answer: str) -> None:
     assert outcome(gold, answer) != "right"
 
 
-def test_the_gold_comes_first(outcome: Outcome) -> None:
-    """Math-Verify reads an interval as the solution of an inequality only where the gold is the inequality."""
-    assert outcome("1 < x < 2", "(1,2)") == "right"
-    assert outcome("(1,2)", "1 < x < 2") == "wrong"
-
-
 @pytest.mark.parametrize(
     ("gold", "response", "outcome", "reason"),
     [
         ("5", "5", "wrong", "no boxed answer"),
         ("5", r"\boxed{}", "wrong", "the box is empty"),
         ("5", r"<think> \boxed{5}", "wrong", "the reasoning (<think>) does not end"),
-        ("5", r"\boxed{5 + \frac}", "ungraded", "the boxed answer cannot be read as mathematics"),
+        ("5", r"\boxed{5 + \frac}", "ungraded", "the boxed answer cannot be read as mathematics: it ends too early"),
         ("5", rf"\boxed{{{'5' * 3000}}}", "ungraded", "the boxed answer has 3000 characters; at most 2000 are read"),
         ("", r"\boxed{5}", "ungraded", "the gold answer is empty"),
-        (
-            "12:00",
-            r"\boxed{1:00}",
-            "ungraded",
-            "the gold cannot be read as mathematics, and the answer's text differs from it",
-        ),
-        ("12:00", r"\boxed{12:00}", "right", "compared as text: the gold cannot be read as mathematics"),
+        ("12:00", r"\boxed{1:00}", "wrong", None),
+        ("12:00", r"\boxed{12:00}", "right", None),
+        (r"1, 2, \ldots", r"\boxed{1,2,\ldots}", "right", "compared as text: the gold cannot be read as mathematics"),
         ("5", r"\boxed{6}", "wrong", None),
         ("5", r"\boxed{5}", "right", None),
     ],
@@ -125,73 +113,6 @@ def test_the_gold_comes_first(outcome: Outcome) -> None:
 def test_policy(pool: GradingPool, gold: str, response: str, outcome: str, reason: str | None) -> None:
     grade = pool.grade(gold, response)
     assert (grade.outcome, grade.reason) == (outcome, reason)
-
-
-def test_equal_texts_are_parsed_and_compared_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No short cut by equality of strings: the audit of golds against themselves would see nothing."""
-    from tokencredit.grading import judge
-
-    monkeypatch.setattr(judge, "verify", lambda *_, **__: False)
-    assert judge.judge("5", "5") == ("wrong", None)
-
-
-def test_numbers_of_different_size_need_no_comparison(monkeypatch: pytest.MonkeyPatch) -> None:
-    from tokencredit.grading import judge
-
-    monkeypatch.setattr(judge, "verify", lambda *_, **__: True)
-    assert judge.judge(r"\sqrt{2}", r"\frac{3}{2}") == ("wrong", None)
-    assert judge.judge(r"\sqrt{2}", "1.41421") == ("right", None)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        *(
-            "5",
-            r"\frac{3}{4}",
-            "(1,2]",
-            r"x \in [-2,7]",
-            r"\begin{pmatrix} 1 \\ 2 \end{pmatrix}",
-            "1,000",
-            r"\{1\pm\sqrt{5},-2\}",
-        ),
-        # Refused at the first stage, read at the second.
-        *("8n^2 + 4n + 1", "x^2(y^2+y-6)=0", r"[ \frac{\pi^2}{8}, \frac{5 \pi^2}{4} ]", "f(n) = n^3"),
-        # Read by neither: in the lexer, in the parser, after it.
-        *(r"5:21\textsc{pm}", r"\{x \mid 2 < x < 3\}", r"\frac", "(1", "+", "1/0"),
-    ],
-)
-def test_two_stages_read_what_one_reads(text: str, readings: Readings) -> None:
-    one, two = readings(text)
-    assert one == two
-
-
-@pytest.mark.parametrize(("text", "stage"), [("5", "SLL"), ("8n^2 + 4n + 1", "LL")])
-def test_both_stages_are_needed(monkeypatch: pytest.MonkeyPatch, text: str, stage: str) -> None:
-    from antlr4 import PredictionMode
-
-    from tokencredit.grading import judge
-
-    monkeypatch.setattr(judge.latex2sympy2, "PSParser", judge._TwoStageParser)
-    parser = judge.latex2sympy2._Latex2Sympy().create_parser(text)
-    parser.math()
-    assert parser._interp.predictionMode == getattr(PredictionMode, stage)
-
-
-def test_sympy_cannot_run_a_string_as_python() -> None:
-    code = (
-        "import sympy\n"
-        "from tokencredit.grading.judge import UnreadableError, forbid_evaluation\n"
-        "assert sympy.sympify('[1+1, print(\"ran\")]')[0] == 2\n"
-        "forbid_evaluation()\n"
-        "assert sympy.sympify('12') == 12 and sympy.Number('1.5') == 1.5\n"
-        "try:\n"
-        "    sympy.sympify('[1+1, print(\"ran again\")]')\n"
-        "except UnreadableError:\n"
-        "    print('refused')\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["ran", "refused"]
 
 
 NUMBERS = st.one_of(

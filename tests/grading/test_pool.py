@@ -23,11 +23,19 @@ from tokencredit.grading.pool import Verdict
 from tokencredit.provenance import reached
 
 WORKFLOW = Path(pool_module.__file__).parents[2]
-ENDLESS = r"\boxed{10^{10^{10}}}"
+# Equal, which takes SymPy more than a minute.
+ENDLESS_GOLD = r"\frac{\sin(512x)}{512\sin x}"
+ENDLESS_ANSWER = "".join(rf"\cos({2**power}x)" for power in range(9))
+ENDLESS = rf"\boxed{{{ENDLESS_ANSWER}}}"
 
 
 def box(answer: object) -> str:
     return rf"\boxed{{{answer}}}"
+
+
+def algebra(number: int) -> str:
+    """A number, spelt so that only SymPy can tell that it is this one."""
+    return rf"\frac{{{number}\sin(2)}}{{2\sin(1)\cos(1)}}"
 
 
 def test_order_and_number(pool: GradingPool) -> None:
@@ -40,9 +48,7 @@ def test_order_and_number(pool: GradingPool) -> None:
 
 def test_functions_without_a_pool() -> None:
     assert grade("5", box("5")) == Grade("right", "5", None)
-    assert [
-        result.outcome for result in grade_many([("5", box(r"\sqrt{5^2}")), ("5", box(r"\sqrt{6^2}"))], workers=1)
-    ] == [
+    assert [result.outcome for result in grade_many([("5", box(algebra(5))), ("5", box(algebra(6)))], workers=1)] == [
         "right",
         "wrong",
     ]
@@ -50,19 +56,19 @@ def test_functions_without_a_pool() -> None:
 
 def test_an_endless_answer_is_ungraded_and_its_worker_replaced() -> None:
     with GradingPool(workers=2, timeout=2) as pool:
-        pool.grade("5", box(r"\sqrt{5^2}"))
+        pool.grade("5", box(algebra(5)))
         grades = pool.grade_many(
             [
-                ("1", box(r"\sqrt{1^2}")),
-                ("5", ENDLESS),
-                ("2", box(r"\sqrt{2^2}")),
+                ("1", box(algebra(1))),
+                (ENDLESS_GOLD, ENDLESS),
+                ("2", box(algebra(2))),
                 ("5", box("9!!!!!!")),
-                ("3", box(r"\sqrt{3^2}")),
+                ("3", box(algebra(3))),
             ]
         )
         assert [grade.outcome for grade in grades] == ["right", "ungraded", "right", "ungraded", "right"]
-        assert grades[1] == Grade("ungraded", "10^{10^{10}}", "grading took longer than 2 s")
-        assert pool.grade("7", box(r"\sqrt{7^2}")).outcome == "right"
+        assert grades[1] == Grade("ungraded", ENDLESS_ANSWER, "grading took longer than 2 s")
+        assert pool.grade("7", box(algebra(7))).outcome == "right"
 
 
 def test_copies_of_an_endless_answer_cost_one_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,45 +76,42 @@ def test_copies_of_an_endless_answer_cost_one_time_limit(monkeypatch: pytest.Mon
     expire = pool_module._Worker.expire
     monkeypatch.setattr(pool_module._Worker, "expire", lambda self: expired.append(self._key) or expire(self))
     with GradingPool(workers=2, timeout=1) as pool:
-        pairs = [("5", f"{number}: {ENDLESS}") for number in range(10)] + [("5", box(r"\sqrt{5^2}"))]
+        pairs = [(ENDLESS_GOLD, f"{number}: {ENDLESS}") for number in range(10)] + [("5", box(algebra(5)))]
         grades = pool.grade_many(pairs)
         assert [grade.outcome for grade in grades] == ["ungraded"] * 10 + ["right"]
         assert {grade.reason for grade in grades[:10]} == {"grading took longer than 1 s"}
-        assert expired == [("5", "10^{10^{10}}")]
-        assert list(pool._known) == [("5", r"\sqrt{5^2}")], "a time-out is no verdict"
-        assert pool.grade("5", ENDLESS).outcome == "ungraded"
+        assert expired == [(ENDLESS_GOLD, ENDLESS_ANSWER)]
+        assert list(pool._known) == [("5", algebra(5))], "a time-out is no verdict"
+        assert pool.grade(ENDLESS_GOLD, ENDLESS).outcome == "ungraded"
         assert len(expired) == 2, "another call tries again"
 
 
 def test_memory_is_bounded() -> None:
-    """A number of 8 GiB. SymPy may swallow the MemoryError and call the two unequal; then the answer is wrong, as it is."""
     with GradingPool(workers=1, timeout=5, memory=2**29) as pool:
-        pool.grade("5", box(r"\sqrt{5^2}"))
+        pool.grade("5", box(algebra(5)))
         (pid,) = _worker_pids(pool)
         limit = re.search(r"Max address space +(\d+)", Path(f"/proc/{pid}/limits").read_text())
         assert int(limit[1]) == 2**29
-        assert pool.grade("5", box("2^{2^{36}}")).outcome != "right"
-        assert pool.grade("7", box("7")).outcome == "right"
 
 
-def test_workers_cannot_run_a_string_as_python() -> None:
+def test_a_failure_of_the_grader_is_no_verdict() -> None:
     code = (
-        "import sympy; from tokencredit.grading import judge, worker;"
-        "judge.judge = lambda gold, answer: ('right', str(sympy.sympify(answer)));"
+        "from tokencredit.grading import judge, worker;"
+        "judge.judge = lambda gold, answer: ('right', str(1 // int(answer)));"
         "worker.serve(10, 2**31)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
-        input='["5", "7"]\n["5", "[1+1]"]\n',
+        input='["5", "1"]\n["5", "0"]\n',
         capture_output=True,
         text=True,
         check=True,
         env=os.environ | {"PYTHONPATH": str(WORKFLOW)},
     )
-    _, numeral, python = map(json.loads, done.stdout.splitlines())
-    assert numeral == ["right", "7", True]
-    assert (python[0], python[2]) == ("ungraded", False), "a failure of the grader is no verdict"
-    assert python[1].startswith("the comparison failed: UnreadableError")
+    _, judged, failed = map(json.loads, done.stdout.splitlines())
+    assert judged == ["right", "1", True]
+    assert (failed[0], failed[2]) == ("ungraded", False)
+    assert failed[1].startswith("the comparison failed: ZeroDivisionError")
 
 
 @pytest.mark.parametrize(
@@ -145,7 +148,7 @@ def test_hostile_answers(pool: GradingPool, answer: str, tmp_path: Path, monkeyp
 
 def test_a_million_braces(pool: GradingPool) -> None:
     assert pool.grade("5", r"\boxed{" + "{" * 10**6).outcome == "wrong"
-    assert pool.grade("5", "{" * 10**6 + box(r"\sqrt{5^2}")).outcome == "right"
+    assert pool.grade("5", "{" * 10**6 + box(algebra(5))).outcome == "right"
 
 
 def test_off_the_main_thread(pool: GradingPool) -> None:
@@ -174,43 +177,43 @@ def test_workers_are_lazy_stay_and_are_closed() -> None:
     pool = GradingPool(workers=2)
     assert pool.grade("5", "no box").outcome == "wrong"
     assert not pool._idle
-    pool.grade("5", box(r"\sqrt{5^2}"))
+    pool.grade("5", box(algebra(5)))
     (first,) = _worker_pids(pool)
-    pool.grade("5", box(r"\sqrt{6^2}"))
+    assert pool.grade("6", box(algebra(6))).outcome == "right"
     assert _worker_pids(pool) == [first]
     pool.close()
     assert not Path(f"/proc/{first}").exists()
-    assert pool.grade("5", box(r"\sqrt{7^2}")).outcome == "wrong"
+    assert pool.grade("7", box(algebra(7))).outcome == "right"
     pool.close()
 
 
 def test_a_worker_that_is_killed_costs_one_answer() -> None:
     with GradingPool(workers=1, timeout=60) as pool:
-        pool.grade("5", box(r"\sqrt{5^2}"))
+        pool.grade("5", box(algebra(5)))
         (pid,) = _worker_pids(pool)
         killer = threading.Timer(1.0, os.kill, (pid, signal.SIGKILL))
         killer.start()
-        lost, next_ = pool.grade_many([("5", ENDLESS), ("9", box(r"\sqrt{9^2}"))])
-        assert lost == Grade("ungraded", "10^{10^{10}}", "the grading process died (signal 9)")
+        lost, next_ = pool.grade_many([(ENDLESS_GOLD, ENDLESS), ("9", box(algebra(9)))])
+        assert lost == Grade("ungraded", ENDLESS_ANSWER, "the grading process died (signal 9)")
         assert next_.outcome == "right"
 
 
 def test_a_worker_that_is_killed_while_idle_costs_nothing() -> None:
     with GradingPool(workers=1) as pool:
-        pool.grade("5", box(r"\sqrt{5^2}"))
+        pool.grade("5", box(algebra(5)))
         (pid,) = _worker_pids(pool)
         os.kill(pid, signal.SIGKILL)
         time.sleep(0.2)
-        assert pool.grade("8", box(r"\sqrt{8^2}")).outcome == "right"
+        assert pool.grade("8", box(algebra(8))).outcome == "right"
 
 
 def test_signals_for_the_parent_do_not_reach_the_answer() -> None:
     with GradingPool(workers=1) as pool:
-        pool.grade("5", box(r"\sqrt{5^2}"))
+        pool.grade("5", box(algebra(5)))
         (pid,) = _worker_pids(pool)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
             os.kill(pid, number)
-        assert pool.grade("8", box(r"\sqrt{8^2}")).outcome == "right"
+        assert pool.grade("8", box(algebra(8))).outcome == "right"
         assert os.getpgid(pid) != os.getpgid(0)
 
 
@@ -224,11 +227,11 @@ def test_equal_pairs_are_judged_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(GradingPool, "_judge", judge)
     monkeypatch.setattr(pool_module, "MEMORY_OF_GRADES", 3)
     pool = GradingPool()
-    pool.grade_many([("5", box(r"\sqrt{5^2}")), ("5", "again " + box(r"\sqrt{5^2}")), ("6", box(r"\sqrt{5^2}"))])
-    assert judged == [("5", r"\sqrt{5^2}"), ("6", r"\sqrt{5^2}")]
-    pool.grade_many([("5", box(r"\sqrt{5^2}")), ("7", box(r"\sqrt{7^2}")), ("8", box(r"\sqrt{8^2}"))])
-    assert judged[2:] == [("7", r"\sqrt{7^2}"), ("8", r"\sqrt{8^2}")]
-    assert list(pool._known) == [("5", r"\sqrt{5^2}"), ("7", r"\sqrt{7^2}"), ("8", r"\sqrt{8^2}")], (
+    pool.grade_many([("5", box(algebra(5))), ("5", "again " + box(algebra(5))), ("6", box(algebra(6)))])
+    assert judged == [("5", algebra(5)), ("6", algebra(6))]
+    pool.grade_many([("5", box(algebra(5))), ("7", box(algebra(7))), ("8", box(algebra(8)))])
+    assert judged[2:] == [("7", algebra(7)), ("8", algebra(8))]
+    assert list(pool._known) == [("5", algebra(5)), ("7", algebra(7)), ("8", algebra(8))], (
         "the pair used longest ago is forgotten"
     )
 
@@ -266,7 +269,7 @@ def test_a_worker_that_cannot_start_is_an_error(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("PYTHONPATH", "")
     monkeypatch.setattr(pool_module.sys, "executable", "/bin/false")
     with pytest.raises(UserError, match="did not start: the grading process died"):
-        GradingPool().grade("5", box(r"\sqrt{5^2}"))
+        GradingPool().grade("5", box(algebra(5)))
 
 
 def _python(code: str) -> str:
@@ -289,7 +292,7 @@ def test_the_parent_stays_light() -> None:
 
 def test_workers_end_with_their_parent() -> None:
     code = (
-        "import os, signal; from tokencredit.grading import GradingPool; pool = GradingPool(); pool.grade('5', r'\\boxed{\\sqrt{5^2}}');"
+        f"import os, signal; from tokencredit.grading import GradingPool; pool = GradingPool(); pool.grade('5', r'{box(algebra(5))}');"
         "print(pool._idle[0]._process.pid, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
     )
     done = subprocess.run(
@@ -308,5 +311,5 @@ def test_workers_end_with_their_parent() -> None:
 def test_code_digests_see_what_workers_run() -> None:
     """A run is made again when its grader changes, although the grader is not imported by the process that trains."""
     names = {node.module.rpartition(".")[2] for node in reached("grading.pool").nodes}
-    assert {"pool", "extract", "worker", "judge", "rewrite"} <= names
+    assert {"pool", "extract", "worker", "judge", "grammar", "algebra"} <= names
     assert "audit" not in names

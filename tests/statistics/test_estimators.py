@@ -1,8 +1,8 @@
-"""Avg@k, Pass@k and Maj@k."""
+"""Avg@k and Pass@k."""
 
 from __future__ import annotations
 
-from itertools import combinations, product
+from itertools import combinations
 from math import comb
 
 import numpy as np
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokencredit.statistics.estimators import avg_at_k, maj_at_k, pass_at_k
+from tokencredit.statistics.estimators import avg_at_k, pass_at_k
 
 
 @given(st.integers(1, 60).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n), st.integers(1, n))))
@@ -55,36 +55,3 @@ def test_avg_at_k() -> None:
     assert avg_at_k([8, 4], [2, 4]).tolist() == [0.25, 1.0]
     with pytest.raises(ValueError, match=r"0 and n"):
         avg_at_k(4, 5)
-
-
-@pytest.mark.parametrize(
-    ("answers", "outcomes", "score"),
-    [
-        (["1", "1", "2"], ["right", "right", "wrong"], 1),
-        (["1", "2", "2"], ["right", "wrong", "wrong"], 0),
-        (["1", "2"], ["right", "wrong"], 1 / 2),
-        (["1", "2", "3"], ["right", "wrong", "wrong"], 1 / 3),
-        (["1/2", "0.5", "3", "3 ", "$3$"], ["right", "right", "wrong", "wrong", "wrong"], 0),
-        (["1/2", "0.5", "3", "4"], ["right", "right", "wrong", "wrong"], 1),
-        ([None, None, "1"], ["ungraded", "wrong", "right"], 1),
-        ([None, None], ["wrong", "ungraded"], 0),
-        (["7", "7", "2"], ["right", "ungraded", "wrong"], 1),
-    ],
-)
-def test_maj_at_k(answers: list[str | None], outcomes: list[str], score: float) -> None:
-    assert maj_at_k(answers, outcomes) == pytest.approx(score)
-
-
-def test_maj_at_k_does_not_depend_on_the_order() -> None:
-    pairs = [("1", "right"), ("2", "wrong"), ("2", "wrong"), ("1.0", "right"), (None, "wrong")]
-    scores = {
-        maj_at_k(*zip(*[pairs[i] for i in order], strict=True))
-        for order in product(range(5), repeat=5)
-        if len(set(order)) == 5
-    }
-    assert scores == {0.5}
-
-
-def test_maj_at_k_needs_pairs() -> None:
-    with pytest.raises(ValueError, match="one answer"):
-        maj_at_k(["1"], [])

@@ -83,20 +83,48 @@ def test_paired_difference() -> None:
         statistics.paired_difference([1.0, 0.0], [1.0])
 
 
+@pytest.mark.parametrize("compare", ["paired_difference", "paired_bootstrap"])
+def test_equal_differences_are_no_certainty(compare: str) -> None:
+    """By Clopper and Pearson: of all questions, the share 1 - 0.025^(1/Q) may be otherwise."""
+
+    def interval(own: list[float], other: list[float]) -> tuple[float, float, float]:
+        found = getattr(statistics, compare)(own, other)
+        return found if isinstance(found, tuple) else (found.low, found.high, found.p)
+
+    share = proportion_confint(0, 3, method="beta")[1]
+    low, high, p = interval([0.5, 0.75, 1.0], [0.25, 0.5, 0.75])
+    assert (low, high) == pytest.approx((0.25 - 1.25 * share, min(1, 0.25 + 1.25 * share)))
+    assert p == 2 / 2**3
+    assert interval([0.5] * 3, [0.5] * 3) == (0.0, 0.0, 1.0)  # no difference, and none is claimed
+    low, high, _ = interval([0.5] * 1000, [0.25] * 1000)
+    assert 0.245 < low < 0.25 < high < 0.255
+
+
+@pytest.mark.parametrize("broken", [np.nan, np.inf])
+def test_a_score_that_is_no_number_is_an_error(broken: float) -> None:
+    scores, reference = [0.5, broken, 0.25], [0.5, 0.5, 0.0]
+    for compare in (statistics.paired_difference, statistics.paired_bootstrap):
+        for pair in ((scores, reference), (reference, scores)):
+            with pytest.raises(ValueError, match="1 of 3 questions have no number, the first is number 2"):
+                compare(*pair)
+    with pytest.raises(ValueError, match="have no number"):
+        statistics.sign_flip_p(scores)
+    with pytest.raises(ValueError, match="have no number"):
+        statistics.mean_interval(scores)
+
+
 def test_minimal_detectable_difference() -> None:
     assert statistics.minimal_detectable_difference(1.0) == pytest.approx(2.80, abs=0.005)
     assert statistics.minimal_detectable_difference(1.0, power=0.9) == pytest.approx(3.24, abs=0.005)
 
 
-def test_the_bootstrap_is_near_students_t_and_exact_where_nothing_varies() -> None:
+def test_the_bootstrap_is_near_students_t() -> None:
     rng = np.random.default_rng(8)
     own, other = rng.uniform(size=(2, 60))
     low, high, p = statistics.paired_bootstrap(own, other)
     found = scipy_stats.ttest_rel(own, other)
     assert (low, high) == pytest.approx(found.confidence_interval(0.95), abs=0.01)
     assert p == pytest.approx(found.pvalue, abs=0.02)
-    assert statistics.paired_bootstrap(own, own) == (0.0, 0.0, 1.0)
-    assert statistics.paired_bootstrap([0.5, 0.75], [0.25, 0.5]) == (0.25, 0.25, 0.0)
 
 
 def test_pass_sampling_error_matches_simulation() -> None:
@@ -139,14 +167,34 @@ def test_two_levels_of_one_model_each_are_the_paired_t_test() -> None:
 
 
 def test_two_levels_without_questions_that_differ_are_a_t_test_of_the_runs() -> None:
-    """Every question shifted alike by the run: nothing is left but the spread over seeds, and single answers hold no noise to take off."""
-    own, other = np.array([0.5, 0.6, 0.7]), 0.2
+    """Every question shifted alike by the run, and so many answers that they hold no noise: nothing is left but the spread over seeds."""
+    own, other, many = np.array([0.5, 0.6, 0.7]), 0.2, 10**9
     found = statistics.two_level_difference(
-        lines(own[:, None] + np.zeros(40), samples=1), lines(np.full(40, other), samples=1, trained=False)
+        lines(own[:, None] + np.zeros(40), samples=many), lines(np.full(40, other), samples=many, trained=False)
     )
     expected = scipy_stats.ttest_1samp(own - other, 0)
-    assert found.p == pytest.approx(expected.pvalue)
-    assert (found.low, found.high) == pytest.approx(expected.confidence_interval(0.95))
+    assert found.p == pytest.approx(expected.pvalue, rel=1e-4)
+    assert (found.low, found.high) == pytest.approx(expected.confidence_interval(0.95), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("own", "other", "samples"),
+    [(0.5, 0.25, 4), (1.0, 0.0, 4), (1.0, 0.0, 1), (0.5, 0.5, 16), (0.75, 0.25, 1)],
+)
+def test_two_levels_of_equal_differences_keep_the_noise_of_sampling(own: float, other: float, samples: int) -> None:
+    found = statistics.two_level_difference(
+        lines(np.full(3, own), samples, trained=False), lines(np.full(3, other), samples, trained=False)
+    )
+    assert found.low < found.mean <= found.high
+    assert found.p > 0
+    ((part, df),) = found.questions
+    if 0 < own < 1 and samples > 1:
+        noise = (own * (1 - own) + other * (1 - other)) / (samples - 1) / 3
+        assert (part, df, found.sampling) == (pytest.approx(noise), 2, [pytest.approx(noise)])
+    more = statistics.two_level_difference(
+        lines(np.full(300, own), samples, trained=False), lines(np.full(300, other), samples, trained=False)
+    )
+    assert found.low < more.low < more.mean
 
 
 def test_two_levels_of_several_benchmarks_are_their_unweighted_mean() -> None:
@@ -179,6 +227,13 @@ def test_training_results_of_one_method_are_a_t_test() -> None:
     found, expected = statistics.run_difference(runs, confidence=0.9), scipy_stats.ttest_1samp(runs, 0)
     assert found.p == pytest.approx(expected.pvalue)
     assert (found.low, found.high) == pytest.approx(tuple(expected.confidence_interval(0.9)))
+
+
+def test_training_results_that_are_all_equal_tell_nothing_of_others() -> None:
+    found = statistics.run_difference([0.4] * 3)
+    assert found.mean == pytest.approx(0.4)
+    assert np.isnan([found.low, found.high, found.p]).all()
+    assert statistics.run_difference([0.0] * 3).p == 1
 
 
 def test_what_is_no_number_is_refused() -> None:

@@ -29,7 +29,7 @@ MODEL, TEACHER = "embedded-smoke", "tiny-teacher"
 class CoinPool:
     """A grader for a model that solves nothing: a verdict by the hash of the response, so that groups differ within."""
 
-    def __init__(self, workers: int) -> None:
+    def __init__(self, workers: int, grader: str = "math") -> None:
         assert workers >= 1
 
     def __enter__(self) -> CoinPool:

@@ -18,10 +18,11 @@ rule audit:
     resources:
         **resources_of("light"),
     params:
+        options=from_config(GRAPH.audit_options),
         code=code_of("audit"),
     shell:
         "python -m tokencredit.grading audit --benchmark {wildcards.benchmark} --problems {input.problems} --out {output}"
-        " --workers {threads} > {log} 2>&1"
+        " {params.options} --workers {threads} > {log} 2>&1"
 
 
 rule generate:
@@ -70,10 +71,11 @@ rule grade:
     resources:
         **resources_of("light"),
     params:
+        grader=from_config(GRAPH.grader),
         code=code_of("grade"),
     shell:
         "python -m tokencredit.evaluate grade --generations {input.generations} --problems {input.problems}"
-        " --out {output} --workers {threads} > {log} 2>&1"
+        " --out {output} {params.grader} --workers {threads} > {log} 2>&1"
 
 
 rule score:
@@ -101,4 +103,5 @@ rule score:
         code=code_of("score"),
     shell:
         "python -m tokencredit.evaluate score --config config --study {wildcards.study} --row {wildcards.row}"
-        " --seed {wildcards.seed} --eval-dir {params.folder} --data-dir results/data --out {output} > {log} 2>&1"
+        " --seed {wildcards.seed} --eval-dir {params.folder} --data-dir results/data --out {output}"
+        " --workers {threads} > {log} 2>&1"

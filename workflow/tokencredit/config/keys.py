@@ -9,6 +9,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
 
+from tokencredit.grading.bounds import Bounds
+from tokencredit.grading.graders import DEFAULT
+
 NAME = r"^[a-z0-9]+([.-][a-z0-9]+)*$"
 COMMIT = r"^[0-9a-f]{40}$"
 SHA256 = r"^[0-9a-f]{64}$"
@@ -36,12 +39,15 @@ Name = Annotated[str, Field(pattern=NAME)]
 Positive = Annotated[int, Field(gt=0)]
 Count = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(gt=0, le=1)]
+Portion = Annotated[float, Field(ge=0, le=1)]
 NonNegative = Annotated[float, Field(ge=0)]
 Rate = Annotated[float, Field(gt=0)]
 Temperature = Annotated[float, Field(gt=0, le=2)]
 Tier = Annotated[int, Field(ge=1, le=3)]
 # Its default is left out of what a model or a data set is written as: results from before there were two tasks keep their digests.
 Task = Annotated[str, Field(pattern=NAME, exclude_if=lambda task: task == "word-problems")]
+# Left out likewise, where it is the one that all had before there were several.
+Grader = Annotated[Name, Field(exclude_if=lambda grader: grader == DEFAULT)]
 Scalar = Annotated[Any, AfterValidator(_scalar), WithJsonSchema({"type": ["number", "string", "boolean"]})]
 
 
@@ -52,6 +58,9 @@ class Strict(BaseModel):
 
 
 # ---------------------------------------------------------------- datasets.yaml
+
+
+_GRADER = "What decides whether an answer to these problems is right: `math`, `exact`, `choice`, or another of `grading/graders`."
 
 
 class HubSource(Strict):
@@ -87,6 +96,7 @@ class FileDataset(Strict):
     sha256: Annotated[str, Field(pattern=SHA256)] = Field(description="Digest of the file.")
     hub: HubSource | None = Field(None, description="Where the same problems are on the Hub.")
     licence: str = Field(description="Licence of the problems.")
+    grader: Grader = Field(DEFAULT, description=_GRADER)
 
 
 class GeneratedDataset(Strict):
@@ -101,6 +111,7 @@ class GeneratedDataset(Strict):
     tiers: Annotated[list[Tier], Field(min_length=1)] = Field(description="Tiers of difficulty, 1 to 3.")
     rows: Positive = Field(description="Number of problems.")
     seed: int = Field(description="Seed of the generator.")
+    grader: Grader = Field(DEFAULT, description=_GRADER)
 
 
 Dataset = Annotated[FileDataset | GeneratedDataset, Field(discriminator="kind")]
@@ -318,6 +329,19 @@ class MethodsFile(Strict):
 # ---------------------------------------------------------------- benchmarks.yaml
 
 
+class AuditBounds(Strict):
+    """What the audit of the grader lets pass: a study whose grader exceeds it does not start."""
+
+    mutants_right: Portion = Field(
+        Bounds.mutants_right,
+        description="Largest share of the golds with one slip that may be graded right, those left out that are provably equal.",
+    )
+    rewritings_not_right: Portion = Field(
+        Bounds.rewritings_not_right,
+        description="Largest share of the golds in other words that may be graded wrong or not at all.",
+    )
+
+
 class Benchmark(Strict):
     """A test set and how it is scored by default."""
 
@@ -326,6 +350,12 @@ class Benchmark(Strict):
     samples: Positive = Field(description="Responses per problem, n, unless the study says otherwise.")
     problems: Positive = Field(
         description="Problems after dropping those without an answer: the count contract of every table."
+    )
+    grader: Annotated[Name | None, Field(exclude_if=lambda grader: grader is None)] = Field(
+        None, description="What decides whether an answer is right; the data set's `grader` without it."
+    )
+    audit: Annotated[AuditBounds, Field(exclude_if=lambda bounds: bounds == AuditBounds())] = Field(
+        AuditBounds(), description="Bounds of the grader's audit on this benchmark."
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Set
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,10 +16,12 @@ from tokencredit.config.target_keys import Source
 from tokencredit.credit import METHODS
 from tokencredit.credit.columns import columns_of
 from tokencredit.errors import UserError
+from tokencredit.grading.graders import DEFAULT
 
 # Keys without influence on results; and keys that matter only to the runs that use them (added in `training_config`).
 _LABELS = {"title", "licence", "architecture"}
 _OF_SOME_RUNS = {"privileged_prompt", "lora_rank"}
+_OF_GRADES = {"grader", "audit"}  # decides no response
 
 
 @dataclass(frozen=True)
@@ -103,6 +106,16 @@ class Study:
             for use in self.evaluation.benchmarks
         }
 
+    @property
+    def grader(self) -> str:
+        """The grader of the training sets, which is one for all."""
+        return self.config.datasets[self.training.datasets[0]].grader
+
+    def grader_of(self, benchmark: str) -> str:
+        """The grader of a benchmark of the configuration: its own, or that of its data set."""
+        chosen = self.config.benchmarks[benchmark]
+        return chosen.grader or self.config.datasets[chosen.dataset].grader
+
     @cached_property
     def targets(self) -> dict[str, Source]:
         """The tables and figures of the paper whose numbers this study is to show again; empty for a study of its own."""
@@ -139,7 +152,9 @@ class Study:
         never_the_result = {"micro_batch_tokens", "gradient_checkpointing", "checkpoint_every", "watchdog_minutes"}
         never_the_result |= {"engine_memory", "engine_separate"}
         told = "privileged_logprob" in columns_of(method.credit)
+        curve_grader = self.grader_of(training.curve.benchmark)
         of_some = {
+            "curve_grader": curve_grader if curve_grader != DEFAULT else None,
             "control": method.control,
             "teacher": {method.teacher: _facts(config.models[method.teacher])} if method.teacher else None,
             "privileged_prompt": config.models[self.model_name].privileged_prompt if told else None,
@@ -160,8 +175,8 @@ class Study:
         """Everything in the configuration that decides one set of generations, as plain JSON."""
         return {
             "model": _facts(self.config.models[row.model]),
-            "benchmark": _facts(self.benchmarks[benchmark]),
-            "dataset": _facts(self.config.datasets[self.benchmarks[benchmark].dataset]),
+            "benchmark": _facts(self.benchmarks[benchmark], _OF_GRADES),
+            "dataset": _facts(self.config.datasets[self.benchmarks[benchmark].dataset], _OF_GRADES),
             "engine": self.evaluation.engine,
             "mixed_precision": self.training.mixed_precision,
             "seed": self.evaluation.seed,
@@ -169,5 +184,5 @@ class Study:
         }
 
 
-def _facts(entry: Any) -> dict[str, Any]:
-    return entry.model_dump(mode="json", exclude=_LABELS | _OF_SOME_RUNS)
+def _facts(entry: Any, without: Set[str] = frozenset()) -> dict[str, Any]:
+    return entry.model_dump(mode="json", exclude=_LABELS | _OF_SOME_RUNS | without)

@@ -33,6 +33,12 @@ def _check_names(path: Path, file: StudyFile, config: Tables) -> None:
         known(path, "oracle.policies", policy, [BASE, *training.methods])
     for dataset in training.datasets:
         known(path, "training.datasets", dataset, config.datasets)
+    graders = {name: config.datasets[name].grader for name in training.datasets}
+    if len(set(graders.values())) > 1:
+        named = ", ".join(f"{name} by {grader!r}" for name, grader in graders.items())
+        raise UserError(
+            f"{path}: training.datasets: are graded in different ways ({named}); a study trains with one grader."
+        )
     known(path, "training.curve.benchmark", training.curve.benchmark, config.benchmarks)
     for index, use in enumerate(evaluation.benchmarks):
         known(path, f"evaluation.benchmarks.{index}.benchmark", use.benchmark, config.benchmarks)

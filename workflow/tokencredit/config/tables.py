@@ -24,6 +24,7 @@ from tokencredit.credit import METHODS
 from tokencredit.credit.columns import COLUMNS, columns_of
 from tokencredit.credit.controls import refusal
 from tokencredit.errors import UserError
+from tokencredit.grading.graders import GRADERS
 
 # Their names alone, off the files: what is in `data` reads the configuration, and is not read by it.
 TASKS = sorted(path.stem.replace("_", "-") for path in Path(__file__).parents[1].glob("data/tasks/[!_]*.py"))
@@ -40,7 +41,11 @@ class Tables:
         path = self.folder / "methods.yaml"
         methods = parse(path, MethodsFile, extended(path, read_yaml(path), "methods"))
         self.bases, self.methods = methods.bases, methods.methods
+        for name, dataset in self.datasets.items():
+            known(self.folder / "datasets.yaml", f"datasets.{name}.grader", dataset.grader, GRADERS)
         for name, benchmark in self.benchmarks.items():
+            if benchmark.grader is not None:
+                known(self.folder / "benchmarks.yaml", f"benchmarks.{name}.grader", benchmark.grader, GRADERS)
             known(self.folder / "benchmarks.yaml", f"benchmarks.{name}.dataset", benchmark.dataset, self.datasets)
         for name, dataset in self.datasets.items():
             if isinstance(dataset, GeneratedDataset):

@@ -41,7 +41,8 @@ def overlap(
     report = overlap_report(train, against)
     files.write_json(out, report)
     print(
-        f"{report['train']} holds {report['overlapping']} of {report['benchmark_problems']} problems of {report['benchmark']}"
+        f"{report['train']} holds {report['overlapping']} of {report['benchmark_problems']} problems of {report['benchmark']}, "
+        f"and something similar to {report['similar']} others"
     )
     cli.made([out])
 

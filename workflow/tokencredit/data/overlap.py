@@ -1,8 +1,10 @@
 """Which problems of a benchmark are in a training set: near-duplicates by shared runs of words.
 
-A benchmark problem overlaps with a training problem when at least 60 % of its different runs of ten words occur there. A problem of
-fewer than ten words overlaps only with a training problem of exactly the same words. Words are runs of Latin letters or of digits, in
-lower case, so LaTeX commands are words and other scripts are not seen; a problem without any word is not compared.
+A benchmark problem *overlaps* with a training problem when at least 60 % of its different runs of ten words occur there. A problem of
+fewer than ten words overlaps only with a training problem of exactly the same words. It is *similar* to a training problem with which it
+does not overlap when at least 75 % of its words stand in runs of four words that occur there: a text of which every ninth word was
+changed has no run of ten words left. What words are: ``words.py``; other scripts are not seen, and a problem without any word is not
+compared.
 """
 
 from __future__ import annotations
@@ -15,13 +17,20 @@ import pandas as pd
 
 from tokencredit import files
 from tokencredit.data import MANIFEST, PROBLEMS
-from tokencredit.data.text import folded_answer, words
+from tokencredit.data.text import folded_answer
+from tokencredit.data.words import words
 
 LENGTH = 10
 THRESHOLD = 0.6
 RULE = (
     f"at least {THRESHOLD:.0%} of the benchmark problem's {LENGTH}-word shingles inside one training problem; "
     f"problems of fewer than {LENGTH} words: the same words"
+)
+SHORT_RUN = 4
+COVERED = 0.75
+SIMILAR = (
+    f"no overlap, but at least {COVERED:.0%} of the words in runs of {SHORT_RUN} words inside one training problem; "
+    f"problems of fewer than {LENGTH} words: never"
 )
 COLUMNS = ["problem_id", "problem", "answer"]
 
@@ -64,12 +73,46 @@ def overlapping_pairs(train: pd.DataFrame, benchmark: pd.DataFrame) -> list[dict
     ]
 
 
+def similar_pairs(train: pd.DataFrame, benchmark: pd.DataFrame) -> list[dict[str, Any]]:
+    """Pairs ``{benchmark_id, train_id, share}`` in the benchmark's order, the most similar training problem first.
+
+    Tables as in ``overlapping_pairs``; ``share``: of the benchmark problem's words, those in common runs of ``SHORT_RUN`` words.
+    """
+    index: dict[tuple[str, ...], list[tuple[int, int]]] = defaultdict(list)
+    lengths: list[int] = []
+    for number, text in enumerate(benchmark["problem"]):
+        sequence = words(text)
+        lengths.append(len(sequence))
+        if len(sequence) >= LENGTH:
+            for start in range(len(sequence) - SHORT_RUN + 1):
+                index[sequence[start : start + SHORT_RUN]].append((number, start))
+    found: list[tuple[int, float, int]] = []
+    for row, text in enumerate(train["problem"]):
+        sequence = words(text)
+        starts: dict[int, list[int]] = defaultdict(list)
+        for run in {sequence[start : start + SHORT_RUN] for start in range(len(sequence) - SHORT_RUN + 1)}:
+            for number, start in index.get(run, ()):
+                starts[number].append(start)
+        for number, places in starts.items():
+            if len(places) * SHORT_RUN >= COVERED * lengths[number]:
+                covered = {place + step for place in places for step in range(SHORT_RUN)}
+                if len(covered) >= COVERED * lengths[number]:
+                    found.append((number, len(covered) / lengths[number], row))
+    found.sort(key=lambda pair: (pair[0], -pair[1], pair[2]))
+    benchmark_ids, train_ids = benchmark["problem_id"].tolist(), train["problem_id"].tolist()
+    return [
+        {"benchmark_id": benchmark_ids[number], "train_id": train_ids[row], "share": round(share, 4)}
+        for number, share, row in found
+    ]
+
+
 def overlap_report(train_dir: Path, benchmark_dir: Path) -> dict[str, Any]:
     """The overlap of two prepared data sets, each a folder with ``problems.parquet`` and ``manifest.json``."""
     train, benchmark = (files.read_parquet(folder / PROBLEMS, COLUMNS) for folder in (train_dir, benchmark_dir))
     names = [files.read_json(folder / MANIFEST)["dataset"] for folder in (train_dir, benchmark_dir)]
     pairs = overlapping_pairs(train, benchmark)
     touched = {pair["benchmark_id"] for pair in pairs}
+    similar = [pair for pair in similar_pairs(train, benchmark) if pair["benchmark_id"] not in touched]
     return {
         "train": names[0],
         "benchmark": names[1],
@@ -80,6 +123,9 @@ def overlap_report(train_dir: Path, benchmark_dir: Path) -> dict[str, Any]:
         "same_answer": len({pair["benchmark_id"] for pair in pairs if pair["same_answer"]}),
         "share": len(touched) / len(benchmark),
         "pairs": pairs,
+        "similar_rule": SIMILAR,
+        "similar": len({pair["benchmark_id"] for pair in similar}),
+        "similar_pairs": similar,
     }
 
 

@@ -17,7 +17,8 @@ import pandas as pd
 from tokencredit import files
 from tokencredit.config import Config, FileDataset
 from tokencredit.data import MANIFEST, PROBLEMS
-from tokencredit.data.sources import Row, open_source
+from tokencredit.data.rows import Row
+from tokencredit.data.sources import open_source
 from tokencredit.data.text import folded_answer, folded_problem
 from tokencredit.errors import UserError
 
@@ -90,10 +91,12 @@ def prepare(config: Config, name: str, out: Path, data_root: Path | None) -> lis
                 f"{config.folder / 'benchmarks.yaml'}: benchmarks.{key}.problems = {benchmark.problems}: data set {name} from "
                 f"{source.place} has {len(cleaned.rows)} problems with an answer."
             )
+    if not cleaned.rows:
+        raise UserError(
+            f"{source.place}: data set {name} has no problem to use: of {cleaned.read} rows "
+            f"{' and '.join(f'{count} have {why}' for why, count in cleaned.dropped.items()) or 'none is there'}."
+        )
     table = pd.DataFrame([vars(row) for row in cleaned.rows])
-    repeated = table["problem_id"].duplicated()
-    if repeated.any():
-        raise UserError(f"{source.place}: data set {name} uses the id {table['problem_id'][repeated].iloc[0]} twice.")
     about: dict[str, Any] = {
         "dataset": name,
         "source": source.place,

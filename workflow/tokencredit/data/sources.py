@@ -8,27 +8,16 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import json
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tokencredit.config import FileDataset, GeneratedDataset, HubSource
+from tokencredit.data.rows import Row, parsed_rows, text_field
 from tokencredit.data.text import ANSWERS
 from tokencredit.errors import UserError
-
-
-@dataclass(frozen=True)
-class Row:
-    """One problem as its source has it. ``answer`` is empty where the source gives no gold."""
-
-    problem_id: str
-    problem: str
-    answer: str
-    source: str
-    level: str | None = None
-    solution: str | None = None
 
 
 @dataclass(frozen=True)
@@ -86,33 +75,19 @@ def _file(name: str, dataset: FileDataset, data_root: Path) -> Source:
         raise UserError(
             f"{path}: damaged or another version: {expected}, found {found} ({len(content)} bytes); data set {name}."
         )
-    return Source(list(_parsed(path, name, dataset, content)), "data root", dataset.file, found, None)
+    return Source(_parsed(path, name, dataset, content), "data root", dataset.file, found, None)
 
 
-def _parsed(path: Path, name: str, dataset: FileDataset, content: bytes) -> Iterator[Row]:
+def _parsed(path: Path, name: str, dataset: FileDataset, content: bytes) -> list[Row]:
     try:
         text = (gzip.decompress(content) if path.suffix == ".gz" else content).decode("utf-8")
-        # Not splitlines: problem texts may hold other line separators.
-        records = [json.loads(line) for line in text.split("\n") if line.strip()]
-    except (OSError, EOFError, ValueError) as error:
+    except (OSError, EOFError, ValueError, zlib.error) as error:
         raise UserError(
             f"{path}: cannot be read as JSON lines, it may be truncated: {error}; data set {name}."
         ) from error
-    _check_rows(str(path), name, len(records), dataset.rows)
-    for record in records:
-        missing = [key for key in ("id", "problem", "answer") if key not in record]
-        if missing:
-            raise UserError(f"{path}: a row has no {', '.join(missing)}; it has {', '.join(record)}; data set {name}.")
-        gold = not record.get("meta", {}).get("no_gold", False)
-        level = record.get("level")
-        yield Row(
-            problem_id=record["id"],
-            problem=record["problem"],
-            answer=record["answer"].strip() if gold else "",
-            source=name,
-            level=None if level is None else str(level),
-            solution=record.get("solution"),
-        )
+    rows = list(parsed_rows(str(path), name, text))
+    _check_rows(str(path), name, len(rows), dataset.rows)
+    return rows
 
 
 def _check_rows(place: str, name: str, found: int, expected: int) -> None:
@@ -168,17 +143,24 @@ def hub_rows(name: str, hub: HubSource, records: Iterable[dict[str, Any]]) -> It
     """A Hub data set's records as rows, numbered in their order; the answer is found as ``answer_from`` says."""
     before, _, after = hub.wrapper.partition("{problem}")
     for index, record in enumerate(records):
-        text = _column(name, hub, record, hub.problem)
+        place = f"{hub.id}: row {index + 1}"
+        text = text_field(place, name, hub.problem, _column(name, hub, record, hub.problem))
         if not (text.startswith(before) and text.endswith(after)):
             raise UserError(
-                f"{hub.id}: row {index} of data set {name} is not wrapped as datasets.{name}.hub.wrapper says: {text[:80]!r}."
+                f"{place} of data set {name} is not wrapped as datasets.{name}.hub.wrapper says: {text[:80]!r}."
             )
         value = _column(name, hub, record, hub.answer)
+        if hub.answer_from != "column":
+            text_field(place, name, hub.answer, value)
         level, solution = record.get("level"), record.get("solution")
+        try:
+            answer = ANSWERS[hub.answer_from](value)
+        except UserError as error:
+            raise UserError(f"{place}: {hub.answer}: {error}") from error
         yield Row(
             problem_id=f"{name}/{index}",
             problem=text[len(before) : len(text) - len(after)].strip(),
-            answer=ANSWERS[hub.answer_from](value),
+            answer=answer,
             source=name,
             level=None if level is None else str(level),
             solution=solution if isinstance(solution, str) else None,

@@ -7,17 +7,11 @@ from typing import Any
 
 from tokencredit.errors import UserError
 
-_WORD = re.compile(r"[a-z]+|[0-9]+")
 _SPACE = re.compile(r"\s+")
 # LaTeX that changes how an answer looks and not what it says.
 _LOOKS = re.compile(r"\\left|\\right|\\[ ,!;:]|\\?\$|\s")
 _SHORT_FRACTION = re.compile(r"\\[dt]?frac(\d)(\d)")
 _BOX = re.compile(r"\\(?:boxed|fbox)\s*(\{|[^\s${}.,]+)")
-
-
-def words(text: str) -> tuple[str, ...]:
-    """The words that shingles are made of: runs of Latin letters and runs of digits, in lower case; everything else separates."""
-    return tuple(_WORD.findall(text.lower()))
 
 
 def folded_problem(text: str) -> str:

@@ -11,6 +11,7 @@ import typer
 from tokencredit import cli, files
 from tokencredit.config import load_study
 from tokencredit.errors import UserError
+from tokencredit.grading.graders import DEFAULT
 from tokencredit.grading.pool import TIMEOUT, GradingPool, available_cores
 
 app = cli.new_app("Evaluate a row of a study: sample responses, grade them, and score them.")
@@ -54,11 +55,12 @@ def grade(
     out: Annotated[Path, typer.Option(help="grades.parquet to write.")],
     workers: Annotated[int | None, typer.Option(help="Grading processes; by default one per core.", min=1)] = None,
     timeout: Annotated[float, typer.Option(help="Seconds of wall time per answer.")] = TIMEOUT,
+    grader: Annotated[str, typer.Option(help="Name of the grader.")] = DEFAULT,
 ) -> None:
     """Grade every response of a table of generations: right, wrong or ungraded."""
     from tokencredit.evaluate.grade import grade_generations
 
-    with GradingPool(workers or available_cores(), timeout) as pool:
+    with GradingPool(workers or available_cores(), timeout, grader=grader) as pool:
         table, metadata = grade_generations(generations, problems, pool)
     files.write_parquet(out, table, metadata)
     counts = table["outcome"].value_counts()
@@ -75,12 +77,15 @@ def score(
     eval_dir: Annotated[Path, typer.Option(help="Folder with <benchmark>/{generations,grades}.parquet.")],
     data_dir: Annotated[Path, typer.Option(help="Folder with <data set>/problems.parquet.")],
     out: OutOption,
+    workers: Annotated[
+        int, typer.Option(help="Processes that compare wrong answers, where that decides a majority.", min=1)
+    ] = 1,
 ) -> None:
     """Count right, wrong, ungraded and truncated responses per question; a wrong number of responses is an error."""
     from tokencredit.evaluate.score import score_row
 
     resolved = load_study(config, study)
-    table, metadata = score_row(resolved, resolved.row(row, seed), eval_dir, data_dir)
+    table, metadata = score_row(resolved, resolved.row(row, seed), eval_dir, data_dir, workers)
     files.write_parquet(out, table, metadata)
     cli.made([out])
 

@@ -11,7 +11,7 @@ from tokencredit import files, provenance
 from tokencredit.errors import UserError
 from tokencredit.evaluate.counts import check_counts
 from tokencredit.grading.extract import MAX_ANSWER
-from tokencredit.grading.pool import GRADER, GradingPool
+from tokencredit.grading.pool import GradingPool
 from tokencredit.records import problems_from
 
 COLUMNS = ["problem_id", "sample", "outcome", "answer", "reason"]
@@ -41,8 +41,8 @@ def grade_generations(generations: Path, problems: Path, pool: GradingPool) -> t
     )
     return graded[COLUMNS], {
         **stored,
-        "grader": GRADER,
-        "grading": {"box": "required", "timeout_s": pool.timeout, "max_answer": MAX_ANSWER},
+        "grader": pool.label,
+        "grading": {"by": pool.grader, "box": "required", "timeout_s": pool.timeout, "max_answer": MAX_ANSWER},
         "grading_code_digest": provenance.code_digest("evaluate.grade"),
         "generations_sha256": files.sha256(generations),
         "problems_sha256": files.sha256(problems),

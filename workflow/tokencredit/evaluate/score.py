@@ -12,7 +12,9 @@ from tokencredit.config import Row, Study
 from tokencredit.errors import UserError
 from tokencredit.evaluate.contract import COLUMNS, read_problems
 from tokencredit.evaluate.counts import check_counts
-from tokencredit.statistics.estimators import maj_at_k
+from tokencredit.evaluate.votes import maj_at_k, undecided_pairs
+from tokencredit.grading import GradingPool
+from tokencredit.grading.graders import DEFAULT
 from tokencredit.study.paths import AnswersFolder, DatasetFolder
 
 OUTCOMES = ("right", "wrong", "ungraded")
@@ -22,11 +24,17 @@ SAME_IN_A_ROW = ("study", "row", "seed", "model", "model_sha256", "prompt_sha256
 
 
 def score_questions(
-    problem_ids: list[str], samples: int, generations: pd.DataFrame, grades: pd.DataFrame, where: str
+    problem_ids: list[str],
+    samples: int,
+    generations: pd.DataFrame,
+    grades: pd.DataFrame,
+    where: str,
+    pool: GradingPool,
 ) -> pd.DataFrame:
     """One row per question: problem_id, n, right, wrong, ungraded, truncated (counts), tokens (mean per response), majority (Maj@n).
 
-    ``where``, the folder of both tables, names them in errors. Raises ``UserError`` where the count contract is broken.
+    ``where``, the folder of both tables, names them in errors. ``pool`` compares wrong answers with each other, where that decides a
+    majority. Raises ``UserError`` where the count contract is broken.
     """
     for name, table in (("generations", generations), ("grades", grades)):
         check_counts(f"{where}/{name}.parquet", table, problem_ids, samples)
@@ -42,15 +50,26 @@ def score_questions(
     table = groups[[*OUTCOMES, "truncated"]].sum().astype("int64")
     table.insert(0, "n", groups.size().astype("int64"))
     table["tokens"] = groups["n_tokens"].mean()
-    table["majority"] = groups[["answer", "outcome"]].apply(
-        lambda group: maj_at_k(group["answer"].tolist(), group["outcome"].tolist())
-    )
+    said = {name: (group["answer"].tolist(), group["outcome"].tolist()) for name, group in groups}
+    pairs = {name: undecided_pairs(*votes) for name, votes in said.items()}
+    equal = _equal({pair for found in pairs.values() for pair in found}, pool)
+    table["majority"] = [maj_at_k(*said[name], [pair for pair in pairs[name] if pair in equal]) for name in table.index]
     return table.loc[problem_ids].reset_index()
 
 
-def score_row(study: Study, row: Row, eval_dir: Path, data_dir: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
+def _equal(pairs: set[tuple[str, str]], pool: GradingPool) -> set[tuple[str, str]]:
+    """The pairs whose answers are equal: the second is right where the first is the gold."""
+    ordered = sorted(pairs)
+    grades = pool.grade_many([(one, rf"\boxed{{{other}}}") for one, other in ordered])
+    return {pair for pair, grade in zip(ordered, grades, strict=True) if grade.outcome == "right"}
+
+
+def score_row(
+    study: Study, row: Row, eval_dir: Path, data_dir: Path, workers: int = 1
+) -> tuple[pd.DataFrame, dict[str, Any]]:
     """The scores of one row of a study on all its benchmarks, and their metadata (one entry per benchmark).
 
+    ``workers``: processes that compare wrong answers with each other.
     Reads ``<eval_dir>/<benchmark>/{generations,grades}.parquet`` and ``<data_dir>/<dataset>/problems.parquet``.
     """
     tables, metadata = [], {}
@@ -71,13 +90,20 @@ def score_row(study: Study, row: Row, eval_dir: Path, data_dir: Path) -> tuple[p
             raise UserError(f"{grades_path}: grades other generations than {generations_path}; grade it again.")
         if graded.get("problems_sha256") != stored["data_sha256"]:
             raise UserError(f"{grades_path}: was graded by other problems than {problems_path}; grade it again.")
-        scores = score_questions(
-            [problem.problem_id for problem in problems],
-            benchmark.samples,
-            files.read_parquet(generations_path, COLUMNS),
-            files.read_parquet(grades_path, ["problem_id", "sample", "outcome", "answer", "reason"]),
-            str(folder),
-        )
+        by = graded.get("grading", {}).get("by", DEFAULT)
+        if by != study.grader_of(name):
+            raise UserError(
+                f"{grades_path}: was graded by {by!r}; {study.grader_of(name)!r} is expected. Grade it again."
+            )
+        with GradingPool(workers, grader=study.grader_of(name)) as pool:
+            scores = score_questions(
+                [problem.problem_id for problem in problems],
+                benchmark.samples,
+                files.read_parquet(generations_path, COLUMNS),
+                files.read_parquet(grades_path, ["problem_id", "sample", "outcome", "answer", "reason"]),
+                str(folder),
+                pool,
+            )
         for position, (column, value) in enumerate(
             {"study": study.name, "row": row.name, "seed": row.seed, "benchmark": name}.items()
         ):

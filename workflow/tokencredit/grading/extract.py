@@ -2,9 +2,10 @@ r"""Which part of a response is its answer.
 
 1. The reasoning is cut: only what follows the last ``</think>`` counts. A ``<think>`` without its end means that there is no answer yet.
 2. The last ``\boxed{…}`` (or ``\fbox{…}``) whose braces balance is the answer. ``\{`` and ``\}`` are signs, not braces.
-3. *Adjacent* boxes, with nothing but commas, "and", "or", math delimiters or space between them, are one answer of several parts, joined by
-   commas: ``\boxed{1}, \boxed{2}`` is the set {1, 2}, so that naming two candidates does not pass for naming the right one. Boxes with
-   anything else between them are separate answers: the last counts.
+   ``\boxed 8`` holds the one digit that TeX puts there.
+3. *Adjacent* boxes, with nothing but commas, "and", "or", math delimiters, space or a name and "=" between them, are one answer of
+   several parts, joined by commas: ``\boxed{1}, \boxed{2}`` is the set {1, 2}, so that naming two candidates does not pass for naming
+   the right one. Boxes with anything else between them are separate answers: the last counts.
 
 All of this is one pass over the text, in time that grows with its length; braces count from the first box on.
 """
@@ -21,10 +22,14 @@ EMPTY_BOX = "the box is empty"
 OPEN_REASONING = "the reasoning (<think>) does not end"
 
 _OPEN, _CLOSE = "<think>", "</think>"
-_BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
+_BOX = re.compile(r"\\(?:boxed|fbox)\s*[{\d]")
 # Pairs of backslashes are one token: a long run of them would else be looked through from each of them for a box at its end.
 _TOKEN = re.compile(rf"\\*{_BOX.pattern}|(?:\\\\)+|\\.|[{{}}]", re.DOTALL)
-_BETWEEN_PARTS = re.compile(r"(?:\s|,|;|\$|\\[ ,;:()\[\]]|\\q?quad|\\text\{\s*(?:and|or)\s*\}|\band\b|\bor\b)*")
+_OPEN_BOX = re.compile(r"^\s*\\*boxed\s*\{(?=[^{}]*(?:\{[^{}]*\}[^{}]*)*$)")
+_NOTHING = re.compile(r"(?:\s|~|\\(?:[ ,;:!]|q?quad|$))*")
+_BETWEEN_PARTS = re.compile(
+    r"(?:\s|,|;|\$|\\[ ,;:()\[\]]|\\q?quad|\\text\{\s*(?:and|or)\s*\}|\band\b|\bor\b|\b[A-Za-z](?:_\{?\w{1,3}\}?)?\s*=)*"
+)
 
 
 class Extraction(NamedTuple):
@@ -52,9 +57,9 @@ def extract_answer(response: str) -> Extraction:
 
 
 def gold_answer(gold: str) -> str:
-    """The gold without a box around it, where it has one."""
+    """The gold without a box around it, where it has one; also one that does not close."""
     content = _last_answer(gold)
-    return gold.strip() if content is None else content
+    return _OPEN_BOX.sub("", gold).strip() if content is None else content
 
 
 def _last_answer(text: str) -> str | None:
@@ -87,6 +92,8 @@ def _closed_boxes(text: str) -> list[_Box]:
         elif sign[0] == "\\" and sign[-1] == "{" and len(sign) > 2:
             stack.append(token.start())
             inner.append(token.end())
+        elif sign[0] == "\\" and sign[-1].isdigit() and len(sign) > 2:
+            boxes.append(_Box(token.start(), token.end(), sign[-1]))
         elif sign == "}" and stack:
             opened = stack.pop()
             if opened is not None:
@@ -99,6 +106,8 @@ def _closed_boxes(text: str) -> list[_Box]:
 def _unboxed(content: str) -> str:
     """The content without boxes that are all of it: ``\\boxed{\\boxed{5}}`` says 5."""
     content = content.strip()
+    if _NOTHING.fullmatch(content):
+        return ""
     for _ in range(8):
         boxes = _closed_boxes(content)
         if len(boxes) != 1 or boxes[0].end - boxes[0].start != len(content):

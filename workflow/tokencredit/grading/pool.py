@@ -3,9 +3,8 @@
 A worker is a separate interpreter behind two pipes. The limit is wall time, kept by the parent: no signal handler is involved, so it works
 in any thread and beside PyTorch's. A worker that exceeds it, or dies, is killed and replaced, and its answer is ungraded.
 
-Responses to one question repeat a few answers, and finding a box costs little beside comparing what it holds. So boxes are found here, and
-plain numbers compared; every other different (gold, answer) goes to a worker once: ten copies of one that hangs cost one time limit, and
-are ten that are ungraded.
+Responses to one question repeat a few answers, so each different (gold, answer) is judged once. What the grader can tell at once, in
+bounded time, it tells here; the rest goes to a worker: ten copies of an answer that hangs cost one time limit, and all are ungraded.
 """
 
 from __future__ import annotations
@@ -22,23 +21,19 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from tokencredit.errors import UserError
 from tokencredit.grading import worker
 from tokencredit.grading.extract import MAX_ANSWER, Extraction, extract_answer
-from tokencredit.grading.rationals import compare_rationals
-
-GRADER = f"math-verify {metadata.version('math-verify')}"
+from tokencredit.grading.graders import DEFAULT, Outcome, grader_named
 
 TIMEOUT = 10.0  # seconds of wall time per answer; a usual one takes milliseconds
 MEMORY = 2 * 2**30  # bytes of address space per worker
 START_TIMEOUT = 120.0  # seconds until a worker has imported SymPy
 MEMORY_OF_GRADES = 100_000  # pairs whose verdict a pool remembers: some 30 MB of usual answers
 
-Outcome = Literal["right", "wrong", "ungraded"]
 Pair = tuple[str, str]  # a gold and an extracted answer
 
 _SOURCES = Path(__file__).parents[2]
@@ -73,13 +68,17 @@ class GradingPool:
     several threads take turns.
     """
 
-    def __init__(self, workers: int = 1, timeout: float = TIMEOUT, memory: int = MEMORY) -> None:
-        """``workers``: processes; ``timeout``: seconds of wall time per answer; ``memory``: bytes of address space per worker."""
+    def __init__(self, workers: int = 1, timeout: float = TIMEOUT, memory: int = MEMORY, grader: str = DEFAULT) -> None:
+        """``workers``: processes; ``timeout``: seconds of wall time per answer; ``memory``: bytes of address space per worker.
+
+        ``grader``: one of ``GRADERS``; another name is a ``UserError``.
+        """
         if workers < 1 or timeout <= 0:
             raise UserError(
                 f"grading needs at least 1 worker and a timeout above 0 seconds; workers = {workers}, timeout = {timeout}."
             )
-        self.workers, self.timeout, self.memory = workers, timeout, memory
+        self.workers, self.timeout, self.memory, self.grader = workers, timeout, memory, grader
+        self._at_once = grader_named(grader).at_once
         self._idle: list[_Worker] = []
         self._known: OrderedDict[Pair, Verdict] = OrderedDict()
         self._lock = threading.Lock()
@@ -96,6 +95,11 @@ class GradingPool:
             while self._idle:
                 self._idle.pop().kill()
 
+    @property
+    def label(self) -> str:
+        """The grader's name and version, as grades record it."""
+        return grader_named(self.grader).label()
+
     def grade(self, gold: str, response: str) -> Grade:
         return self.grade_many([(gold, response)])[0]
 
@@ -111,11 +115,11 @@ class GradingPool:
         ]
         with self._lock:
             wanted = [key for key in dict.fromkeys(keys) if key is not None]
-            plain = {key: Verdict(outcome, None, judged=True) for key in wanted if (outcome := compare_rationals(*key))}
             verdicts = {key: self._known[key] for key in wanted if key in self._known}
-            verdicts |= self._judge([key for key in wanted if key not in verdicts and key not in plain], progress)
+            left = [key for key in wanted if key not in verdicts]
+            verdicts |= {key: Verdict(*found, judged=True) for key in left if (found := self._at_once(*key))}
+            verdicts |= self._judge([key for key in left if key not in verdicts], progress)
             self._remember(verdicts)
-        verdicts |= plain
         return [
             Grade(verdicts[key].outcome, extraction.answer, verdicts[key].reason)
             if key is not None
@@ -130,7 +134,7 @@ class GradingPool:
             if idle.alive():
                 return idle
             idle.kill()
-        return _Worker(self.timeout, self.memory)
+        return _Worker(self.timeout, self.memory, self.grader)
 
     def _remember(self, verdicts: dict[Pair, Verdict]) -> None:
         for key, verdict in verdicts.items():
@@ -175,9 +179,9 @@ def _without_worker(extraction: Extraction) -> Grade:
 class _Worker:
     """One process and the pair that it is at."""
 
-    def __init__(self, timeout: float, memory: int) -> None:
+    def __init__(self, timeout: float, memory: int, grader: str) -> None:
         self.timeout = timeout
-        command = f"from {worker.__name__} import serve; serve({float(timeout)!r}, {int(memory)!r})"
+        command = f"from {worker.__name__} import serve; serve({float(timeout)!r}, {int(memory)!r}, {grader!r})"
         path = os.pathsep.join(filter(None, [str(_SOURCES), os.environ.get("PYTHONPATH")]))
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-c", command],
@@ -277,22 +281,25 @@ def available_cores() -> int:
 
 
 def grade_many(
-    pairs: Iterable[tuple[str, str]], workers: int | None = None, timeout: float = TIMEOUT, progress: bool = False
+    pairs: Iterable[tuple[str, str]],
+    workers: int | None = None,
+    timeout: float = TIMEOUT,
+    progress: bool = False,
+    grader: str = DEFAULT,
 ) -> list[Grade]:
     """One grade per (gold, response), in order, from a pool of its own. ``workers``: processes, by default one per core."""
-    with GradingPool(workers or available_cores(), timeout) as pool:
+    with GradingPool(workers or available_cores(), timeout, grader=grader) as pool:
         return pool.grade_many(pairs, progress)
 
 
-_single: GradingPool | None = None
+_single: dict[str, GradingPool] = {}
 _single_lock = threading.Lock()
 
 
-def grade(gold: str, response: str) -> Grade:
-    """The grade of one response. As safe as `grade_many`: it goes through a pool of one worker that is kept until the interpreter ends."""
-    global _single
+def grade(gold: str, response: str, grader: str = DEFAULT) -> Grade:
+    """The grade of one response. As safe as `grade_many`: each grader has a pool of one worker that is kept until the interpreter ends."""
     with _single_lock:
-        if _single is None:
-            _single = GradingPool(workers=1)
-            atexit.register(_single.close)
-    return _single.grade(gold, response)
+        if grader not in _single:
+            _single[grader] = GradingPool(workers=1, grader=grader)
+            atexit.register(_single[grader].close)
+    return _single[grader].grade(gold, response)

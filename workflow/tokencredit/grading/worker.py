@@ -1,8 +1,7 @@
 """A grading process: reads (gold, answer) lines, writes (outcome, reason, judged) lines, and can be killed at any time.
 
 Started by the pool as a fresh interpreter: it shares no thread, lock or memory with its parent, and imports neither PyTorch nor the
-parent's main module. It speaks JSON lines, so that nothing in an answer is ever unpickled. An error that Math-Verify swallows while it
-compares, it reports as "not equal"; only what it lets through can be seen here.
+parent's main module. It speaks JSON lines, so that nothing in an answer is ever unpickled.
 """
 
 from __future__ import annotations
@@ -15,9 +14,14 @@ import sys
 import warnings
 from typing import TextIO
 
+from tokencredit.grading.graders import DEFAULT, GRADERS
 
-def serve(timeout: float, memory: int) -> None:
-    """Answer lines from standard input until it ends. ``timeout``: seconds per answer; ``memory``: bytes of address space."""
+
+def serve(timeout: float, memory: int, grader: str = DEFAULT) -> None:
+    """Answer lines from standard input until it ends.
+
+    ``timeout``: seconds per answer; ``memory``: bytes of address space; ``grader``: one of ``GRADERS``.
+    """
     replies = os.fdopen(os.dup(1), "w", encoding="ascii")
     os.dup2(2, 1)  # what a library prints must not pass for a reply
     warnings.simplefilter("ignore")
@@ -25,10 +29,7 @@ def serve(timeout: float, memory: int) -> None:
         signal.signal(
             ignored, signal.SIG_IGN
         )  # meant for the parent, which may want to end its step; it ends this process itself
-    from tokencredit.grading.judge import forbid_evaluation, judge, parse_in_two_stages
-
-    forbid_evaluation()
-    parse_in_two_stages()
+    judge = GRADERS[grader].in_worker()
     if sys.platform == "linux":  # elsewhere the limit is not kept
         _limit(resource.RLIMIT_AS, memory)
     _reply(replies, "ready", None, judged=False)

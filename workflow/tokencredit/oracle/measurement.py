@@ -74,7 +74,7 @@ def measure_policy(
         [each.prompt for each in responses],
     )
     try:
-        with GradingPool() as pool:
+        with GradingPool(grader=study.grader) as pool:
             measuring = Oracle(model, engine.engine, pool, tokenizer, settings)
             states, tokens = measuring.states(responses)
             if row.name == BASE:

@@ -14,6 +14,16 @@ from tokencredit.statistics.estimators import pass_at_k
 CONFIDENCE = 0.95
 
 
+def numbers(scores: np.ndarray) -> np.ndarray:
+    """``scores`` [Q] themselves; a ``ValueError`` where a question has no number: it must not count as equal, different or zero."""
+    without = np.flatnonzero(~np.isfinite(scores))
+    if without.size:
+        raise ValueError(
+            f"{without.size} of {scores.size} questions have no number, the first is number {without[0] + 1}."
+        )
+    return scores
+
+
 def question_se(scores: ArrayLike) -> float:
     """Standard error of the mean score over questions as a sample of questions: s / sqrt(Q), ddof 1. NaN for one question."""
     scores = np.asarray(scores, float)
@@ -75,6 +85,17 @@ def margin_of(parts: Iterable[tuple[float, float]], tail: float) -> float:
     if not all(math.isfinite(variance) for variance, _ in parts):
         raise ValueError(f"an interval needs variances that are numbers; got {[variance for variance, _ in parts]}.")
     return math.sqrt(sum(float(stats.t.isf(tail, df)) ** 2 * variance for variance, df in parts if variance > 0))
+
+
+def margin_of_equal(delta: np.ndarray, confidence: float) -> float:
+    """Half the width of an interval around differences [Q] that are all equal, where there is no spread to go by.
+
+    Of all questions at most the share s = 1 - ((1 - confidence)/2)^(1/Q) may be otherwise without one among Q (Clopper and Pearson). A
+    difference lies between -1 and 1, so each of these is at most 1 + |mean| from the others, and the mean of all within s (1 + |mean|).
+    Zero where no question differs: the two are one on these questions, and nothing is claimed of them.
+    """
+    mean = abs(float(delta.mean()))
+    return (1 - ((1 - confidence) / 2) ** (1 / delta.size)) * (1 + mean) if mean > 1e-12 else 0.0
 
 
 def minimal_detectable_difference(error: float, power: float = 0.8, level: float = 0.05) -> float:

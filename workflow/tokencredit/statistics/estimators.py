@@ -1,9 +1,6 @@
-"""Avg@k, Pass@k and Maj@k of one question, or of arrays of questions."""
+"""Avg@k and Pass@k of one question, or of arrays of questions. Maj@k: ``votes.py``."""
 
 from __future__ import annotations
-
-from collections import Counter
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -38,33 +35,6 @@ def pass_at_k(n: ArrayLike, c: ArrayLike, k: ArrayLike) -> np.ndarray | float:
     drawn = (draw < k[..., None]) & (c_share < 1)
     passed = -np.expm1(np.log1p(-np.where(drawn, c_share, 0.0)).sum(-1))
     return np.where(n - c < k, 1.0, passed)[()]
-
-
-def maj_at_k(answers: Sequence[str | None], outcomes: Sequence[str]) -> float:
-    """The majority vote's score on one question, in [0, 1], over its k responses.
-
-    ``answers``: the extracted answer of each response, None where there is none; ``outcomes``: "right", "wrong" or "ungraded".
-    Votes are counted over classes of equivalent answers: all answers that were graded right are one class (each equals the gold), and
-    every other answer is in the class of its text without spaces, case, dollar signs and a final full stop. A response without an
-    answer does not vote. Of t classes that share the most votes each wins with chance 1/t, so that a tie scores 1/t.
-    Raises ``ValueError`` if there are no responses or the lengths differ.
-    """
-    if not outcomes or len(answers) != len(outcomes):
-        raise ValueError(f"one answer and one outcome per response are needed; got {len(answers)} and {len(outcomes)}.")
-    votes: Counter[str | None] = Counter()
-    right_texts = {_class_of(a) for a, o in zip(answers, outcomes, strict=True) if o == "right" and a is not None}
-    for answer, outcome in zip(answers, outcomes, strict=True):
-        if outcome == "right" or (answer is not None and _class_of(answer) in right_texts):
-            votes[None] += 1  # None is the class of the gold
-        elif answer is not None:
-            votes[_class_of(answer)] += 1
-    most = max(votes.values(), default=0)
-    winners = [answer for answer, count in votes.items() if count == most]
-    return 1 / len(winners) if None in winners else 0.0
-
-
-def _class_of(answer: str) -> str:
-    return "".join(answer.replace("$", "").split()).rstrip(".").lower()
 
 
 def _counts(n: ArrayLike, c: ArrayLike) -> tuple[np.ndarray, np.ndarray]:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
-from tokencredit.statistics.errors import CONFIDENCE, margin_of
+from tokencredit.statistics.errors import CONFIDENCE, margin_of, numbers
 
 _ADDED = 0.5  # questions always solved, and as many never solved, added to the sample
 
@@ -29,9 +29,9 @@ def mean_interval(scores: ArrayLike, confidence: float = CONFIDENCE) -> tuple[fl
     scores: one number in [0, 1] per question, [Q], each from any number of responses: the k responses of a question are never counted as k
     questions. m and e: mean and standard error after half a question of score 1 and half a question of score 0 have been added (Jeffreys'
     prior of a share; logit interval: Brown, Cai and DasGupta 2001). Where nothing or everything was right the interval is Clopper and
-    Pearson's for Q trials: there is no spread to go by.
+    Pearson's for Q trials: there is no spread to go by. Raises ``ValueError`` for a score that is no number.
     """
-    scores = np.asarray(scores, float)
+    scores = numbers(np.asarray(scores, float))
     observed = scores.mean()
     if observed in (0, 1):
         limit = ((1 - confidence) / 2) ** (1 / scores.size)

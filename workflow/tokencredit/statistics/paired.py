@@ -8,7 +8,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from tokencredit.statistics.errors import CONFIDENCE, minimal_detectable_difference, question_se
+from tokencredit.statistics.errors import (
+    CONFIDENCE,
+    margin_of_equal,
+    minimal_detectable_difference,
+    numbers,
+    question_se,
+)
 
 FLIPS = 9999  # random sign flips; with at most 13 questions that differ, all 2**13 flips are enumerated instead
 RESAMPLES = 9999
@@ -31,11 +37,16 @@ class Difference:
 
 
 def paired_difference(scores: ArrayLike, reference: ArrayLike, seed: int = 0) -> Difference:
-    """Compare two rows on the same questions, in the same order: [Q] question scores of each. Raises ``ValueError`` if Q < 2 or differs."""
+    """Compare two rows on the same questions, in the same order: [Q] question scores of each.
+
+    Where all differences are equal, the interval is that of ``margin_of_equal``. Raises ``ValueError`` if Q < 2 or differs, and for a score
+    that is no number.
+    """
     delta = _differences(scores, reference)
-    error = question_se(delta)
-    margin = float(stats.t.ppf((1 + CONFIDENCE) / 2, delta.size - 1)) * error
-    mean = float(delta.mean())
+    error, quantile = question_se(delta), float(stats.t.ppf((1 + CONFIDENCE) / 2, delta.size - 1))
+    if _none(error):
+        error = margin_of_equal(delta, CONFIDENCE) / quantile
+    margin, mean = quantile * error, float(delta.mean())
     return Difference(
         mean=mean,
         low=max(-1.0, mean - margin),
@@ -54,12 +65,13 @@ def paired_bootstrap(
     Questions are drawn with replacement, both rows' scores with them. |t*| = |mean* - mean| / se* of each draw takes the place of Student's
     |t|: the interval is mean ± se times its quantile, p the share of draws, the sample counted in, with |t*| at least |mean / se|. The
     symmetric form of Hall (1988); the percentile bootstrap is too narrow for thirty questions. Where no question differs, or all by the
-    same, there is nothing to draw: the interval is the mean itself, and p is 1 or 0. Arguments as in ``paired_difference``.
+    same, there is nothing to draw: interval and p are then those of ``paired_difference``. Arguments and errors as there.
     """
     delta = _differences(scores, reference)
     mean, error = float(delta.mean()), question_se(delta)
-    if error <= 1e-12:
-        return mean, mean, float(abs(mean) <= 1e-12)
+    if _none(error):
+        found = margin_of_equal(delta, confidence)
+        return max(-1.0, mean - found), min(1.0, mean + found), sign_flip_p(delta, seed)
     generator = np.random.default_rng(seed)
     drawn = np.concatenate(
         [_bootstrap_t(delta, mean, generator, min(1000, resamples - start)) for start in range(0, resamples, 1000)]
@@ -73,9 +85,10 @@ def sign_flip_p(delta: ArrayLike, seed: int = 0, flips: int = FLIPS) -> float:
     """Two-sided p of "no difference": the chance, over random signs of the per-question differences [Q], of a sum as far from zero.
 
     All sign patterns are enumerated when 2**(questions that differ) <= ``flips``, so that small sets get an exact p; otherwise
-    ``flips`` random ones, the observed one counted in, from a fixed ``seed``. 1 if no question differs.
+    ``flips`` random ones, the observed one counted in, from a fixed ``seed``. 1 if no question differs. Raises ``ValueError`` for a
+    difference that is no number.
     """
-    delta = np.asarray(delta, float)
+    delta = numbers(np.asarray(delta, float))
     delta = delta[delta != 0]
     if delta.size == 0:
         return 1.0
@@ -98,13 +111,17 @@ def holm(p_values: ArrayLike) -> np.ndarray:
     return adjusted
 
 
+def _none(error: float) -> bool:
+    return error <= 1e-12
+
+
 def _differences(scores: ArrayLike, reference: ArrayLike) -> np.ndarray:
     scores, reference = np.asarray(scores, float), np.asarray(reference, float)
     if scores.shape != reference.shape or scores.size < 2:
         raise ValueError(
             f"two equally long lists of at least two question scores are needed; got {scores.shape}, {reference.shape}."
         )
-    return scores - reference
+    return numbers(scores - reference)
 
 
 def _bootstrap_t(delta: np.ndarray, mean: float, generator: np.random.Generator, draws: int) -> np.ndarray:

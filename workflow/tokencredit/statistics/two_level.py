@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import optimize, stats
 
-from tokencredit.statistics.errors import CONFIDENCE, margin_of, seed_variance
+from tokencredit.statistics.errors import CONFIDENCE, margin_of, margin_of_equal, seed_variance
 
 MOST_SEEDS = 100
 SMALLEST_P = 1e-9
+_NOTHING = 1e-20  # the variance of equal numbers, as far as floating point tells
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,8 @@ def two_level_difference(own: Sequence[Line], reference: Sequence[Line], confide
 
     The error of a mean difference D over B benchmarks has these parts:
 
-    - questions: var_q(D_bq) / Q_b / B^2 for each benchmark b, D_bq being the difference of the means over seeds. Sampling noise is in it.
+    - questions: var_q(D_bq) / Q_b / B^2 for each benchmark b, D_bq being the difference of the means over seeds. Sampling noise is in it,
+      and it is taken to be no less than that noise, which the shares tell by themselves: equal differences are no certainty.
     - training runs: V / S for each trained method, V being the variance of its run means beyond sampling noise (``seed_variance``). Runs
       are not paired: seed 0 of one method shares nothing with seed 0 of another but its number. A method with one seed is taken to spread
       like the other one; a model that is not trained does not spread.
@@ -98,9 +100,16 @@ def two_level_difference(own: Sequence[Line], reference: Sequence[Line], confide
     count = len(own)
     deltas = [_paired(a, b) for a, b in zip(own, reference, strict=True)]
     mean = float(np.mean([delta.mean() for delta in deltas]))
-    questions = [(float(delta.var(ddof=1)) / delta.size / count**2, delta.size - 1) for delta in deltas]
     sampling = [
         sum(_sampling(line) / len(line.shares) for line in pair) / count**2 for pair in zip(own, reference, strict=True)
+    ]
+    observed = [
+        max(noise, float(delta.var(ddof=1)) / delta.size / count**2)
+        for noise, delta in zip(sampling, deltas, strict=True)
+    ]
+    questions = [
+        (part if part > _NOTHING else _of_equal(delta) / count**2, delta.size - 1)
+        for part, delta in zip(observed, deltas, strict=True)
     ]
     seeds = _seeds(own, reference)
     parts = [*questions, *_runs(seeds)]
@@ -120,13 +129,15 @@ def run_difference(own: ArrayLike, reference: ArrayLike | None = None, confidenc
     """Compare a result of training itself, one number per run, over training runs alone: [S] of each method, in the numbers' unit.
 
     Without ``reference`` the mean of ``own`` is held against zero (Student's t). The margins of two methods, which share no run, are joined
-    by ``margin_of``. Interval and p are NaN where a method has one run: nothing tells of its spread.
+    by ``margin_of``. Interval and p are NaN where nothing tells of the spread: a method has one run, or all runs differ by the same.
     """
     sides = [np.asarray(side, float) for side in (own, reference) if side is not None]
     mean = float(sides[0].mean() - (sides[1].mean() if len(sides) > 1 else 0.0))
     if min(side.size for side in sides) < 2:
         return TwoLevel(mean, math.nan, math.nan, math.nan, questions=[], sampling=[], seeds=None)
     seeds = [(float(side.var(ddof=1)), side.size) for side in sides]
+    if mean and all(variance <= _NOTHING for variance, _ in seeds):
+        return TwoLevel(mean, math.nan, math.nan, math.nan, questions=[], sampling=[], seeds=None)
     margin = margin_of(_runs(seeds), (1 - confidence) / 2)
     return TwoLevel(mean, mean - margin, mean + margin, _p(mean, _runs(seeds)), questions=[], sampling=[], seeds=seeds)
 
@@ -136,6 +147,12 @@ def _paired(own: Line, reference: Line) -> np.ndarray:
     if scores.shape != other.shape or scores.size < 2:
         raise ValueError(f"two lines on the same two questions or more are needed; got {scores.size} and {other.size}.")
     return scores - other
+
+
+def _of_equal(delta: np.ndarray) -> float:
+    """The variance of a mean of equal differences [Q] of which no sampling noise is known: that of the interval of ``margin_of_equal``."""
+    quantile = float(stats.t.isf((1 - CONFIDENCE) / 2, delta.size - 1))
+    return (margin_of_equal(delta, CONFIDENCE) / quantile) ** 2
 
 
 def _seeds(own: Sequence[Line], reference: Sequence[Line]) -> list[tuple[float, int]] | None:

@@ -153,6 +153,17 @@ class Graph:
         if name not in known:
             raise UserError(f"{name} is not a {kind} of {self.config.folder}; allowed: {', '.join(known)}.")
 
+    # ---------------------------------------------------------------- graders
+
+    def grader(self, w: Wildcards) -> str:
+        """The grader of a benchmark, as an option."""
+        return f"--grader {self.study(w.study).grader_of(w.benchmark)}"
+
+    def audit_options(self, w: Wildcards) -> str:
+        """The grader of a benchmark and what its audit lets pass, as options."""
+        bounds = self.study(w.study).benchmarks[w.benchmark].audit
+        return f"{self.grader(w)} --mutants-right {bounds.mutants_right} --rewritings-not-right {bounds.rewritings_not_right}"
+
     # ---------------------------------------------------------------- environments and resources
 
     def environment(self, rule: str, w: Wildcards) -> str:

@@ -11,7 +11,10 @@ from tokencredit.config import Config, Row, Study
 def dataset(config: Config, name: str) -> dict[str, Any]:
     """The pins of a data set, and whether it is a benchmark's: benchmarks keep their repeats."""
     tested = any(benchmark.dataset == name for benchmark in config.benchmarks.values())
-    return {**config.datasets[name].model_dump(mode="json", exclude={"title", "licence"}), "benchmark": tested}
+    return {
+        **config.datasets[name].model_dump(mode="json", exclude={"title", "licence", "grader"}),
+        "benchmark": tested,
+    }
 
 
 def model(config: Config, name: str) -> dict[str, Any]:

@@ -47,8 +47,12 @@ def regrade(
     with _whole(out) as made:
         _link(resolved, results, made)
         _audit(resolved, made, workers)
-        with GradingPool(workers, timeout or TIMEOUT) as pool:
-            grades = _grade(resolved, old, made, pool)
+        with contextlib.ExitStack() as stack:
+            pools = {
+                name: stack.enter_context(GradingPool(workers, timeout or TIMEOUT, grader=name))
+                for name in {resolved.grader_of(benchmark) for benchmark in resolved.benchmarks}
+            }
+            grades = _grade(resolved, old, made, pools)
         tables = _tables(resolved, made)
     _show(grades, [_moved(Paths(resolved, results).table(name), Paths(resolved, out).table(name)) for name in tables])
     cli.made([out])
@@ -122,11 +126,19 @@ def _audit(study: Study, out: Path, workers: int) -> None:
 
     paths = Paths(study, out)
     for name, benchmark in study.benchmarks.items():
-        problems = paths.dataset(benchmark.dataset).problems
-        audit(problems=problems, benchmark=name, out=paths.audit(name), workers=workers)
+        audit(
+            problems=paths.dataset(benchmark.dataset).problems,
+            benchmark=name,
+            out=paths.audit(name),
+            workers=workers,
+            grader=study.grader_of(name),
+            **benchmark.audit.model_dump(),
+        )
 
 
-def _grade(study: Study, old: dict[tuple[str, str], pd.DataFrame], out: Path, pool: GradingPool) -> pd.DataFrame:
+def _grade(
+    study: Study, old: dict[tuple[str, str], pd.DataFrame], out: Path, pools: dict[str, GradingPool]
+) -> pd.DataFrame:
     """Grade and score every row into ``out``; one line per response, with its outcome before and after."""
     from tokencredit.evaluate.grade import grade_generations
     from tokencredit.evaluate.score import score_row
@@ -136,7 +148,7 @@ def _grade(study: Study, old: dict[tuple[str, str], pd.DataFrame], out: Path, po
         folder = paths.evaluation(row)
         for name, benchmark in study.benchmarks.items():
             problems, answers = paths.dataset(benchmark.dataset).problems, folder.answers(name)
-            graded, about = grade_generations(answers.generations, problems, pool)
+            graded, about = grade_generations(answers.generations, problems, pools[study.grader_of(name)])
             files.write_parquet(answers.grades, graded, about)
             before, keys = old[row.path, name], ["problem_id", "sample"]
             both = before.merge(graded, on=keys, suffixes=("_before", "_after"), validate="one_to_one")

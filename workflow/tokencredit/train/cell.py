@@ -47,8 +47,17 @@ class Cell:
         return self.study.config.models[self.study.model_name]
 
     def problems(self) -> list[Problem]:
-        """The training problems of all data sets, in their order."""
-        return [problem for path in self.data for problem in problems_from(files.read_parquet(path))]
+        """The training problems of all data sets, in their order. Two with one id are a ``UserError``: golds are found by it."""
+        problems = [problem for path in self.data for problem in problems_from(files.read_parquet(path))]
+        used: set[str] = set()
+        for problem in problems:
+            if problem.problem_id in used:
+                paths = ", ".join(map(str, self.data))
+                raise UserError(
+                    f"{paths}: two problems have the id {problem.problem_id!r}; data sets trained on together share none."
+                )
+            used.add(problem.problem_id)
+        return problems
 
     def curve_problems(self) -> list[Problem]:
         """The problems that are evaluated inside training."""

@@ -67,8 +67,14 @@ def train(cell: Cell, processes: Processes = ALONE) -> bool:
 def _train(cell: Cell, stop: Stop, processes: Processes) -> bool:
     started = time.monotonic()
     training = cell.study.training
-    with GradingPool(_graders(processes)) as pool:
-        run = Run(cell, pool, processes)
+    workers, study = _graders(processes), cell.study
+    curve_grader = study.grader_of(training.curve.benchmark)
+    # A pool starts no worker before the first answer that needs one.
+    with (
+        GradingPool(workers, grader=study.grader) as pool,
+        GradingPool(workers, grader=curve_grader) as curve_pool,
+    ):
+        run = Run(cell, pool, pool if curve_grader == study.grader else curve_pool, processes)
         with run.heartbeat, contextlib.closing(run.sampling):
             run.resume()
             name = f"{cell.study.name}/{cell.name}/seed{cell.seed}"
@@ -90,7 +96,7 @@ def _train(cell: Cell, stop: Stop, processes: Processes) -> bool:
 class Run:
     """The moving parts of one run, and one step of it."""
 
-    def __init__(self, cell: Cell, pool: GradingPool, processes: Processes) -> None:
+    def __init__(self, cell: Cell, pool: GradingPool, curve_pool: GradingPool, processes: Processes) -> None:
         self.cell, self.training, self.processes = cell, cell.study.training, processes
         training, base = self.training, cell.base
         self.digests = cell.digests()
@@ -118,7 +124,7 @@ class Run:
         engine = self.sampling.engine
         self.sampler = Sampler(engine, pool, self.prompts, training.sampling, training.group_size, cell.seed, processes)
         prompt, problems = cell.model.prompt, cell.curve_problems()
-        self.curve = Curve(engine, pool, self.tokenizer, prompt, problems, cell.study, self.recorder, processes)
+        self.curve = Curve(engine, curve_pool, self.tokenizer, prompt, problems, cell.study, self.recorder, processes)
         self.probe = Probe(self.recorder, self.updater.scorer, training.micro_batch_tokens, processes)
         method = cell.method
         self.credit = Credit(method.credit, METHODS[method.credit].resolved(method.params), method.control)

@@ -1,4 +1,4 @@
-r"""The audit of the grader on a benchmark: every gold must be right in a box, and no junk may be.
+r"""Responses that no grader may find right, and the golds themselves, which every grader must.
 
 Junk is built to be different for certain, without asking the grader or SymPy:
 
@@ -8,26 +8,19 @@ Junk is built to be different for certain, without asking the grader or SymPy:
   written: that changes every finite number and the last member of every list or relation. Golds with an infinity are left out.
 - ``empty``: an empty box; ``words``: a sentence in the box.
 - ``no_box``, ``open_box``, ``reasoning``: the gold itself without a box, in one that never closes, and in a box within the reasoning.
-
-A gold that is compared as text would be right against itself whatever the grader did; such golds are counted in ``gold_as_text``, and
-an audit that rests on more than ``MAX_TEXT_SHARE`` of them does not pass.
 """
 
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any
 
 from tokencredit.grading.extract import gold_answer
-from tokencredit.grading.pool import GRADER, GradingPool
 from tokencredit.records import Problem
 
-MAX_TEXT_SHARE = 0.05  # OlympiadBench has 2 of 675, the other benchmarks none
 WORDS = r"\text{the rest is left to the reader}"
 
 _INTEGER = re.compile(r"[+-]?(?:\d+|\d{1,3}(?:,\d{3})+)")
@@ -41,7 +34,7 @@ _CONSTANTS = set("eid")
 
 @dataclass(frozen=True)
 class Case:
-    """One response of the audit. ``kind``: "gold", or a kind of junk."""
+    """One response of the audit. ``kind``: "gold", a kind of junk, or of a mutant or rewriting."""
 
     problem_id: str
     kind: str
@@ -57,44 +50,18 @@ class _Plain:
     perturbed: str
 
 
-def audit(problems: Sequence[Problem], benchmark: str, pool: GradingPool) -> dict[str, Any]:
-    """The findings: counts of golds and junk graded right, per kind of junk, and every failure with its response and grade."""
-    cases = list(audit_cases(problems))
-    grades = pool.grade_many([(case.gold, case.response) for case in cases], progress=True)
-    kinds: dict[str, Counter[str]] = {}
-    failures, as_text = [], 0
-    for case, grade in zip(cases, grades, strict=True):
-        kinds.setdefault(case.kind, Counter())[grade.outcome] += 1
-        as_text += case.kind == "gold" and grade.outcome == "right" and grade.reason is not None
-        if (case.kind == "gold") != (grade.outcome == "right"):
-            failures.append({**vars(case), **vars(grade)})
-    gold = kinds.pop("gold", Counter())
-    return {
-        "benchmark": benchmark,
-        "grader": GRADER,
-        "gold_right": gold["right"],
-        "gold_total": gold.total(),
-        "gold_as_text": as_text,
-        "junk_right": sum(outcomes["right"] for outcomes in kinds.values()),
-        "junk_total": sum(outcomes.total() for outcomes in kinds.values()),
-        "junk": {kind: dict(sorted(outcomes.items())) for kind, outcomes in sorted(kinds.items())},
-        "failures": failures,
-        "passed": bool(gold.total()) and not failures and as_text <= MAX_TEXT_SHARE * gold.total(),
-    }
-
-
-def audit_cases(problems: Sequence[Problem]) -> Iterator[Case]:
-    """All responses of the audit of a benchmark, golds first for each problem."""
+def golds_and_junk(problems: Sequence[Problem]) -> Iterator[Case]:
+    """The golds of a benchmark and their junk, each gold first."""
     golds = [gold_answer(problem.answer) for problem in problems]
     for index, (problem, gold) in enumerate(zip(problems, golds, strict=True)):
         # The others in order, starting behind this one, so that neighbours meet and every gold is somebody's junk.
         others = golds[index + 1 :] + golds[:index]
         responses = {
-            "gold": rf"So the answer is $\boxed{{{gold}}}$.",
-            "other": _boxed(next((other for other in others if _differ(gold, other)), None)),
-            "perturbed": _boxed(perturbed(gold)),
+            "gold": boxed(gold),
+            "other": next((boxed(other) for other in others if _differ(gold, other)), None),
+            "perturbed": None if (text := perturbed(gold)) is None else boxed(text),
             "empty": r"So the answer is $\boxed{}$.",
-            "words": _boxed(WORDS),
+            "words": boxed(WORDS),
             "no_box": f"So the answer is ${gold}$.",
             "open_box": rf"So the answer is $\boxed{{{gold}",
             "reasoning": rf"<think>It must be $\boxed{{{gold}}}$.</think> I have finished.",
@@ -104,8 +71,9 @@ def audit_cases(problems: Sequence[Problem]) -> Iterator[Case]:
                 yield Case(problem.problem_id, kind, problem.answer, response)
 
 
-def _boxed(answer: str | None) -> str | None:
-    return None if answer is None else rf"So the answer is $\boxed{{{answer}}}$."
+def boxed(answer: str) -> str:
+    """A response with this answer."""
+    return rf"So the answer is $\boxed{{{answer}}}$."
 
 
 def perturbed(gold: str) -> str | None:
