@@ -25,6 +25,9 @@ def serve(timeout: float, memory: int) -> None:
             ignored, signal.SIG_IGN
         )  # meant for the parent, which may want to end its step; it ends this process itself
     from tokencredit.grading.judge import judge
+    from tokencredit.grading.mathematics.algebra import warm_up
+
+    warm_up()
 
     if sys.platform == "linux":  # elsewhere the limit is not kept
         _limit(resource.RLIMIT_AS, memory)
