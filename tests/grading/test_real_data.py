@@ -7,8 +7,8 @@ Systematic disagreements with the cases (18 of 245 unit tests), all of them choi
   tested to be never right. A box before "the final answer is 10,455" is the answer.
 - Boxes with words between them are separate answers, the last counts; Math-Verify joins some of them.
 - A decimal comma (`1,22` for 1.22, `1000,99`) is a separator here, as in the golds of the benchmarks.
-- Two digits for a third in matrices and intervals are accepted only with options that those tests set. An inequality for an interval is right
-  here, with those options or without.
+- Two digits for a third in matrices and intervals are accepted only with options that those tests set. An inequality for an interval is
+  right here, with those options or without.
 - A chain of equations whose sides differ (`x = 5+5+1 = 7 = 11`) is ungraded here; Math-Verify takes the last side.
 """
 
