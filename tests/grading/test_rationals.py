@@ -51,9 +51,8 @@ def test_as_the_judge_does(gold: str, answer: str) -> None:
 
 
 def test_what_is_near_is_left_to_the_judge() -> None:
-    """Agreement to four digits, and a percent sign that may be missing."""
-    for gold, answer in (("0.3333", "1/3"), ("50", "1/2"), ("0.005", "0.5")):
-        assert compare_rationals(gold, answer) is None
+    """Agreement to four digits."""
+    assert compare_rationals("0.3333", "1/3") is None
     assert compare_rationals("0.333", "1/3") == "wrong"
 
 

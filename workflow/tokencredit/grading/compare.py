@@ -344,8 +344,6 @@ class Comparison:
 def single(value: Value, comparison: Comparison) -> Value:
     """The one member of a list or set of one, or of one whose members are all equal (0.09 or 9/100)."""
     if isinstance(value, Parts) and value.kind in ("list", "set") and value.items and value.number is None:
-        if len(value.items) > 1 and value.kind == "set" and not value.alternatives:
-            return value
         if len(value.items) > 3 or any(isinstance(item, Text) for item in value.items):
             return value
         first = value.items[0]

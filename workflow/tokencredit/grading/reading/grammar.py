@@ -114,6 +114,8 @@ class Grammar(Commands):
             above, below = node.args[0], second.args[0]
             if above.denominator == below.denominator == 1 and below >= 0:
                 return Node("number", (Fraction(f"{above}{below}"), None))
+        elif self.reading.second("numbers"):
+            raise UnreadableError("two numbers stand beside each other")
         self.reading.met.add("numbers")
         return Node("mul", (node, second))
 

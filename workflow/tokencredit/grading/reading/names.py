@@ -19,26 +19,21 @@ class Names(Cursor):
         if derivative is not None:
             return derivative
         text, letter = self.spelt_name()
-        indexed = False
         while True:
             if self.sees("_"):
                 self.at += 1
-                text, indexed = f"{text}_{self.index()}", True
+                text = f"{text}_{self.index()}"
             elif self.sees("'"):
                 self.at += 1
-                text, indexed = text + "'", True
+                text += "'"
             elif self.sees("^") and self.raised_mark():
-                text, indexed = text + self.taken_mark(), True
+                text += self.taken_mark()
             else:
                 break
         if letter in _CALLED and self.sees("^") and self.inverse_function():
             text += "^{-1}"
             return self.call(text)
-        if (
-            letter not in ("i", "e")
-            and self.sees("(")
-            and not (self.peek().spaced and letter not in _CALLED and not indexed)
-        ):
+        if letter not in ("i", "e") and self.sees("("):
             if letter in _CALLED and not text.startswith("bold"):
                 return self.call(text)
             if self.looks_like_arguments() and not self.reading.second("call"):

@@ -109,7 +109,7 @@ _PLAIN_GROUP = re.compile(
     r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mathit|mathsf|mbox|underline|hbox|emph|boxed|fbox)\s*\{\s*(-?[\d.,/]*\d[\d.,/]*)\s*\}"
 )
 _BOLD = re.compile(r"\\(?:mathbf|boldsymbol|bm|pmb|mathrm)\s*\{([^{}A-Za-z\\]*)\}")  # around signs and digits
-_ENDS = re.compile(r"(?:\s|\\\\|(?<![\\.!])[.;,](?!\.))+$|(?<!\\)\\$")
+_ENDS = re.compile(r"(?:\s|\\\\|(?<![\\.])[.;,](?!\.))+$|(?<!\\)\\$")
 _MARKDOWN = re.compile(r"(\*\*|\*|`+|__)(?=\S)([^*`]*?\S)\1")
 # 1 000 and 1\,000, {,} and ,\! between groups of three digits: thousands for certain.
 _GAP = r"(?:\{,\}|,?\\!\s?|,\s?\\!\s?|\\[,;: ]|~| )"
