@@ -1,3 +1,5 @@
+"""The command that grades a table of generations."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -8,13 +10,13 @@ from typer.testing import CliRunner
 
 from tokencredit import files
 from tokencredit.errors import UserError
+from tokencredit.grading import GRADERS
 from tokencredit.evaluate.__main__ import app
-from tokencredit.records import Problem
 
 
 @pytest.fixture
 def problems(tmp_path: Path) -> Path:
-    table = pd.DataFrame([vars(Problem(f"p{index}", "?", gold)) for index, gold in enumerate(["5", "1,000"])])
+    table = pd.DataFrame({"problem_id": ["p0", "p1"], "problem": "?", "answer": ["5", "1,000"]})
     files.write_parquet(tmp_path / "problems.parquet", table)
     return tmp_path / "problems.parquet"
 
@@ -41,7 +43,8 @@ def test_grade_command(problems: Path, tmp_path: Path) -> None:
     assert grades["answer"].isna().tolist() == [False, False, True, False]
     assert grades["reason"].isna().tolist() == [True, True, False, False]
     metadata = files.parquet_metadata(out)
-    assert (metadata["row"], metadata["code_digest"], metadata["grader"]) == ("base", "abc", "math-verify 0.9.0")
+    assert (metadata["row"], metadata["code_digest"], metadata["grader"]) == ("base", "abc", GRADERS["math"].label())
+    assert metadata["grading"]["by"] == "math"
     assert metadata["generations_sha256"] == files.sha256(tmp_path / "generations.parquet")
 
     files.write_parquet(tmp_path / "generations.parquet", table.iloc[1:], {"samples": 2})
