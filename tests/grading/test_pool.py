@@ -48,6 +48,7 @@ def test_functions_without_a_pool() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_an_endless_answer_is_ungraded_and_its_worker_replaced() -> None:
     with GradingPool(workers=2, timeout=2) as pool:
         pool.grade("5", box(r"\sqrt{5^2}"))
@@ -65,6 +66,7 @@ def test_an_endless_answer_is_ungraded_and_its_worker_replaced() -> None:
         assert pool.grade("7", box(r"\sqrt{7^2}")).outcome == "right"
 
 
+@pytest.mark.slow
 def test_copies_of_an_endless_answer_cost_one_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     expired: list[tuple[str, str]] = []
     expire = pool_module._Worker.expire
@@ -80,6 +82,7 @@ def test_copies_of_an_endless_answer_cost_one_time_limit(monkeypatch: pytest.Mon
         assert len(expired) == 2, "another call tries again"
 
 
+@pytest.mark.slow
 def test_memory_is_bounded() -> None:
     """A number of 8 GiB. SymPy may swallow the MemoryError and call the two unequal; then the answer is wrong, as it is."""
     with GradingPool(workers=1, timeout=5, memory=2**29) as pool:
@@ -111,6 +114,7 @@ def test_workers_cannot_run_a_string_as_python() -> None:
     assert python[1].startswith("the comparison failed: UnreadableError")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "answer",
     [

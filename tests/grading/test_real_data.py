@@ -57,6 +57,7 @@ def test_audit(benchmark: str, pool: GradingPool, data_root: Path) -> None:
     assert sum(findings["junk"]["perturbed"].values()) >= 0.95 * PROBLEMS[benchmark]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("benchmark", ["math500", "minerva_math"])
 def test_two_stages_read_what_one_reads(benchmark: str, readings: Readings, data_root: Path) -> None:
     golds = {row["answer"] for row in read_rows(data_root / f"{benchmark}.jsonl")}
@@ -88,6 +89,7 @@ def compared(prediction: str) -> str | None:
     return None if pieces or _PROSE.search(prediction) else rf"\boxed{{{prediction} }}"
 
 
+@pytest.mark.slow
 def test_cases_of_other_graders(pool: GradingPool, data_root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     agreement: dict[str, Counter[str]] = defaultdict(Counter)
     disagreements = []

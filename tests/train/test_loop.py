@@ -74,6 +74,7 @@ def test_a_run_leaves_its_records_and_no_work_behind(cell: Cell) -> None:
     assert (probe[probe["step"] == 5]["entropy"] - probe[probe["step"] == 5]["base_entropy"]).abs().max() > 1e-4
 
 
+@pytest.mark.slow
 # Before any checkpoint; an adapter; a history of entropies; a random choice at every update.
 @pytest.mark.parametrize(
     ("name", "killed_in"), [("eapo", 4), ("eapo", 1), ("arca", 4), ("entroreg-adaptive", 4), ("clip-cov", 4)]
@@ -170,6 +171,7 @@ def test_a_finished_run_outlives_its_run_json(cell: Cell, monkeypatch: pytest.Mo
     assert not manifest.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["metrics.jsonl", "rollouts.parquet", "model/config.json"])
 @pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"{}")])
 def test_a_finished_run_whose_files_were_changed_is_trained_again(

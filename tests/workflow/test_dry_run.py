@@ -13,8 +13,7 @@ import pytest
 from tests.workflow.project import ROOT, Project
 from tokencredit.config import Config, EmbeddedModel
 from tokencredit.study.exhibits import planned
-from tokencredit.study.jobs import units_of
-from tokencredit.tools.dry_run import differences
+from tokencredit.study.jobs import RULES, units_of
 
 CONFIG = Config(ROOT / "config")
 pytestmark = pytest.mark.workflow
@@ -45,12 +44,17 @@ def expected_jobs(name: str) -> dict[str, int]:
     return {rule: count for rule, count in counts.items() if count}
 
 
-@pytest.mark.parametrize("name", CONFIG.study_names)
-def test_every_study_has_its_jobs(fresh: Project, name: str) -> None:
-    jobs = fresh.jobs("--config", f"study={name}")
-    assert Counter(job.rule for job in jobs) == expected_jobs(name)
-    assert Counter(unit.rule for unit in units_of(CONFIG.study(name))) == expected_jobs(name)
-    assert differences(CONFIG.study(name), jobs) == []
+def test_every_study_has_its_jobs(fresh: Project) -> None:
+    """Those of the graph are those of the list, which ``differences`` sees to, and as many as the configuration asks for."""
+    done = fresh.python("-m", "tokencredit.tools.dry_run")
+    assert done.returncode == 0, done.stdout
+    head, *lines = (line.split() for line in done.stdout.splitlines()[:-1])
+    found = {line[0]: dict(zip(head, (word.replace(",", "") for word in line), strict=True)) for line in lines}
+    assert list(found) == CONFIG.study_names
+    for name, numbers in found.items():
+        expected = expected_jobs(name)
+        assert {rule: int(numbers[rule]) for rule in RULES if numbers[rule] != "0"} == expected, name
+        assert Counter(unit.rule for unit in units_of(CONFIG.study(name))) == expected, name
 
 
 def test_make_dry_run_prints_a_table_and_finds_what_is_not_as_configured(project: Project) -> None:
