@@ -122,15 +122,17 @@ def test_a_cell_waits_for_its_teacher(fresh: Project) -> None:
     assert "output: results/models/embedded-1m-teacher/model.json" in told
 
 
-def test_a_part_asks_for_runs_of_its_whole_and_for_no_others(fresh: Project) -> None:
-    part, whole = (CONFIG.study(name) for name in ("toy-core", "toy-full"))
-    jobs = fresh.jobs("--config", "study=toy-core")
+def test_a_part_asks_for_runs_of_its_whole_and_for_no_others(project: Project) -> None:
+    part = "title: Part\npart_of: smoke\nmethods: [grpo, eapo]\nseeds: [0]\n"
+    (project.folder / "config/studies/part.yaml").write_text(part, encoding="utf-8")
+    config = Config(project.folder / "config")
+    jobs = project.jobs("--config", "study=part")
     runs = {job.outputs[0] for job in jobs if job.rule == "train"}
-    assert runs == {f"results/toy-full/runs/{row.path}/run.json" for row in part.rows if row.cell}
-    assert len(runs) < sum(row.cell is not None for row in whole.rows)
+    assert runs == {f"results/smoke/runs/{row.path}/run.json" for row in config.study("part").rows if row.cell}
+    assert 0 < len(runs) < sum(row.cell is not None for row in config.study("smoke").rows)
     shown = {job.outputs[0].split("/")[1] for job in jobs if job.rule in ("oracle", "table", "figure", "report")}
-    assert shown == {"toy-core"}
-    both = fresh.jobs("results/toy-core/index.html", "results/toy-full/index.html")
+    assert shown == {"part"}
+    both = project.jobs("results/part/index.html", "results/smoke/index.html")
     made = [output for job in both for output in job.outputs]
     assert len(made) == len(set(made))
     assert runs < set(made)
