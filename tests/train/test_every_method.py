@@ -73,6 +73,14 @@ def test_every_method_trains_and_acts(name: str, trained: Run, tiny: Path) -> No
     assert same == (method.credit in UNIFORM and method.control is None)
 
 
+def test_no_two_configured_methods_are_one() -> None:
+    """Names of parameters, as in phr-p75, are kept by no other check: a value that was copied makes two methods the same."""
+    kinds: dict[str, str] = {}
+    for name, method in CONFIGURED.items():
+        kind = method.model_dump_json(exclude={"title"}) + str(METHODS[method.credit].resolved(method.params))
+        assert kinds.setdefault(kind, name) == name
+
+
 def test_eapo_smears_the_bars_and_leaves_the_gap(trained: Run) -> None:
     """Figure 8: weights in [0.9, 1.1] turn each advantage into a band; between the two signs nothing appears."""
     tokens, plain = trained("eapo").tokens, trained("plain-dapo").tokens
