@@ -38,7 +38,7 @@ rebuild: .venv-analysis/runtime ## tables, figures and page from an archive, wit
 test: .venv/development ## all tests, the smoke study included, in WORKERS processes (2)
 	$(PYTEST) --numprocesses $(WORKERS) --dist loadgroup
 
-test-fast: .venv/development ## the tests while you work: all but those that take a second or more, and those that run Snakemake
+test-fast: .venv/development ## the tests while you work: without those that draw, start processes, take seconds (slow) or run Snakemake (workflow)
 	$(PYTEST) --numprocesses $(WORKERS) --dist loadgroup -m 'not slow and not workflow and not slurm and not browser'
 
 test-verl: .venv-verl/development ## the adapter for verl against verl itself, in an environment of its own

@@ -24,6 +24,8 @@ from tokencredit.analysis.store import Store
 from tokencredit.config import load_study
 from tokencredit.errors import UserError
 
+pytestmark = pytest.mark.slow
+
 VOID = {"meta", "link", "img", "br"}
 LOADED = {"src", "href", "srcset", "data", "action", "poster", "background"}
 
