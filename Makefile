@@ -5,14 +5,17 @@ STUDY ?= toy
 # On Linux pip takes PyTorch's CUDA build (several GB) where an index offers it. For the CPU build:
 # make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
 TORCH_INDEX ?=
+# Processes that share the tests out. Each holds about 1 GB.
+WORKERS ?= 2
 
 BIN := .venv/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 # The demo, the smoke study and the tests download nothing: a stage that tries is an error.
 OFFLINE := HF_HUB_OFFLINE=1
+PYTEST := $(OFFLINE) OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 SNAKEMAKE := $(OFFLINE) $(BIN)/snakemake --cores $(CORES) --quiet host rules
 
-.PHONY: help demo smoke bundle rebuild test test-verl test-vllm test-slurm test-page test-envs check dry-run format pins clean
+.PHONY: help demo smoke bundle rebuild test test-fast test-verl test-vllm test-slurm test-page test-envs check dry-run format pins clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -32,8 +35,11 @@ bundle: .venv/runtime ## the stored records of a finished study in one archive, 
 rebuild: .venv-analysis/runtime ## tables, figures and page from an archive, without torch: make rebuild BUNDLE=bundle-toy.tar.gz
 	@PYTHONPATH=workflow .venv-analysis/bin/python -m tokencredit rebuild $(BUNDLE) --cores $(CORES)
 
-test: .venv/development ## all tests, the smoke study included
-	$(OFFLINE) OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+test: .venv/development ## all tests, the smoke study included, in WORKERS processes (2)
+	$(PYTEST) --numprocesses $(WORKERS) --dist loadgroup
+
+test-fast: .venv/development ## the tests while you work: without those that draw, start processes, take seconds (slow) or run Snakemake (workflow)
+	$(PYTEST) --numprocesses $(WORKERS) --dist loadgroup -m 'not slow and not workflow and not slurm and not browser'
 
 test-verl: .venv-verl/development ## the adapter for verl against verl itself, in an environment of its own
 	$(OFFLINE) OMP_NUM_THREADS=1 .venv-verl/bin/python -m pytest tests/adapters/test_verl.py tests/adapters/test_verl_hooks.py
@@ -43,11 +49,11 @@ test-vllm: .venv-vllm/development ## vLLM as the sampler, in an environment of i
 
 test-slurm: .venv/development ## the Slurm profile on a real Slurm of one node, which is installed and started here (root)
 	tests/slurm/cluster.sh install
-	$(OFFLINE) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slurm tests/slurm
+	$(PYTEST) -m slurm tests/slurm
 
 test-page: .venv/development ## the page of a study in Chromium, which is installed where it is missing (root)
 	tests/analysis/chromium.sh
-	$(OFFLINE) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m browser tests/analysis
+	$(PYTEST) -m browser tests/analysis
 
 check: .venv/development ## formatters and linters of Python and Snakemake
 	$(BIN)/ruff check

@@ -22,7 +22,7 @@ HERE = Path(__file__).parent
 GRAPH = ["snakemake", "snakemake-executor-plugin-slurm"]
 DRY_RUN = ["snakemake", "numpy", "pydantic", "pyyaml", "typer", "rich"]
 DEVELOPMENT = [
-    *("pytest", "pytest-timeout", "hypothesis", "ruff", "snakefmt", "pre-commit", "statsmodels", "trl"),
+    *("pytest", "pytest-timeout", "pytest-xdist", "hypothesis", "ruff", "snakefmt", "pre-commit", "statsmodels", "trl"),
     *("uv", "py-rattler"),
 ]
 PLATFORM = ["--python-platform", "x86_64-manylinux_2_28", "--python-version", "3.11"]

@@ -123,6 +123,7 @@ def flat_signals(scorer: Scorer, sequences: list[Sequence], reward: torch.Tensor
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", USABLE)
 def test_micro_batches_change_nothing(name: str, model_dir: Path, tmp_path: Path) -> None:
     """Two steps on the same rollouts, the second off-policy: four micro-batches are one batch."""
@@ -300,6 +301,7 @@ def test_the_documentation_says_which_methods_can_be_used() -> None:
     assert {column for name in METHODS for column in METHODS[name].columns} >= set(MISSING)
 
 
+@pytest.mark.slow
 def test_the_example_runs() -> None:
     path = DOCS.parent / "examples" / "trl_eapo.py"
     spec = importlib.util.spec_from_file_location("trl_eapo", path)

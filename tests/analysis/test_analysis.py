@@ -42,6 +42,7 @@ def test_planning_imports_nothing_heavy() -> None:
     )
 
 
+@pytest.mark.slow
 def test_plan_follows_the_study(store: Store, tmp_path: Path) -> None:
     assert planned(store.study) == {
         "tables": ["table1", "table3", "diagnostics"],

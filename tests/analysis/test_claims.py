@@ -57,6 +57,7 @@ def study_methods(claim: str) -> list[str]:
 # ---------------------------------------------------------------- the project's claims
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("claim", "as_claimed"), list(product(FAVOURED, (True, False))))
 def test_every_contrast_of_every_claim_comes_out_as_planted(
     claim: str, as_claimed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

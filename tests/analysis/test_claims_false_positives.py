@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 from claimed import decided, score, store_of, write_claims
 from synthetic_study import CURVE, PROBLEMS, SAMPLES, STEPS, TIERS
 
@@ -67,6 +68,7 @@ class Drawn(Store):
         return self.noise.binomial(SAMPLES, 1 / (1 + np.exp(-ability)))
 
 
+@pytest.mark.slow
 def test_claims_without_truth_are_decided_no_more_often_than_their_level(tmp_path: Path) -> None:
     like = store_of(tmp_path, ["grpo", "dapo", "eapo", "hapo"], SEEDS, CLAIMS)
     write_claims(tmp_path / "config", CLAIMS, CONFIDENCE)

@@ -20,6 +20,8 @@ from tokencredit.analysis.store import Store
 from tokencredit.oracle.estimate import binary_entropy, exact_information
 from tokencredit.study.exhibits import inputs, planned
 
+pytestmark = pytest.mark.slow  # they draw
+
 STATES = PROBLEMS * 3 * PLACES
 BOTH = ("base", "eapo")
 

@@ -25,6 +25,8 @@ from tokencredit.errors import UserError
 from tokencredit.study.exhibits import inputs, planned
 from tokencredit.study.selection import alpha_sweep, without_entropy_term
 
+pytestmark = pytest.mark.slow  # they draw
+
 ROOT = Path(__file__).parents[2]
 SWEEP = ["grpo", "dapo", "eapo", "eapo-alpha-0.1", "eapo-alpha-0.5", "eapo-phi-4.0", "eapo-per-update", "eapo-shuffled"]
 

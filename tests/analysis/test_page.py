@@ -26,6 +26,8 @@ from tokencredit.errors import UserError
 from tokencredit.study.exhibits import planned
 from tokencredit.study.paths import RunFolder
 
+pytestmark = pytest.mark.slow
+
 VOID = {"meta", "link", "img", "br"}
 LOADED = {"src", "href", "srcset", "data", "action", "poster", "background"}
 

@@ -101,6 +101,7 @@ def test_a_layer_keeps_the_bytes_that_the_formula_says(family: str, mixed: bool)
     assert layer_activations(shape(family=family), 2 if mixed else 4) == pytest.approx((three - one) / 2, rel=0.03)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "mixed", "checkpointing"), PASSES)
 def test_the_peak_of_an_update_is_the_one_of_real_passes(name: str, mixed: bool, checkpointing: bool) -> None:
     """Two micro-batches of the trainer's own scorer: the second one's peak comes while the first one's gradients are there."""
@@ -124,6 +125,7 @@ def test_the_peak_of_an_update_is_the_one_of_real_passes(name: str, mixed: bool,
     assert 0.98 * live.peak <= memory.needs("update").value <= 1.05 * live.peak
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("largest", "width", "nucleus"),
     [

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tests.equations import ORACLES
 from tests.equations.batch import Batch, Credit, Ragged
-from tests.equations.batches import SHAPES, make_batch
+from tests.equations.batches import SHAPES, make_batch, named
 from tests.equations.convert import flat, signals_of
 from tests.equations.grpo import group_advantage as group_advantage_oracle
 from tokencredit.credit import METHODS, TokenCredit, TokenSignals, assign, group_advantage
@@ -99,18 +99,20 @@ def test_every_parameter_is_tested_away_from_its_default() -> None:
             assert any(other != default for other in others), f"{name}: {key}"
 
 
-@pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize(("name", "params"), SETTINGS)
-def test_credit_equals_the_oracle(name: str, params: dict[str, Any], shape: str) -> None:
-    for batch, signals in BATCHES[shape]:
-        same_credit(assign(name, signals, **params), ORACLES[name](batch, **params), 1e-9)
+def test_credit_equals_the_oracle(name: str, params: dict[str, Any]) -> None:
+    for shape in SHAPES:
+        for batch, signals in BATCHES[shape]:
+            with named(shape):
+                same_credit(assign(name, signals, **params), ORACLES[name](batch, **params), 1e-9)
 
 
 @pytest.mark.parametrize(("name", "params"), SETTINGS)
 def test_credit_equals_the_oracle_in_the_precision_of_training(name: str, params: dict[str, Any]) -> None:
     for shape in SHAPES:
         batch, signals = BATCHES[shape][0]
-        same_credit(assign(name, in_float32(signals), **params), ORACLES[name](batch, **params), 1e-5)
+        with named(shape):
+            same_credit(assign(name, in_float32(signals), **params), ORACLES[name](batch, **params), 1e-5)
 
 
 @pytest.mark.parametrize("shape", SHAPES)

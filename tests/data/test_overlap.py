@@ -135,6 +135,7 @@ COUNTS = {
 KNOWN = {"dapo-17k": "dapo_eval_near_duplicates.json", "deepscaler": "deepscaler_eval_near_duplicates.json"}
 
 
+@pytest.mark.slow
 @pytest.mark.real_data
 @pytest.mark.parametrize("train", KNOWN)
 def test_known_near_duplicates(train: str, real_config: Config, data_root: Path) -> None:
@@ -160,6 +161,7 @@ def test_known_near_duplicates(train: str, real_config: Config, data_root: Path)
                 assert same["same_answer"]
 
 
+@pytest.mark.slow
 @pytest.mark.real_data
 def test_training_sets_as_they_are_used(real_config: Config, data_root: Path, tmp_path: Path) -> None:
     """Dropping repeats and conflicts hides no overlap."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from tests.equations.batch import Batch, Response
@@ -44,6 +46,16 @@ SHAPES = {
     "one short right response": Shape(("+--", "-+"), lengths=(1, 15, 17, 4, 3)),
     "long": Shape(("+-+--+", "---+-+"), longest=25),
 }
+
+
+@contextmanager
+def named(shape: str) -> Iterator[None]:
+    """An assertion that fails within says on which batch."""
+    try:
+        yield
+    except AssertionError as error:
+        error.add_note(f"on the batch {shape!r}")
+        raise
 
 
 def make_batch(shape: str, seed: int) -> Batch:

@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 from tokencredit import files
 from tokencredit.errors import UserError
-from tokencredit.grading import GRADERS
 from tokencredit.evaluate.__main__ import app
+from tokencredit.grading import GRADERS
 
 
 @pytest.fixture

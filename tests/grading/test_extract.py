@@ -88,6 +88,7 @@ def test_any_text_gives_an_answer_or_a_reason(text: str) -> None:
     assert answer is None or (answer and answer in text) or ", " in answer
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "hostile",
     ["{", "}", r"\boxed{", r"\boxed{}", "<think>", r"\boxed{1},", r"\boxed{\boxed{", " and ", "\\", "$ ", r"\boxed   "],

@@ -54,6 +54,7 @@ def test_functions_without_a_pool() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_an_endless_answer_is_ungraded_and_its_worker_replaced() -> None:
     with GradingPool(workers=2, timeout=3) as pool:
         pool.grade("5", box(algebra(5)))
@@ -71,6 +72,7 @@ def test_an_endless_answer_is_ungraded_and_its_worker_replaced() -> None:
         assert pool.grade("7", box(algebra(7))).outcome == "right"
 
 
+@pytest.mark.slow
 def test_copies_of_an_endless_answer_cost_one_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     expired: list[tuple[str, str]] = []
     expire = pool_module._Worker.expire
@@ -86,6 +88,7 @@ def test_copies_of_an_endless_answer_cost_one_time_limit(monkeypatch: pytest.Mon
         assert len(expired) == 2, "another call tries again"
 
 
+@pytest.mark.slow
 def test_memory_is_bounded() -> None:
     with GradingPool(workers=1, timeout=5, memory=2**29) as pool:
         pool.grade("5", box(algebra(5)))
@@ -114,6 +117,7 @@ def test_a_failure_of_the_grader_is_no_verdict() -> None:
     assert failed[1].startswith("the comparison failed: ZeroDivisionError")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "answer",
     [

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -44,10 +42,11 @@ SPELT = [
 ]
 
 
-@pytest.mark.parametrize(("gold", "answer"), list(itertools.product(SPELT, SPELT)))
-def test_as_the_judge_does(gold: str, answer: str) -> None:
-    found = compare_rationals(gold, answer)
-    assert found is None or judge(gold, answer) == (found, None)
+@pytest.mark.parametrize("gold", SPELT)
+def test_as_the_judge_does(gold: str) -> None:
+    for answer in SPELT:
+        found = compare_rationals(gold, answer)
+        assert found is None or judge(gold, answer) == (found, None), answer
 
 
 def test_what_is_near_is_left_to_the_judge() -> None:

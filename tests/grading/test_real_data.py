@@ -79,6 +79,7 @@ def compared(prediction: str) -> str | None:
     return None if pieces or _PROSE.search(prediction) else rf"\boxed{{{prediction} }}"
 
 
+@pytest.mark.slow
 def test_cases_of_other_graders(pool: GradingPool, data_root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     agreement: dict[str, Counter[str]] = defaultdict(Counter)
     disagreements = []

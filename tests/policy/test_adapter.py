@@ -286,6 +286,7 @@ def test_a_second_adapter_and_a_rank_of_nothing_are_refused() -> None:
         add_lora(model, rank=2, alpha=4, seed=0)
 
 
+@pytest.mark.slow
 def test_scoring_needs_no_peft() -> None:
     code = "import sys; import tokencredit.policy; assert 'peft' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

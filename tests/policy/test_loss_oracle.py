@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tests.equations import ORACLES
 from tests.equations.batch import Batch, Credit, Ragged
-from tests.equations.batches import SHAPES, make_batch
+from tests.equations.batches import SHAPES, make_batch, named
 from tests.equations.convert import flat, signals_of
 from tests.equations.loss import Study, entropy_gradient, gradient, loss, stopped_gradient
 from tokencredit.credit import METHODS, TokenCredit, assign
@@ -32,12 +32,12 @@ def study(aggregation: str) -> Study:
     return Study(aggregation, clip_low=0.2, clip_high=0.28, kl_coef=0.05, max_response_tokens=20)
 
 
-@pytest.mark.parametrize("shape", BATCHES)
 @pytest.mark.parametrize("aggregation", AGGREGATIONS)
 @pytest.mark.parametrize("name", METHODS)
-def test_loss_and_gradient_of_every_method(name: str, aggregation: str, shape: str) -> None:
-    batch = BATCHES[shape]
-    check(batch, ORACLES[name](batch), assign(name, signals_of(batch)), study(aggregation))
+def test_loss_and_gradient_of_every_method(name: str, aggregation: str) -> None:
+    for shape, batch in BATCHES.items():
+        with named(shape):
+            check(batch, ORACLES[name](batch), assign(name, signals_of(batch)), study(aggregation))
 
 
 @pytest.mark.parametrize("aggregation", AGGREGATIONS)

@@ -16,6 +16,7 @@ def shares(generator: np.random.Generator, chances: np.ndarray, samples: int) ->
     return generator.binomial(samples, chances) / samples
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("questions", [30, 500])
 @pytest.mark.parametrize("samples", [4, 32])
 @pytest.mark.parametrize("truth", [HARD, (0.5, 4.5), SPREAD, (2, 3), EASY], ids=str)
@@ -30,6 +31,7 @@ def test_intervals_cover(questions: int, samples: int, truth: tuple[float, float
     assert 0.87 <= hits / trials <= 0.935 if questions == 30 else 0.87 <= hits / trials <= 0.93
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("questions", "samples", "trials"), [(30, 32, 2500), (500, 4, 1000)])
 def test_paired_tests_keep_their_level(questions: int, samples: int, trials: int) -> None:
     """Two rows that solve every question alike. Sign flips are exact: where few questions differ they reject less, never more."""
@@ -60,6 +62,7 @@ def test_paired_tests_never_reject_too_often(truth: tuple[float, float]) -> None
     assert boots / 800 <= 0.06
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("questions", "samples"), [(30, 16), (500, 4)])
 def test_training_seeds_are_not_taken_for_an_effect(questions: int, samples: int) -> None:
     """The same method twice, three runs each that differ by their seeds: a test over questions alone finds a difference too often."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -12,19 +13,46 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests.credit.conftest import current_entropy, loss_and_gradient, make_signals
 from tests.train.conftest import MODEL, Trained
-from tokencredit.config import read_yaml
-from tokencredit.credit import METHODS, QUADRANTS
+from tokencredit.config import Config
+from tokencredit.credit import METHODS, QUADRANTS, assign
+from tokencredit.train.update import Credit
 
-NAMES = list(read_yaml(Path(__file__).parents[2] / "config/methods.yaml")["methods"])
+CONFIGURED = Config(Path(__file__).parents[2] / "config").methods
+
+
+def trained_names() -> list[str]:
+    """The first method of every credit function on every base, and of every control: the others differ from these in parameters only."""
+    first: dict[tuple[str, str | None], str] = {}
+    for name, method in CONFIGURED.items():
+        kind = (method.control, None) if method.control else (method.credit, method.base)
+        first.setdefault(kind, name)
+    return list(first.values())
+
+
 # Credits that are the group advantage itself: their methods differ by the base.
 UNIFORM = ("grpo", "dapo")
-# HAPO keeps each response's norm, so that uniform weights of its norm are all 1.
 
 Run = Callable[[str], Trained]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", CONFIGURED)
+def test_every_configured_method_has_a_credit_of_its_own(name: str) -> None:
+    """With its parameters and under its control, from the columns that it asks for alone; another than the group advantage."""
+    method, signals = CONFIGURED[name], make_signals()
+    credit = Credit(method.credit, METHODS[method.credit].resolved(method.params), method.control)
+    optional = {column.name for column in dataclasses.fields(signals) if column.default is None}
+    bare = dataclasses.replace(signals, **dict.fromkeys(optional - credit.columns))
+    given = credit.at_rollout(bare) or credit.at_update(bare, signals.logprob, current_entropy(signals))
+    assert all(bool(values.isfinite().all()) for values in given.per_token.values())
+    assert given.advantage.abs().sum() > 0
+    plain = assign("grpo", signals)
+    same = loss_and_gradient(signals, given)[1].equal(loss_and_gradient(signals, plain)[1])
+    assert same == (method.credit in UNIFORM and method.control is None)
+
+
+@pytest.mark.parametrize("name", trained_names())
 def test_every_method_trains_and_acts(name: str, trained: Run, tiny: Path) -> None:
     """Finite numbers, moved weights, and other weights than those of the plain group advantage on the same base."""
     run = trained(name)
@@ -43,6 +71,14 @@ def test_every_method_trains_and_acts(name: str, trained: Run, tiny: Path) -> No
     plain = trained(f"plain-{method.base}").weights
     same = all(torch.equal(run.weights[key], plain[key]) for key in plain)
     assert same == (method.credit in UNIFORM and method.control is None)
+
+
+def test_no_two_configured_methods_are_one() -> None:
+    """Names of parameters, as in phr-p75, are kept by no other check: a value that was copied makes two methods the same."""
+    kinds: dict[str, str] = {}
+    for name, method in CONFIGURED.items():
+        kind = method.model_dump_json(exclude={"title"}) + str(METHODS[method.credit].resolved(method.params))
+        assert kinds.setdefault(kind, name) == name
 
 
 def test_eapo_smears_the_bars_and_leaves_the_gap(trained: Run) -> None:

@@ -6,9 +6,12 @@ import json
 import threading
 from pathlib import Path
 
+import pytest
+
 from tokencredit.train.heartbeat import Heartbeat
 
 
+@pytest.mark.slow
 def test_a_reader_never_finds_half_of_it(tmp_path: Path) -> None:
     with Heartbeat(tmp_path, rank=0, minutes=1) as heartbeat:
         heartbeat.phase(0, "start")

@@ -76,6 +76,7 @@ def test_a_run_leaves_its_records_and_no_work_behind(cell: Cell) -> None:
     assert (probe[probe["step"] == 5]["entropy"] - probe[probe["step"] == 5]["base_entropy"]).abs().max() > 1e-4
 
 
+@pytest.mark.slow
 # Before any checkpoint; an adapter; a history of entropies; a random choice at every update.
 @pytest.mark.parametrize(
     ("name", "killed_in"), [("eapo", 4), ("eapo", 1), ("arca", 4), ("entroreg-adaptive", 4), ("clip-cov", 4)]
@@ -195,6 +196,7 @@ def test_a_finished_run_whose_change_of_code_was_accepted_is_not_trained_again(
         assert manifest.exists() == stands
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["metrics.jsonl", "rollouts.parquet", "model/config.json"])
 @pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"{}")])
 def test_a_finished_run_whose_files_were_changed_is_trained_again(

@@ -57,6 +57,7 @@ def both(tiny: Path, sources: None) -> Path:
     return tiny
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", [*METHODS, "small", "one response"])
 def test_an_update_of_two_processes_is_that_of_one(case: str, one: dict[str, Measured], both: Path) -> None:
     """Loss, metrics, gradient of the whole batch, and the weights after it."""
@@ -70,6 +71,7 @@ def test_an_update_of_two_processes_is_that_of_one(case: str, one: dict[str, Mea
         torch.testing.assert_close(together["weights"][name], expected, rtol=0, atol=1e-8)
 
 
+@pytest.mark.slow
 def test_passes_in_low_precision_are_as_precise_in_two_processes(one: dict[str, Measured], both: Path) -> None:
     """The sharded weights are cast in the pass as the others are: what differs is rounding."""
     exact, low = one["eapo"], one["bf16"]
@@ -84,6 +86,7 @@ def test_passes_in_low_precision_are_as_precise_in_two_processes(one: dict[str, 
     assert distance(together, low) < 0.5 * distance(low, exact)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RUNS)
 def test_a_run_of_two_processes_is_that_of_one(name: str, both: Path) -> None:
     assert_equal(both / "two" / name, both / "one" / name)
@@ -91,6 +94,7 @@ def test_a_run_of_two_processes_is_that_of_one(name: str, both: Path) -> None:
     assert not (both / "two" / name / "work").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("saved_by", ["from-one", "from-two"])
 def test_what_some_processes_saved_others_go_on_from(saved_by: str, both: Path) -> None:
     """Stopped at step 3 by a signal to one process, and finished by another number of them."""
@@ -208,6 +212,7 @@ time.sleep(3600)"""
     sender.join()
 
 
+@pytest.mark.slow
 def test_an_error_for_the_user_in_one_process_ends_all_with_it(capfd: pytest.CaptureFixture[str]) -> None:
     code = """
 from tokencredit import cli
@@ -225,6 +230,7 @@ cli.run(work)"""
     assert capfd.readouterr().err.endswith("error: the engine of the second process is gone.\n")
 
 
+@pytest.mark.slow
 def test_a_process_that_waits_for_one_that_hangs_shows_where_and_ends(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -255,6 +261,7 @@ with joined() as processes:
         assert (where["rank"], where["step"], where["phase"]) == (rank, 7, "sample")
 
 
+@pytest.mark.slow
 def test_processes_that_hang_together_all_show_where(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     code = f"""
 from pathlib import Path
