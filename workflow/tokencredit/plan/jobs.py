@@ -190,7 +190,7 @@ class Planner:
         vllm = replace(
             vllm, pool=given(training.engine_memory * gpu.memory_gib * GIB) if gpu else self._pool_on_cpu(vllm)
         )
-        longest = training.sampling.max_prompt_tokens + training.sampling.max_response_tokens
+        longest = training.sampling.longest
         sequences = -(-training.prompts_per_update * training.group_size // processes)
         reference = [self.policy] if "ref_logprob" in columns else []
         setup = TrainingSetup(
