@@ -62,7 +62,9 @@ class Copy:
 
 def training(engine: str) -> Training:
     settings = load_study("config", "smoke").training
-    sampling = settings.sampling.model_copy(update={"temperature": 0.8, "max_response_tokens": 5})
+    sampling = settings.sampling.model_copy(
+        update={"temperature": 0.8, "max_prompt_tokens": 40, "max_response_tokens": 5}
+    )
     return settings.model_copy(update={"engine": engine, "engine_memory": 0.3, "sampling": sampling})
 
 
@@ -99,7 +101,7 @@ def test_one_with_weights_of_its_own_is_made_for_the_study_and_follows() -> None
     policy = tiny_qwen3()
     engine = engine_for(policy, "vllm")
     assert engine.engine.options == {
-        "longest": 64 + 5,
+        "longest": 40 + 5,
         "temperature": 0.8,
         "dtype": torch.float32,
         "memory_share": 0.3,

@@ -41,7 +41,8 @@ def generate(
     # Heavy imports wait until the cheap checks are done.
     import torch
 
-    from tokencredit.base import load_policy, load_tokenizer
+    from tokencredit.base.checked import load_checked
+    from tokencredit.engines.lengths import positions
     from tokencredit.evaluate.contract import read_problems
     from tokencredit.evaluate.generate import (
         evaluation_dtype,
@@ -51,22 +52,29 @@ def generate(
     )
 
     chosen = read_problems(problems, resolved, benchmark)
-    template = resolved.config.models[line.model].prompt
+    model = resolved.config.models[line.model]
+    template, evaluation = model.prompt, resolved.evaluation
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    tokenizer = load_tokenizer(model_dir)
-    # An engine with weights of its own has the device for itself.
-    dtype = evaluation_dtype(resolved)
-    policy = load_policy(model_dir, dtype, device if resolved.evaluation.engine == "transformers" else "cpu")
+    samples_itself = evaluation.engine == "transformers"
+    policy, tokenizer = load_checked(
+        model_dir,
+        model,
+        chosen,
+        longest=evaluation.sampling.longest,
+        dtype=evaluation_dtype(resolved),
+        device=device if samples_itself else "cpu",  # an engine with weights of its own has the device for itself
+        sampled=samples_itself,
+    )
     table = generate_responses(
         evaluation_engine(resolved, policy, tokenizer, template, chosen),
         tokenizer,
         template,
         chosen,
         resolved.benchmarks[benchmark].samples,
-        resolved.evaluation.sampling,
-        resolved.evaluation.seed,
+        evaluation.sampling,
+        evaluation.seed,
         benchmark,
-        policy.config.max_position_embeddings,
+        positions(policy),
         progress=sys.stderr.isatty(),
     )
     files.write_parquet(out, table, generation_metadata(resolved, line, benchmark, model_dir, problems, device))

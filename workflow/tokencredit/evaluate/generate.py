@@ -45,13 +45,15 @@ def evaluation_engine(
         return load_engine("transformers", policy, tokenizer)
 
     from tokencredit.engines.canary import BOUNDS, watch
+    from tokencredit.engines.lengths import boundaries, positions, text_config
     from tokencredit.policy import Scorer
 
+    longest = min(sampling.longest, positions(policy))
     engine = load_engine(
         evaluation.engine,
         policy,
         tokenizer,
-        longest=min(sampling.max_prompt_tokens + sampling.max_response_tokens, policy.config.max_position_embeddings),
+        longest=longest,
         temperature=sampling.temperature,
         dtype=policy.dtype,
         memory_share=_MEMORY_SHARE,
@@ -61,8 +63,10 @@ def evaluation_engine(
         engine,
         lambda sequences: scorer.score(sequences, _BUDGET)[0],
         encode_prompts(tokenizer, template, problems, sampling.max_prompt_tokens),
-        vocabulary=policy.config.vocab_size,
+        vocabulary=text_config(policy).vocab_size,
         sampling=sampling,
+        longest=longest,
+        crossings=boundaries(policy, longest),
         bound=BOUNDS[study.training.mixed_precision],
     )
     return engine

@@ -59,7 +59,7 @@ def measure(
     # Heavy imports wait until the cheap checks are done.
     import torch
 
-    from tokencredit.base import load_policy, load_tokenizer
+    from tokencredit.base.checked import load_checked
     from tokencredit.evaluate.generate import evaluation_dtype
     from tokencredit.grading import GradingPool
     from tokencredit.oracle.measure import Oracle, Settings, check_sampled_by
@@ -72,9 +72,16 @@ def measure(
     training, sampling = resolved.training, resolved.training.sampling
     template = resolved.config.models[resolved.model_name].prompt
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    tokenizer = load_tokenizer(model_dir)
-    model = load_policy(model_dir, evaluation_dtype(resolved), device).eval()
     problems = [problem for path in data for problem in problems_from(files.read_parquet(path))]
+    model, tokenizer = load_checked(
+        model_dir,
+        resolved.config.models[resolved.model_name],
+        problems,
+        longest=training.sampling.longest,
+        dtype=evaluation_dtype(resolved),
+        device=device,
+        sampled=training.engine == "transformers",
+    )
     step = 1 if policy == BASE else training.steps
     responses = stored_responses(run, step, problems, lambda problem: encode_prompt(tokenizer, template, problem))
     metadata = {
