@@ -9,7 +9,7 @@ import pandas as pd
 
 from tokencredit import files
 from tokencredit.analysis import oracle, style
-from tokencredit.analysis.figures.figure11 import shown
+from tokencredit.analysis.figures.figure11 import shown_token
 from tokencredit.analysis.plan import heat_map_method
 from tokencredit.analysis.store import Store
 from tokencredit.config.claim_keys import BASE
@@ -107,7 +107,7 @@ def _response(tokens: pd.DataFrame, longest: int) -> dict[str, Any]:
         "right": bool(tokens["right"].iloc[0]),
         "length": len(tokens),
         "response_advantage": _short(tokens["group_advantage"].iloc[0]),
-        "token": ["".join(map(shown, token)) or "∅" for token in part["token"]],
+        "token": [shown_token(token) for token in part["token"]],
         "entropy": [_short(value) for value in part["entropy"]],
         "advantage": [_short(value) for value in part["advantage"]],
         "kept": [int(value) for value in part["keep"]],
