@@ -122,7 +122,7 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
     "recurrent_gemma": (
         "recurrent_gemma",
         dict(lru_width=32, block_types=["recurrent", "attention"], attention_window_size=WINDOW),
-        "it has layers of kind linear_attention",
+        "it has layers ",
     ),
     "lfm2": ("lfm2", dict(layer_types=["conv", "full_attention"]), "it has layers of kind conv"),
     "qwen3_next": ("qwen3_next", _MANY_EXPERTS, "it has layers of kind linear_attention"),

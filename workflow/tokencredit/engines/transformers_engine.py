@@ -31,18 +31,27 @@ class TransformersEngine:
     ``batch_size``: rows decoded together. More rows are faster until the cache no longer fits. ``logprobs`` of a response are at the
     sampling temperature, before the top-p restriction. Which tokens a token sees is what the model's own attention says, windows included.
 
+    ``autocast``: the precision of the products, where it is not that of the weights: that of a trainer's passes.
+
     ``UserError`` for a model with other layers than attention.
     """
 
     name = "transformers"
 
-    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, batch_size: int = 256) -> None:
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        batch_size: int = 256,
+        autocast: torch.dtype | None = None,
+    ) -> None:
         if batch_size < 1:
             raise ValueError(f"batch_size = {batch_size}: at least one row is needed.")
         check_attention(model)
         self.model = model
         self.tokenizer = tokenizer
         self.batch_size = batch_size
+        self._autocast = autocast
         self.end_tokens = end_tokens(model, tokenizer)
 
     def sample(
@@ -67,7 +76,9 @@ class TransformersEngine:
         self.model.eval()
         try:
             with (
-                torch.inference_mode(),
+                # Weights are cast once a call, and in inference mode they would be at every step; the casts are let go before weights move.
+                torch.no_grad() if self._autocast else torch.inference_mode(),
+                torch.autocast(self.model.device.type, self._autocast, enabled=self._autocast is not None),
                 tqdm(total=len(requests), desc="sampling", unit="response", disable=not progress) as bar,
             ):
                 for batch in _batches(requests, self.batch_size):

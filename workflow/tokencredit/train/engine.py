@@ -39,7 +39,10 @@ class PolicyEngine:
         self.policy = policy
         self.canary: Canary | None = None
         if training.engine == "transformers":
-            self.engine: Engine = load_engine("transformers", policy, tokenizer)
+            # The precision of the trainer's passes, unless the weights have it already.
+            low = training.mixed_precision == "bf16" and policy.dtype != torch.bfloat16
+            autocast = torch.bfloat16 if low else None
+            self.engine: Engine = load_engine("transformers", policy, tokenizer, autocast=autocast)
             return
         sampling = training.sampling
         mirror = load_engine(
