@@ -214,6 +214,12 @@ def test_a_model_that_nothing_ends_is_refused(folder: Path) -> None:
         load_checked(folder, hub_model("{problem}"), PROBLEMS, longest=100)
 
 
+def test_a_tokenizer_with_more_tokens_than_the_model_is_refused(folder: Path) -> None:
+    tiny("llama", dict(vocab_size=200, eos_token_id=0)).save_pretrained(folder)
+    with pytest.raises(UserError, match=r"the tokenizer gives token \d+ \('.*'\) to a model of 200"):
+        load_checked(folder, hub_model(), PROBLEMS, longest=100)
+
+
 def weights(folder: Path, change) -> None:
     from safetensors.torch import load_file, save_file
 

@@ -65,6 +65,12 @@ def load_checked(
             f"models.yaml closes no turn. Name eos_token in the tokenizer's settings."
         )
     policy.generation_config.eos_token_id = sorted(ends)
+    rows, largest = policy.get_input_embeddings().weight.shape[0], max(map(max, prompts))
+    if largest >= rows:
+        raise UserError(
+            f"{model_dir}: the tokenizer gives token {largest} ({tokenizer.convert_ids_to_tokens(largest)!r}) to a model of {rows}; "
+            f"they do not belong together."
+        )
     check_model(model_dir, policy, tokenizer, prompts, longest, sampled)
     return policy, tokenizer
 

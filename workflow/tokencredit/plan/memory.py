@@ -140,7 +140,7 @@ def generation_memory(sampler: SamplerSetup, process: Quantity, on_gpu: bool) ->
 def sampling_phases(setup: SamplerSetup) -> dict[str, tuple[Part, ...]]:
     """Prefill: w (4 h + 3 f) bytes a prompt token, of one layer at a time. Decoding: a cache of 2 L k w bytes for every place.
 
-    Where the weights are cast, w P bytes in both, and 24 h + 3 w f a prompt token. vLLM takes what it is given, and shares it out by itself.
+    Where the weights are cast, w P bytes in both, and 24 h + 3 w f a prompt token. vLLM takes what it is given and shares it out itself.
     """
     model, width = setup.model, setup.width
     if setup.pool is not None:
