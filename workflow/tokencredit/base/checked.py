@@ -18,12 +18,12 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from tokencredit.base.store import load_policy, load_tokenizer, model_folder, read_tokenizer
-from tokencredit.engines.ending import end_tokens
+from tokencredit.engines.ending import settle_ends
 from tokencredit.engines.lengths import boundaries, positions
 from tokencredit.engines.transformers_engine import TransformersEngine
 from tokencredit.errors import UserError
 from tokencredit.policy import Scorer, Sequence
-from tokencredit.prompts import closing_mark, encode_prompt, prompt_of
+from tokencredit.prompts import encode_prompt, prompt_of
 from tokencredit.records import Request
 from tokencredit.seeds import derive_seed
 
@@ -58,13 +58,11 @@ def load_checked(
     tokenizer = load_tokenizer(model_dir)
     prompts = check_tokenizer(model_dir, tokenizer, model.prompt, problems)
     policy = load_policy(model_dir, dtype, device, longest)
-    ends = end_tokens(policy, tokenizer) | ({closing_mark(tokenizer, model.prompt)} - {None})
-    if not ends:
+    if not settle_ends(policy, tokenizer, model.prompt):
         raise UserError(
             f"{model_dir}: nothing ends a response: neither tokenizer nor generation_config.json names an end token, and the prompt of "
             f"models.yaml closes no turn. Name eos_token in the tokenizer's settings."
         )
-    policy.generation_config.eos_token_id = sorted(ends)
     rows, largest = policy.get_input_embeddings().weight.shape[0], max(map(max, prompts))
     if largest >= rows:
         raise UserError(

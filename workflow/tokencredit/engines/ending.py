@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from tokencredit.engines.lengths import text_config
+from tokencredit.prompts import closing_mark
 from tokencredit.records import Response
 
 if TYPE_CHECKING:
@@ -41,6 +42,13 @@ def end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> fr
     added = {token.content: index for index, token in getattr(tokenizer, "added_tokens_decoder", {}).items()}
     closing = [added[mark] for mark in _CLOSING if mark in added and not (mark == _MESSAGE and _LAST_MESSAGE in added)]
     return frozenset(token for token in [tokenizer.eos_token_id, *listed, *closing] if token is not None)
+
+
+def settle_ends(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, template: str) -> frozenset[int]:
+    """``end_tokens`` and the mark that closes the turn of the prompt ``template``: those of ``model`` from now on, also once it is saved."""
+    ends = end_tokens(model, tokenizer) | ({closing_mark(tokenizer, template)} - {None})
+    model.generation_config.eos_token_id = sorted(ends)
+    return ends
 
 
 def finished_response(
