@@ -44,9 +44,10 @@ def test_the_tables_of_the_documentation_are_what_is_tested_here() -> None:
 
 
 @pytest.mark.parametrize("name", VERIFIED)
-def test_sampler_scorer_and_model_agree(name: str) -> None:
+def test_sampler_scorer_and_model_agree(name: str, tmp_path: Path) -> None:
     """By hand, beside the check: prompts of unequal lengths in one batch, responses across every window and every stretch of a rope."""
-    model = tiny(*VERIFIED[name])
+    tiny(*VERIFIED[name]).save_pretrained(tmp_path)
+    model = load_policy(tmp_path, longest=LONGEST)
     requests = [Request(prompt, 10 * len(prompt) + k) for prompt in PROMPTS for k in range(2)]
     responses = TransformersEngine(model, Numbers()).sample(requests, temperature=1.0, top_p=1.0, max_tokens=24)
     sequences = [Sequence(r.prompt_tokens, a.token_ids) for r, a in zip(requests, responses, strict=True)]

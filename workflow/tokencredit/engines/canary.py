@@ -59,7 +59,8 @@ def judge(now: Reading, anchor: Reading | None, bound: float) -> Reading:
     if apart > bound:
         raise UserError(
             f"{now.when}: the engine's log-probs of {len(now.engine)} fixed tokens are {apart:.3g} nats from the trainer's on average; "
-            f"{bound:g} is allowed. It samples from other weights or at another temperature than training assumes."
+            f"{bound:g} is allowed. It samples from other weights or at another temperature than training assumes, or computes "
+            f"this architecture otherwise than the trainer."
         )
     if anchor is None:
         return now

@@ -45,7 +45,7 @@ def end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> fr
 
 
 def settle_ends(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, template: str) -> frozenset[int]:
-    """``end_tokens`` and the mark that closes the turn of the prompt ``template``: those of ``model`` from now on, also once it is saved."""
+    """``end_tokens`` and the mark that closes the turn of the prompt ``template``: ``model`` has them from now on, saved too."""
     ends = end_tokens(model, tokenizer) | ({closing_mark(tokenizer, template)} - {None})
     model.generation_config.eos_token_id = sorted(ends)
     return ends
