@@ -47,3 +47,21 @@ def test_a_model_in_the_cache_is_resolved_to_its_folder_and_commit(cache: Path, 
     assert manifest == resolve("mine", model())
     (folder / "config.json").write_text("{}", encoding="utf-8")
     assert resolve("mine", model())["sha256"] != manifest["sha256"]
+
+
+def test_only_the_files_of_a_model_count_and_by_their_content(cache: Path, monkeypatch) -> None:
+    """Other programs leave files in the same folder, and a cache made by hand links to files of any name."""
+    folder = cache / "models--nobody--nothing" / "snapshots" / COMMIT
+    tiny_qwen3().save_pretrained(folder)
+    original = hub.snapshot_download
+    monkeypatch.setattr(hub, "snapshot_download", lambda *args, **kwargs: original(*args, cache_dir=cache, **kwargs))
+    first = resolve("mine", model())["sha256"]
+    for name in ("README.md", "pytorch_model.bin", ".gitattributes"):
+        (folder / name).write_text("other", encoding="utf-8")
+    assert resolve("mine", model())["sha256"] == first
+    elsewhere = cache / "elsewhere.safetensors"
+    (folder / "model.safetensors").replace(elsewhere)
+    (folder / "model.safetensors").symlink_to(elsewhere)
+    assert resolve("mine", model())["sha256"] == first
+    elsewhere.write_bytes(elsewhere.read_bytes() + b"0")
+    assert resolve("mine", model())["sha256"] != first

@@ -136,21 +136,30 @@ def test_the_peak_of_an_update_is_the_one_of_real_passes(name: str, mixed: bool,
         ("prompts", 2, False),
     ],
 )
-def test_the_peak_of_sampling_is_the_one_of_the_engine(largest: str, width: int, nucleus: bool) -> None:
+@pytest.mark.parametrize("cast", [False, True])
+def test_the_peak_of_sampling_is_the_one_of_the_engine(largest: str, width: int, nucleus: bool, cast: bool) -> None:
+    if cast and width == 4:
+        pytest.skip("only a width below the weights' is cast to")
     architecture = shape(vocabulary=8000 if largest == "vocabulary" else 195)
     prompts, prompt, response = {"cache": (8, 8, 90), "vocabulary": (8, 32, 8), "prompts": (64, 128, 4)}[largest]
-    model = model_of(architecture).to(torch.bfloat16 if width == 2 else torch.float32).eval()
-    engine = TransformersEngine(model, build_tokenizer(), batch_size=64)
+    model = model_of(architecture).to(torch.bfloat16 if width == 2 and not cast else torch.float32).eval()
+    engine = TransformersEngine(model, build_tokenizer(), batch_size=64, autocast=torch.bfloat16 if cast else None)
     engine.end_tokens = frozenset()
-    requests = [Request(tuple(2 + (row % prompts + place) % 190 for place in range(prompt)), row) for row in range(64)]
+    # One prompt is shorter: prompts of one length need no mask.
+    requests = [
+        Request(tuple(2 + (row % prompts + place) % 190 for place in range(prompt - (row % prompts == 0))), row)
+        for row in range(64)
+    ]
     engine.tokenizer.decode = lambda *_, **__: ""  # some of the tokens are no words
     with LiveBytes(list(model.parameters())) as live:
         engine.sample(requests, temperature=1.0, top_p=0.9 if nucleus else 1.0, max_tokens=response)
     setup = sampler(architecture, prompts=prompts, prompt=prompt, response=response, width=width, nucleus=nucleus)
     # No row ends early here, so no layer of the cache is copied.
     copy = setup.rows.value * (prompt + response) * cache_bytes(architecture, width) / architecture.layers
-    memory = generation_memory(setup, given(0), on_gpu=True)
-    expected = max(memory.needs("prefill").value, memory.needs("decoding").value - copy)
+    memory = generation_memory(replace(setup, cast=cast), given(0), on_gpu=True)
+    expected = (2 * architecture.parameters if cast else 0) + max(
+        memory.needs("prefill").value, memory.needs("decoding").value - copy
+    )
     assert 0.98 * live.peak <= expected <= 1.07 * live.peak
 
 

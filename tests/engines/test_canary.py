@@ -7,7 +7,16 @@ import torch
 from torch import Tensor
 
 from tokencredit.config import Sampling
-from tokencredit.engines.canary import BOUNDS, PROMPTS, UNLIKELY, Canary, Reading, canary_sequences, judge
+from tokencredit.engines.canary import (
+    BOUNDS,
+    PROMPTS,
+    UNLIKELY,
+    Canary,
+    Reading,
+    canary_sequences,
+    crossing_sequences,
+    judge,
+)
 from tokencredit.errors import UserError
 from tokencredit.policy import Sequence
 from tokencredit.records import Response
@@ -114,3 +123,10 @@ def test_what_is_watched_is_fixed_by_the_prompts() -> None:
     assert [sequence.prompt for sequence in watched[:PROMPTS]] == [(1, 2), (3,), (4,), (5,)]
     assert [sequence.prompt for sequence in watched[PROMPTS:]] == [p for p in prompts[1:5] for _ in range(UNLIKELY)]
     assert all(len(sequence.response) == 1 and 0 <= sequence.response[0] < 50 for sequence in watched[PROMPTS:])
+
+
+def test_what_is_watched_crosses_the_lengths_beyond_which_the_model_computes_otherwise() -> None:
+    crossing = crossing_sequences([(1, 2, 3), (4, 5)], [6, 40], longest=42)
+    assert [len(each) for each in crossing] == [10, 42]
+    assert [len(each.prompt) for each in crossing] == [2, 34]
+    assert crossing[0].prompt + crossing[0].response == (1, 2, 3, 4, 5, 1, 2, 3, 4, 5)

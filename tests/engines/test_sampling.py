@@ -8,6 +8,7 @@ import torch
 from scipy.stats import chisquare
 
 from tokencredit.engines.sampling import nucleus, sample_tokens
+from tokencredit.errors import UserError
 from tokencredit.seeds import uniforms
 
 
@@ -48,3 +49,9 @@ def test_a_token_without_mass_is_never_drawn(noise: float) -> None:
     logits = torch.tensor([[-torch.inf, 0.0, -torch.inf, 0.0, -torch.inf]])
     token, _ = sample_tokens(logits, torch.tensor([noise], dtype=torch.float64), 1.0, 1.0)
     assert token.item() == (1 if noise == 0.0 else 3)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_logits_that_are_not_finite_are_said_to_be(value: float) -> None:
+    with pytest.raises(UserError, match="logits are not finite while sampling"):
+        draw([0.0, value, 1.0], 1.0, 1.0, count=2)

@@ -7,6 +7,7 @@ import copy
 import pytest
 import torch
 
+from tests.architectures import VERIFIED, tiny
 from tests.models import known_model, tiny_qwen3
 from tokencredit.engines import load_engine, vllm_engine
 from tokencredit.engines.weights import plain_weights
@@ -49,3 +50,30 @@ def test_without_vllm_its_engine_says_what_is_missing(monkeypatch: pytest.Monkey
     monkeypatch.setattr(vllm_engine, "find_spec", lambda _: None)
     with pytest.raises(UserError, match=r"the package vllm is not installed here; docs/performance.md"):
         load_engine("vllm", tiny_qwen3(), None, longest=10)
+
+
+@pytest.mark.parametrize(
+    "name", ["qwen3_moe", "mixtral", "gpt_oss, windows and sinks", "deepseek_v3, latent attention"]
+)
+def test_the_experts_of_a_mixture_are_adapted_and_pushed_as_merging_would(name: str) -> None:
+    model = tiny(*VERIFIED[name])
+    names = [each for each, _ in model.named_parameters()]
+    experts = {each for each, parameter in model.named_parameters() if parameter.ndim == 3}
+    assert experts
+    plain = {each: weight.clone() for each, weight in plain_weights(model)}
+    adapter = add_lora(model, rank=2, alpha=4, seed=0)
+    with torch.no_grad():
+        for each, parameter in model.named_parameters():
+            if "lora_B" in each:
+                parameter.normal_()
+    ids = torch.tensor([[1, 2, 3, 4, 5]])
+    with torch.no_grad():
+        adapted = model(ids, use_cache=False).logits
+    pushed = dict(plain_weights(model))
+    assert sorted(pushed) == sorted(names)
+    assert all(not pushed[each].equal(plain[each]) for each in experts)
+    merged = dict(adapter.merge().named_parameters())
+    for each, weight in pushed.items():
+        torch.testing.assert_close(weight, merged[each], atol=1e-5, rtol=0)
+    with torch.no_grad():
+        torch.testing.assert_close(model(ids, use_cache=False).logits, adapted, atol=1e-3, rtol=0)

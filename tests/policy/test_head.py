@@ -368,3 +368,43 @@ def test_a_gpus_products_are_in_tf32_under_autocast_alone() -> None:
         with head._products(device, low):
             assert matmul.fp32_precision == expected
         assert matmul.fp32_precision == before
+
+
+def other_head(
+    hidden: Tensor, weight: Tensor, target: Tensor, temperature: float | Tensor, bias: Tensor, scale: float, cap: float
+) -> tuple[Tensor, Tensor]:
+    """A head with all that heads have, by its definition."""
+    logits = scale * (hidden @ weight.T + bias)
+    logprobs = (
+        cap * torch.tanh(logits / cap) / torch.as_tensor(temperature, dtype=hidden.dtype).reshape(-1, 1)
+    ).log_softmax(-1)
+    return logprobs.gather(1, target[:, None]).squeeze(1), -(logprobs.exp() * logprobs).sum(1)
+
+
+@pytest.mark.usefixtures("tiles")
+def test_a_bias_a_scale_and_a_soft_cap_with_all_their_gradients() -> None:
+    hidden, weight, target = inputs()
+    bias = torch.linspace(-1, 1, len(weight), dtype=torch.float64)
+    temperature = torch.linspace(0.5, 1.5, len(hidden), dtype=torch.float64)
+    leaves = [value.clone().requires_grad_() for value in (hidden, weight, temperature, bias)]
+
+    def ours(h: Tensor, w: Tensor, t: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+        return token_stats(h, w, target, t, bias=b, scale=0.7, cap=1.5)
+
+    expected = other_head(hidden, weight, target, temperature, bias, 0.7, 1.5)
+    assert_same([*ours(*leaves)], [*expected], 1e-12)
+    torch.autograd.gradcheck(ours, leaves)
+    plain_bias = token_stats(hidden, weight, target, 0.7, bias=bias)
+    assert_same([*plain_bias], [*other_head(hidden, weight, target, 0.7, bias, 1.0, 1e9)], 1e-7)
+
+
+@pytest.mark.usefixtures("tiles")
+def test_tokens_without_a_gradient_are_left_out_of_such_a_head_too() -> None:
+    hidden, weight, target = inputs()
+    bias = torch.linspace(-1, 1, len(weight), dtype=torch.float64)
+    found = []
+    for stats in (lambda *a: token_stats(*a[:4], bias=a[4], scale=0.7, cap=1.5), lambda *a: other_head(*a, 0.7, 1.5)):
+        leaves = [hidden.clone().requires_grad_(), weight.clone().requires_grad_(), bias.clone().requires_grad_()]
+        (stats(leaves[0], leaves[1], target, 0.8, leaves[2])[0] * (torch.arange(len(target)) % 2)).sum().backward()
+        found.append([leaf.grad for leaf in leaves])
+    assert_same(*found, 1e-12)

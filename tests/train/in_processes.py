@@ -16,7 +16,7 @@ from transformers import Qwen3ForCausalLM
 from tests.models import tiny_qwen3
 from tests.train.conftest import CoinPool, tiny_cell
 from tests.train.test_update import BASE, batch, training
-from tokencredit.base import load_policy
+from tokencredit.base.checked import load_checked
 from tokencredit.credit import TokenCredit
 from tokencredit.policy import Scorer, add_lora
 from tokencredit.train import columns, loop
@@ -108,15 +108,15 @@ def run(folder: Path, name: str, out: Path, processes: Processes, stop_at: int |
             os.kill(os.getpid(), signal.SIGTERM)
         return whole_step(self, step)
 
-    precise = functools.partial(load_policy, dtype=torch.float64)
-    before = loop.GradingPool, loop.load_policy, columns.load_policy
-    loop.GradingPool, loop.load_policy, columns.load_policy = CoinPool, precise, precise
+    precise = functools.partial(load_checked, dtype=torch.float64)
+    before = loop.GradingPool, loop.load_checked, columns.load_checked
+    loop.GradingPool, loop.load_checked, columns.load_checked = CoinPool, precise, precise
     Run.step = signalled
     try:
         return loop.train(cell, processes)
     finally:
         Run.step = whole_step
-        loop.GradingPool, loop.load_policy, columns.load_policy = before
+        loop.GradingPool, loop.load_checked, columns.load_checked = before
 
 
 def main(folder: Path, processes: Processes) -> None:

@@ -62,7 +62,9 @@ class Copy:
 
 def training(engine: str) -> Training:
     settings = load_study("config", "smoke").training
-    sampling = settings.sampling.model_copy(update={"temperature": 0.8, "max_response_tokens": 5})
+    sampling = settings.sampling.model_copy(
+        update={"temperature": 0.8, "max_prompt_tokens": 40, "max_response_tokens": 5}
+    )
     return settings.model_copy(update={"engine": engine, "engine_memory": 0.3, "sampling": sampling})
 
 
@@ -99,7 +101,7 @@ def test_one_with_weights_of_its_own_is_made_for_the_study_and_follows() -> None
     policy = tiny_qwen3()
     engine = engine_for(policy, "vllm")
     assert engine.engine.options == {
-        "longest": 64 + 5,
+        "longest": 40 + 5,
         "temperature": 0.8,
         "dtype": torch.float32,
         "memory_share": 0.3,
@@ -125,3 +127,23 @@ def test_one_that_does_not_follow_stops_the_run(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(Copy, "push_weights", lambda *_: None)
     with pytest.raises(UserError, match="step 1: the engine's log-probs of"):
         engine.follow("step 1")
+
+
+def test_it_samples_in_the_precision_of_the_passes() -> None:
+    """What the sampler says of its tokens is what the trainer's passes under autocast say, to the rounding of the head's logits."""
+    policy = tiny_qwen3().float()
+    request = [Request((1, 2, 3), seed) for seed in range(8)]
+    apart = {}
+    for precision in ("no", "bf16"):
+        settings = training("transformers").model_copy(update={"mixed_precision": precision})
+        engine = PolicyEngine(settings, policy, Numbers(), lambda sequences: None, PROMPTS)
+        responses = engine.engine.sample(request, temperature=1.0, top_p=1.0, max_tokens=5)
+        sequences = [
+            Sequence(each.prompt_tokens, answer.token_ids) for each, answer in zip(request, responses, strict=True)
+        ]
+        exact = Scorer(policy).score(sequences, 200)[0]
+        apart[precision] = (
+            (exact - torch.tensor([value for answer in responses for value in answer.logprobs])).abs().max()
+        )
+        assert torch.isfinite(exact).all()
+    assert apart["no"] < 1e-5 < apart["bf16"] < 0.1

@@ -9,8 +9,10 @@ import pytest
 import torch
 
 from tokencredit.config import Base, Sampling
+from tokencredit.credit import assign
 from tokencredit.errors import UserError
-from tokencredit.records import Problem, Response
+from tokencredit.records import Problem, Response, Rollout
+from tokencredit.train.metrics import token_table
 from tokencredit.train.rollouts import Prompts, RolloutBatch, Sampler, overlong_penalty
 
 PROBLEMS = [Problem(f"p{index}", "x" * (index + 1), "1") for index in range(10)]
@@ -147,3 +149,15 @@ def test_the_batch_lays_tokens_out_in_rows() -> None:
     lengths = torch.bincount(signals.response).tolist()
     assert lengths == [len(sequence.response) for sequence in batch.sequences]
     assert signals.position.tolist() == [place for length in lengths for place in range(length)]
+
+
+def test_a_right_response_whose_penalty_takes_its_whole_reward_is_still_right() -> None:
+    right = Rollout("p", 0, (1,), Response("", (5,) * 6, "length"), "right", 1.0 + overlong_penalty(6, 6, 3))
+    wrong = Rollout("p", 1, (1,), Response("", (5, 6), "stop"), "wrong", -1.0)
+    batch = RolloutBatch([[right, wrong]])
+    signals = batch.signals(torch.zeros(8), torch.zeros(8))
+    assert signals.reward.tolist() == [0.0, -1.0]
+    assert signals.right.tolist() == [True] * 6 + [False] * 2
+    assert signals.select(torch.tensor([0]))[0].right.all()
+    table = token_table(1, batch, signals, assign("grpo", signals), ["t"] * 8, 1)
+    assert table["reward"].tolist() == [1.0] * 6 + [-1.0] * 2

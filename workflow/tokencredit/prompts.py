@@ -2,25 +2,41 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from tokencredit.errors import UserError
 from tokencredit.records import Problem
 
 if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
     from tokencredit.config import Model
+
+
+# What is a mark beyond doubt: `<|…|>` in either kind of bar, and names that no prose has. `<think>` or `[INST]` may be text of a prompt.
+_MARK = re.compile(r"<[|｜][^<>{}\s]+[|｜]>|</?s>|<(?:bos|eos|pad|unk|start_of_turn|end_of_turn)>")
+_BYTE = re.compile("<0x[0-9A-F]{2}>")  # what a letter outside the vocabulary is written in
+_LIKE_A_MARK = re.compile(r"<.+>|\[.+\]", re.DOTALL)
 
 
 def prompt_of(template: str, problem: str) -> str:
     """The prompt: ``{problem}`` replaced; other braces, as in ``\\boxed{}``, stay what they are."""
-    return template.replace("{problem}", problem)
+    return _filled(template, {"problem": problem})
 
 
 def encode_prompt(tokenizer: Any, template: str, problem: Problem) -> tuple[int, ...]:
-    """The tokens of a problem's whole prompt; nothing is added to the template."""
-    return tuple(tokenizer.encode(prompt_of(template, problem.problem), add_special_tokens=False))
+    """The tokens of a problem's whole prompt; nothing is added to the template.
+
+    The marks of the template are tokens, and the same letters in a problem are text: a problem cannot close its turn or open another.
+    ``UserError`` for a mark of the template that the tokenizer does not know as one token.
+    """
+    return _encoded(tokenizer, template, {"problem": problem.problem})
 
 
 def encode_privileged_prompt(tokenizer: Any, model: Model, problem: Problem) -> tuple[int, ...]:
@@ -29,15 +45,15 @@ def encode_privileged_prompt(tokenizer: Any, model: Model, problem: Problem) -> 
     ``UserError`` for a text that an embedded model cannot read: its tokenizer has no token for what it does not know.
     """
     values = {"problem": problem.problem, "answer": problem.answer}
-    text = re.sub(r"\{(problem|answer)\}", lambda match: values[match[1]], model.privileged_prompt)
     if model.kind == "embedded":
+        text = _filled(model.privileged_prompt, values)
         known = tokenizer.get_vocab()
         for piece, _ in tokenizer.backend_tokenizer.pre_tokenizer.pre_tokenize_str(text):
             if piece not in known:
                 raise UserError(
                     f"privileged_prompt = {model.privileged_prompt!r}: the embedded model cannot read {piece!r} in {text!r}."
                 )
-    return tuple(tokenizer.encode(text, add_special_tokens=False))
+    return _encoded(tokenizer, model.privileged_prompt, values)
 
 
 def encode_prompts(
@@ -52,3 +68,106 @@ def encode_prompts(
                 f"sampling.max_prompt_tokens = {max_tokens} allows no more than that."
             )
     return prompts
+
+
+def closing_mark(tokenizer: Any, template: str) -> int | None:
+    """The special token that closes the turn of the problem, which closes the assistant's too; None where the template has none.
+
+    It is the first special token after ``{problem}``. OpenAI's harmony format closes each message of a response with it, and the response
+    with another: there it is None.
+    """
+    special = {
+        token.content: index for index, token in getattr(tokenizer, "added_tokens_decoder", {}).items() if token.special
+    }
+    if "<|return|>" in special:
+        return None
+    after = template.rpartition("{problem}")[2]
+    found = _alternatives(special).search(after) if special else None
+    return special[found[0]] if found else None
+
+
+@dataclass(frozen=True)
+class _Marks:
+    """The tokens of a tokenizer that no problem may bring in, and those of them that a template has, in order."""
+
+    ids: frozenset[int]
+    in_template: tuple[int, ...]
+    pieces: tuple[str, ...]  # the template, cut at its marks; every second piece is one
+
+
+@lru_cache(maxsize=16)
+def _marks_of(tokenizer: Any, template: str) -> _Marks:
+    added = {
+        token.content: (index, token.special) for index, token in getattr(tokenizer, "added_tokens_decoder", {}).items()
+    }
+    for mark in _MARK.findall(template) if added else ():
+        if mark not in added:
+            near = get_close_matches(mark, added, n=1, cutoff=0.75)
+            raise UserError(
+                f"prompt = {template!r}: {mark!r} is no token of this model's tokenizer and would be spelled out as text"
+                f"{f'; it has {near[0]!r}' if near else ''}. Write the prompt in the marks of the model's own chat template."
+            )
+    names = {
+        name: index
+        for name, (index, special) in added.items()
+        if (special and not _BYTE.fullmatch(name)) or (_LIKE_A_MARK.fullmatch(name) and name in template)
+    }
+    pieces = tuple(_alternatives(names).split(template)) if names else (template,)
+    return _Marks(frozenset(names.values()), tuple(names[mark] for mark in pieces[1::2]), pieces)
+
+
+def _alternatives(names: Iterable[str]) -> re.Pattern[str]:
+    """Any of the names, longer ones first, as one group."""
+    return re.compile("(" + "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True)) + ")")
+
+
+def _filled(template: str, values: Mapping[str, str]) -> str:
+    return re.sub(r"\{(\w+)\}", lambda match: values.get(match[1], match[0]), template)
+
+
+def _encoded(tokenizer: Any, template: str, values: Mapping[str, str]) -> tuple[int, ...]:
+    marks = _marks_of(tokenizer, template)
+    ids = tuple(tokenizer.encode(_filled(template, values), add_special_tokens=False))
+    if tuple(token for token in ids if token in marks.ids) == marks.in_template:
+        return ids
+    # Some value spells a mark.
+    found = _spelt(tokenizer, marks, values)
+    plain = {name: "1" for name in values}
+    expected = tuple(tokenizer.encode(_filled(template, plain), add_special_tokens=False))
+    if (
+        tuple(token for token in found if token in marks.ids) != marks.in_template
+        or _spelt(tokenizer, marks, plain) != expected
+    ):
+        raise UserError(
+            f"{_filled(template, values)!r}: the problem spells a special token, and this tokenizer cannot give it as text; take the "
+            f"problem out of the data set, or write the token differently."
+        )
+    return found
+
+
+def _spelt(tokenizer: Any, marks: _Marks, values: Mapping[str, str]) -> tuple[int, ...]:
+    """The template's marks as tokens, and what stands between them as text, whatever it spells."""
+    text = _without_marks(tokenizer, marks.ids)
+    ids: list[int] = []
+    for place, piece in enumerate(marks.pieces):
+        if place % 2:
+            ids.append(marks.in_template[place // 2])
+        elif piece:
+            ids += text.encode(_filled(piece, values), add_special_tokens=False).ids
+    return tuple(ids)
+
+
+@lru_cache(maxsize=4)
+def _without_marks(tokenizer: Any, marks: frozenset[int]) -> Tokenizer:
+    """The tokenizer's own way with text, the ``marks`` unknown to it."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        raise UserError(
+            "a problem spells a special token, and this tokenizer, which is not a fast one, cannot give it as text."
+        )
+    from tokenizers import Tokenizer
+
+    settings = json.loads(backend.to_str())
+    settings["added_tokens"] = [token for token in settings["added_tokens"] if token["id"] not in marks]
+    settings["post_processor"] = None
+    return Tokenizer.from_str(json.dumps(settings))

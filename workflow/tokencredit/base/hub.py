@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -55,9 +57,12 @@ def resolve(name: str, model: HubModel) -> dict[str, Any]:
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(file for file in folder.rglob("*") if file.is_file())
+    """The files that a model is made of; other programs leave theirs in the same folder of the cache."""
+    files = (file for file in folder.rglob("*") if file.is_file())
+    return sorted(file for file in files if any(fnmatch(file.name, pattern) for pattern in _FILES))
 
 
 def _digest(file: Path) -> str:
-    """The cache links each file to a blob that is named by the file's digest: no need to read gigabytes again."""
-    return file.resolve().name if file.is_symlink() else sha256(file)
+    """sha256 of the content. The cache links a large file to a blob of that name: no need to read gigabytes again."""
+    name = file.resolve().name
+    return name if file.is_symlink() and re.fullmatch("[0-9a-f]{64}", name) else sha256(file)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 MANIFEST = ModelFolder.manifest.name
+_ADAPTER = "adapter_config.json"
 
 
 def load_manifest(model_dir: str | Path) -> dict[str, Any]:
@@ -31,27 +32,99 @@ def model_folder(model_dir: str | Path) -> Path:
 
 
 def load_policy(
-    model_dir: str | Path, dtype: torch.dtype | None = None, device: str | torch.device = "cpu"
+    model_dir: str | Path,
+    dtype: torch.dtype | None = None,
+    device: str | torch.device = "cpu",
+    longest: int | None = None,
 ) -> PreTrainedModel:
-    """The causal language model of ``results/models/<name>`` or of a run (its ``model/``), float32 unless ``dtype`` says otherwise."""
+    """The causal language model of a base (``results/models/<name>``) or of a run (its ``model/``), float32 unless ``dtype`` says else.
+
+    Its weights are the folder's, all of them and nothing else; its generation settings are the ids of special tokens alone, for how is
+    sampled is the study's to say. ``longest``: the most tokens of a sequence, for a model whose positions depend on it (``settle_rope``).
+
+    ``UserError`` where the folder lacks a weight, has one too many or one of another shape, holds an adapter beside the model or weights
+    that are quantised, or wants to bring code of its own.
+    """
     import torch
     from safetensors import SafetensorError
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
+
+    from tokencredit.engines.lengths import settle_rope
 
     folder = model_folder(model_dir)
+    if (folder / _ADAPTER).exists():
+        raise UserError(
+            f"{folder}: a model and an adapter ({_ADAPTER}) in one folder: whether the weights contain the adapter already cannot be told. "
+            f"Merge it (peft's merge_and_unload) and save the model alone, or take the adapter's files away."
+        )
+    own_files = {"local_files_only": True, "trust_remote_code": False}
     try:
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype or torch.float32, local_files_only=True)
-    except (OSError, SafetensorError) as error:
-        raise UserError(f"{folder}: the model cannot be read: {' '.join(str(error).split())}.") from error
+        if getattr(AutoConfig.from_pretrained(folder, **own_files), "quantization_config", None) is not None:
+            raise UserError(
+                f"{folder}: the weights are quantised; only plain ones (float32, bfloat16, float16) are read."
+            )
+        model, found = AutoModelForCausalLM.from_pretrained(
+            folder,
+            dtype=dtype or torch.float32,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # to be told of all of them
+            use_safetensors=True,
+            **own_files,
+        )
+    except (OSError, SafetensorError, ValueError, RuntimeError, ImportError, KeyError) as error:
+        raise UserError(f"{folder}: the model cannot be read: {_reason(error)}.") from error
+    _check_weights(folder, type(model).__name__, found)
+    ids = model.generation_config
+    model.generation_config = GenerationConfig(
+        bos_token_id=ids.bos_token_id, eos_token_id=ids.eos_token_id, pad_token_id=ids.pad_token_id
+    )
+    if longest is not None:
+        settle_rope(model, longest)
     return model.to(device)
 
 
-def load_tokenizer(model_dir: str | Path) -> PreTrainedTokenizerBase:
-    """The tokenizer saved beside the model."""
-    from transformers import AutoTokenizer
+def _check_weights(folder: Path, name: str, found: dict[str, Any]) -> None:
+    """``found``: transformers' account of what it loaded. It draws what is missing by lot, anew in each load."""
+    for kind, what in (
+        ("missing_keys", "are missing in the folder"),
+        ("unexpected_keys", "are in the folder and not in the model"),
+        ("mismatched_keys", "have another shape than the model's"),
+    ):
+        keys = sorted(str(key if isinstance(key, str) else key[0]) for key in found[kind])
+        if keys:
+            raise UserError(
+                f"{folder}: not the weights of a {name}: {len(keys)} {what}, {', '.join(keys[:3])}{' …' if len(keys) > 3 else ''}. Get the "
+                f"model's files again, or name the model that they belong to in config.json."
+            )
+    if found.get("error_msgs"):
+        raise UserError(f"{folder}: the model cannot be read: {' '.join(' '.join(found['error_msgs']).split())}.")
 
-    folder = model_folder(model_dir)
+
+def load_tokenizer(model_dir: str | Path) -> PreTrainedTokenizerBase:
+    """The tokenizer saved beside the model: what ``tokenizer.json`` says where there is one, whatever class its settings name.
+
+    Classes of transformers build the splitting of text anew from their own idea of a family, and another one after saving; the file is
+    read as it is, and is saved as it is.
+    """
+    return read_tokenizer(model_folder(model_dir))
+
+
+def read_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    """``load_tokenizer`` of a folder that need not hold a model."""
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
     try:
-        return AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{folder}: the tokenizer cannot be read: {' '.join(str(error).split())}.") from error
+        if (folder / "tokenizer.json").is_file():
+            return PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
+        return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError, ImportError, KeyError) as error:
+        raise UserError(f"{folder}: the tokenizer cannot be read: {_reason(error)}.") from error
+
+
+def _reason(error: Exception) -> str:
+    if "trust_remote_code" in str(error):
+        return (
+            "it brings code of its own (auto_map in its settings), and code from a model's folder is never run; use a model that the "
+            "installed transformers knows"
+        )
+    return " ".join(str(error).split()).rstrip(".")

@@ -129,7 +129,7 @@ def _check_embedded(path: Path, file: StudyFile, config: Tables) -> None:
                     f"{path}: {key}: the data set {dataset!r} is of the task {problems.task!r}; "
                     f"the embedded model {name!r} reads problems of {model.task!r} only."
                 )
-        longest = max(sampling.max_prompt_tokens + sampling.max_response_tokens for sampling in samplings)
+        longest = max(sampling.longest for sampling in samplings)
         if longest > model.max_tokens:
             raise UserError(
                 f"{path}: max_prompt_tokens + max_response_tokens = {longest}: "

@@ -36,6 +36,11 @@ class Sampling(Strict):
     )
     max_response_tokens: Positive = Field(description="Longest response; a longer one is cut and graded as it is.")
 
+    @property
+    def longest(self) -> int:
+        """The most tokens of a prompt and its response together."""
+        return self.max_prompt_tokens + self.max_response_tokens
+
 
 class Curve(Strict):
     """The evaluation inside training that draws learning curves."""

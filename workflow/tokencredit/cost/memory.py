@@ -58,7 +58,8 @@ class SamplerSetup:
     """What decides the memory of sampling: ``rows`` decoded together, with room for ``prompt`` + ``response`` tokens each.
 
     ``prompts``: how many of the rows' prompts differ; ``width``: bytes of a number; ``nucleus``: whether top-p cuts the distribution, which
-    sorts it. ``pool``: the bytes that vLLM takes for weights and cache; None for the transformers engine, whose weights are there already.
+    sorts it. ``pool``: the bytes that vLLM takes for weights and cache; None for the transformers engine, whose weights are there already,
+    ``cast`` to ``width`` while it samples or not.
     """
 
     model: Architecture
@@ -69,6 +70,7 @@ class SamplerSetup:
     width: int
     nucleus: bool
     pool: Quantity | None = None
+    cast: bool = False
 
 
 @dataclass(frozen=True)
@@ -138,14 +140,15 @@ def generation_memory(sampler: SamplerSetup, process: Quantity, on_gpu: bool) ->
 def sampling_phases(setup: SamplerSetup) -> dict[str, tuple[Part, ...]]:
     """Prefill: w (4 h + 3 f) bytes a prompt token, of one layer at a time. Decoding: a cache of 2 L k w bytes for every place.
 
-    vLLM takes what it is given, and shares it out by itself.
+    Where the weights are cast, w P bytes in both, and 24 h + 3 w f a prompt token. vLLM takes what it is given and shares it out itself.
     """
     model, width = setup.model, setup.width
     if setup.pool is not None:
         return {"sampling": (Part("vLLM's weights and cache", setup.pool),)}
     place = cache_bytes(model, width)
     capacity = setup.prompt + setup.response
-    token = width * (4 * model.hidden_size + 3 * model.intermediate_size)
+    # Where weights are cast, what goes from layer to layer stays in float32, and so does what a norm makes of it.
+    token = (4 * 6 if setup.cast else width * 4) * model.hidden_size + width * 3 * model.intermediate_size
     prefill = (
         Part("keys and values of the prompts", given(setup.prompts * capacity * place)),
         Part("activations of one layer", given(setup.prompts * setup.prompt * token)),
@@ -158,7 +161,8 @@ def sampling_phases(setup: SamplerSetup) -> dict[str, tuple[Part, ...]]:
         Part("one layer of them again, when finished rows leave", setup.rows * capacity * place / model.layers),
         Part("distributions over the vocabulary", setup.rows * model.vocabulary * number),
     )
-    return {"prefill": prefill, "decoding": decoding}
+    cast = (Part("weights in the passes' precision", given(width * model.parameters)),) if setup.cast else ()
+    return {"prefill": cast + prefill, "decoding": cast + decoding}
 
 
 def rows_that_fit(setup: SamplerSetup, room: float) -> int:

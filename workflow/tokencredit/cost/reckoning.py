@@ -183,13 +183,13 @@ class Planner:
         # The learning curve may sample more responses at a time than a step does.
         most = max(training.prompts_per_step * training.group_size, training.curve.problems * training.curve.samples)
         each = given(-(-most // processes))
-        # The transformers engine samples from the float32 weights themselves, vLLM from a copy in the precision of the passes.
-        ours = self._sampler(self.policy, each, training.group_size, training.sampling, 4)
-        vllm = replace(ours, width=self.width)
+        # Both sample in the precision of the passes: the transformers engine from the weights, cast while it does, vLLM from a copy.
+        ours = self._sampler(self.policy, each, training.group_size, training.sampling, self.width)
+        vllm, ours = ours, replace(ours, cast=self.width < 4)
         vllm = replace(
             vllm, pool=given(training.engine_memory * gpu.memory_gib * GIB) if gpu else self._pool_on_cpu(vllm)
         )
-        longest = training.sampling.max_prompt_tokens + training.sampling.max_response_tokens
+        longest = training.sampling.longest
         sequences = -(-training.prompts_per_update * training.group_size // processes)
         reference = [self.policy] if "ref_logprob" in columns else []
         setup = TrainingSetup(

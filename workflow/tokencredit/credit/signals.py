@@ -16,7 +16,7 @@ from tokencredit.credit.segments import segment_mean, segment_sum, segment_zscor
 if TYPE_CHECKING:
     from torch import Tensor
 
-PER_RESPONSE = ("reward", "advantage", "group")
+PER_RESPONSE = ("reward", "advantage", "group", "correct")
 PER_BATCH = ("progress", "entropy_history")
 RATIOS = ("token", "response", "response-token")
 SURROGATES = ("clip", "unclipped", "cispo", "reinforce")
@@ -35,9 +35,12 @@ class TokenSignals:
     position: Tensor  # [N] int64, 0-based place of the token in its response
     entropy: Tensor  # [N] float, nats, full vocabulary, the policy of the stage
     old_logprob: Tensor  # [N] float, nats, behaviour policy, as the trainer computes it
-    reward: Tensor  # [R] float, +1 right, -1 wrong
+    reward: Tensor  # [R] float, +1 right, -1 wrong, a penalty for length added where the base has one
     advantage: Tensor  # [R] float, the group advantage A_i
     group: Tensor  # [R] int64, index of the response's prompt
+    correct: Tensor | None = (
+        None  # [R] bool, the grader's verdict; where it is not given, whether the reward is above 0
+    )
     logprob: Tensor | None = None  # [N] float, nats, current policy: the update stage only
     ref_logprob: Tensor | None = None  # [N] float, nats, reference policy
     rollout_logprob: Tensor | None = None  # [N] float, nats, behaviour policy, as the sampler computed it
@@ -71,8 +74,8 @@ class TokenSignals:
 
     @cached_property
     def right(self) -> Tensor:
-        """[N] bool: the token's response has positive polarity, r > 0."""
-        return self.reward[self.response] > 0
+        """[N] bool: the token's response has positive polarity: it is right, whatever a penalty leaves of its reward."""
+        return (self.reward > 0 if self.correct is None else self.correct)[self.response]
 
     @cached_property
     def every_token(self) -> Tensor:

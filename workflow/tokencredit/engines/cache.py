@@ -20,7 +20,7 @@ class _Layer(CacheLayerMixin):
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
         rows, heads, _, size = key_states.shape
         self.keys = key_states.new_empty(rows, heads, self.capacity, size)
-        self.values = value_states.new_empty(rows, heads, self.capacity, size)
+        self.values = value_states.new_empty(*value_states.shape[:2], self.capacity, value_states.shape[-1])
         self.is_initialized = True
 
     def update(
@@ -35,7 +35,9 @@ class _Layer(CacheLayerMixin):
         return self.keys[:, :, :end], self.values[:, :, :end]
 
     def select(self, rows: Tensor) -> None:
-        """Keep ``rows``, in that order; a row may come several times."""
+        """Keep ``rows``, in that order; a row may come several times. A layer that reads another's keys has none of its own."""
+        if not self.is_initialized:
+            return
         for name in ("keys", "values"):
             old = getattr(self, name)
             new = old.new_empty(len(rows), *old.shape[1:])

@@ -59,7 +59,8 @@ def judge(now: Reading, anchor: Reading | None, bound: float) -> Reading:
     if apart > bound:
         raise UserError(
             f"{now.when}: the engine's log-probs of {len(now.engine)} fixed tokens are {apart:.3g} nats from the trainer's on average; "
-            f"{bound:g} is allowed. It samples from other weights or at another temperature than training assumes."
+            f"{bound:g} is allowed. It samples from other weights or at another temperature than training assumes, or computes "
+            f"this architecture otherwise than the trainer."
         )
     if anchor is None:
         return now
@@ -116,9 +117,19 @@ def watch(
     vocabulary: int,
     sampling: Sampling,
     bound: float,
+    longest: int | None = None,
+    crossings: Iterable[int] = (),
 ) -> Canary:
-    """A canary for ``engine``, which has the trainer's weights now: that is checked first. ``sampling``: how the run samples."""
-    canary = Canary(engine, trainer, canary_sequences(engine, prompts, vocabulary, sampling), bound)
+    """A canary for ``engine``, which has the trainer's weights now: that is checked first. ``sampling``: how the run samples.
+
+    ``crossings``: lengths below ``longest`` tokens beyond which the model computes otherwise, as after a window; some tokens across each
+    are watched too.
+    """
+    prompts = list(dict.fromkeys(prompts))
+    sequences = canary_sequences(engine, prompts, vocabulary, sampling) + crossing_sequences(
+        prompts, crossings, longest
+    )
+    canary = Canary(engine, trainer, sequences, bound)
     canary.check("at the start")
     return canary
 
@@ -146,6 +157,21 @@ def canary_sequences(
     ]
     unlikely = [Sequence(prompt, (token,)) for prompt, lot in zip(chosen, lots, strict=True) for token in lot]
     return likely + unlikely
+
+
+def crossing_sequences(
+    prompts: Iterable[tuple[int, ...]], crossings: Iterable[int], longest: int | None = None
+) -> list[Sequence]:
+    """For each length of ``crossings`` the prompts' tokens, one prompt after the other, to half of ``TOKENS`` beyond it, or ``longest``."""
+    from tokencredit.policy import Sequence
+
+    tokens = [token for prompt in prompts for token in prompt]
+    found = []
+    for length in crossings:
+        text = tuple((tokens * (length // len(tokens) + 2))[: length + TOKENS // 2])[:longest]
+        start = max(1, len(text) - TOKENS)
+        found.append(Sequence(text[:start], text[start:]))
+    return found
 
 
 def _rms(values: Tensor) -> float:

@@ -2,20 +2,53 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from tokencredit.engines.lengths import text_config
+from tokencredit.prompts import closing_mark
 from tokencredit.records import Response
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+# Marks that close a turn or a text in the chat formats in use, known by their spelling as llama.cpp knows them: a model whose tokenizer
+# has one has been trained to end with it, also where the folder names another end (the Qwen2.5 bases) or none.
+_CLOSING = (
+    *(
+        "<|im_end|>",
+        "<|eot_id|>",
+        "<|eom_id|>",
+        "<|eot|>",
+        "<|end|>",
+        "<|endoftext|>",
+        "<|end_of_text|>",
+        "<|end_of_turn|>",
+    ),
+    *("<end_of_turn>", "<turn|>", "<|END_OF_TURN_TOKEN|>", "<｜end▁of▁sentence｜>", "<|return|>", "</s>", "<eos>"),
+)
+# In OpenAI's harmony format a response is several messages: this mark closes each of them, and the other one the last.
+_MESSAGE, _LAST_MESSAGE = "<|end|>", "<|return|>"
+
 
 def end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
-    """The tokens that end a response: the tokenizer's, and those of the model's generation settings (some models have several)."""
-    own = model.generation_config.eos_token_id
-    listed = own if isinstance(own, list) else [own]
-    return frozenset(token for token in [tokenizer.eos_token_id, *listed] if token is not None)
+    """The tokens that end a response: the tokenizer's, those of the model's settings, and the marks that close a turn by their spelling."""
+    listed: list[int] = []
+    for settings in (model.generation_config, text_config(model)):
+        own = getattr(settings, "eos_token_id", None)
+        listed += own if isinstance(own, list) else [own]
+    added = {token.content: index for index, token in getattr(tokenizer, "added_tokens_decoder", {}).items()}
+    closing = [added[mark] for mark in _CLOSING if mark in added and not (mark == _MESSAGE and _LAST_MESSAGE in added)]
+    return frozenset(token for token in [tokenizer.eos_token_id, *listed, *closing] if token is not None)
+
+
+def settle_ends(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, template: str) -> frozenset[int]:
+    """``end_tokens`` and the mark that closes the turn of the prompt ``template``: ``model`` has them from now on, saved too."""
+    ends = end_tokens(model, tokenizer) | ({closing_mark(tokenizer, template)} - {None})
+    model.generation_config.eos_token_id = sorted(ends)
+    return ends
 
 
 def finished_response(
@@ -26,3 +59,44 @@ def finished_response(
     finished = ids[-1] in ends
     text = tokenizer.decode(ids[:-1] if finished else ids, skip_special_tokens=True)
     return Response(text, ids, "stop" if finished else "length", tuple(logprobs))
+
+
+def token_texts(tokenizer: PreTrainedTokenizerBase, token_ids: Sequence[int]) -> list[str]:
+    """Each token as the text that it stands for, spaces and line breaks included.
+
+    A vocabulary writes bytes in letters of its own ("Ġso", "▁so"): they are read back. A token that holds part of a letter has � for it. An
+    id without a token, of a head that has more rows than the tokenizer has tokens, is ``<id>``.
+    """
+    added = getattr(tokenizer, "added_tokens_decoder", {})
+    decoder = json.dumps(_decoder(tokenizer), ensure_ascii=False)
+
+    def text(index: int) -> str:
+        token = tokenizer.convert_ids_to_tokens(index)
+        if token is None:
+            return f"<{index}>"
+        if index in added:
+            return token
+        if '"ByteLevel"' in decoder:
+            return bytes(_BYTES[letter] for letter in token if letter in _BYTES).decode("utf-8", errors="replace")
+        if "▁" in decoder:
+            byte = re.fullmatch("<0x([0-9A-F]{2})>", token)
+            return bytes([int(byte[1], 16)]).decode("utf-8", errors="replace") if byte else token.replace("▁", " ")
+        return token
+
+    known = {index: text(index) for index in set(token_ids)}
+    return [known[index] for index in token_ids]
+
+
+def _decoder(tokenizer: PreTrainedTokenizerBase) -> Any:
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    return None if backend is None or backend.decoder is None else json.loads(backend.decoder.__getstate__())
+
+
+def _byte_letters() -> dict[str, int]:
+    """The byte that each letter of GPT-2's byte-level alphabet stands for: printable bytes are themselves, others follow from 256 on."""
+    printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
+    others = [byte for byte in range(256) if byte not in printable]
+    return {chr(byte): byte for byte in printable} | {chr(256 + place): byte for place, byte in enumerate(others)}
+
+
+_BYTES = _byte_letters()

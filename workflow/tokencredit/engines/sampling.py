@@ -5,12 +5,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from tokencredit.errors import UserError
+
 
 def sample_tokens(logits: Tensor, noise: Tensor, temperature: float, top_p: float) -> tuple[Tensor, Tensor]:
     """``logits`` [R, V], ``noise`` [R] uniform in [0, 1) -> token ids [R] and their log-probs [R], float32, nats.
 
     Tokens follow softmax(logits / temperature), restricted for ``top_p`` < 1 to the smallest set of most probable tokens whose mass
-    reaches ``top_p``. The log-prob is the one at this temperature *before* that restriction: what a policy ratio needs.
+    reaches ``top_p``. The log-prob is the one at this temperature *before* that restriction: what a policy ratio needs. ``UserError``
+    where a row has no distribution, as after training has diverged.
     """
     logprobs = torch.log_softmax(logits.float() / temperature, dim=-1)
     probs = logprobs.exp().double()
@@ -18,6 +21,10 @@ def sample_tokens(logits: Tensor, noise: Tensor, temperature: float, top_p: floa
         probs = nucleus(probs, top_p)
     cumulative = probs.cumsum(-1)
     total = cumulative[:, -1:]
+    if not bool(total.isfinite().all()):
+        raise UserError(
+            "the model's logits are not finite while sampling: its weights are broken, or training has diverged."
+        )
     # The target lies strictly below the total, so that the first place above it has mass of its own.
     target = torch.minimum(noise.double()[:, None] * total, torch.nextafter(total, torch.zeros_like(total)))
     tokens = torch.searchsorted(cumulative, target, right=True)

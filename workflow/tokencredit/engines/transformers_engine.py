@@ -15,6 +15,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from tokencredit.engines import OnResponse
 from tokencredit.engines.cache import SamplingCache, left_padding
 from tokencredit.engines.ending import end_tokens, finished_response
+from tokencredit.engines.lengths import check_attention, check_length, settle_rope, text_config
 from tokencredit.engines.sampling import sample_tokens
 from tokencredit.progress import bar
 from tokencredit.records import Request, Response
@@ -28,17 +29,29 @@ class TransformersEngine:
     """Samples from ``model``, which may be trained between calls; runs on the model's device in the model's dtype.
 
     ``batch_size``: rows decoded together. More rows are faster until the cache no longer fits. ``logprobs`` of a response are at the
-    sampling temperature, before the top-p restriction.
+    sampling temperature, before the top-p restriction. Which tokens a token sees is what the model's own attention says, windows included.
+
+    ``autocast``: the precision of the products, where it is not that of the weights: that of a trainer's passes.
+
+    ``UserError`` for a model with other layers than attention.
     """
 
     name = "transformers"
 
-    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, batch_size: int = 256) -> None:
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        batch_size: int = 256,
+        autocast: torch.dtype | None = None,
+    ) -> None:
         if batch_size < 1:
             raise ValueError(f"batch_size = {batch_size}: at least one row is needed.")
+        check_attention(model)
         self.model = model
         self.tokenizer = tokenizer
         self.batch_size = batch_size
+        self._autocast = autocast
         self.end_tokens = end_tokens(model, tokenizer)
 
     def sample(
@@ -51,13 +64,21 @@ class TransformersEngine:
         progress: bool = False,
         on_response: OnResponse | None = None,
     ) -> list[Response]:
-        """One response for each request, in order. Gradients are off; the model's training mode is restored afterwards."""
+        """One response for each request, in order. Gradients are off; the model's training mode is restored afterwards.
+
+        ``UserError`` where the model has too few positions for the longest prompt and ``max_tokens``.
+        """
+        longest = max((len(request.prompt_tokens) for request in requests), default=0) + max_tokens
+        check_length(self.model, longest, "engine 'transformers': a prompt and its response")
+        settle_rope(self.model, longest)
         responses: dict[int, Response] = {}
         was_training = self.model.training
         self.model.eval()
         try:
             with (
-                torch.inference_mode(),
+                # Weights are cast once a call, and in inference mode they would be at every step; the casts are let go before weights move.
+                torch.no_grad() if self._autocast else torch.inference_mode(),
+                torch.autocast(self.model.device.type, self._autocast, enabled=self._autocast is not None),
                 bar("sampling", len(requests), progress) as shown,
             ):
                 for batch in _batches(requests, self.batch_size):
@@ -102,7 +123,7 @@ class TransformersEngine:
                 token, mask, position = token[on_device], mask[on_device], position[on_device]
                 cache.select(on_device)
             width = cache.get_seq_length() + 1
-            logits = self._forward(token[:, None], mask[:, None, None, :width], position[:, None], cache)
+            logits = self._forward(token[:, None], mask[:, :width], position[:, None], cache)
             position = position + 1
 
     def _prefill(self, requests: list[Request], max_tokens: int) -> tuple[Tensor, SamplingCache, Tensor, Tensor]:
@@ -114,11 +135,8 @@ class TransformersEngine:
         ids = torch.tensor([[0] * (width - len(prompt)) + list(prompt) for prompt in prompts], device=device)
         filled = left_padding(lengths, width)
         position = (filled.cumsum(-1) - 1).clamp(min=0)
-        causal = torch.ones(width, width, dtype=torch.bool, device=device).tril()
-        # Padding looks at itself, or its softmax would be empty.
-        mask = (causal & filled[:, None, :]) | torch.eye(width, dtype=torch.bool, device=device)
-        cache = SamplingCache(self.model.config.num_hidden_layers, width + max_tokens)
-        logits = self._forward(ids, mask[:, None], position, cache)
+        cache = SamplingCache(text_config(self.model).num_hidden_layers, width + max_tokens)
+        logits = self._forward(ids, filled, position, cache)
         row_of = {prompt: row for row, prompt in enumerate(prompts)}
         rows = torch.tensor([row_of[request.prompt_tokens] for request in requests], device=device)
         cache.select(rows)
@@ -126,7 +144,10 @@ class TransformersEngine:
         return logits[rows], cache, columns[rows], lengths[rows]
 
     def _forward(self, ids: Tensor, mask: Tensor, position: Tensor, cache: SamplingCache) -> Tensor:
-        """Logits [R, V] of the token after the last of ``ids`` [R, T]; ``mask`` [R, 1, T, columns] says which columns each token sees."""
+        """Logits [R, V] of the token after the last of ``ids`` [R, T]; ``mask`` [R, columns] bool: which columns hold a token.
+
+        Which of these each token sees is left to the model: its layers may have windows, and its attention a mask of another kind.
+        """
         return self.model(
             input_ids=ids,
             attention_mask=mask,

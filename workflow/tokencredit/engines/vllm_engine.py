@@ -23,6 +23,7 @@ from torch import Tensor
 
 from tokencredit.engines import OnResponse
 from tokencredit.engines.ending import end_tokens, finished_response
+from tokencredit.engines.lengths import check_length
 from tokencredit.engines.weights import imprint, plain_weights
 from tokencredit.errors import UserError
 from tokencredit.progress import bar
@@ -70,12 +71,8 @@ class VllmEngine:
             raise UserError(
                 "engine 'vllm': the package vllm is not installed here; docs/performance.md says how, or use engine 'transformers'."
             )
-        places = model.config.max_position_embeddings
-        if longest > places:
-            raise UserError(
-                f"engine 'vllm': a prompt and its response may take {longest} tokens (max_prompt_tokens + max_response_tokens); the "
-                f"model has positions for {places}."
-            )
+        what = "engine 'vllm': a prompt and its response (max_prompt_tokens + max_response_tokens)"
+        check_length(model, longest, what)
         self.tokenizer, self.temperature, self.longest = tokenizer, temperature, longest
         self.end_tokens = end_tokens(model, tokenizer)
         self._dtype, self._separate = dtype, separate

@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 
 _AS_INTEGER = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
-# peft's names: an adapted layer holds the plain one under the first, and its own weights under names that hold the second.
-_PLAIN, _ADAPTER = ".base_layer.", ".lora_"
+# peft's names: an adapted layer holds the plain one under the first, and its own weights under names that hold the second. The experts of a
+# mixture are one module with several weights, and an adapted layer around it for each of them, one inside the other.
+_PLAIN, _ADAPTER = ".base_layer", ".lora_"
 
 
 @torch.no_grad()
@@ -27,12 +28,14 @@ def plain_weights(model: PreTrainedModel) -> Iterator[tuple[str, Tensor]]:
     for name, parameter in model.named_parameters():
         if _ADAPTER in name:
             continue
-        module, adapted, weight = name.partition(_PLAIN)
-        if adapted and weight == "weight":
-            layer = model.get_submodule(module)
-            deltas = [layer.get_delta_weight(adapter) for adapter in layer.active_adapters]
-            parameter = parameter + sum(deltas)
-        yield (f"{module}.{weight}" if adapted else name), parameter.detach()
+        outer, adapted, inner = name.partition(_PLAIN)
+        weight = name.rpartition(".")[2]
+        for depth in range(name.count(_PLAIN)):
+            layer = model.get_submodule(outer + depth * _PLAIN)
+            if getattr(layer, "parameter_name", "weight") == weight:
+                deltas = [layer.get_delta_weight(adapter) for adapter in layer.active_adapters]
+                parameter = parameter + sum(deltas)
+        yield (outer + inner.replace(_PLAIN, "") if adapted else name), parameter.detach()
 
 
 def imprint(weight: Tensor) -> int:

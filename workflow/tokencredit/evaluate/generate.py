@@ -45,13 +45,15 @@ def evaluation_engine(
         return load_engine("transformers", policy, tokenizer)
 
     from tokencredit.engines.canary import BOUNDS, watch
+    from tokencredit.engines.lengths import boundaries, positions, text_config
     from tokencredit.policy import Scorer
 
+    longest = min(sampling.longest, positions(policy))
     engine = load_engine(
         evaluation.engine,
         policy,
         tokenizer,
-        longest=min(sampling.max_prompt_tokens + sampling.max_response_tokens, policy.config.max_position_embeddings),
+        longest=longest,
         temperature=sampling.temperature,
         dtype=policy.dtype,
         memory_share=_MEMORY_SHARE,
@@ -61,8 +63,10 @@ def evaluation_engine(
         engine,
         lambda sequences: scorer.score(sequences, _BUDGET)[0],
         encode_prompts(tokenizer, template, problems, sampling.max_prompt_tokens),
-        vocabulary=policy.config.vocab_size,
+        vocabulary=text_config(policy).vocab_size,
         sampling=sampling,
+        longest=longest,
+        crossings=boundaries(policy, longest),
         bound=BOUNDS[study.training.mixed_precision],
     )
     return engine
@@ -121,25 +125,32 @@ def generate_row(
     """The responses of the model of a row, in ``model_dir``, to a benchmark of its study, and where they came from."""
     import torch
 
-    from tokencredit.base import load_policy, load_tokenizer
+    from tokencredit.base.checked import load_checked
+    from tokencredit.engines.lengths import positions
 
     chosen = read_problems(problems, study, benchmark)
-    template = study.config.models[row.model].prompt
+    model = study.config.models[row.model]
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    tokenizer = load_tokenizer(model_dir)
-    # An engine with weights of its own has the device for itself.
-    dtype = evaluation_dtype(study)
-    policy = load_policy(model_dir, dtype, device if study.evaluation.engine == "transformers" else "cpu")
+    samples_itself = study.evaluation.engine == "transformers"
+    policy, tokenizer = load_checked(
+        model_dir,
+        model,
+        chosen,
+        longest=study.evaluation.sampling.longest,
+        dtype=evaluation_dtype(study),
+        device=device if samples_itself else "cpu",  # an engine with weights of its own has the device for itself
+        sampled=samples_itself,
+    )
     table = generate_responses(
-        evaluation_engine(study, policy, tokenizer, template, chosen),
+        evaluation_engine(study, policy, tokenizer, model.prompt, chosen),
         tokenizer,
-        template,
+        model.prompt,
         chosen,
         study.benchmarks[benchmark].samples,
         study.evaluation.sampling,
         study.evaluation.seed,
         benchmark,
-        policy.config.max_position_embeddings,
+        positions(policy),
         progress,
     )
     return table, generation_metadata(study, row, benchmark, model_dir, problems, device)

@@ -19,6 +19,7 @@ from tokencredit import files
 from tokencredit.engines import Engine
 from tokencredit.engines.canary import BOUNDS
 from tokencredit.engines.ending import end_tokens, finished_response
+from tokencredit.engines.lengths import positions
 from tokencredit.engines.sampling import nucleus
 from tokencredit.errors import UserError
 from tokencredit.grading import GradingPool
@@ -186,8 +187,8 @@ class Oracle:
         return [max(settings.fewest, math.ceil(settings.continuations * each / mass)) for each in probability]
 
     def _limit(self, taken: Taken) -> int:
-        """The limit of tokens of a whole response."""
-        return min(self.settings.max_tokens, self.policy.config.max_position_embeddings - len(taken.prompt))
+        """The most tokens of a whole response."""
+        return min(self.settings.max_tokens, positions(self.policy) - len(taken.prompt))
 
     def _begun(
         self, taken: dict[tuple[str, str, int], Taken], tokens: pd.DataFrame

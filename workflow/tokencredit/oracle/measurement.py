@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from tokencredit import files
-from tokencredit.base import load_policy, load_tokenizer
+from tokencredit.base.checked import load_checked
 from tokencredit.config import Row, Study
 from tokencredit.config.claim_keys import BASE
 from tokencredit.evaluate.generate import evaluation_dtype
@@ -37,9 +37,16 @@ def measure_policy(
     training, sampling = study.training, study.training.sampling
     template = study.config.models[study.model_name].prompt
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    tokenizer = load_tokenizer(model_dir)
-    model = load_policy(model_dir, evaluation_dtype(study), device).eval()
     problems = [problem for path in data for problem in problems_from(files.read_parquet(path))]
+    model, tokenizer = load_checked(
+        model_dir,
+        study.config.models[study.model_name],
+        problems,
+        longest=sampling.longest,
+        dtype=evaluation_dtype(study),
+        device=device,
+        sampled=training.engine == "transformers",
+    )
     step = 1 if row.name == BASE else training.steps
     responses = stored_responses(runs, step, problems, lambda problem: encode_prompt(tokenizer, template, problem))
     metadata = {

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tokencredit.errors import UserError
 from tokencredit.policy.packing import Layout, Sequence, layout_of
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 def add_lora(model: PreTrainedModel, rank: int, alpha: int, seed: int) -> Adapter:
     """Put LoRA of ``rank``, scaled by ``alpha / rank``, without dropout, on all linear layers of ``model`` but the head, in place.
 
+    The experts of a mixture are linear layers too, kept as one weight [experts, in, out]; a router that gives more than a product has none.
     Only the adapter's weights require a gradient afterwards; they are kept in float32, or in float64 where the model is. A is drawn by
     ``seed`` alone and B is 0, so the model's outputs are what they were. ``UserError`` for a rank below 1 or a second adapter.
     """
@@ -32,7 +33,14 @@ def add_lora(model: PreTrainedModel, rank: int, alpha: int, seed: int) -> Adapte
         raise UserError(f"the adapter's rank is {rank}; it must be at least 1.")
     if any(isinstance(module, BaseTunerLayer) for module in model.modules()):
         raise UserError(f"this {type(model).__name__} has an adapter already; merge it before another is added.")
-    config = LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=0.0, target_modules="all-linear")
+    config = LoraConfig(
+        r=rank,
+        lora_alpha=alpha,
+        lora_dropout=0.0,
+        target_modules="all-linear",
+        target_parameters=_experts(model),
+        exclude_modules=_routers(model),
+    )
     # peft draws A on the CPU, wherever the model is; torch.manual_seed would disturb the generators of GPUs too.
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
@@ -41,6 +49,20 @@ def add_lora(model: PreTrainedModel, rank: int, alpha: int, seed: int) -> Adapte
         if parameter.requires_grad:
             parameter.data = parameter.data.to(torch.promote_types(parameter.dtype, torch.float32))
     return Adapter(model, tuner)
+
+
+def _experts(model: PreTrainedModel) -> list[str]:
+    """The weights of the experts: matrices, one for each expert, in one parameter."""
+    return [name for name, parameter in model.named_parameters() if parameter.ndim == 3 and "expert" in name]
+
+
+def _routers(model: PreTrainedModel) -> list[str]:
+    """Linear layers that do more than a product, so that peft cannot stand in their place."""
+    return [
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Linear) and type(module).forward is not nn.Linear.forward
+    ]
 
 
 class Adapter:

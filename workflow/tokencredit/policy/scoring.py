@@ -9,23 +9,36 @@ import torch
 from torch import Tensor, nn
 
 from tokencredit.policy.head import token_stats
+from tokencredit.policy.logits import head_of
 from tokencredit.policy.packing import Layout, Padded, Sequence, layout_of, micro_batches
 
 
 class Scorer(nn.Module):
-    """A causal language model as a function from sequences to the statistics of their response tokens."""
+    """A causal language model as a function from sequences to the statistics of their response tokens.
+
+    ``UserError`` where the way from the model's last state to its logits is not known.
+    """
 
     def __init__(self, model: nn.Module, temperature: float = 1.0) -> None:
         super().__init__()
         self.model = model
         self.temperature = temperature
+        self._head = head_of(model)
 
     def forward(self, sequences: list[Sequence]) -> tuple[Tensor, Tensor]:
         """log pi(o_t | s_t) and H(pi(. | s_t)), nats, [sum of response lengths] each, response after response."""
-        weight = self.model.get_output_embeddings().weight
-        batch = layout_of(self.model)(sequences, weight.device)
+        module = self.model.get_output_embeddings()
+        batch = layout_of(self.model)(sequences, module.weight.device)
         hidden = self.model.get_decoder()(**batch.inputs, use_cache=False).last_hidden_state
-        return token_stats(batch.predicting(hidden), weight, batch.tokens, self.temperature)
+        return token_stats(
+            batch.predicting(hidden),
+            module.weight,
+            batch.tokens,
+            self.temperature,
+            bias=getattr(module, "bias", None),
+            scale=self._head.scale,
+            cap=self._head.cap,
+        )
 
     @torch.no_grad()
     def score(self, sequences: list[Sequence], budget: int) -> tuple[Tensor, Tensor]:

@@ -13,8 +13,10 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from tokencredit.base import load_policy, load_tokenizer
+from tokencredit.base import load_tokenizer
+from tokencredit.base.checked import load_checked
 from tokencredit.credit import TokenSignals
+from tokencredit.engines.lengths import positions, text_config
 from tokencredit.errors import UserError
 from tokencredit.policy import Adapter, Scorer, Sequence, attention_entropy
 from tokencredit.prompts import encode_privileged_prompt
@@ -53,7 +55,9 @@ class Source:
     def frozen(self, model_dir: Path) -> Scorer:
         """Another model as a scorer, in the precision of the policy's passes: of two equal models the log-probs are equal."""
         training = self.cell.study.training
-        scorer = Scorer(load_policy(model_dir).requires_grad_(False), training.sampling.temperature)
+        problems = [problem for problem, _ in self.prompts.problems]
+        model, _ = load_checked(model_dir, self.cell.model, problems, longest=training.sampling.longest, sampled=False)
+        scorer = Scorer(model.requires_grad_(False), training.sampling.temperature)
         return ready(scorer, training, self.processes)
 
     def logprob(self, scorer: Scorer, sequences: list[Sequence]) -> Tensor:
@@ -102,7 +106,7 @@ def _privileged(source: Source) -> Column:
 
     ``UserError`` for a prompt that an embedded model cannot read, or that leaves no room for the longest response.
     """
-    cell, room = source.cell, source.policy.config.max_position_embeddings
+    cell, room = source.cell, positions(source.policy)
     longest = cell.study.training.sampling.max_response_tokens
     told = {}
     for problem, prompt in source.prompts.problems:
@@ -138,7 +142,7 @@ def _residual_norm(source: Source) -> Column:
 
 def _attention_entropy(source: Source) -> Column:
     """How widely the middle layer looks around when it predicts each token."""
-    layer = source.policy.config.num_hidden_layers // 2
+    layer = text_config(source.policy).num_hidden_layers // 2
 
     def entropy(share: list[Sequence]) -> Tensor:
         return attention_entropy(source.policy, share, layer, source.budget)

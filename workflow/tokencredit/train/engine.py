@@ -11,6 +11,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from tokencredit.config import Training
 from tokencredit.engines import Engine, load_engine
 from tokencredit.engines.canary import BOUNDS, Canary, watch
+from tokencredit.engines.lengths import boundaries, check_length, text_config
 from tokencredit.engines.weights import plain_weights
 from tokencredit.policy import Sequence
 
@@ -22,7 +23,7 @@ class PolicyEngine:
 
     An engine that samples from ``policy`` itself is always up to date. One with weights of its own is compared with ``score`` (the
     trainer's log-probs of response tokens, nats, at the sampling temperature) on sequences after the first of ``prompts``, here and
-    after every ``follow``; where it does not follow, that is a ``UserError``.
+    after every ``follow``; where it does not follow, that is a ``UserError``, as is a model without positions for the longest sequence.
     """
 
     def __init__(
@@ -33,17 +34,22 @@ class PolicyEngine:
         score: Callable[[list[Sequence]], Tensor],
         prompts: Iterable[tuple[int, ...]],
     ) -> None:
+        what = "training.sampling: a prompt and its response (max_prompt_tokens + max_response_tokens)"
+        check_length(policy, training.sampling.longest, what)
         self.policy = policy
         self.canary: Canary | None = None
         if training.engine == "transformers":
-            self.engine: Engine = load_engine("transformers", policy, tokenizer)
+            # The precision of the trainer's passes, unless the weights have it already.
+            low = training.mixed_precision == "bf16" and policy.dtype != torch.bfloat16
+            autocast = torch.bfloat16 if low else None
+            self.engine: Engine = load_engine("transformers", policy, tokenizer, autocast=autocast)
             return
         sampling = training.sampling
         mirror = load_engine(
             training.engine,
             policy,
             tokenizer,
-            longest=sampling.max_prompt_tokens + sampling.max_response_tokens,
+            longest=training.sampling.longest,
             temperature=sampling.temperature,
             dtype=_DTYPES[training.mixed_precision],
             memory_share=training.engine_memory,
@@ -53,8 +59,10 @@ class PolicyEngine:
             mirror,
             score,
             prompts,
-            vocabulary=policy.config.vocab_size,
+            vocabulary=text_config(policy).vocab_size,
             sampling=sampling,
+            longest=training.sampling.longest,
+            crossings=boundaries(policy, training.sampling.longest),
             bound=BOUNDS[training.mixed_precision],
         )
         self.engine = mirror

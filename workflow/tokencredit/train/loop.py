@@ -24,8 +24,10 @@ import torch
 from torch import Tensor
 
 from tokencredit import files, progress
-from tokencredit.base import load_manifest, load_policy, load_tokenizer
+from tokencredit.base import load_manifest
+from tokencredit.base.checked import load_checked
 from tokencredit.credit import METHODS
+from tokencredit.engines.ending import token_texts
 from tokencredit.errors import UserError
 from tokencredit.grading import GradingPool
 from tokencredit.grading.pool import available_cores
@@ -109,22 +111,29 @@ class Run:
         torch.manual_seed(derive_seed(cell.seed, "torch"))
 
         # What samples and is published: the weights in one piece. What is trained is the same model, or a sharded copy of it.
-        self.tokenizer = load_tokenizer(cell.model_dir)
-        self.policy = load_policy(cell.model_dir, device=processes.device)
+        problems = cell.problems()
+        self.policy, self.tokenizer = load_checked(
+            cell.model_dir,
+            cell.model,
+            problems,
+            longest=training.sampling.longest,
+            device=processes.device,
+            sampled=training.engine == "transformers",
+        )
         self.adapter: Adapter | None = None
         if base.lora_rank:
             self.adapter = add_lora(self.policy, base.lora_rank, 2 * base.lora_rank, derive_seed(cell.seed, "adapter"))
         self.updater = Updater(trained_scorer(self.policy, training, processes), training, base, processes)
 
         self.prompts = Prompts(
-            cell.problems(), self.tokenizer, cell.model.prompt, training.sampling.max_prompt_tokens, cell.seed
+            problems, self.tokenizer, cell.model.prompt, training.sampling.max_prompt_tokens, cell.seed
         )
         drawn = (tokens for _, tokens in self.prompts.problems)
         self.sampling = PolicyEngine(training, self.policy, self.tokenizer, lambda some: self._score(some)[0], drawn)
         engine = self.sampling.engine
         self.sampler = Sampler(engine, pool, self.prompts, training.sampling, training.group_size, cell.seed, processes)
-        prompt, problems = cell.model.prompt, cell.curve_problems()
-        self.curve = Curve(engine, curve_pool, self.tokenizer, prompt, problems, cell.study, self.recorder, processes)
+        prompt, watched = cell.model.prompt, cell.curve_problems()
+        self.curve = Curve(engine, curve_pool, self.tokenizer, prompt, watched, cell.study, self.recorder, processes)
         self.probe = Probe(self.recorder, self.updater.scorer, training.micro_batch_tokens, processes)
         method = cell.method
         self.credit = Credit(method.credit, METHODS[method.credit].resolved(method.params), method.control)
@@ -205,7 +214,7 @@ class Run:
         copy_weights(self.updater.scorer.model, self.policy)
         followed = self.sampling.follow(f"after step {step}")
         if first or step == self.training.steps or step % self.training.rollouts.every == 0:
-            tokens = self.tokenizer.convert_ids_to_tokens(batch.token_id.tolist())
+            tokens = token_texts(self.tokenizer, batch.token_id.tolist())
             table = metrics.token_table(step, batch, signals, token_credit, tokens, self.training.rollouts.prompts)
             self.recorder.part("rollouts", step, table)
         seconds = {"seconds_score": scored - started, "seconds_update": time.monotonic() - scored}

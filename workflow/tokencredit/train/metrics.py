@@ -63,6 +63,7 @@ def token_table(
 ) -> pd.DataFrame:
     """One row per response token of the first ``groups`` groups: the columns of ``rollouts.parquet``.
 
+    ``reward`` is the verdict's, +1 or -1; a penalty for length is in ``group_advantage``.
     The optional columns of the signals are included if the method asked for them, and those of the credit if they have a value per token.
     """
     chosen = (signals.group < groups).nonzero().squeeze(1)
@@ -79,7 +80,7 @@ def token_table(
             "token": [tokens[row] for row in rows.tolist()],
             "entropy": part.entropy.numpy(),
             "old_logprob": part.old_logprob.numpy(),
-            "reward": part.reward[part.response].numpy(),
+            "reward": torch.where(part.right, 1.0, -1.0).numpy(),
             "group_advantage": part.token_advantage.numpy(),
             "quadrant": quadrant_of(signals)[rows].numpy(),
             **{name: value.numpy() for name, value in credit.select(rows).per_token.items()},

@@ -188,6 +188,7 @@ class RolloutBatch:
             entropy=entropy,
             old_logprob=old_logprob,
             reward=reward,
+            correct=torch.tensor([rollout.outcome == "right" for rollout in self.rollouts]),
             advantage=group_advantage(reward, self.group),
             group=self.group,
         )

@@ -42,7 +42,7 @@ def trained_scorer(policy: PreTrainedModel, training: Training, processes: Proce
     if training.attention != "sdpa":
         model.set_attn_implementation(training.attention)
     if training.gradient_checkpointing:
-        for layer in model.get_decoder().layers:
+        for layer in _layers(model):
             layer.forward = _recomputed(layer.forward)
     return ready(Scorer(model, training.sampling.temperature), training, processes)
 
@@ -57,11 +57,21 @@ def ready(scorer: Scorer, training: Training, processes: Processes) -> Scorer:
     if processes.count == 1:
         return scorer.to(processes.device)
     mesh = init_device_mesh(processes.device.type, (processes.count,))
-    for module in (*scorer.model.get_decoder().layers, scorer):
+    for module in (*_layers(scorer.model), scorer):
         fully_shard(module, mesh=mesh, reshard_after_forward=True)
         module.set_gradient_divide_factor(1.0)
         module.set_force_sum_reduction_for_comms(True)
     return scorer
+
+
+def _layers(model: PreTrainedModel) -> nn.ModuleList:
+    layers = getattr(model.get_decoder(), "layers", None)
+    if layers is None:
+        raise UserError(
+            f"{type(model).__name__}: its layers are not known as `layers`, as Llama's and Qwen's are; such a model is trained in one "
+            f"process and with gradient_checkpointing: false."
+        )
+    return layers
 
 
 def unsharded(tensor: Tensor) -> Tensor:

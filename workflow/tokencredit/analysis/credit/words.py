@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 
 from tokencredit import statistics
 from tokencredit.analysis import style
-from tokencredit.analysis.figures.figure11 import shown
+from tokencredit.analysis.figures.figure11 import shown_token
 from tokencredit.analysis.labels import extent
 from tokencredit.analysis.store import Store
 from tokencredit.study.paths import RunFolder
@@ -104,7 +104,7 @@ def rows(widths: list[float], page: float) -> list[list[int]]:
 
 
 def _text(token: str) -> str:
-    text = "".join(shown(letter) for letter in token) or "∅"
+    text = shown_token(token)
     return text if len(text) <= LETTERS else text[: LETTERS - 1] + "…"
 
 

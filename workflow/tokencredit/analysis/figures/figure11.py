@@ -105,7 +105,7 @@ def place(tokens: pd.DataFrame) -> pd.DataFrame:
     line = column = 0
     records = []
     for token in tokens.sort_values("position").head(TOKENS)["token"]:
-        text = "".join(shown(letter) for letter in token)[:WIDTH] or "∅"
+        text = shown_token(token)[:WIDTH]
         if column + len(text) > WIDTH:
             line, column = line + 1, 0
         records.append((line, column, text))
@@ -115,6 +115,11 @@ def place(tokens: pd.DataFrame) -> pd.DataFrame:
     laid = tokens.sort_values("position").head(TOKENS).copy()
     laid[["line", "column", "text"]] = pd.DataFrame(records, index=laid.index)
     return laid
+
+
+def shown_token(token: str | None) -> str:
+    """A token as it is drawn; ∅ for an empty one, and for an id of the head that the tokenizer has no token for."""
+    return "".join(map(shown, token)) if isinstance(token, str) and token else "∅"
 
 
 def shown(letter: str) -> str:

@@ -10,7 +10,7 @@ import pandas as pd
 from tokencredit import files
 from tokencredit.analysis import style
 from tokencredit.analysis.credit import states as oracle
-from tokencredit.analysis.figures.figure11 import shown
+from tokencredit.analysis.figures.figure11 import shown_token
 from tokencredit.analysis.store import Store
 from tokencredit.config.claim_keys import BASE
 from tokencredit.credit import QUADRANTS
@@ -109,7 +109,7 @@ def _response(tokens: pd.DataFrame, longest: int) -> dict[str, Any]:
         "right": bool(tokens["right"].iloc[0]),
         "length": len(tokens),
         "response_advantage": _short(tokens["group_advantage"].iloc[0]),
-        "token": ["".join(map(shown, token)) or "∅" for token in part["token"]],
+        "token": [shown_token(token) for token in part["token"]],
         "entropy": [_short(value) for value in part["entropy"]],
         "advantage": [_short(value) for value in part["advantage"]],
         "kept": [int(value) for value in part["keep"]],

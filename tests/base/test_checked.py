@@ -1,0 +1,279 @@
+"""The door that every model comes in by: which architectures are computed as transformers does, and what is refused in a sentence."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from transformers import PreTrainedTokenizerFast
+
+from tests.architectures import END, REFUSED, VERIFIED, tiny
+from tokencredit.base import checked, load_policy, load_tokenizer
+from tokencredit.base.checked import check_model, load_checked
+from tokencredit.config import HubModel
+from tokencredit.engines.transformers_engine import TransformersEngine
+from tokencredit.errors import UserError
+from tokencredit.policy import Scorer, Sequence, logits, scoring
+from tokencredit.records import Problem, Request
+
+PROMPTS = [(5, 6, 7), tuple(range(1, 10)), tuple(range(20, 37))]
+LONGEST = 48
+DOCS = Path("docs/models.md").read_text(encoding="utf-8")
+
+
+class Numbers:
+    eos_token_id = END
+
+    def decode(self, ids, **_: object) -> str:
+        return " ".join(map(str, ids))
+
+
+def table(heading: str) -> list[str]:
+    """The first column of the table under a heading of the documentation."""
+    part = DOCS.split(f"## {heading}\n")[1].split("\n## ")[0]
+    return re.findall(r"^\| `([^`]+)` ", part, re.MULTILINE)
+
+
+def test_the_tables_of_the_documentation_are_what_is_tested_here() -> None:
+    assert table("Verified") == list(VERIFIED)
+    assert table("Refused") == list(REFUSED)
+
+
+@pytest.mark.parametrize("name", VERIFIED)
+def test_sampler_scorer_and_model_agree(name: str, tmp_path: Path) -> None:
+    """By hand, beside the check: prompts of unequal lengths in one batch, responses across every window and every stretch of a rope."""
+    tiny(*VERIFIED[name]).save_pretrained(tmp_path)
+    model = load_policy(tmp_path, longest=LONGEST)
+    requests = [Request(prompt, 10 * len(prompt) + k) for prompt in PROMPTS for k in range(2)]
+    responses = TransformersEngine(model, Numbers()).sample(requests, temperature=1.0, top_p=1.0, max_tokens=24)
+    sequences = [Sequence(r.prompt_tokens, a.token_ids) for r, a in zip(requests, responses, strict=True)]
+    scored = Scorer(model).score(sequences, 150)[0].split([len(sequence.response) for sequence in sequences])
+    for sequence, response, by_scorer in zip(sequences, responses, scored, strict=True):
+        ids = torch.tensor([sequence.prompt + sequence.response])
+        with torch.no_grad():
+            own = model(ids, use_cache=False).logits[0, len(sequence.prompt) - 1 : -1].log_softmax(-1)
+        own = own.gather(-1, torch.tensor(sequence.response)[:, None])[:, 0]
+        torch.testing.assert_close(torch.tensor(response.logprobs), own, atol=1e-4, rtol=0)
+        torch.testing.assert_close(by_scorer, own, atol=1e-4, rtol=0)
+    check_model(name, model, Numbers(), PROMPTS, LONGEST)
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_computed_here_is_refused_in_a_sentence(name: str) -> None:
+    family, changes, match = REFUSED[name]
+    with pytest.raises(UserError, match=match):
+        check_model(name, tiny(family, changes), Numbers(), PROMPTS, LONGEST)
+
+
+def test_a_sampler_that_ignores_windows_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What every engine with a mask of its own does: all layers see everything before them."""
+    model = tiny(*VERIFIED["mistral, windows"])
+    forward = TransformersEngine._forward
+
+    def unwindowed(engine: TransformersEngine, *args: object) -> torch.Tensor:
+        window, model.config.sliding_window = model.config.sliding_window, 10_000
+        made = forward(engine, *args)
+        model.config.sliding_window = window
+        return made
+
+    monkeypatch.setattr(TransformersEngine, "_forward", unwindowed)
+    sentence = r"^X: the sampler's log-probs are .* after a prompt of \d+ tokens.* docs/models\.md"
+    with pytest.raises(UserError, match=sentence):
+        check_model("X", model, Numbers(), PROMPTS, LONGEST)
+    check_model("X", model, Numbers(), PROMPTS, LONGEST, sampled=False)
+
+
+@pytest.mark.parametrize("sampled", [True, False])
+def test_a_scorer_that_forgets_the_soft_cap_is_found(monkeypatch: pytest.MonkeyPatch, sampled: bool) -> None:
+    monkeypatch.setattr(scoring, "head_of", lambda model: logits.Head(1.0, None))
+    model = tiny(*VERIFIED["gemma2, windows and soft caps"])
+    with pytest.raises(UserError, match="the trainer's scorer's log-probs are"):
+        check_model("X", model, Numbers(), PROMPTS, LONGEST, sampled)
+
+
+def test_the_check_changes_neither_the_model_nor_the_random_generators() -> None:
+    model = tiny(*VERIFIED["qwen2, windows"]).train()
+    before = {name: weight.clone() for name, weight in model.state_dict().items()}
+    state = torch.get_rng_state()
+    check_model("X", model, Numbers(), PROMPTS, LONGEST)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert model.training
+    assert all(weight.equal(before[name]) for name, weight in model.state_dict().items())
+    assert all(parameter.grad is None and parameter.requires_grad for parameter in model.parameters())
+
+
+def test_a_model_that_samples_beyond_its_positions_is_refused() -> None:
+    model = tiny("llama", dict(max_position_embeddings=16))
+    with pytest.raises(UserError, match=r"may take 50 tokens; the model has positions for 16"):
+        TransformersEngine(model, Numbers()).sample([Request((1,) * 10, 0)], temperature=1.0, top_p=1.0, max_tokens=40)
+
+
+def test_a_pass_beyond_the_length_that_a_rope_was_settled_for_is_refused() -> None:
+    model = tiny(*VERIFIED["phi3, LongRoPE"])
+    TransformersEngine(model, Numbers()).sample([Request((1, 2), 0)], temperature=1.0, top_p=1.0, max_tokens=6)
+    with pytest.raises(UserError, match=r"a pass of 9 tokens: .* fixed for 8 tokens"):
+        model(torch.ones(1, 9, dtype=torch.long))
+
+
+# Folders: weights and tokenizers as a hub may hold them.
+
+TEMPLATE = "<|im_start|>user\n{problem}<|im_end|>\n<|im_start|>assistant\n"
+PROBLEMS = [Problem(str(k), f"Find x if {k} + 678 = x over ℕ .", "1") for k in range(9)]
+
+
+def hub_model(prompt: str = TEMPLATE) -> HubModel:
+    return HubModel(kind="hub", title="X", id="a/b", revision=None, parameters=5, prompt=prompt)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A model and a byte-level tokenizer whose end token is not the one that closes a turn, as the Qwen2.5 bases have it."""
+    raw = Tokenizer(models.BPE())
+    raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    raw.decoder = decoders.ByteLevel()
+    marks = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+    trainer = trainers.BpeTrainer(
+        vocab_size=400, special_tokens=marks, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
+    )
+    raw.train_from_iterator([problem.problem for problem in PROBLEMS], trainer)
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=raw, eos_token=marks[0], additional_special_tokens=marks[1:])
+    tokenizer.save_pretrained(tmp_path)
+    tiny("llama", dict(vocab_size=raw.get_vocab_size() + 5, eos_token_id=0)).save_pretrained(tmp_path)
+    return tmp_path
+
+
+def rewrite(path: Path, **changes: object) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | changes), encoding="utf-8")
+
+
+def test_the_mark_that_closes_the_turn_ends_a_response(folder: Path) -> None:
+    policy, tokenizer = load_checked(folder, hub_model(), PROBLEMS, longest=100)
+    ends = TransformersEngine(policy, tokenizer).end_tokens
+    assert tokenizer.convert_ids_to_tokens(sorted(ends)) == ["<|endoftext|>", "<|im_end|>"]
+
+
+def test_a_closing_mark_of_any_name_ends_a_response(folder: Path) -> None:
+    tokenizer = load_tokenizer(folder)
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<|halt|>"]})
+    tokenizer.save_pretrained(folder)
+    policy, _ = load_checked(folder, hub_model("{problem}<|halt|>\n"), PROBLEMS, longest=100)
+    assert tokenizer.convert_tokens_to_ids("<|halt|>") in policy.generation_config.eos_token_id
+
+
+@pytest.mark.parametrize("tokenizer_class", ["LlamaTokenizer", "Qwen2Tokenizer", "PreTrainedTokenizerFast"])
+def test_the_tokenizer_is_its_file_whatever_class_its_settings_name(folder: Path, tokenizer_class: str) -> None:
+    rewrite(folder / "tokenizer_config.json", tokenizer_class=tokenizer_class)
+    _, tokenizer = load_checked(folder, hub_model(), PROBLEMS, longest=100)
+    text = "x  =  5 over ℕ."
+    assert tokenizer.decode(tokenizer.encode(text, add_special_tokens=False)) == text
+
+
+def test_a_sentencepiece_tokenizer_that_is_legacy_stays_so_once_saved(tmp_path: Path) -> None:
+    raw = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True, fuse_unk=True))
+    raw.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    raw.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()])
+    trainer = trainers.BpeTrainer(
+        vocab_size=330,
+        special_tokens=["<unk>", "<s>", "</s>", *(f"<0x{i:02X}>" for i in range(256))],
+        show_progress=False,
+    )
+    raw.train_from_iterator(["[INST] Find x if 2 + 2 = x . [/INST] The answer is 4 ."] * 20, trainer)
+    raw.save(str(tmp_path / "tokenizer.json"))
+    settings = {"tokenizer_class": "LlamaTokenizer", "bos_token": "<s>", "eos_token": "</s>", "legacy": True}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
+    tiny("llama", dict(vocab_size=330)).save_pretrained(tmp_path)
+    _, tokenizer = load_checked(tmp_path, hub_model("<s>[INST] {problem} [/INST]"), PROBLEMS, longest=200)
+    assert (
+        tokenizer.encode("<s>[INST] Find", add_special_tokens=False)
+        == raw.encode("<s>[INST] Find", add_special_tokens=False).ids
+    )
+
+
+def test_a_tokenizer_that_is_not_its_file_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def strange(model_dir: Path) -> PreTrainedTokenizerFast:
+        tokenizer = load_tokenizer(model_dir)
+        tokenizer.backend_tokenizer.normalizer = normalizers.Replace(" ", "")
+        return tokenizer
+
+    monkeypatch.setattr(checked, "load_tokenizer", strange)
+    with pytest.raises(UserError, match=r"9 of 9 prompts are other tokens to the tokenizer than tokenizer\.json says"):
+        load_checked(folder, hub_model(), PROBLEMS, longest=100)
+
+
+def test_a_model_that_nothing_ends_is_refused(folder: Path) -> None:
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer(models.BPE(vocab={"a": 0}, merges=[], unk_token="a"))
+    )
+    (folder / "generation_config.json").unlink()
+    tokenizer.save_pretrained(folder)
+    rewrite(folder / "config.json", eos_token_id=None)
+    with pytest.raises(UserError, match="nothing ends a response"):
+        load_checked(folder, hub_model("{problem}"), PROBLEMS, longest=100)
+
+
+def test_a_tokenizer_with_more_tokens_than_the_model_is_refused(folder: Path) -> None:
+    tiny("llama", dict(vocab_size=200, eos_token_id=0)).save_pretrained(folder)
+    with pytest.raises(UserError, match=r"the tokenizer gives token \d+ \('.*'\) to a model of 200"):
+        load_checked(folder, hub_model(), PROBLEMS, longest=100)
+
+
+def weights(folder: Path, change) -> None:
+    from safetensors.torch import load_file, save_file
+
+    path = folder / "model.safetensors"
+    state = load_file(path)
+    change(state)
+    save_file(state, path, {"format": "pt"})
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        (lambda state: state.pop("lm_head.weight"), r"1 are missing in the folder, lm_head\.weight"),
+        (lambda state: state.update(other=torch.ones(2)), r"1 are in the folder and not in the model, other"),
+        (
+            lambda state: state.update({"model.norm.weight": torch.ones(8)}),
+            r"1 have another shape than the model's, model\.norm\.weight",
+        ),
+    ],
+)
+def test_weights_that_are_not_the_models_are_refused(folder: Path, change, match: str) -> None:
+    weights(folder, change)
+    with pytest.raises(UserError, match=match):
+        load_policy(folder)
+
+
+@pytest.mark.parametrize(
+    ("settings", "match"),
+    [
+        (dict(model_type="qwen3"), r"not the weights of a Qwen3ForCausalLM: 4 are missing"),
+        (dict(model_type="new", auto_map={"AutoConfig": "code.C"}), "code from a model's folder is never run"),
+        (dict(quantization_config={"quant_method": "bitsandbytes"}), "the weights are quantised"),
+    ],
+)
+def test_settings_of_another_model_are_refused(folder: Path, settings: dict, match: str) -> None:
+    rewrite(folder / "config.json", **settings)
+    with pytest.raises(UserError, match=match):
+        load_policy(folder)
+
+
+def test_an_adapter_beside_a_model_is_refused(folder: Path) -> None:
+    (folder / "adapter_config.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(UserError, match="whether the weights contain the adapter already cannot be told"):
+        load_policy(folder)
+
+
+@pytest.mark.parametrize("settings", [dict(temperature=0.6, top_p=0.9), dict(do_sample=False, top_k=20)])
+def test_sampling_settings_of_a_checkpoint_are_neither_kept_nor_in_the_way_of_saving(
+    folder: Path, settings: dict
+) -> None:
+    (folder / "generation_config.json").write_text(json.dumps({"eos_token_id": [0, 7], **settings}), encoding="utf-8")
+    policy = load_policy(folder)
+    policy.save_pretrained(folder / "saved")
+    saved = json.loads((folder / "saved" / "generation_config.json").read_text(encoding="utf-8"))
+    assert saved["eos_token_id"] == [0, 7]
+    assert not settings.keys() & saved.keys()

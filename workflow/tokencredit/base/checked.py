@@ -1,0 +1,223 @@
+"""The door through which every stage loads a model: a policy and its tokenizer, checked before anything is computed with them.
+
+Whatever comes from a hub may differ from what the installed code makes of it: a layer's window, a head's scale, a tokenizer's splitting. So
+the sampler, the scorer and the model's own forward pass are held against each other on some tokens, and the tokenizer against its file.
+Nothing is drawn by lot and nothing is kept: a run with the checks is, byte for byte, the run without them.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence as Sequence_
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from tokencredit.base.store import load_policy, load_tokenizer, model_folder, read_tokenizer
+from tokencredit.engines.ending import settle_ends
+from tokencredit.engines.lengths import boundaries, positions
+from tokencredit.engines.transformers_engine import TransformersEngine
+from tokencredit.errors import UserError
+from tokencredit.policy import Scorer, Sequence
+from tokencredit.prompts import encode_prompt, prompt_of
+from tokencredit.records import Request
+from tokencredit.seeds import derive_seed
+
+if TYPE_CHECKING:
+    from tokencredit.config import Model
+    from tokencredit.records import Problem
+
+# Largest mean of |log-prob - the model's own| over a sequence's tokens, nats. Two ways of computing one model agree to 1e-5 in float32, and
+# in bfloat16 to some hundredths.
+BOUNDS = {torch.float64: 1e-6, torch.float32: 1e-3, torch.bfloat16: 0.1, torch.float16: 0.05}
+# Problems whose prompts are tried, and tokens after each; so many of them after a boundary, where one is near.
+PROBLEMS, TOKENS, _BEFORE = 32, 12, 4
+
+
+def load_checked(
+    model_dir: str | Path,
+    model: Model,
+    problems: Sequence_[Problem],
+    *,
+    longest: int,
+    dtype: torch.dtype | None = None,
+    device: str | torch.device = "cpu",
+    sampled: bool = True,
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """The policy and the tokenizer of ``model_dir``; ``model``: its entry of the configuration, which says the prompt of ``problems``.
+
+    ``longest``: the most tokens of a prompt and its response together. ``sampled``: whether the transformers engine samples from it; an
+    engine with weights of its own has its canary. The mark that closes the turn of the prompt is made an end of responses.
+    ``UserError``, one sentence each, where the weights are not the model's, the tokenizer is not its file's, nothing ends a response, or
+    sampler and scorer compute another model than ``model(ids)`` does.
+    """
+    tokenizer = load_tokenizer(model_dir)
+    prompts = check_tokenizer(model_dir, tokenizer, model.prompt, problems)
+    policy = load_policy(model_dir, dtype, device, longest)
+    if not settle_ends(policy, tokenizer, model.prompt):
+        raise UserError(
+            f"{model_dir}: nothing ends a response: neither tokenizer nor generation_config.json names an end token, and the prompt of "
+            f"models.yaml closes no turn. Name eos_token in the tokenizer's settings."
+        )
+    rows, largest = policy.get_input_embeddings().weight.shape[0], max(map(max, prompts))
+    if largest >= rows:
+        raise UserError(
+            f"{model_dir}: the tokenizer gives token {largest} ({tokenizer.convert_ids_to_tokens(largest)!r}) to a model of {rows}; "
+            f"they do not belong together."
+        )
+    check_model(model_dir, policy, tokenizer, prompts, longest, sampled)
+    return policy, tokenizer
+
+
+def check_tokenizer(
+    model_dir: str | Path, tokenizer: PreTrainedTokenizerBase, template: str, problems: Sequence_[Problem]
+) -> list[tuple[int, ...]]:
+    """The prompts of the first of ``problems``; ``UserError`` unless tokenizer.json gives the same tokens, and the tokenizer once saved."""
+    from tokenizers import Tokenizer
+
+    first = list(problems)[:PROBLEMS]
+    texts = [prompt_of(template, problem.problem) for problem in first]
+    own = [tokenizer.encode(text, add_special_tokens=False) for text in texts]
+    path = model_folder(model_dir) / "tokenizer.json"
+    if path.is_file():
+        raw = Tokenizer.from_file(str(path))
+        raw.no_truncation()
+        raw.no_padding()
+        _compare(model_dir, texts, own, [raw.encode(text, add_special_tokens=False).ids for text in texts], path.name)
+    with tempfile.TemporaryDirectory(prefix="tokencredit-tokenizer-") as folder:
+        tokenizer.save_pretrained(folder)
+        saved = read_tokenizer(Path(folder))
+    what = "the same tokenizer, saved and loaded again,"
+    _compare(model_dir, texts, own, [saved.encode(text, add_special_tokens=False) for text in texts], what)
+    if saved.eos_token_id != tokenizer.eos_token_id:
+        raise UserError(
+            f"{model_dir}: the tokenizer's end token is {tokenizer.eos_token!r}, and once saved it is {saved.eos_token!r}; name eos_token "
+            f"in its settings."
+        )
+    return [encode_prompt(tokenizer, template, problem) for problem in first]
+
+
+def _compare(model_dir: str | Path, texts: list[str], own: list[list[int]], others: list[list[int]], what: str) -> None:
+    differ = [place for place, (one, other) in enumerate(zip(own, others, strict=True)) if list(one) != list(other)]
+    if differ:
+        text, one, other = texts[differ[0]], own[differ[0]], others[differ[0]]
+        place = next(
+            (k for k, pair in enumerate(zip(one, other, strict=False)) if pair[0] != pair[1]), min(len(one), len(other))
+        )
+        raise UserError(
+            f"{model_dir}: {len(differ)} of {len(texts)} prompts are other tokens to the tokenizer than {what} says, from token {place} "
+            f"of {len(one)} on in {text[:80]!r}: a model would be trained on one text and judged on another. Save the tokenizer as it is "
+            f"meant (tokenizer.json with its tokenizer_config.json) in the model's folder."
+        )
+
+
+@dataclass(frozen=True)
+class _Tried:
+    """A prompt, and the boundary that its response crosses, if any."""
+
+    prompt: tuple[int, ...]
+    boundary: int | None
+
+
+@torch.no_grad()
+def check_model(
+    model_dir: str | Path,
+    policy: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: list[tuple[int, ...]],
+    longest: int,
+    sampled: bool = True,
+) -> None:
+    """``UserError`` unless scorer and, where ``sampled``, sampler give the log-probs of ``model(ids)``.
+
+    On prompts of unequal lengths together, and on a response across each length beyond which the model computes otherwise, below
+    ``longest``: the end of a window, or of a rope's first stretch.
+    """
+    longest = min(longest, positions(policy))
+    prompts = [prompt[: longest - 1] for prompt in prompts]
+    tried = _prompts(policy, prompts, longest)
+    if sampled:
+        responses = _sampled(model_dir, policy, tokenizer, tried, longest)
+    else:
+        responses = [
+            _cycled(prompts, len(each.prompt) + _room(each.prompt, longest))[len(each.prompt) :] for each in tried
+        ]
+        responses = [(response, None) for response in responses]
+    sequences = [Sequence(each.prompt, tokens) for each, (tokens, _) in zip(tried, responses, strict=True)]
+    scored = (
+        Scorer(policy).score(sequences, sum(map(len, sequences)))[0].split([len(each.response) for each in sequences])
+    )
+    for each, sequence, (_, by_sampler), by_scorer in zip(tried, sequences, responses, scored, strict=True):
+        own = _own_logprobs(policy, sequence)
+        for who, what, found in (("sampler", "sampling", by_sampler), ("trainer's scorer", "training", by_scorer)):
+            if found is not None:
+                _judge(model_dir, policy, each, who, what, float((found.double() - own).abs().mean()))
+
+
+def _prompts(policy: PreTrainedModel, prompts: list[tuple[int, ...]], longest: int) -> list[_Tried]:
+    """The shortest of ``prompts``, half of it, the longest, and one for each boundary."""
+    ordered = sorted(dict.fromkeys(prompts), key=len)
+    lengths = {max(1, len(ordered[0]) // 2)}
+    chosen = [_Tried(ordered[0][: min(lengths)], None), _Tried(ordered[0], None), _Tried(ordered[-1], None)]
+    for boundary in boundaries(policy, longest):
+        chosen.append(_Tried(_cycled(prompts, max(1, boundary - _BEFORE)), boundary))
+    return list(dict.fromkeys(chosen))
+
+
+def _cycled(prompts: list[tuple[int, ...]], length: int) -> tuple[int, ...]:
+    """``length`` tokens of the prompts, one after the other, and again from the first."""
+    tokens = [token for prompt in prompts for token in prompt]
+    return tuple((tokens * (length // len(tokens) + 1))[:length])
+
+
+def _room(prompt: tuple[int, ...], longest: int) -> int:
+    return min(TOKENS, longest - len(prompt))
+
+
+def _sampled(
+    model_dir: str | Path,
+    policy: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    tried: list[_Tried],
+    longest: int,
+) -> list[tuple[tuple[int, ...], Tensor]]:
+    """Tokens after each prompt, all prompts in one batch, and the sampler's log-probs of them."""
+    engine = TransformersEngine(policy, tokenizer)
+    engine.end_tokens = frozenset()  # what is tried must not depend on where a response ends
+    requests = [Request(each.prompt, derive_seed("load check", place)) for place, each in enumerate(tried)]
+    try:
+        responses = engine.sample(
+            requests, temperature=1.0, top_p=1.0, max_tokens=min(_room(each.prompt, longest) for each in tried)
+        )
+    except (TypeError, AttributeError, IndexError, KeyError, ValueError, RuntimeError, NotImplementedError) as error:
+        raise UserError(
+            f"{model_dir}: engine 'transformers' cannot sample from {type(policy).__name__} with its cache of keys and values "
+            f"({type(error).__name__}: {' '.join(str(error).split())[:200]}); use engine 'vllm', or another model."
+        ) from error
+    return [(response.token_ids, torch.tensor(response.logprobs)) for response in responses]
+
+
+def _own_logprobs(policy: PreTrainedModel, sequence: Sequence) -> Tensor:
+    """[n] float64: log-probs of the response's tokens by the model's own forward pass over this sequence alone."""
+    ids = torch.tensor([sequence.prompt + sequence.response], device=policy.device)
+    count = len(sequence.response)
+    logits = policy(input_ids=ids, use_cache=False, logits_to_keep=count + 1).logits[0, -count - 1 : -1]
+    return logits.double().log_softmax(-1).gather(-1, ids[0, -count:, None]).squeeze(-1).cpu()
+
+
+def _judge(model_dir: str | Path, policy: PreTrainedModel, tried: _Tried, who: str, what: str, apart: float) -> None:
+    bound = BOUNDS[policy.dtype]
+    if apart <= bound:
+        return
+    place = f"after a prompt of {len(tried.prompt)} tokens" + (
+        f", across its boundary at {tried.boundary}" if tried.boundary else ""
+    )
+    raise UserError(
+        f"{model_dir}: the {who}'s log-probs are {apart:.2g} nats a token from those of the model's own forward pass {place}; {bound:g} "
+        f"is allowed. Here {what} would go on with another model than this {type(policy).__name__}; docs/models.md lists those that are "
+        f"known to agree."
+    )
