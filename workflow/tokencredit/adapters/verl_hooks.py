@@ -225,6 +225,8 @@ class _View(TokenSignals):
     def __getattribute__(self, name: str) -> Any:
         if name not in COLUMNS:
             return super().__getattribute__(name)
+        if name == "correct":
+            return None  # verl hands over no verdict apart from the reward
         hook = type(self).hook
         if name not in CARRIES[hook]:
             raise NotCarriedError(f"it reads `{name}`, which verl does not hand to {TITLES[hook]}")

@@ -4,10 +4,12 @@ from dataclasses import fields
 
 from tokencredit.credit.controls import CONTROLS
 from tokencredit.credit.registry import METHODS
-from tokencredit.credit.signals import TokenSignals
+from tokencredit.credit.signals import PER_RESPONSE, TokenSignals
 
 # By name, in the order of ``TokenSignals``: the trainer fills the ones that a method declares.
-COLUMNS = tuple(column.name for column in fields(TokenSignals) if column.default is None)
+COLUMNS = tuple(
+    column.name for column in fields(TokenSignals) if column.default is None and column.name not in PER_RESPONSE
+)
 
 
 def columns_of(credit: str, control: str | None = None) -> tuple[str, ...]:
