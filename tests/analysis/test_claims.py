@@ -313,7 +313,12 @@ def test_a_difference_of_scores_is_recomputed_by_hand(quadrants: Store) -> None:
         for name in ("nhr", "phr")
     }  # [seeds, benchmarks, questions]
     delta = shares["nhr"].mean(0) - shares["phr"].mean(0)
-    margin = sum(stats.t.ppf(0.975, PROBLEMS - 1) ** 2 * one.var(ddof=1) / PROBLEMS / len(TIERS) ** 2 for one in delta)
+    noise = [
+        sum(np.mean(of[:, b] * (1 - of[:, b])) for of in shares.values()) / (MANY - 1) / PROBLEMS / len(SEEDS)
+        for b in range(len(TIERS))
+    ]
+    of_questions = sum(max(least, one.var(ddof=1) / PROBLEMS) for least, one in zip(noise, delta, strict=True))
+    margin = stats.t.ppf(0.975, PROBLEMS - 1) ** 2 * of_questions / len(TIERS) ** 2
     for of in shares.values():
         runs = of.mean((1, 2))
         noise = np.mean(of * (1 - of)) / (MANY - 1) / (PROBLEMS * len(TIERS))

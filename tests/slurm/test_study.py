@@ -24,7 +24,7 @@ from tokencredit.study.rules import Graph
 
 
 def test_the_study_is_made_from_data_to_report(studied: Submitted) -> None:
-    for target in Graph(ROOT / "config", asked="smoke").targets("smoke"):
+    for target in Graph(ROOT / "config", asked="smoke").everything("smoke"):
         assert (studied.project.folder / target).stat().st_size > 0
     assert studied.project.rerun("--config", "study=smoke") == set()
 
