@@ -65,7 +65,11 @@ class Comparison:
 
     def choices(self, gold: Value, answer: Value) -> bool:
         if isinstance(gold, Choice) and isinstance(answer, Choice):
-            return gold.letter == answer.letter or gold.letter.upper() == answer.letter.upper()
+            if gold.letter.upper() != answer.letter.upper():
+                return False
+            if gold.text and answer.text and gold.text != answer.text:
+                raise UndecidedError("the two name the same letter with another text")
+            return True
         choice, other = (gold, answer) if isinstance(gold, Choice) else (answer, gold)
         if not isinstance(other, Expression):
             return False

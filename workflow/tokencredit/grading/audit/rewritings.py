@@ -95,7 +95,12 @@ def _left_right_space(gold: str, answer: Answer, rng: random.Random) -> str | No
 
 def _swapped(gold: str, answer: Answer, rng: random.Random) -> str | None:
     """The terms of a sum, or of one side of an equation, in another order."""
-    if answer.unit or _JOINED.search(answer.text) or (answer.kind != "expression" and not _is_equation(answer)):
+    if (
+        answer.unit
+        or "|" in gold
+        or _JOINED.search(answer.text)
+        or (answer.kind != "expression" and not _is_equation(answer))
+    ):
         return None
     sides = [answer.core] if answer.kind == "expression" else list(answer.sides)
     places = [place for place, side in enumerate(sides) if len(terms(side)) > 1]

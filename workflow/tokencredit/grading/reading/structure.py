@@ -93,7 +93,12 @@ def _listed(tokens: Tokens, reading: Reading, depth: int, separators: list[str])
     if len(filled) < len(pieces) and (separators.count(",") >= len(filled) or len(filled) < 2):
         raise UnreadableError("a member of the list is empty")
     items = tuple(_flat([structured(piece, reading, depth + 1) for piece in filled]))
-    return Parts("list", items, number=_grouped_number(tokens), alternatives=alternatives)
+    number = _grouped_number(tokens)
+    if number is not None and any(
+        token.value.startswith("0") for token in tokens[3 if tokens[0].value == "-" else 2 :: 2]
+    ):
+        return Expression(number)  # 10,000: no member of a list begins with a zero
+    return Parts("list", items, number=number, alternatives=alternatives)
 
 
 def _grouped_number(tokens: Tokens) -> Node | None:
