@@ -1,0 +1,85 @@
+"""Continuations of responses that have begun: how they end says what the beginning was worth."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from tokencredit.engines import Engine
+from tokencredit.engines.ending import end_tokens, finished_response
+from tokencredit.grading import GradingPool
+from tokencredit.records import Request
+
+OUTCOMES = ("right", "wrong", "ungraded")
+
+
+@dataclass(frozen=True)
+class Start:
+    """``begun``, a response so far, after ``prompt``, and the seed of each of its continuations. ``gold``: of the problem."""
+
+    prompt: tuple[int, ...]
+    begun: tuple[int, ...]
+    gold: str
+    seeds: Sequence[int]
+
+
+@dataclass(frozen=True)
+class Continuations:
+    """Everything that continues: ``engine`` samples from ``policy`` at ``temperature`` and ``top_p``, and ``pool`` grades.
+
+    ``max_tokens``: of a whole response, its beginning and its continuation together.
+    """
+
+    policy: PreTrainedModel
+    engine: Engine
+    pool: GradingPool
+    tokenizer: PreTrainedTokenizerBase
+    temperature: float
+    top_p: float
+    max_tokens: int
+
+    def outcomes(self, starts: Sequence[Start]) -> tuple[list[Counter[str]], int]:
+        """How often each start ended in each of ``OUTCOMES``, and the tokens that were sampled.
+
+        A response that has ended already, or reached its limit, is graded once and counts as often as it would be continued.
+        """
+        asked, ended = [], Counter[tuple[int, tuple[int, ...]]]()
+        for place, start in enumerate(starts):
+            room = self._limit(start.prompt) - len(start.begun)
+            if room <= 0 or (start.begun and start.begun[-1] in self._end_tokens):
+                ended[place, start.begun] += len(start.seeds)
+            else:
+                prompt = (*start.prompt, *start.begun)
+                asked += [(place, Request(prompt, seed, room)) for seed in start.seeds]
+        sampled = self.engine.sample(
+            [request for _, request in asked],
+            temperature=self.temperature,
+            top_p=self.top_p,
+            max_tokens=self.max_tokens,
+        )
+        for (place, _), continuation in zip(asked, sampled, strict=True):
+            ended[place, (*starts[place].begun, *continuation.token_ids)] += 1
+        said = Counter[tuple[int, tuple[str, str]]]()
+        for (place, tokens), times in ended.items():
+            said[place, (starts[place].gold, self._text(tokens))] += times
+        different = list(dict.fromkeys(pair for _, pair in said))
+        outcome = dict(zip(different, (grade.outcome for grade in self.pool.grade_many(different)), strict=True))
+        counts: list[Counter[str]] = [Counter() for _ in starts]
+        for (place, pair), times in said.items():
+            counts[place][outcome[pair]] += times
+        return counts, sum(len(continuation.token_ids) for continuation in sampled)
+
+    def _limit(self, prompt: tuple[int, ...]) -> int:
+        """The most tokens of a whole response."""
+        return min(self.max_tokens, self.policy.config.max_position_embeddings - len(prompt))
+
+    def _text(self, token_ids: tuple[int, ...]) -> str:
+        return finished_response(token_ids, (), self._end_tokens, self.tokenizer).text
+
+    @cached_property
+    def _end_tokens(self) -> frozenset[int]:
+        return end_tokens(self.policy, self.tokenizer)
