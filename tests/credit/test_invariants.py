@@ -44,6 +44,8 @@ MAY_FLIP = {
     "erpo": "adds a z-score of either sign",
     "dasd": "adds the teacher's direction",
     "iw-opd": "the teacher's direction alone",
+    "vine": "a right response holds tokens that made it less likely to be right",
+    "vine-steps": "the same of its steps",
 }
 FLIPS_AT = {"dasd": {"beta": 2.0}}  # where the default is too weak to show it on the batches here
 # Credits that give the same gradient on every batch.
@@ -54,6 +56,8 @@ SAME_GRADIENT = {
 # Parameters at which a method is its base, GRPO's credit.
 NEUTRAL = {
     "eapo": {"alpha": 0.0},
+    "eapo-known-style": {"alpha": 0.0},
+    "eapo-measured": {"alpha": 0.0},
     "eapo-per-update": {"alpha": 0.0},
     "eapo-without-phr": {"alpha": 0.0},
     "eapo-without-plr": {"alpha": 0.0},
@@ -95,6 +99,7 @@ TRIED: dict[tuple[str, str], Any] = {
     ("hetero-hapo", "rho"): 0.5,
     ("hetero-hapo", "variant"): "as_released",
     ("gtpo", "scope"): "group",
+    ("kind-mask", "part"): "style",
     **{(name, "threshold"): "group-p50" for name in ("phr", "plr", "nhr", "nlr")},
 }
 # Settings of the method's other parameters under which a parameter acts.
@@ -324,6 +329,7 @@ def test_the_variants_of_a_method_differ_too() -> None:
     for name, parameter, values in [
         ("hetero-hapo", "variant", ("as_described", "as_released")),
         ("gtpo", "scope", ("set", "group")),
+        ("kind-mask", "part", ("strategy", "style", "execution", "no-style-no-routine")),
         *(
             (quadrant, "threshold", ("group-mean", "group-p25", "group-p50", "group-p75", "batch-mean", "k-means"))
             for quadrant in ("phr", "plr", "nhr", "nlr")

@@ -40,6 +40,8 @@ OTHER: dict[str, list[dict[str, Any]]] = {
     ],
     "dasd": [{"beta": 2.0}, {"rho": 0.5}, {"rho": 0.0, "beta": 1.0}],
     "eapo": EAPO,
+    "eapo-known-style": EAPO,
+    "eapo-measured": EAPO,
     "eapo-per-update": EAPO,
     "eapo-without-nhr": EAPO,
     "eapo-without-nlr": EAPO,
@@ -71,6 +73,7 @@ OTHER: dict[str, list[dict[str, Any]]] = {
     ],
     "hoelderpo": [{"start": 3.0, "end": 1.0}, {"clip_low": 0.1, "clip_high": 0.3}],
     "iw-opd": [{"gamma": 2.0}, {"gamma": 0.0}, {"every_group": True}],
+    "kind-mask": [{"part": part} for part in ("style", "execution", "no-style-no-routine")],
     "kl-cov": [{"k": 0.1}, {"k": 0.35, "beta": 0.1}],
     "nhr": THRESHOLDS,
     "nlr": THRESHOLDS,
@@ -79,6 +82,8 @@ OTHER: dict[str, list[dict[str, Any]]] = {
     "plr": THRESHOLDS,
     "psr": [{"every_group": True}],
     "tis": [{"cap": 1.1}],
+    "vine": [{"every_group": True}],
+    "vine-steps": [{"every_group": True}],
     "w-reinforce": [{"lam": 0.5}, {"every_group": True}],
 }
 SETTINGS = [pytest.param(name, {}, id=name) for name in METHODS] + [

@@ -34,6 +34,11 @@ class Response:
     residual_norm: list[float]
     attention_entropy: list[float]
     noise: list[float]
+    value: list[float]
+    information: list[float]
+    state: list[int]
+    step: list[int]
+    kind: list[int]
 
     def __len__(self) -> int:
         return len(self.entropy)

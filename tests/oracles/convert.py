@@ -19,7 +19,10 @@ PER_TOKEN = (
     "residual_norm",
     "attention_entropy",
     "noise",
+    "value",
+    "information",
 )
+WHOLE = ("state", "step", "kind")
 
 
 def signals_of(batch: Batch) -> TokenSignals:
@@ -41,6 +44,7 @@ def signals_of(batch: Batch) -> TokenSignals:
         progress=batch.progress,
         entropy_history=torch.tensor(batch.entropy_history, dtype=torch.float64),
         **{name: tokens(name) for name in PER_TOKEN},
+        **{name: tokens(name).long() for name in WHOLE},
     )
 
 

@@ -28,7 +28,7 @@ from tokencredit.config.target_keys import Source, TargetsFile
 from tokencredit.credit import METHODS
 from tokencredit.credit.controls import refusal
 from tokencredit.errors import UserError
-from tokencredit.train import COLUMNS, columns_of
+from tokencredit.train import COLUMNS, MEASURED, columns_of
 
 # What only names or describes something and decides no number; and what decides the runs alone that use it.
 _LABELS = {"title", "licence", "architecture"}
@@ -151,6 +151,7 @@ class Study:
             "teacher": {method.teacher: _facts(config.models[method.teacher])} if method.teacher else None,
             "privileged_prompt": config.models[self.model_name].privileged_prompt if told else None,
             "lora_rank": self.base_of(cell).lora_rank or None,
+            "measure": method.measure.model_dump(mode="json") if method.measure else None,
         }
         return {
             "model": {self.model_name: _facts(config.models[self.model_name])},
@@ -232,6 +233,10 @@ class Config:
             if "teacher_logprob" not in columns:
                 raise UserError(f"{path}: {key}.teacher = {method.teacher!r}: {credit} asks for no teacher.")
             known(path, f"{key}.teacher", method.teacher, self.models)
+        measured = [column for column in columns if column in MEASURED]
+        if bool(measured) != bool(method.measure):
+            needs = f"measures {measured[0]!r}: continuations are needed" if measured else "measures nothing"
+            raise UserError(f"{path}: {key}.measure: {credit} {needs}.")
         if "residual_norm" in columns and not self.bases[method.base].lora_rank:
             adapted = [name for name, base in self.bases.items() if base.lora_rank]
             raise UserError(

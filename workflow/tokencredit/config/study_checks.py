@@ -21,6 +21,7 @@ def check_study(path: Path, file: StudyFile, config: Config) -> None:
     _check_names(path, file, config)
     _check_counts(path, file, config)
     _check_answer_told(path, file, config)
+    _check_kinds_known(path, file, config)
     _check_embedded(path, file, config)
 
 
@@ -74,6 +75,15 @@ def _check_answer_told(path: Path, file: StudyFile, config: Config) -> None:
             raise UserError(
                 f"{path}: training.methods = {name!r}: scores responses by a policy that knows the answer; "
                 f"models.{file.model}.privileged_prompt is missing."
+            )
+
+
+def _check_kinds_known(path: Path, file: StudyFile, config: Config) -> None:
+    for name in file.training.methods:
+        if "kind" in columns_of(config.methods[name].credit) and _task(file.model, config) is None:
+            raise UserError(
+                f"{path}: training.methods = {name!r}: goes by the kinds of tokens, which embedded tasks alone know; "
+                f"{file.model!r} is a released model."
             )
 
 

@@ -47,6 +47,13 @@ class TokenSignals:
         None  # [N] float, ||h(adapter on) - h(adapter off)||_2 of the state that predicts the token
     )
     attention_entropy: Tensor | None = None  # [N] float in [0, 1], entropy of attention / log(context length)
+    value: Tensor | None = None  # [N] float in [0, 1], share of right continuations of the state before the token
+    information: Tensor | None = None  # [N] float, nats, measured I(o; r | s) of that state; noise may take it below 0
+    state: Tensor | None = (
+        None  # [N] int64, number of that state: the same for equal beginnings of a problem's responses
+    )
+    step: Tensor | None = None  # [N] int64, 0-based place of the token's step in its response
+    kind: Tensor | None = None  # [N] int64, place in ``data.kinds.KINDS``; embedded tasks only
     noise: Tensor | None = None  # [N] float in [0, 1), the token's own random number, for methods
     control_noise: Tensor | None = None  # [N] float in [0, 1), another one, for the controls around them
     progress: float | None = None  # share of the run's steps that lie behind, in [0, 1)

@@ -7,22 +7,14 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from tokencredit.data import KINDS_FROM_PROBLEM, MODULES, graph_paths
+from tokencredit.data.kinds import ANSWER, BRANCH, COPY, RESULT, ROUTINE, STRATEGY, STYLE
 from tokencredit.data.phrasing import BOXED, CONNECTIVES
 
-STYLE, STRATEGY, BRANCH, RESULT, ANSWER, COPY, ROUTINE = KINDS = (
-    "style fork",
-    "strategy fork",
-    "branch",
-    "result",
-    "answer",
-    "copied number",
-    "routine",
-)
 _BEFORE_ANSWER = BOXED.split("{{")[0].lstrip() + "{"
 
 
 def token_kinds(task: str, tokens: Sequence[str], problem: str) -> list[str]:
-    """The kind of each token of a solution, one of ``KINDS``.
+    """The kind of each token of a solution, one of ``kinds.KINDS``.
 
     ``tokens``: those of the whole response, in order, spaces included. ``problem``: the text of the problem that is solved, which only the
     tasks of ``KINDS_FROM_PROBLEM`` need.

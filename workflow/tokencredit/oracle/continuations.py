@@ -16,6 +16,9 @@ from tokencredit.records import Request
 
 OUTCOMES = ("right", "wrong", "ungraded")
 
+# How often a start ended in a whole response with its outcome, one of ``OUTCOMES``.
+Ends = Counter[tuple[tuple[int, ...], str]]
+
 
 @dataclass(frozen=True)
 class Start:
@@ -42,8 +45,8 @@ class Continuations:
     top_p: float
     max_tokens: int
 
-    def outcomes(self, starts: Sequence[Start]) -> tuple[list[Counter[str]], int]:
-        """How often each start ended in each of ``OUTCOMES``, and the tokens that were sampled.
+    def ends(self, starts: Sequence[Start]) -> tuple[list[Ends], int]:
+        """How each start ended, and the tokens that were sampled.
 
         A response that has ended already, or reached its limit, is graded once and counts as often as it would be continued.
         """
@@ -63,15 +66,13 @@ class Continuations:
         )
         for (place, _), continuation in zip(asked, sampled, strict=True):
             ended[place, (*starts[place].begun, *continuation.token_ids)] += 1
-        said = Counter[tuple[int, tuple[str, str]]]()
-        for (place, tokens), times in ended.items():
-            said[place, (starts[place].gold, self._text(tokens))] += times
-        different = list(dict.fromkeys(pair for _, pair in said))
+        said = {key: (starts[key[0]].gold, self._text(key[1])) for key in ended}
+        different = list(dict.fromkeys(said.values()))
         outcome = dict(zip(different, (grade.outcome for grade in self.pool.grade_many(different)), strict=True))
-        counts: list[Counter[str]] = [Counter() for _ in starts]
-        for (place, pair), times in said.items():
-            counts[place][outcome[pair]] += times
-        return counts, sum(len(continuation.token_ids) for continuation in sampled)
+        found: list[Ends] = [Counter() for _ in starts]
+        for (place, tokens), times in ended.items():
+            found[place][tokens, outcome[said[place, tokens]]] += times
+        return found, sum(len(continuation.token_ids) for continuation in sampled)
 
     def _limit(self, prompt: tuple[int, ...]) -> int:
         """The most tokens of a whole response."""
@@ -83,3 +84,11 @@ class Continuations:
     @cached_property
     def _end_tokens(self) -> frozenset[int]:
         return end_tokens(self.policy, self.tokenizer)
+
+
+def outcomes(ends: Ends) -> Counter[str]:
+    """How often each outcome was met."""
+    counted: Counter[str] = Counter()
+    for (_, outcome), times in ends.items():
+        counted[outcome] += times
+    return counted

@@ -18,7 +18,7 @@ from tokencredit.engines.canary import BOUNDS
 from tokencredit.engines.sampling import nucleus
 from tokencredit.errors import UserError
 from tokencredit.grading import GradingPool
-from tokencredit.oracle.continuations import OUTCOMES, Continuations, Start
+from tokencredit.oracle.continuations import OUTCOMES, Continuations, Start, outcomes
 from tokencredit.oracle.responses import Taken
 from tokencredit.seeds import derive_seed
 
@@ -46,6 +46,32 @@ class Settings:
     top_p: float
     max_tokens: int
     seed: int
+
+    def candidates(self, logits: Tensor, own: Tensor) -> tuple[list[float], list[float], list[dict[int, float]]]:
+        """Of each position: entropy, log-prob of the token taken, and the tokens to try with their probability.
+
+        ``logits`` [T, V], before the temperature; ``own`` [T] int64, the tokens taken.
+        """
+        logprob = torch.log_softmax(logits.double() / self.temperature, dim=-1)
+        probability = logprob.exp()
+        entropy = -(probability * logprob).nan_to_num(0.0).sum(-1)
+        if self.top_p < 1:
+            probability = nucleus(probability, self.top_p)
+            probability = probability / probability.sum(-1, keepdim=True)
+        ordered, token = probability.sort(dim=-1, descending=True, stable=True)
+        needed = ((ordered.cumsum(-1) - ordered < self.mass) & (ordered > 0)).sum(-1).clamp(max=self.most_tokens)
+        tried = []
+        for row, taken in enumerate(own.tolist()):
+            chosen = dict.fromkeys([*token[row, : needed[row]].tolist(), taken])
+            tried.append({each: float(probability[row, each]) for each in chosen})
+        return entropy.tolist(), logprob.gather(-1, own[:, None])[:, 0].tolist(), tried
+
+    def shared(self, probability: list[float]) -> list[int]:
+        """How often each token of a state is continued; a state's only one is not."""
+        if len(probability) == 1:
+            return [0]
+        mass = sum(probability)
+        return [max(self.fewest, math.ceil(self.continuations * each / mass)) for each in probability]
 
 
 @dataclass(frozen=True)
@@ -108,7 +134,9 @@ class Oracle:
         ids = torch.cat([torch.tensor(taken.prompt, device=self.policy.device), own])[None]
         with torch.inference_mode():
             logits = self.policy(input_ids=ids, logits_to_keep=len(own) + 1, use_cache=False).logits[0, :-1]
-            parts = [self._at(*part) for part in zip(logits.split(_ROWS), own.split(_ROWS), strict=True)]
+            parts = [
+                self.settings.candidates(*part) for part in zip(logits.split(_ROWS), own.split(_ROWS), strict=True)
+            ]
         entropy, logprob, tried = ([value for part in parts for value in part[column]] for column in range(3))
         name = (taken.problem_id, taken.cell, taken.sample)
         masses = [sum(each.values()) for each in tried]
@@ -129,7 +157,9 @@ class Oracle:
         tokens = [
             (*name, position, token, probability, times)
             for position, found in enumerate(tried)
-            for (token, probability), times in zip(found.items(), self._shared(list(found.values())), strict=True)
+            for (token, probability), times in zip(
+                found.items(), self.settings.shared(list(found.values())), strict=True
+            )
         ]
         return pd.DataFrame(states, columns=STATES), pd.DataFrame(tokens, columns=TOKENS)
 
@@ -153,36 +183,10 @@ class Oracle:
             settings.top_p,
             settings.max_tokens,
         )
-        outcomes, sampled = continuing.outcomes(starts)
-        found = dict(zip(asked.index, outcomes, strict=True))
+        ends, sampled = continuing.ends(starts)
+        found = dict(zip(asked.index, map(outcomes, ends), strict=True))
         counts = {name: [found[place][name] if place in found else 0 for place in tokens.index] for name in OUTCOMES}
         return tokens.drop(columns="continuations").assign(**counts), sampled
-
-    def _at(self, logits: Tensor, own: Tensor) -> tuple[list[float], list[float], list[dict[int, float]]]:
-        """Of each position: entropy, log-prob of the token taken, and the tokens to try with their probability; ``logits`` [T, V]."""
-        settings = self.settings
-        logprob = torch.log_softmax(logits.double() / settings.temperature, dim=-1)
-        probability = logprob.exp()
-        entropy = -(probability * logprob).nan_to_num(0.0).sum(-1)
-        if settings.top_p < 1:
-            probability = nucleus(probability, settings.top_p)
-            probability = probability / probability.sum(-1, keepdim=True)
-        ordered, token = probability.sort(dim=-1, descending=True, stable=True)
-        needed = (
-            ((ordered.cumsum(-1) - ordered < settings.mass) & (ordered > 0)).sum(-1).clamp(max=settings.most_tokens)
-        )
-        tried = []
-        for row, taken in enumerate(own.tolist()):
-            chosen = dict.fromkeys([*token[row, : needed[row]].tolist(), taken])
-            tried.append({each: float(probability[row, each]) for each in chosen})
-        return entropy.tolist(), logprob.gather(-1, own[:, None])[:, 0].tolist(), tried
-
-    def _shared(self, probability: list[float]) -> list[int]:
-        """How often each token of a state is continued."""
-        if len(probability) == 1:
-            return [0]
-        settings, mass = self.settings, sum(probability)
-        return [max(settings.fewest, math.ceil(settings.continuations * each / mass)) for each in probability]
 
 
 def check_sampled_by(states: pd.DataFrame, responses: list[Taken], mixed_precision: str, model: str | Path) -> None:

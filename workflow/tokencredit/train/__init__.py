@@ -13,11 +13,23 @@ COLUMNS = (
     "privileged_logprob",
     "residual_norm",
     "attention_entropy",
+    "value",
+    "information",
+    "state",
+    "step",
+    "kind",
     "noise",
     "control_noise",
     "progress",
     "entropy_history",
 )
+# Those that are measured by continuations.
+MEASURED = ("value", "information")
+# The modules that make columns of few methods.
+_MAKERS_OF_FEW = {
+    "train.measuring": ("value", "information", "state", "step"),
+    "data.embedded_kinds": ("kind",),
+}
 
 
 def columns_of(credit: str, control: str | None = None) -> tuple[str, ...]:
@@ -28,7 +40,8 @@ def columns_of(credit: str, control: str | None = None) -> tuple[str, ...]:
 def training_code(engine: str, credit: str, control: str | None = None) -> str:
     """The digest of the code behind a cell: the trainer with its engine, and the file of its own credit method, not of the others.
 
-    The file of the controls counts where the cell has one.
+    The file of the controls counts where the cell has one, and what makes a column of few methods where the method asks for it.
     """
-    unused = () if control else ("credit.controls",)
-    return code_digest("train.__main__", METHODS[credit].module, without=(*code_of_others(engine), *unused))
+    unused = {"credit.controls"} if control is None else set()
+    unused |= {module for module, columns in _MAKERS_OF_FEW.items() if not {*columns} & {*METHODS[credit].columns}}
+    return code_digest("train.__main__", METHODS[credit].module, without=(*code_of_others(engine), *sorted(unused)))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -15,26 +16,32 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from tokencredit.base import load_policy, load_tokenizer
 from tokencredit.credit import TokenSignals
+from tokencredit.data.embedded_kinds import token_kinds
+from tokencredit.data.kinds import KINDS
 from tokencredit.errors import UserError
+from tokencredit.grading import GradingPool
 from tokencredit.policy import Adapter, Scorer, Sequence, attention_entropy
 from tokencredit.prompts import encode_privileged_prompt
 from tokencredit.seeds import derive_seed, uniforms
+from tokencredit.train import measuring
 from tokencredit.train.cell import Cell
+from tokencredit.train.engine import PolicyEngine
 from tokencredit.train.mismatch import sampler_logprobs
 from tokencredit.train.processes import Processes
 from tokencredit.train.recorder import Recorder
 from tokencredit.train.rollouts import Prompts, RolloutBatch
 from tokencredit.train.sharding import ready
 
-# The column of one step's batch: [N] float on the CPU, or what ``TokenSignals`` holds once per batch.
-Column = Callable[[int, RolloutBatch], Tensor | float]
+# The column of one step's batch, whose signals have no optional column yet: [N] on the CPU, or what ``TokenSignals`` holds once per batch.
+Column = Callable[[int, RolloutBatch, TokenSignals], Tensor | float]
 
 
 @dataclass(frozen=True)
 class Source:
     """What columns are made from, beside a step's batch. ``scorer`` is the policy's, and at the time of filling the old policy's.
 
-    ``policy`` and ``adapter`` are in one piece in each process, for columns that look inside.
+    ``policy`` and ``adapter`` are in one piece in each process, for columns that look inside; ``sampling`` and ``pool`` are for those that
+    continue responses. ``costs``: what these took in a step, by the name of a metric.
     """
 
     cell: Cell
@@ -45,6 +52,9 @@ class Source:
     recorder: Recorder
     processes: Processes
     adapter: Adapter | None = None
+    sampling: PolicyEngine | None = None
+    pool: GradingPool | None = None
+    costs: Counter[str] = field(default_factory=Counter)
 
     @property
     def budget(self) -> int:
@@ -66,22 +76,30 @@ class Columns:
 
     def __init__(self, names: Iterable[str], source: Source) -> None:
         self._columns = {name: MAKERS[name](source) for name in sorted(names)}
+        self._costs = source.costs
 
     def fill(self, step: int, batch: RolloutBatch, signals: TokenSignals) -> TokenSignals:
         """``signals`` with the columns of ``batch``, the rollouts of ``step``."""
-        return dataclasses.replace(signals, **{name: column(step, batch) for name, column in self._columns.items()})
+        self._costs.clear()
+        filled = {name: column(step, batch, signals) for name, column in self._columns.items()}
+        return dataclasses.replace(signals, **filled)
+
+    @property
+    def costs(self) -> dict[str, int]:
+        """What the continuations of the last ``fill`` took: metrics of its step."""
+        return dict(self._costs)
 
 
 def _reference(source: Source) -> Column:
     """log pi under the model that training started from."""
     reference = source.frozen(source.cell.model_dir)
-    return lambda step, batch: source.logprob(reference, batch.sequences)
+    return lambda step, batch, signals: source.logprob(reference, batch.sequences)
 
 
 def _rollout(source: Source) -> Column:
     """log pi of the tokens as the sampler computed them."""
 
-    return lambda step, batch: sampler_logprobs(batch.rollouts)
+    return lambda step, batch, signals: sampler_logprobs(batch.rollouts)
 
 
 def _teacher(source: Source) -> Column:
@@ -94,7 +112,7 @@ def _teacher(source: Source) -> Column:
             f"{len(ours.items() ^ theirs.items())} entries differ, so its log-probs would be of other texts."
         )
     teacher = source.frozen(folder)
-    return lambda step, batch: source.logprob(teacher, batch.sequences)
+    return lambda step, batch, signals: source.logprob(teacher, batch.sequences)
 
 
 def _privileged(source: Source) -> Column:
@@ -113,7 +131,7 @@ def _privileged(source: Source) -> Column:
                 f"models.{cell.study.model_name} reads {room}, of which max_response_tokens = {longest} are the response's."
             )
 
-    def column(step: int, batch: RolloutBatch) -> Tensor:
+    def column(step: int, batch: RolloutBatch, signals: TokenSignals) -> Tensor:
         # Pooled data sets may number their problems alike, so the prompt is part of the key.
         sequences = [
             Sequence(told[rollout.problem_id, rollout.prompt_tokens], rollout.response.token_ids)
@@ -133,7 +151,7 @@ def _residual_norm(source: Source) -> Column:
     def norm(share: list[Sequence]) -> Tensor:
         return adapter.residual_norm(share, source.budget)
 
-    return lambda step, batch: source.processes.rows(batch.sequences, norm)
+    return lambda step, batch, signals: source.processes.rows(batch.sequences, norm)
 
 
 def _attention_entropy(source: Source) -> Column:
@@ -143,13 +161,28 @@ def _attention_entropy(source: Source) -> Column:
     def entropy(share: list[Sequence]) -> Tensor:
         return attention_entropy(source.policy, share, layer, source.budget)
 
-    return lambda step, batch: source.processes.rows(batch.sequences, entropy)
+    return lambda step, batch, signals: source.processes.rows(batch.sequences, entropy)
+
+
+def _kind(source: Source) -> Column:
+    """The place of each token's kind in ``KINDS``, of an embedded task."""
+    task = source.cell.model.task
+    texts = {(problem.problem_id, prompt): problem.problem for problem, prompt in source.prompts.problems}
+
+    def column(step: int, batch: RolloutBatch, signals: TokenSignals) -> Tensor:
+        found = []
+        for rollout in batch.rollouts:
+            tokens = source.tokenizer.convert_ids_to_tokens(rollout.response.token_ids)
+            found += token_kinds(task, tokens, texts[rollout.problem_id, rollout.prompt_tokens])
+        return torch.tensor([KINDS.index(kind) for kind in found], dtype=torch.long)
+
+    return column
 
 
 def _noise(source: Source, salt: str = "noise") -> Column:
     """A number of each token's own in [0, 1), by (run seed, salt, step, group, problem, sample, position)."""
 
-    def column(step: int, batch: RolloutBatch) -> Tensor:
+    def column(step: int, batch: RolloutBatch, signals: TokenSignals) -> Tensor:
         seeds = [
             derive_seed(source.cell.seed, salt, step, group, rollout.problem_id, rollout.sample)
             for group, rollout in zip(batch.group.tolist(), batch.rollouts, strict=True)
@@ -162,13 +195,13 @@ def _noise(source: Source, salt: str = "noise") -> Column:
 def _progress(source: Source) -> Column:
     """The share of the run's steps that lie behind."""
     steps = source.cell.study.training.steps
-    return lambda step, batch: (step - 1) / steps
+    return lambda step, batch, signals: (step - 1) / steps
 
 
 def _entropy_history(source: Source) -> Column:
     """[S] float64, nats: the mean token entropy of every earlier step that learned something, from the run's own records."""
 
-    def column(step: int, batch: RolloutBatch) -> Tensor:
+    def column(step: int, batch: RolloutBatch, signals: TokenSignals) -> Tensor:
         earlier = [line["entropy"] for line in source.recorder.lines("metrics") if "entropy" in line]
         return torch.tensor(earlier, dtype=torch.float64)
 
@@ -183,6 +216,11 @@ MAKERS: dict[str, Callable[[Source], Column]] = {
     "privileged_logprob": _privileged,
     "residual_norm": _residual_norm,
     "attention_entropy": _attention_entropy,
+    "value": measuring.value,
+    "information": measuring.information,
+    "state": measuring.state,
+    "step": measuring.step,
+    "kind": _kind,
     "noise": _noise,
     "control_noise": partial(_noise, salt="control noise"),
     "progress": _progress,

@@ -130,6 +130,8 @@ class Run:
             policy=self.policy,
             scorer=self.updater.scorer,
             adapter=self.adapter,
+            sampling=self.sampling,
+            pool=pool,
             tokenizer=self.tokenizer,
             prompts=self.prompts,
             recorder=self.recorder,
@@ -211,7 +213,8 @@ class Run:
             table = metrics.token_table(step, batch, signals, token_credit, tokens, self.training.rollouts.prompts)
             self.recorder.part("rollouts", step, table)
         seconds = {"seconds_score": scored - started, "seconds_update": time.monotonic() - scored}
-        return metrics.token_metrics(signals, token_credit) | update_metrics | apart | followed, seconds
+        learned = metrics.token_metrics(signals, token_credit) | update_metrics | apart | followed
+        return learned | self.columns.costs, seconds
 
     def _score(self, sequences: list[Sequence]) -> tuple[Tensor, Tensor]:
         """Log-probs and entropies of response tokens under the policy of now."""
