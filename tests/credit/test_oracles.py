@@ -29,7 +29,7 @@ OTHER: dict[str, list[dict[str, Any]]] = {
     ],
     "arca": [{"sharpening": 2.0}, {"sharpening": 0.0}, {"epsilon": 0.3}],
     "attention-anchors": [{"rho": 0.1}, {"rho": 0.35}, {"rho": 1.0}],
-    "attention-entropy": [{"strength": 1.0}, {"strength": 0.0}],
+    "attention-entropy": [{"tau": 0.1}, {"warm": 0.2}, {"warm": 1.0}],
     "attention-explorers": [{"rho": 0.1}, {"rho": 0.35}, {"rho": 1.0}],
     "cispo": [{"clip_low": 0.1, "clip_high": 0.3}],
     "clip-cov": [
@@ -50,7 +50,9 @@ OTHER: dict[str, list[dict[str, Any]]] = {
     "entroadv": [{"alpha": 0.1}, {"kappa": 1.2}, {"alpha": 3.0, "kappa": 5.0}],
     "entroreg": [{"beta": 0.02}],
     "entroreg-adaptive": [{"target": 0.6}, {"target": 0.6, "delta": 1e-3}, {"target": 2.0, "largest": 1e-3}],
+    "ep-grpo": [{"gamma": 1.0}, {"eta": 1.5, "lam": 2.0}, {"buckets": 3}, {"every_group": True}],
     "erpo": [
+        {"target": 0.3},
         {"gamma": 1.0},
         {"eta": 1.5},
         {"beta": 2.0},

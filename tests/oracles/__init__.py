@@ -50,6 +50,7 @@ ORACLES: dict[str, Callable[..., Credit]] = {
     "entroadv": entropy.entroadv,
     "entroreg": entropy.entroreg,
     "entroreg-adaptive": entropy.entroreg_adaptive,
+    "ep-grpo": erpo.ep_grpo,
     "erpo": erpo.erpo,
     "forking": entropy.forking,
     "grpo": grpo.grpo,
