@@ -34,6 +34,7 @@ BATCH_STATISTICS = {
     "archer": "KL terms are means over their own tokens",
     "hetero-hapo": "quantile",
     "attention-entropy": "least and most",
+    "egrsd": "largest entropy",
     "entroreg-adaptive": "acts while the mean entropy is below the target",
 }
 # Credits that may point against the outcome, as published.
@@ -43,6 +44,8 @@ MAY_FLIP = {
     "ep-grpo": "adds a z-score of either sign",
     "dasd": "adds the teacher's direction",
     "iw-opd": "the teacher's direction alone",
+    "credit": "the informed policy's direction alone",
+    "hindsight-naive": "the informed policy's direction alone",
     "vine": "a right response holds tokens that made it less likely to be right",
     "vine-steps": "the same of its steps",
 }
@@ -70,6 +73,10 @@ NEUTRAL = {
     "attention-anchors": {"rho": 1.0},
     "attention-explorers": {"rho": 1.0},
     "dasd": {"beta": 0.0},
+    "rlsd": {"start": 0.0},
+    "egrsd": {"gamma": 0.0, "clip": 0.0},
+    "amr-sd": {"lam": 0.0},
+    "hapo-h": {"alpha": 0.0},
 }
 # Other values at which a parameter is tried, where half as much again would not be seen on the fixed batch.
 TRIED: dict[tuple[str, str], Any] = {
@@ -96,6 +103,7 @@ TRIED: dict[tuple[str, str], Any] = {
     ("hetero-hapo", "rho"): 0.5,
     ("hetero-hapo", "variant"): "as_released",
     ("gtpo", "scope"): "group",
+    ("egrsd", "window"): 3,
     ("kind-mask", "part"): "style",
     **{(name, "threshold"): "group-p50" for name in ("phr", "plr", "nhr", "nlr")},
 }
@@ -250,7 +258,7 @@ def test_every_parameter_of_every_method_has_bounds_or_choices() -> None:
 def test_reconstructions_are_declared() -> None:
     """What was rebuilt from partial sources says so wherever its results appear."""
     rebuilt = {name for name, method in METHODS.items() if method.status == "reconstruction"}
-    assert rebuilt == {"hapo", "gtpo", "dasd"}
+    assert rebuilt == {"hapo", "hapo-h", "gtpo", "dasd", "amr-sd"}
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -31,6 +31,8 @@ class Response:
     rollout_logprob: list[float]
     teacher_logprob: list[float]
     privileged_logprob: list[float]
+    privileged_entropy: list[float]
+    contrast_logprob: list[float]
     residual_norm: list[float]
     attention_entropy: list[float]
     noise: list[float]

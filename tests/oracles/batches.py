@@ -80,6 +80,8 @@ def make_batch(shape: str, seed: int) -> Batch:
                 rollout_logprob=_near(dice, old, 0.5),
                 teacher_logprob=_near(dice, old, 1.0),
                 privileged_logprob=_near(dice, old, 1.0),
+                privileged_entropy=[_entropy(dice, wanted.entropies, level, scale) for _ in range(length)],
+                contrast_logprob=_near(dice, old, 1.0),
                 residual_norm=[0.0 if unmoved else dice.random() for _ in range(length)],
                 attention_entropy=[_entropy(dice, wanted.entropies, level, scale) / 2 for _ in range(length)],
                 noise=[dice.random() for _ in range(length)],

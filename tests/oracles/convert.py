@@ -16,6 +16,8 @@ PER_TOKEN = (
     "rollout_logprob",
     "teacher_logprob",
     "privileged_logprob",
+    "privileged_entropy",
+    "contrast_logprob",
     "residual_norm",
     "attention_entropy",
     "noise",

@@ -18,7 +18,7 @@ from tokencredit.errors import UserError
 from tokencredit.policy import Scorer, Sequence, add_lora, attention_entropy
 from tokencredit.prompts import prompt_of
 from tokencredit.records import Response, Rollout
-from tokencredit.train import COLUMNS, MEASURED
+from tokencredit.train import COLUMNS, MEASURED, columns
 from tokencredit.train.cell import Cell
 from tokencredit.train.columns import MAKERS, Columns, Source
 from tokencredit.train.engine import PolicyEngine
@@ -143,8 +143,28 @@ def test_the_informed_policy_reads_the_answer_before_it_scores(source: Source) -
         problem = answers[rollout.problem_id]
         text = prompt_of(f"{{problem}} Answer: {problem.answer}.\n", problem.problem)
         sequences.append(Sequence(tuple(source.tokenizer.encode(text)), rollout.response.token_ids))
-    expected = source.scorer.score(sequences, 10_000)[0]
-    torch.testing.assert_close(column(source, "privileged_logprob", batch=batch), expected, atol=1e-6, rtol=0)
+    for name, expected in zip(
+        ("privileged_logprob", "privileged_entropy"), source.scorer.score(sequences, 10_000), strict=True
+    ):
+        torch.testing.assert_close(column(source, name, batch=batch), expected, atol=1e-6, rtol=0)
+
+
+def test_the_contrast_is_another_problem_with_the_same_answer(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    batch, told = batch_of(source), []
+    encode = columns.encode_privileged_prompt
+    monkeypatch.setattr(
+        columns,
+        "encode_privileged_prompt",
+        lambda tokenizer, model, problem: told.append(problem) or encode(tokenizer, model, problem),
+    )
+    own = {problem.problem_id: problem for problem in source.cell.problems()}
+    first = column(source, "contrast_logprob", batch=batch)
+    for rollout, problem in zip(batch.rollouts, told, strict=True):
+        assert problem.answer == own[rollout.problem_id].answer
+        assert problem.problem == own[problem.problem_id].problem != own[rollout.problem_id].problem
+    assert len({problem.problem_id for problem in told}) > 2
+    assert torch.equal(column(source, "contrast_logprob", batch=batch), first)
+    assert not torch.equal(column(source, "contrast_logprob", step=2, batch=batch), first)
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ from tokencredit.config.target_keys import Source, TargetsFile
 from tokencredit.credit import METHODS
 from tokencredit.credit.controls import refusal
 from tokencredit.errors import UserError
-from tokencredit.train import COLUMNS, MEASURED, columns_of
+from tokencredit.train import COLUMNS, MEASURED, TOLD, columns_of
 
 # What only names or describes something and decides no number; and what decides the runs alone that use it.
 _LABELS = {"title", "licence", "architecture"}
@@ -145,7 +145,7 @@ class Study:
         decided_elsewhere = {"methods", "seeds", "datasets"}
         never_the_result = {"micro_batch_tokens", "gradient_checkpointing", "checkpoint_every", "watchdog_minutes"}
         never_the_result |= {"engine_memory", "engine_separate"}
-        told = "privileged_logprob" in columns_of(method.credit)
+        told = not {*TOLD}.isdisjoint(columns_of(method.credit))
         of_some = {
             "control": method.control,
             "teacher": {method.teacher: _facts(config.models[method.teacher])} if method.teacher else None,

@@ -10,7 +10,7 @@ from tokencredit.config.keys import EmbeddedModel, GeneratedDataset
 from tokencredit.config.reading import known
 from tokencredit.config.study_keys import StudyFile
 from tokencredit.errors import UserError
-from tokencredit.train import columns_of
+from tokencredit.train import TOLD, columns_of
 
 if TYPE_CHECKING:
     from tokencredit.config.resolved import Config
@@ -70,7 +70,7 @@ def _check_counts(path: Path, file: StudyFile, config: Config) -> None:
 
 def _check_answer_told(path: Path, file: StudyFile, config: Config) -> None:
     for name in file.training.methods:
-        told = "privileged_logprob" in columns_of(config.methods[name].credit)
+        told = not {*TOLD}.isdisjoint(columns_of(config.methods[name].credit))
         if told and config.models[file.model].privileged_prompt is None:
             raise UserError(
                 f"{path}: training.methods = {name!r}: scores responses by a policy that knows the answer; "

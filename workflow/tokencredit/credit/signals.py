@@ -43,6 +43,10 @@ class TokenSignals:
     rollout_logprob: Tensor | None = None  # [N] float, nats, behaviour policy, as the sampler computed it
     teacher_logprob: Tensor | None = None  # [N] float, nats, another model
     privileged_logprob: Tensor | None = None  # [N] float, nats, old policy under a prompt that holds the answer
+    privileged_entropy: Tensor | None = None  # [N] float, nats, entropy of the old policy under that prompt
+    contrast_logprob: Tensor | None = (
+        None  # [N] float, nats, old policy under another problem's prompt with that answer
+    )
     residual_norm: Tensor | None = (
         None  # [N] float, ||h(adapter on) - h(adapter off)||_2 of the state that predicts the token
     )

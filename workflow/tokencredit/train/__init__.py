@@ -11,6 +11,8 @@ COLUMNS = (
     "rollout_logprob",
     "teacher_logprob",
     "privileged_logprob",
+    "privileged_entropy",
+    "contrast_logprob",
     "residual_norm",
     "attention_entropy",
     "value",
@@ -23,6 +25,8 @@ COLUMNS = (
     "progress",
     "entropy_history",
 )
+# Those of a policy that is told the answer.
+TOLD = ("privileged_logprob", "privileged_entropy", "contrast_logprob")
 # Those that are measured by continuations.
 MEASURED = ("value", "information")
 # The modules that make columns of few methods.

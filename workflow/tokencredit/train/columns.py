@@ -22,6 +22,7 @@ from tokencredit.errors import UserError
 from tokencredit.grading import GradingPool
 from tokencredit.policy import Adapter, Scorer, Sequence, attention_entropy
 from tokencredit.prompts import encode_privileged_prompt
+from tokencredit.records import Problem
 from tokencredit.seeds import derive_seed, uniforms
 from tokencredit.train import measuring
 from tokencredit.train.cell import Cell
@@ -115,21 +116,9 @@ def _teacher(source: Source) -> Column:
     return lambda step, batch, signals: source.logprob(teacher, batch.sequences)
 
 
-def _privileged(source: Source) -> Column:
-    """log pi of the tokens under the same policy after the model's ``privileged_prompt``, which holds the gold answer.
-
-    ``UserError`` for a prompt that an embedded model cannot read, or that leaves no room for the longest response.
-    """
-    cell, room = source.cell, source.policy.config.max_position_embeddings
-    longest = cell.study.training.sampling.max_response_tokens
-    told = {}
-    for problem, prompt in source.prompts.problems:
-        told[problem.problem_id, prompt] = tokens = encode_privileged_prompt(source.tokenizer, cell.model, problem)
-        if len(tokens) + longest > room:
-            raise UserError(
-                f"{cell.name}: with its answer the prompt of problem {problem.problem_id} has {len(tokens)} tokens; "
-                f"models.{cell.study.model_name} reads {room}, of which max_response_tokens = {longest} are the response's."
-            )
+def _privileged(source: Source, entropy: bool = False) -> Column:
+    """log pi of the tokens, or the entropy before them, under the same policy after the model's prompt that holds the gold answer."""
+    told = {(problem.problem_id, prompt): _told(source, problem) for problem, prompt in source.prompts.problems}
 
     def column(step: int, batch: RolloutBatch, signals: TokenSignals) -> Tensor:
         # Pooled data sets may number their problems alike, so the prompt is part of the key.
@@ -137,9 +126,45 @@ def _privileged(source: Source) -> Column:
             Sequence(told[rollout.problem_id, rollout.prompt_tokens], rollout.response.token_ids)
             for rollout in batch.rollouts
         ]
+        return source.processes.score(source.scorer, sequences, source.budget)[entropy]
+
+    return column
+
+
+def _contrast(source: Source) -> Column:
+    """log pi of the tokens under the same policy after such a prompt with the same answer and another problem, drawn for each response."""
+    problems = source.prompts.problems
+    places = {(problem.problem_id, prompt): place for place, (problem, prompt) in enumerate(problems)}
+    if len(problems) < 2:
+        raise UserError(f"{source.cell.name}: compares with another problem, and there is one only.")
+
+    def column(step: int, batch: RolloutBatch, signals: TokenSignals) -> Tensor:
+        sequences = []
+        for group, rollout in zip(batch.group.tolist(), batch.rollouts, strict=True):
+            place = places[rollout.problem_id, rollout.prompt_tokens]
+            seed = derive_seed(source.cell.seed, "contrast", step, group, rollout.problem_id, rollout.sample)
+            other = problems[(place + 1 + seed % (len(problems) - 1)) % len(problems)][0]
+            told = _told(source, dataclasses.replace(other, answer=problems[place][0].answer))
+            sequences.append(Sequence(told, rollout.response.token_ids))
         return source.logprob(source.scorer, sequences)
 
     return column
+
+
+def _told(source: Source, problem: Problem) -> tuple[int, ...]:
+    """The model's ``privileged_prompt`` of a problem.
+
+    ``UserError`` for a prompt that an embedded model cannot read, or that leaves no room for the longest response.
+    """
+    cell, room = source.cell, source.policy.config.max_position_embeddings
+    longest = cell.study.training.sampling.max_response_tokens
+    tokens = encode_privileged_prompt(source.tokenizer, cell.model, problem)
+    if len(tokens) + longest > room:
+        raise UserError(
+            f"{cell.name}: with its answer the prompt of problem {problem.problem_id} has {len(tokens)} tokens; "
+            f"models.{cell.study.model_name} reads {room}, of which max_response_tokens = {longest} are the response's."
+        )
+    return tokens
 
 
 def _residual_norm(source: Source) -> Column:
@@ -214,6 +239,8 @@ MAKERS: dict[str, Callable[[Source], Column]] = {
     "rollout_logprob": _rollout,
     "teacher_logprob": _teacher,
     "privileged_logprob": _privileged,
+    "privileged_entropy": partial(_privileged, entropy=True),
+    "contrast_logprob": _contrast,
     "residual_norm": _residual_norm,
     "attention_entropy": _attention_entropy,
     "value": measuring.value,
