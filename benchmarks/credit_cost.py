@@ -107,7 +107,7 @@ def batch(tokens: int, group_size: int = 8, longest: int = 64) -> TokenSignals:
         information=uniform().pow(4),
         # A group's responses share their first five states.
         state=torch.where(position < 5, group[response] * longest + position, groups * longest + torch.arange(total)),
-        step=position // 8,
+        response_step=position // 8,
         kind=(7 * uniform()).long(),
         noise=uniform(),
         control_noise=uniform(),

@@ -51,7 +51,7 @@ def make_signals(seed: int = 0, groups: int = 4, group_size: int = 8, longest: i
         value=of_state[0, state],
         information=of_state[1, state].pow(4) - 0.01,
         state=state,
-        step=position // 3,
+        response_step=position // 3,
         kind=torch.randint(0, 7, (tokens,), generator=random),
         noise=uniform(),
         control_noise=uniform(),

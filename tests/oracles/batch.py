@@ -39,7 +39,7 @@ class Response:
     value: list[float]
     information: list[float]
     state: list[int]
-    step: list[int]
+    response_step: list[int]
     kind: list[int]
 
     def __len__(self) -> int:

@@ -88,7 +88,7 @@ def make_batch(shape: str, seed: int) -> Batch:
                 value=[values.setdefault(state, dice.choice((0.0, 1.0, dice.random()))) for state in states],
                 information=[known.setdefault(state, 0.0 if unmoved else dice.uniform(-0.05, 0.5)) for state in states],
                 state=states,
-                step=_steps(dice, length),
+                response_step=_steps(dice, length),
                 kind=[dice.randrange(7) for _ in range(length)],
             )
         )

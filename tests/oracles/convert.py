@@ -24,7 +24,7 @@ PER_TOKEN = (
     "value",
     "information",
 )
-WHOLE = ("state", "step", "kind")
+WHOLE = ("state", "response_step", "kind")
 
 
 def signals_of(batch: Batch) -> TokenSignals:

@@ -25,9 +25,9 @@ def vine_steps(batch: Batch, every_group: bool = False) -> Credit:
     for response in batch.responses:
         taught = every_group or teaches(batch, response.group)
         row = []
-        for own in response.step:
-            begins = response.step.index(own)
-            later = [t for t, step in enumerate(response.step) if step > own]
+        for own in response.response_step:
+            begins = response.response_step.index(own)
+            later = [t for t, step in enumerate(response.response_step) if step > own]
             outcome = 1.0 if response.reward > 0 else 0.0
             after = response.value[later[0]] if later else outcome
             row.append(2 * (after - response.value[begins]) if taught else 0.0)

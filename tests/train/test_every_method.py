@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from tests.train.conftest import MODEL, Trained
 from tokencredit.config import read_yaml
 from tokencredit.credit import METHODS, QUADRANTS
+from tokencredit.train import COLUMNS
 
 NAMES = list(read_yaml(Path(__file__).parents[2] / "config/methods.yaml")["methods"])
 # Credits that are the group advantage itself: their methods differ by the base.
@@ -182,6 +183,15 @@ def test_vine_s_credits_add_up_to_the_reward_less_what_was_to_be_expected(traine
     assert tokens["value"].between(0, 1).all()
     assert (run.metrics["measured_tokens"] > run.metrics["measured_continuations"]).all()
     assert (run.metrics["measured_continuations"] == 2 * run.metrics["measured_starts"]).all()
+
+
+def test_no_column_takes_the_place_of_another_in_the_records(trained: Run) -> None:
+    """What every run records, and what some methods ask for, have names of their own."""
+    assert not {*trained("plain-dapo").tokens.columns} & {*COLUMNS}
+    tokens = trained("vine-steps").tokens
+    assert set(tokens["step"]) == {1, 2, 4, 5}
+    steps = tokens.groupby(["response", "response_step"])["advantage"]
+    assert steps.nunique().eq(1).all()
 
 
 def test_kinds_are_those_of_the_places(trained: Run) -> None:

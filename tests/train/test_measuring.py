@@ -229,7 +229,7 @@ def test_only_beginnings_of_steps_are_measured_for_steps(tmp_path, monkeypatch) 
     wanted = []
     monkeypatch.setattr(measuring.Measuring, "values", lambda self, step, batch, rows: wanted.append(rows) or {})
     batch, signals, _ = fill(source, *METHODS["vine-steps"].columns)
-    begins = (batch.position == 0) | (signals.step != signals.step.roll(1))
+    begins = (batch.position == 0) | (signals.response_step != signals.response_step.roll(1))
     assert not wanted[0][~begins].any()
     assert begins.sum() >= wanted[0].sum() >= len(batch.rollouts)
     assert (~begins).any()

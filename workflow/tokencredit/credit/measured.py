@@ -47,7 +47,7 @@ def vine(signals: TokenSignals, every_group: bool = False) -> TokenCredit:
     source=_VINE,
     equation=r"\hat A_{i,t} = 2\,\big(V(s_{i,e(t)}) - V(s_{i,b(t)})\big),\quad b(t), e(t)\text{: the first tokens of } t\text{'s step "
     r"and of the next}",
-    columns=("value", "step"),
+    columns=("value", "response_step"),
     slips=f"{_VINE_SLIPS} Steps end where a sentence does.",
 )
 def vine_steps(signals: TokenSignals, every_group: bool = False) -> TokenCredit:
@@ -55,7 +55,7 @@ def vine_steps(signals: TokenSignals, every_group: bool = False) -> TokenCredit:
 
     Only the states that steps begin at are measured.
     """
-    begins = (signals.position == 0) | (signals.step != signals.step.roll(1))
+    begins = (signals.position == 0) | (signals.response_step != signals.response_step.roll(1))
     begins[:1] = True
     step = begins.cumsum(0) - 1
     first = begins.nonzero().squeeze(1)

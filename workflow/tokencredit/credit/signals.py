@@ -56,7 +56,7 @@ class TokenSignals:
     state: Tensor | None = (
         None  # [N] int64, number of that state: the same for equal beginnings of a problem's responses
     )
-    step: Tensor | None = None  # [N] int64, 0-based place of the token's step in its response
+    response_step: Tensor | None = None  # [N] int64, 0-based place of the token's step in its response
     kind: Tensor | None = None  # [N] int64, place in ``data.kinds.KINDS``; embedded tasks only
     noise: Tensor | None = None  # [N] float in [0, 1), the token's own random number, for methods
     control_noise: Tensor | None = None  # [N] float in [0, 1), another one, for the controls around them

@@ -18,7 +18,7 @@ COLUMNS = (
     "value",
     "information",
     "state",
-    "step",
+    "response_step",
     "kind",
     "noise",
     "control_noise",
@@ -31,7 +31,7 @@ TOLD = ("privileged_logprob", "privileged_entropy", "contrast_logprob")
 MEASURED = ("value", "information")
 # The modules that make columns of few methods.
 _MAKERS_OF_FEW = {
-    "train.measuring": ("value", "information", "state", "step"),
+    "train.measuring": ("value", "information", "state", "response_step"),
     "data.embedded_kinds": ("kind",),
 }
 

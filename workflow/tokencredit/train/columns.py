@@ -246,7 +246,7 @@ MAKERS: dict[str, Callable[[Source], Column]] = {
     "value": measuring.value,
     "information": measuring.information,
     "state": measuring.state,
-    "step": measuring.step,
+    "response_step": measuring.response_step,
     "kind": _kind,
     "noise": _noise,
     "control_noise": partial(_noise, salt="control noise"),

@@ -1,4 +1,4 @@
-"""Measuring what states are worth, by continuations of the policy of now: the columns ``value``, ``information``, ``state``, ``step``.
+"""Measuring what states are worth, by continuations of the policy of now: ``value``, ``information``, ``state``, ``response_step``.
 
 A state is what stands before a token: a problem's prompt and the response so far. Equal states are one, measured once a step. Nothing that
 is sampled here is trained on.
@@ -101,7 +101,7 @@ def state(source: Source) -> Column:
     return lambda step, batch, signals: torch.tensor(States(batch).numbers)
 
 
-def step(source: Source) -> Column:
+def response_step(source: Source) -> Column:
     """The place of each token's step in its response."""
 
     def column(step: int, batch: RolloutBatch, signals: TokenSignals) -> Tensor:
@@ -116,8 +116,8 @@ def value(source: Source) -> Column:
 
     A method that weighs steps has the states measured that its steps begin at, and no others.
     """
-    measure, steps = Measuring(source), step(source)
-    by_step = "step" in METHODS[source.cell.method.credit].columns
+    measure, steps = Measuring(source), response_step(source)
+    by_step = "response_step" in METHODS[source.cell.method.credit].columns
 
     def column(step: int, batch: RolloutBatch, signals: TokenSignals) -> Tensor:
         allowed = signals.every_token
