@@ -104,6 +104,7 @@ TRIED: dict[tuple[str, str], Any] = {
     ("hetero-hapo", "variant"): "as_released",
     ("gtpo", "scope"): "group",
     ("egrsd", "window"): 3,
+    ("position-schedule", "full"): 0.5,
     ("kind-mask", "part"): "style",
     **{(name, "threshold"): "group-p50" for name in ("phr", "plr", "nhr", "nlr")},
 }

@@ -87,6 +87,7 @@ OTHER: dict[str, list[dict[str, Any]]] = {
     "nsr": [{"every_group": True}],
     "phr": THRESHOLDS,
     "plr": THRESHOLDS,
+    "position-schedule": [{"full": 0.5}],
     "psr": [{"every_group": True}],
     "rlsd": [{"start": 1.0}, {"fade": 1.0}, {"clip": 0.9}],
     "tis": [{"cap": 1.1}],
