@@ -80,3 +80,9 @@ def test_a_base_model(project: Project) -> None:
     assert re.search(r"train +grpo", planned.replace("│", " "))
     assert "results/models/smollm2-135m/model.json" in listed
     assert "results/smollm2/runs/eapo/seed0/run.json" in listed
+
+
+def test_a_grader(project: Project) -> None:
+    follow("A benchmark with a grader of its own", project)
+    audit = read_json(project.folder / "results/smoke/audit/toy-decimals.json")
+    assert (audit["grader"], audit["gold_right"], audit["junk_right"]) == ("decimals", 200, 0)

@@ -171,7 +171,9 @@ def rows_that_fit(setup: SamplerSetup, room: float) -> int:
     def decoding(rows: int) -> float:
         return _sum(sampling_phases(replace(setup, rows=given(rows)))["decoding"]).value
 
-    return max(0, math.floor(room / decoding(1)))
+    # What the first row takes, and every row more: cast weights are there however many decode.
+    once = decoding(1) - (each := decoding(2) - decoding(1))
+    return max(0, math.floor((room - once) / each))
 
 
 def least_pool(setup: SamplerSetup) -> float:
