@@ -116,3 +116,11 @@ def test_malformed_credit_is_refused(signals: TokenSignals) -> None:
     for field in ("denominator", "ratio", "surrogate"):
         with pytest.raises(ValueError, match=f"{field} is 'other'; allowed"):
             TokenCredit(signals.token_advantage, signals.every_token, **{field: "other"})
+
+
+@pytest.mark.parametrize("name", ["vine", "vine-steps"])
+def test_a_measured_value_ends_at_the_verdict_whatever_a_penalty_leaves_of_the_reward(
+    name: str, signals: TokenSignals
+) -> None:
+    penalised = dataclasses.replace(signals, correct=signals.reward > 0, reward=signals.reward - 1)
+    assert torch.equal(assign(name, penalised).advantage, assign(name, signals).advantage)
