@@ -88,18 +88,27 @@ def batch(tokens: int, group_size: int = 8, longest: int = 64) -> TokenSignals:
         return torch.rand(total, generator=random)
 
     old_logprob = -3 * uniform()
-    columns = ("ref_logprob", "rollout_logprob", "teacher_logprob", "privileged_logprob")
+    columns = ("ref_logprob", "rollout_logprob", "teacher_logprob", "privileged_logprob", "contrast_logprob")
+    response = torch.arange(responses).repeat_interleave(lengths)
+    position = torch.arange(total) - (lengths.cumsum(0) - lengths).repeat_interleave(lengths)
     return TokenSignals(
-        response=torch.arange(responses).repeat_interleave(lengths),
-        position=torch.arange(total) - (lengths.cumsum(0) - lengths).repeat_interleave(lengths),
+        response=response,
+        position=position,
         entropy=uniform().pow(4),
         old_logprob=old_logprob,
         reward=reward,
         advantage=group_advantage(reward, group),
         group=group,
         **{column: old_logprob + 0.2 * (uniform() - 0.5) for column in columns},
+        privileged_entropy=uniform().pow(4),
         residual_norm=uniform(),
         attention_entropy=uniform(),
+        value=uniform(),
+        information=uniform().pow(4),
+        # A group's responses share their first five states.
+        state=torch.where(position < 5, group[response] * longest + position, groups * longest + torch.arange(total)),
+        response_step=position // 8,
+        kind=(7 * uniform()).long(),
         noise=uniform(),
         control_noise=uniform(),
         progress=0.5,

@@ -33,6 +33,8 @@ STAGES: dict[str, Callable[[], str]] = {
         for credit in ("eapo", "gspo")
         for under, control in (("", None), ("under a control ", "norm-matched"))
     },
+    "train of vine with transformers": lambda: code.training("transformers", "vine", None, TOY.model_task),
+    "train of kind-mask with transformers": lambda: code.training("transformers", "kind-mask", None, TOY.model_task),
     **{f"oracle with {engine}": lambda e=engine: code.oracle(e) for engine in ("transformers", "vllm")},
     **{f"generate with {engine}": lambda e=engine: code.generation(e) for engine in ("transformers", "vllm")},
     "grade": code.grading,

@@ -28,9 +28,14 @@ def make_signals(seed: int = 0, groups: int = 4, group_size: int = 8, longest: i
         return values + 0.3 * torch.randn(tokens, generator=random, dtype=torch.float64)
 
     old_logprob = -3 * uniform()
+    response = torch.arange(responses).repeat_interleave(lengths)
+    position = torch.cat([torch.arange(n) for n in lengths.tolist()])
+    # Two ways through each group, which part after the second token.
+    state = (group[response] * 2 + (response % 2) * (position > 1)) * longest + position
+    of_state = torch.rand(2, 2 * groups * longest, generator=random, dtype=torch.float64)
     return TokenSignals(
-        response=torch.arange(responses).repeat_interleave(lengths),
-        position=torch.cat([torch.arange(n) for n in lengths.tolist()]),
+        response=response,
+        position=position,
         entropy=uniform().pow(6) * 1.2,
         old_logprob=old_logprob,
         reward=reward,
@@ -43,8 +48,15 @@ def make_signals(seed: int = 0, groups: int = 4, group_size: int = 8, longest: i
         privileged_logprob=near(old_logprob),
         residual_norm=uniform(),
         attention_entropy=uniform(),
+        value=of_state[0, state],
+        information=of_state[1, state].pow(4) - 0.01,
+        state=state,
+        response_step=position // 3,
+        kind=torch.randint(0, 7, (tokens,), generator=random),
         noise=uniform(),
         control_noise=uniform(),
+        privileged_entropy=uniform().pow(2),
+        contrast_logprob=near(old_logprob),
         progress=0.3,
         entropy_history=torch.tensor([0.1, 0.15, 0.25, 0.18, 0.12], dtype=torch.float64),
     )

@@ -15,11 +15,12 @@ from tokencredit.credit import TokenCredit, TokenSignals, assign
 from tokencredit.credit.erpo import critical_decision_pivots
 
 
+@pytest.mark.parametrize("name", ["eapo", "eapo-measured", "eapo-known-style"])
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 2**16), alpha=st.floats(0.05, 1.0), phi=st.floats(1.1, 4.0))
-def test_eapo_weights_stay_in_their_band(seed: int, alpha: float, phi: float) -> None:
+def test_eapo_weights_stay_in_their_band(name: str, seed: int, alpha: float, phi: float) -> None:
     signals = make_signals(seed)
-    weight = assign("eapo", signals, alpha=alpha, phi=phi).advantage / signals.token_advantage
+    weight = assign(name, signals, alpha=alpha, phi=phi).advantage / signals.token_advantage
     assert weight.min() >= 1 - alpha / phi - 1e-12
     assert weight.max() <= 1 + alpha / phi + 1e-12
 
@@ -115,3 +116,11 @@ def test_malformed_credit_is_refused(signals: TokenSignals) -> None:
     for field in ("denominator", "ratio", "surrogate"):
         with pytest.raises(ValueError, match=f"{field} is 'other'; allowed"):
             TokenCredit(signals.token_advantage, signals.every_token, **{field: "other"})
+
+
+@pytest.mark.parametrize("name", ["vine", "vine-steps"])
+def test_a_measured_value_ends_at_the_verdict_whatever_a_penalty_leaves_of_the_reward(
+    name: str, signals: TokenSignals
+) -> None:
+    penalised = dataclasses.replace(signals, correct=signals.reward > 0, reward=signals.reward - 1)
+    assert torch.equal(assign(name, penalised).advantage, assign(name, signals).advantage)

@@ -33,17 +33,21 @@ BATCH_STATISTICS = {
     "kl-cov": "means",
     "archer": "KL terms are means over their own tokens",
     "hetero-hapo": "quantile",
-    "attention-anchors": "threshold",
-    "attention-explorers": "threshold",
-    "attention-entropy": "z-score",
+    "attention-entropy": "least and most",
+    "egrsd": "largest entropy",
     "entroreg-adaptive": "acts while the mean entropy is below the target",
 }
 # Credits that may point against the outcome, as published.
 MAY_FLIP = {
     "gtpo": "standardised over right and over wrong tokens apart",
-    "erpo": "adds a z-score of either sign",
+    "erpo": "is a z-score of the group's tokens",
+    "ep-grpo": "adds a z-score of either sign",
     "dasd": "adds the teacher's direction",
     "iw-opd": "the teacher's direction alone",
+    "credit": "the informed policy's direction alone",
+    "hindsight-naive": "the informed policy's direction alone",
+    "vine": "a right response holds tokens that made it less likely to be right",
+    "vine-steps": "the same of its steps",
 }
 FLIPS_AT = {"dasd": {"beta": 2.0}}  # where the default is too weak to show it on the batches here
 # Credits that give the same gradient on every batch.
@@ -54,6 +58,8 @@ SAME_GRADIENT = {
 # Parameters at which a method is its base, GRPO's credit.
 NEUTRAL = {
     "eapo": {"alpha": 0.0},
+    "eapo-known-style": {"alpha": 0.0},
+    "eapo-measured": {"alpha": 0.0},
     "eapo-per-update": {"alpha": 0.0},
     "eapo-without-phr": {"alpha": 0.0},
     "eapo-without-plr": {"alpha": 0.0},
@@ -66,9 +72,11 @@ NEUTRAL = {
     "forking": {"rho": 1.0},
     "attention-anchors": {"rho": 1.0},
     "attention-explorers": {"rho": 1.0},
-    "attention-entropy": {"strength": 0.0},
-    "erpo": {"eta": 0.0},
     "dasd": {"beta": 0.0},
+    "rlsd": {"start": 0.0},
+    "egrsd": {"gamma": 0.0, "clip": 0.0},
+    "amr-sd": {"lam": 0.0},
+    "hapo-h": {"alpha": 0.0},
 }
 # Other values at which a parameter is tried, where half as much again would not be seen on the fixed batch.
 TRIED: dict[tuple[str, str], Any] = {
@@ -95,6 +103,9 @@ TRIED: dict[tuple[str, str], Any] = {
     ("hetero-hapo", "rho"): 0.5,
     ("hetero-hapo", "variant"): "as_released",
     ("gtpo", "scope"): "group",
+    ("egrsd", "window"): 3,
+    ("position-schedule", "full"): 0.5,
+    ("kind-mask", "part"): "style",
     **{(name, "threshold"): "group-p50" for name in ("phr", "plr", "nhr", "nlr")},
 }
 # Settings of the method's other parameters under which a parameter acts.
@@ -105,7 +116,10 @@ GIVEN = {
     ("clip-cov", "low"): {"r": 0.05},
     ("clip-cov", "high"): {"r": 0.05},
 }
-WITHOUT_EFFECT = {("erpo", "beta"): "both z-scores divide it out, as published"}
+WITHOUT_EFFECT = {
+    ("erpo", "beta"): "both divisions by a deviation take it out, as published",
+    ("ep-grpo", "lam"): "the z-score divides it out, as published",
+}
 
 
 def permuted(signals: TokenSignals, order: torch.Tensor) -> tuple[TokenSignals, torch.Tensor]:
@@ -245,8 +259,7 @@ def test_every_parameter_of_every_method_has_bounds_or_choices() -> None:
 def test_reconstructions_are_declared() -> None:
     """What was rebuilt from partial sources says so wherever its results appear."""
     rebuilt = {name for name, method in METHODS.items() if method.status == "reconstruction"}
-    attention = {"attention-anchors", "attention-explorers", "attention-entropy"}
-    assert rebuilt == {"hapo", "gtpo", "erpo", "dasd", *attention}
+    assert rebuilt == {"hapo", "hapo-h", "gtpo", "dasd", "amr-sd"}
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -324,6 +337,7 @@ def test_the_variants_of_a_method_differ_too() -> None:
     for name, parameter, values in [
         ("hetero-hapo", "variant", ("as_described", "as_released")),
         ("gtpo", "scope", ("set", "group")),
+        ("kind-mask", "part", ("strategy", "style", "execution", "no-style-no-routine")),
         *(
             (quadrant, "threshold", ("group-mean", "group-p25", "group-p50", "group-p75", "batch-mean", "k-means"))
             for quadrant in ("phr", "plr", "nhr", "nlr")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -132,3 +134,15 @@ def test_an_unknown_engine_is_an_error_that_lists_the_known(model) -> None:
     assert load_engine("transformers", model, Letters(), batch_size=3).batch_size == 3
     with pytest.raises(UserError, match=r"'telepathy' is not known; allowed: transformers"):
         load_engine("telepathy", model, Letters())
+
+
+def test_a_request_may_have_a_limit_of_its_own(model) -> None:
+    """It gets the beginning of what it would get without."""
+    requests = some_requests()
+    limits = [1 + index % 14 for index in range(len(requests))]
+    whole = ask(model, requests)
+    cut = ask(model, [replace(each, max_tokens=limit) for each, limit in zip(requests, limits, strict=True)], 7)
+    assert [each.token_ids for each in cut] == [
+        each.token_ids[:limit] for each, limit in zip(whole, limits, strict=True)
+    ]
+    assert {each.finish_reason for each in cut} == {"stop", "length"}

@@ -1,43 +1,46 @@
-"""Attention entropy, arXiv 2605.07660: anchors, explorers, and soft weights that move from the first to the second."""
+"""Attention entropy, arXiv 2605.07660: anchors, explorers, and soft weights that move from the first to the second (Eq. 26-30)."""
 
 from __future__ import annotations
 
 import math
 
-from tests.equations.batch import Batch, Credit, Ragged, every_token, exact, places, plain, values_at, zscore
+from tests.equations.batch import Batch, Credit, Response, every_token, exact, places, plain, values_at
 
 
 def attention_anchors(batch: Batch, rho: float = 0.2) -> Credit:
-    """The lowest rho N tokens of the batch; the mean is over these."""
-    bound = sorted(_everything(batch))[_count(batch, rho) - 1]
-    return Credit(plain(batch), [[own <= bound for own in row] for row in _attention(batch)], denominator="kept")
+    """The lowest rho T tokens of each response; the mean is over these."""
+    bounds = [sorted(response.attention_entropy)[_count(response, rho) - 1] for response in batch.responses]
+    keep = [
+        [own <= bound for own in response.attention_entropy]
+        for response, bound in zip(batch.responses, bounds, strict=True)
+    ]
+    return Credit(plain(batch), keep, denominator="kept")
 
 
 def attention_explorers(batch: Batch, rho: float = 0.2) -> Credit:
-    """The highest rho N tokens of the batch; the mean is over these."""
-    bound = sorted(_everything(batch), reverse=True)[_count(batch, rho) - 1]
-    return Credit(plain(batch), [[own >= bound for own in row] for row in _attention(batch)], denominator="kept")
-
-
-def attention_entropy(batch: Batch, strength: float = 0.3) -> Credit:
-    """w = max(0, 1 + lambda z(E)) over its mean in the batch, lambda = (2 progress - 1) strength."""
-    everything = _everything(batch)
-    lam = (2 * batch.progress - 1) * strength
-    weights = [[max(0.0, 1 + lam * zscore(E, everything)) for E in row] for row in _attention(batch)]
-    mean = sum(sum(row) for row in weights) / len(everything)
-    advantage = [
-        [response.advantage * w / mean for w in row] for response, row in zip(batch.responses, weights, strict=True)
+    """The highest rho T tokens of each response; the mean is over these."""
+    bounds = [sorted(response.attention_entropy)[-_count(response, rho)] for response in batch.responses]
+    keep = [
+        [own >= bound for own in response.attention_entropy]
+        for response, bound in zip(batch.responses, bounds, strict=True)
     ]
+    return Credit(plain(batch), keep, denominator="kept")
+
+
+def attention_entropy(batch: Batch, tau: float = 0.8, warm: float = 0.53) -> Credit:
+    """w = (1 - abar) w_low + abar w_high, w_low = 1 - w_high; abar: softmax of E / tau over the batch, from 0 at its least to 1."""
+    attention = [response.attention_entropy for response in batch.responses]
+    everything = values_at(attention, places(batch))
+    normaliser = sum(math.exp(E / tau) for E in everything)
+    softmax = [[math.exp(E / tau) / normaliser for E in row] for row in attention]
+    least, most = (extreme(value for row in softmax for value in row) for extreme in (min, max))
+    high = min(1.0, batch.progress / warm)
+    advantage = []
+    for response, row in zip(batch.responses, softmax, strict=True):
+        scaled = [(value - least) / (most - least) if max(everything) > min(everything) else 0.5 for value in row]
+        advantage.append([response.advantage * ((1 - abar) * (1 - high) + abar * high) for abar in scaled])
     return Credit(advantage, every_token(batch))
 
 
-def _attention(batch: Batch) -> Ragged:
-    return [response.attention_entropy for response in batch.responses]
-
-
-def _everything(batch: Batch) -> list[float]:
-    return values_at(_attention(batch), places(batch))
-
-
-def _count(batch: Batch, rho: float) -> int:
-    return math.ceil(exact(rho) * len(places(batch)))
+def _count(response: Response, rho: float) -> int:
+    return max(1, math.ceil(exact(rho) * len(response)))

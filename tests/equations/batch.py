@@ -31,9 +31,16 @@ class Response:
     rollout_logprob: list[float]
     teacher_logprob: list[float]
     privileged_logprob: list[float]
+    privileged_entropy: list[float]
+    contrast_logprob: list[float]
     residual_norm: list[float]
     attention_entropy: list[float]
     noise: list[float]
+    value: list[float]
+    information: list[float]
+    state: list[int]
+    response_step: list[int]
+    kind: list[int]
 
     def __len__(self) -> int:
         return len(self.entropy)

@@ -71,11 +71,14 @@ def make_batch(shape: str, seed: int) -> Batch:
         advantages = [advantage * dice.uniform(0.01, 3) for advantage in advantages]
         advantages[dice.randrange(len(advantages))] = 0.0
     level, scale = single(dice.choice(LEVELS)), dice.choice((0.2, 1.0))
-    responses = []
+    responses: list[Response] = []
+    values: dict[int, float] = {}  # equal states have equal ones
+    known: dict[int, float] = {}
     for (group, reward), advantage, length in zip(members, advantages, lengths, strict=True):
         if wanted.entropies == "level in each response":
             level = single(dice.choice(LEVELS))
         old = [-dice.expovariate(1.0) - 1e-3 for _ in range(length)]
+        states = _states(dice, group, length)
         unmoved = wanted.step0 or wanted.entropies == "level in the batch"
         responses.append(
             Response(
@@ -89,13 +92,35 @@ def make_batch(shape: str, seed: int) -> Batch:
                 rollout_logprob=_near(dice, old, 0.5),
                 teacher_logprob=_near(dice, old, 1.0),
                 privileged_logprob=_near(dice, old, 1.0),
+                privileged_entropy=[_entropy(dice, wanted.entropies, level, scale) for _ in range(length)],
+                contrast_logprob=_near(dice, old, 1.0),
                 residual_norm=[0.0 if unmoved else dice.random() for _ in range(length)],
                 attention_entropy=[_entropy(dice, wanted.entropies, level, scale) / 2 for _ in range(length)],
                 noise=[dice.random() for _ in range(length)],
+                value=[values.setdefault(state, dice.choice((0.0, 1.0, dice.random()))) for state in states],
+                information=[known.setdefault(state, 0.0 if unmoved else dice.uniform(-0.05, 0.5)) for state in states],
+                state=states,
+                response_step=_steps(dice, length),
+                kind=[dice.randrange(7) for _ in range(length)],
             )
         )
     history = [dice.choice((0.2, dice.uniform(0.0, 0.5))) for _ in range(dice.randrange(80))]
     return Batch(responses, dice.choice((0.0, 0.5, dice.random(), dice.random())), history)
+
+
+def _states(dice: random.Random, group: int, length: int) -> list[int]:
+    """A group's responses share their first states, and then one of two ways or none."""
+    shared = dice.randint(1, 4)
+    way = dice.choice((0, 1000, dice.randrange(10**6, 10**7) * 1000))
+    return [group * 10**11 + (way if place >= shared else 0) + place for place in range(length)]
+
+
+def _steps(dice: random.Random, length: int) -> list[int]:
+    """The first token's step is 0; every third begins another."""
+    steps = [0]
+    while len(steps) < length:
+        steps.append(steps[-1] + (dice.random() < 0.3))
+    return steps
 
 
 def single(number: float) -> float:

@@ -16,10 +16,15 @@ PER_TOKEN = (
     "rollout_logprob",
     "teacher_logprob",
     "privileged_logprob",
+    "privileged_entropy",
+    "contrast_logprob",
     "residual_norm",
     "attention_entropy",
     "noise",
+    "value",
+    "information",
 )
+WHOLE = ("state", "response_step", "kind")
 
 
 def signals_of(batch: Batch) -> TokenSignals:
@@ -41,6 +46,7 @@ def signals_of(batch: Batch) -> TokenSignals:
         progress=batch.progress,
         entropy_history=torch.tensor(batch.entropy_history, dtype=torch.float64),
         **{name: tokens(name) for name in PER_TOKEN},
+        **{name: tokens(name).long() for name in WHOLE},
     )
 
 

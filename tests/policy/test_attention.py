@@ -57,8 +57,9 @@ def written_out(model: PreTrainedModel, layer: int, window: int = 64) -> list[fl
             weights = model(ids, output_attentions=True).attentions[layer][0]
         for column in range(len(sequence.prompt) - 1, len(sequence) - 1):
             seen = min(column + 1, window)
-            heads = [-sum(float(a) * math.log(a) for a in head[column] if a > 0) for head in weights]
-            values.append(sum(heads) / len(heads) / math.log(seen) if seen > 1 else 0.0)
+            mean = [sum(float(head[column][place]) for head in weights) / len(weights) for place in range(column + 1)]
+            entropy = -sum(a * math.log(a) for a in mean if a > 0)
+            values.append(entropy / math.log(seen) if seen > 1 else 0.0)
     model.set_attn_implementation("sdpa")
     return values
 

@@ -20,7 +20,7 @@ from tokencredit import files
 from tokencredit.base.pretrain import build_model, new_tokenizer
 from tokencredit.config import Study, load_study, read_yaml
 from tokencredit.data.embedded import generate_problems
-from tokencredit.train import loop
+from tokencredit.train import loop, measuring
 from tokencredit.train.cell import Cell
 
 MODEL, TEACHER = "embedded-smoke", "tiny-teacher"
@@ -106,6 +106,7 @@ def trained(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[s
         cell = tiny_cell(tiny, name, tmp_path_factory.mktemp(name))
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(loop, "GradingPool", CoinPool)
+            patch.setattr(measuring, "_MOST_TOKENS", 2)
             assert loop.train(cell)
         return Trained(cell)
 
@@ -148,6 +149,8 @@ def _fit_methods(raw: Any) -> None:
     for method in raw["methods"].values():
         if "teacher" in method:
             method["teacher"] = TEACHER
+        if "measure" in method:
+            method["measure"] = {"continuations": 2}
     raw["methods"]["entroreg-adaptive"]["params"] = {"target": 10.0}
     raw["methods"]["clip-cov"]["params"] = {"low": 0.0}
     for base in raw["bases"]:

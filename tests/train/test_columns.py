@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,16 +11,21 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.train.conftest import MODEL, TEACHER, tiny_cell
+from tests.train.conftest import MODEL, TEACHER, CoinPool, tiny_cell
 from tokencredit import files
 from tokencredit.base import load_policy, load_tokenizer
 from tokencredit.base.pretrain import build_model
 from tokencredit.config import Study
-from tokencredit.credit.columns import COLUMNS
+from tokencredit.credit.columns import COLUMNS, MEASURED
+from tokencredit.credit.signals import KINDS
+from tokencredit.data.embedded import sample_problems
+from tokencredit.data.tasks import TASKS
+from tokencredit.engines.policy_engine import PolicyEngine
 from tokencredit.errors import UserError
 from tokencredit.policy import Scorer, Sequence, add_lora, attention_entropy
 from tokencredit.prompts import prompt_of
 from tokencredit.records import Response, Rollout
+from tokencredit.train import columns
 from tokencredit.train.cell import Cell
 from tokencredit.train.columns import MAKERS, Columns, Source
 from tokencredit.train.processes import Processes
@@ -59,8 +66,16 @@ def batch_of(source: Source, logprobs: bool = True) -> RolloutBatch:
 
 def column(source: Source, name: str, step: int = 1, batch: RolloutBatch | None = None) -> Tensor:
     batch = batch or batch_of(source)
-    empty = batch.signals(torch.zeros(len(batch.position)), torch.zeros(len(batch.position)))
+    ones = torch.ones(len(batch.position))
+    empty = batch.signals(-ones, ones)
     return getattr(Columns([name], source).fill(step, batch, empty), name)
+
+
+def measuring(source: Source, method: str, tiny: Path) -> Source:
+    """The same source of another method's cell, with what it takes to continue responses."""
+    cell, training = tiny_cell(tiny, method, source.cell.out), source.cell.study.training
+    engine = PolicyEngine(training, source.policy, source.tokenizer, lambda some: source.scorer.score(some, 1)[0], [])
+    return replace(source, cell=cell, sampling=engine, pool=CoinPool(1))
 
 
 def with_training(source: Source, **changes: object) -> Source:
@@ -74,9 +89,11 @@ def test_every_column_that_is_named_can_be_made() -> None:
     assert {*MAKERS, "logprob"} == set(COLUMNS)
 
 
-@pytest.mark.parametrize("name", sorted(MAKERS))
-def test_the_micro_batch_budget_changes_no_column(name: str, source: Source) -> None:
+@pytest.mark.parametrize("name", sorted({*MAKERS} - {"response_step"}))  # a step is found in texts
+def test_the_micro_batch_budget_changes_no_column(name: str, source: Source, tiny: Path) -> None:
     source.recorder.line("metrics", {"step": 1, "entropy": 1.25})
+    if name in MEASURED:
+        source = measuring(source, {"value": "vine", "information": "measured-information"}[name], tiny)
     adapter = add_lora(source.policy, 4, 8, seed=0) if name == "residual_norm" else None
     source = replace(source, adapter=adapter)
     for parameter in source.policy.parameters():  # so that the adapter moves something
@@ -132,8 +149,28 @@ def test_the_informed_policy_reads_the_answer_before_it_scores(source: Source) -
         problem = answers[rollout.problem_id]
         text = prompt_of(f"{{problem}} Answer: {problem.answer}.\n", problem.problem)
         sequences.append(Sequence(tuple(source.tokenizer.encode(text)), rollout.response.token_ids))
-    expected = source.scorer.score(sequences, 10_000)[0]
-    torch.testing.assert_close(column(source, "privileged_logprob", batch=batch), expected, atol=1e-6, rtol=0)
+    for name, expected in zip(
+        ("privileged_logprob", "privileged_entropy"), source.scorer.score(sequences, 10_000), strict=True
+    ):
+        torch.testing.assert_close(column(source, name, batch=batch), expected, atol=1e-6, rtol=0)
+
+
+def test_the_contrast_is_another_problem_with_the_same_answer(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    batch, told = batch_of(source), []
+    encode = columns.encode_privileged_prompt
+    monkeypatch.setattr(
+        columns,
+        "encode_privileged_prompt",
+        lambda tokenizer, model, problem: told.append(problem) or encode(tokenizer, model, problem),
+    )
+    own = {problem.problem_id: problem for problem in source.cell.problems()}
+    first = column(source, "contrast_logprob", batch=batch)
+    for rollout, problem in zip(batch.rollouts, told, strict=True):
+        assert problem.answer == own[rollout.problem_id].answer
+        assert problem.problem == own[problem.problem_id].problem != own[rollout.problem_id].problem
+    assert len({problem.problem_id for problem in told}) > 2
+    assert torch.equal(column(source, "contrast_logprob", batch=batch), first)
+    assert not torch.equal(column(source, "contrast_logprob", step=2, batch=batch), first)
 
 
 @pytest.mark.parametrize(
@@ -168,6 +205,29 @@ def test_attention_is_the_middle_layers(source: Source) -> None:
     assert torch.equal(found, middle)
     assert not torch.allclose(found, first)
     assert not torch.allclose(found, last)
+
+
+def test_a_task_with_a_kind_of_its_own_is_refused(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The problem's text is read where the task needs it, and nowhere else."""
+    task, seen = TASKS[source.cell.model.task], []
+    monkeypatch.setattr(task, "kinds", lambda tokens, problem: seen.append(problem) or ["routine"] * len(tokens))
+    assert set(column(source, "kind").tolist()) == {KINDS.index("routine")}
+    assert set(seen) == {""}
+    monkeypatch.setattr(task, "KINDS_NEED_PROBLEM", True)
+    column(source, "kind")
+    assert seen[-1] == source.prompts.draw(0)[0].problem
+    monkeypatch.setattr(task, "kinds", lambda tokens, problem: ["detour"] * len(tokens))
+    with pytest.raises(UserError, match="calls a token 'detour'; credit by kind knows style fork, "):
+        column(source, "kind")
+
+
+def test_every_task_tells_kinds_that_credit_knows() -> None:
+    """Of its own worked solutions, whose words and signs are all of the task's."""
+    for name, task in TASKS.items():
+        for problem in sample_problems(list(task.TIERS), 12, 0, "train", name):
+            solution = task.careful_solution(problem, random.Random(0), mistakes=False)
+            tokens = re.findall(r"\s?\w+|\s?[^\w\s]", solution)
+            assert {*task.kinds(tokens, problem.text)} <= {*KINDS}, name
 
 
 def test_progress_and_history_are_of_the_steps_that_lie_behind(source: Source) -> None:

@@ -334,6 +334,19 @@ def test_a_cells_code_is_the_trainer_its_own_method_and_its_control() -> None:
     assert "credit.controls" not in modules("train.loop.train", without=("credit.controls",))
 
 
+def test_what_makes_columns_of_few_methods_counts_for_these_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    left_out = {}
+    for credit in ("eapo", "vine", "kind-mask"):
+        with monkeypatch.context() as patch:
+            patch.setattr("tokencredit.study.code._digest", lambda *roots, without: {*without})
+            left_out[credit] = training("transformers", credit)
+    assert {"train.measuring", "train.kinds"} <= left_out["eapo"]
+    assert {"train.measuring", "train.kinds"} & left_out["vine"] == {"train.kinds"}
+    assert {"train.measuring", "train.kinds"} & left_out["kind-mask"] == {"train.measuring"}
+    assert {"train.measuring", "train.kinds"}.isdisjoint(modules("train.loop.train", without=(*left_out["eapo"],)))
+    assert not {name for name in modules("train.loop.train", without=(*left_out["eapo"],)) if name.startswith("oracle")}
+
+
 def modules(*roots: str, without: tuple[str, ...] = ()) -> set[str]:
     return {node.module.removeprefix("tokencredit.") for node in reached(*roots, without=without).nodes}
 

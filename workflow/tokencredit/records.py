@@ -26,10 +26,18 @@ def problems_from(frame: pd.DataFrame) -> list[Problem]:
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked of a sampling engine for one response: the prompt's tokens and the seed of this very sample."""
+    """What is asked of a sampling engine for one response: the prompt's tokens and the seed of this very sample.
+
+    ``max_tokens``: the most tokens of this response, where they are fewer than the call's.
+    """
 
     prompt_tokens: tuple[int, ...]
     seed: int
+    max_tokens: int | None = None
+
+    def limit(self, max_tokens: int) -> int:
+        """The most tokens of the response in a call that allows ``max_tokens``."""
+        return max_tokens if self.max_tokens is None else min(max_tokens, self.max_tokens)
 
 
 @dataclass(frozen=True)

@@ -40,8 +40,13 @@ CONDITIONS = {
 MISSING = {
     "teacher_logprob": "TRL scores with the policy and its reference, not with another model",
     "privileged_logprob": "TRL scores under the prompt that it sampled from",
+    "privileged_entropy": "TRL scores under the prompt that it sampled from",
+    "contrast_logprob": "TRL scores under the prompt that it sampled from",
     "residual_norm": "TRL's scoring returns log-probs, not the states with and without the adapter",
     "attention_entropy": "TRL's scoring returns log-probs, not attention",
+    "value": "TRL samples a step's responses once and continues none of them",
+    "information": "TRL samples a step's responses once and continues none of them",
+    "kind": "the embedded tasks alone know it",
     "entropy_history": "no checkpoint of TRL's keeps the entropies of earlier steps",
 }
 

@@ -299,6 +299,20 @@ class Base(Strict):
         return self
 
 
+class Measure(Strict):
+    """How the states of a step's responses are measured, by continuations of the policy that is trained; none of them is trained on."""
+
+    continuations: Annotated[int, Field(ge=1)] = Field(
+        description="Continuations of a state. Where the information of its next token is measured, its tokens share them by their "
+        "probability, at least two for each."
+    )
+    tolerance: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.0,
+        description="How far the value of a state that is not measured may lie from that of the next one, in shares of right responses; or "
+        "its information from 0, in nats.",
+    )
+
+
 class Method(Strict):
     """A method: a recipe, a credit function and its parameters."""
 
@@ -312,6 +326,7 @@ class Method(Strict):
     teacher: Name | None = Field(
         None, description="The model whose log-probs the credit function asks for, one of models.yaml."
     )
+    measure: Measure | None = Field(None, description="How the credit function's measured columns are filled.")
     control: Literal["norm-matched", "shuffled", "random-mask"] | None = Field(
         None,
         description="What replaces the method's credit, made from it: uniform weights of the same norm, the same credits shuffled within "

@@ -14,7 +14,7 @@ from tokencredit.config.study_keys import StudyFile
 from tokencredit.config.tables import Tables
 from tokencredit.config.target_keys import Source
 from tokencredit.credit import METHODS
-from tokencredit.credit.columns import columns_of
+from tokencredit.credit.columns import TOLD, columns_of
 from tokencredit.errors import UserError
 from tokencredit.grading.graders import DEFAULT
 
@@ -151,7 +151,7 @@ class Study:
         decided_elsewhere = {"methods", "seeds", "datasets"}
         never_the_result = {"micro_batch_tokens", "gradient_checkpointing", "checkpoint_every", "watchdog_minutes"}
         never_the_result |= {"engine_memory", "engine_separate"}
-        told = "privileged_logprob" in columns_of(method.credit)
+        told = not {*TOLD}.isdisjoint(columns_of(method.credit))
         curve_grader = self.grader_of(training.curve.benchmark)
         of_some = {
             "curve_grader": curve_grader if curve_grader != DEFAULT else None,
@@ -159,6 +159,7 @@ class Study:
             "teacher": {method.teacher: _facts(config.models[method.teacher])} if method.teacher else None,
             "privileged_prompt": config.models[self.model_name].privileged_prompt if told else None,
             "lora_rank": self.base_of(cell).lora_rank or None,
+            "measure": method.measure.model_dump(mode="json") if method.measure else None,
         }
         return {
             "model": {self.model_name: _facts(config.models[self.model_name])},

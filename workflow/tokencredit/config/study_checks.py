@@ -9,7 +9,7 @@ from tokencredit.config.keys import EmbeddedModel, GeneratedDataset
 from tokencredit.config.reading import known
 from tokencredit.config.study_keys import StudyFile
 from tokencredit.config.tables import Tables
-from tokencredit.credit.columns import columns_of
+from tokencredit.credit.columns import TOLD, columns_of
 from tokencredit.errors import UserError
 
 
@@ -18,6 +18,7 @@ def check_study(path: Path, file: StudyFile, config: Tables) -> None:
     _check_names(path, file, config)
     _check_counts(path, file, config)
     _check_answer_told(path, file, config)
+    _check_kinds_known(path, file, config)
     _check_embedded(path, file, config)
 
 
@@ -72,11 +73,20 @@ def _check_counts(path: Path, file: StudyFile, config: Tables) -> None:
 
 def _check_answer_told(path: Path, file: StudyFile, config: Tables) -> None:
     for name in file.training.methods:
-        told = "privileged_logprob" in columns_of(config.methods[name].credit)
+        told = not {*TOLD}.isdisjoint(columns_of(config.methods[name].credit))
         if told and config.models[file.model].privileged_prompt is None:
             raise UserError(
                 f"{path}: training.methods = {name!r}: scores responses by a policy that knows the answer; "
                 f"models.{file.model}.privileged_prompt is missing."
+            )
+
+
+def _check_kinds_known(path: Path, file: StudyFile, config: Tables) -> None:
+    for name in file.training.methods:
+        if "kind" in columns_of(config.methods[name].credit) and _task(file.model, config) is None:
+            raise UserError(
+                f"{path}: training.methods = {name!r}: goes by the kinds of tokens, which embedded tasks alone know; "
+                f"{file.model!r} is a released model."
             )
 
 

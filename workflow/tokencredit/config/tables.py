@@ -21,7 +21,7 @@ from tokencredit.config.keys import (
 from tokencredit.config.reading import allowed, extended, known, parse, read_yaml
 from tokencredit.config.target_keys import TargetsFile
 from tokencredit.credit import METHODS
-from tokencredit.credit.columns import COLUMNS, columns_of
+from tokencredit.credit.columns import COLUMNS, MEASURED, columns_of
 from tokencredit.credit.controls import refusal
 from tokencredit.errors import UserError
 from tokencredit.grading.graders import GRADERS
@@ -100,6 +100,10 @@ class Tables:
             if "teacher_logprob" not in columns:
                 raise UserError(f"{path}: {key}.teacher = {method.teacher!r}: {credit} asks for no teacher.")
             known(path, f"{key}.teacher", method.teacher, self.models)
+        measured = [column for column in columns if column in MEASURED]
+        if bool(measured) != bool(method.measure):
+            needs = f"measures {measured[0]!r}: continuations are needed" if measured else "measures nothing"
+            raise UserError(f"{path}: {key}.measure: {credit} {needs}.")
         if "residual_norm" in columns and not self.bases[method.base].lora_rank:
             adapted = [name for name, base in self.bases.items() if base.lora_rank]
             raise UserError(

@@ -26,7 +26,13 @@ from tokencredit.errors import UserError
 # What vLLM takes for its cache where it runs on a CPU (`engines/vllm_engine.py`).
 VLLM_CPU_CACHE = 2**30
 # Forward passes of the policy over a step's responses, beside the one that every step makes.
-_EXTRA_PASSES = {"privileged_logprob": 1, "residual_norm": 2, "attention_entropy": 1}
+_EXTRA_PASSES = {
+    "privileged_logprob": 1,
+    "privileged_entropy": 1,
+    "contrast_logprob": 1,
+    "residual_norm": 2,
+    "attention_entropy": 1,
+}
 
 
 @dataclass(frozen=True)
@@ -259,7 +265,8 @@ class Planner:
             parts = {"steps": trained / speed}
             # Sampling alone is faster than a whole step, so this is no less than it takes.
             evaluation = evaluation or lengths.response * watched / speed
-        elif gpu is not None:
+        # How many states a method that measures continues from shows in a run only.
+        elif gpu is not None and self.study.method(method).measure is None:
             scoring, updating = (part.seconds(gpu, setup.processes, self.mixed, terms) for part in learned)
             responses = groups * training.group_size / setup.processes
             sampling = self._sampling_seconds(setup.sampler, gpu, responses, lengths)

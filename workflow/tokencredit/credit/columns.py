@@ -11,6 +11,11 @@ COLUMNS = tuple(
     column.name for column in fields(TokenSignals) if column.default is None and column.name not in PER_RESPONSE
 )
 
+# Of the old policy under a prompt that holds the answer.
+TOLD = ("privileged_logprob", "privileged_entropy", "contrast_logprob")
+# Measured by continuations of the policy.
+MEASURED = ("value", "information")
+
 
 def columns_of(credit: str, control: str | None = None) -> tuple[str, ...]:
     """The optional columns that a credit method and its control ask for."""

@@ -14,8 +14,8 @@ from tokencredit.credit.signals import TokenCredit, TokenSignals
     equation=r"\hat A_{i,t} = w_{i,t} A_{i,t},\quad A_{i,t} = \log\pi_T - \log\pi_{\text{old}},\quad w_{i,t} = 1 + \gamma\Big(1 - "
     r"\frac{\sum_{k<t} |A_{i,k}|}{\sum_k |A_{i,k}| + 10^{-8}}\Big)",
     columns=("teacher_logprob",),
-    slips="Self-distillation that weighs *later* tokens more (arXiv 2605.21606) gains too. The reward does not enter; groups of equal "
-    "rewards teach nothing unless `every_group` is true, as published.",
+    slips="TRL's experimental trainer has the same rule. Self-distillation that weighs *later* tokens more (arXiv 2605.21606) gains "
+    "too. The reward does not enter; groups of equal rewards teach nothing unless `every_group` is true, as published.",
 )
 def iw_opd(signals: TokenSignals, gamma: NonNegative = 0.5, every_group: bool = False) -> TokenCredit:
     """The teacher's log-ratio at each token, weighed by what share of the response's disagreement lies still ahead.

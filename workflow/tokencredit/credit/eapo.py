@@ -76,8 +76,13 @@ def _without(quadrant: str, signals: TokenSignals, alpha: float, phi: float) -> 
     return TokenCredit(advantage, keep=signals.every_token)
 
 
-def _direction(signals: TokenSignals, phi: float) -> Tensor:
-    """sign(A) A^H, Eq. 6."""
+def direction(signals: TokenSignals, z: Tensor, phi: float) -> Tensor:
+    """sign(A) clip(z, -|A| / phi, |A| / phi), [N]."""
     advantage = signals.token_advantage
     bound = advantage.abs() / phi
-    return advantage.sign() * signals.group_zscore(signals.entropy).clamp(min=-bound, max=bound)
+    return advantage.sign() * z.clamp(min=-bound, max=bound)
+
+
+def _direction(signals: TokenSignals, phi: float) -> Tensor:
+    """sign(A) A^H, Eq. 6."""
+    return direction(signals, signals.group_zscore(signals.entropy), phi)

@@ -20,8 +20,9 @@ class Method:
     """A credit function and its declaration.
 
     ``stage``: "rollout" (whole groups visible, old policy) or "update" (current policy of the whole optimiser batch). ``columns``: the
-    optional columns of ``TokenSignals`` that it needs. ``parameters``: its parameters with their bounds and defaults. ``status``: "paper"
-    or "reconstruction". ``masks``: whether it leaves tokens out; ``plain``: whether every advantage is A_i itself and none is left out;
+    optional columns of ``TokenSignals`` that it needs. ``parameters``: its parameters with their bounds and defaults. ``status``: "paper",
+    "reconstruction" or, where no publication has it, "own". ``masks``: whether it leaves tokens out; ``plain``: whether every advantage is
+    A_i itself and none is left out;
     ``per_token``: whether anything differs between the tokens of a response. ``equation``: what it computes, in LaTeX; ``slips``: where
     the publication and its released code, or two accounts of it, disagree, and what is taken here. ``module``: the file below
     ``tokencredit`` that defines it.
@@ -33,7 +34,7 @@ class Method:
     columns: tuple[str, ...]
     parameters: type[BaseModel]
     source: str
-    status: Literal["paper", "reconstruction"]
+    status: Literal["paper", "reconstruction", "own"]
     module: str
     equation: str = ""
     masks: bool = False
@@ -70,7 +71,7 @@ def method(
     equation: str,
     stage: Literal["rollout", "update"] = "rollout",
     columns: tuple[str, ...] = (),
-    status: Literal["paper", "reconstruction"] = "paper",
+    status: Literal["paper", "reconstruction", "own"] = "paper",
     masks: bool = False,
     plain: bool = False,
     per_token: bool = True,

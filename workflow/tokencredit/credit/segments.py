@@ -50,6 +50,16 @@ def segment_order(values: Tensor, segment: Tensor) -> Tensor:
     return by_value[segment[by_value].argsort(stable=True)]
 
 
+def segment_highest(values: Tensor, segment: Tensor, share: float) -> Tensor:
+    """[N] bool: the ceil(share T) largest of the T ``values`` of each segment, at least one, and those that equal the last of them."""
+    order = segment_order(-values, segment)
+    counts = _counts(segment)
+    first = (counts.cumsum(0) - counts).long()
+    kept = (share * counts - 1e-9).ceil().clamp(min=1).long()
+    last = order[(first + kept - 1).clamp(max=max(len(values) - 1, 0))]
+    return values >= values[last][segment]
+
+
 def highest(values: Tensor, share: float) -> Tensor:
     """[N] bool: the ceil(share N) largest of ``values``, at least one, and those that equal the last of them."""
     # A product such as 0.2 * 105 may lie a rounding error above the whole number that is meant.

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 PER_RESPONSE = ("reward", "advantage", "group", "correct")
 PER_BATCH = ("progress", "entropy_history")
+# Of tokens, as the tasks of ``data/tasks`` call them.
+KINDS = ("style fork", "strategy fork", "branch", "result", "answer", "copied number", "routine")
 RATIOS = ("token", "response", "response-token")
 SURROGATES = ("clip", "unclipped", "cispo", "reinforce")
 
@@ -46,10 +48,21 @@ class TokenSignals:
     rollout_logprob: Tensor | None = None  # [N] float, nats, behaviour policy, as the sampler computed it
     teacher_logprob: Tensor | None = None  # [N] float, nats, another model
     privileged_logprob: Tensor | None = None  # [N] float, nats, old policy under a prompt that holds the answer
+    privileged_entropy: Tensor | None = None  # [N] float, nats, entropy of the old policy under that prompt
+    contrast_logprob: Tensor | None = (
+        None  # [N] float, nats, old policy under another problem's prompt with that answer
+    )
     residual_norm: Tensor | None = (
         None  # [N] float, ||h(adapter on) - h(adapter off)||_2 of the state that predicts the token
     )
     attention_entropy: Tensor | None = None  # [N] float in [0, 1], entropy of attention / log(context length)
+    value: Tensor | None = None  # [N] float in [0, 1], share of right continuations of the state before the token
+    information: Tensor | None = None  # [N] float, nats, measured I(o; r | s) of that state; noise may take it below 0
+    state: Tensor | None = (
+        None  # [N] int64, number of that state: the same for equal beginnings of a problem's responses
+    )
+    response_step: Tensor | None = None  # [N] int64, 0-based place of the token's step in its response
+    kind: Tensor | None = None  # [N] int64, place in ``KINDS``; embedded tasks only
     noise: Tensor | None = None  # [N] float in [0, 1), the token's own random number, for methods
     control_noise: Tensor | None = None  # [N] float in [0, 1), another one, for the controls around them
     progress: float | None = None  # share of the run's steps that lie behind, in [0, 1)

@@ -38,7 +38,8 @@ class Engine(Protocol):
         progress: bool = False,
         on_response: OnResponse | None = None,
     ) -> list[Response]:
-        """One response for each request, in the order of the requests; at most ``max_tokens`` tokens each, the end token included.
+        """One response for each request, in the order of the requests; at most ``max_tokens`` tokens each, the end token included,
+        or as many as a request says itself.
 
         ``on_response`` is called once for each response, in the order in which responses end.
         """

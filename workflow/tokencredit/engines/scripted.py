@@ -49,7 +49,7 @@ class ScriptedEngine:
                     f"the script has {len(texts)} responses to the prompt {prompt!r}; number {number + 1} was asked for."
                 )
             used[request.prompt_tokens] = number + 1
-            responses.append(self._response(texts[number], max_tokens))
+            responses.append(self._response(texts[number], request.limit(max_tokens)))
             if on_response:
                 on_response(len(responses) - 1, responses[-1])
         return responses

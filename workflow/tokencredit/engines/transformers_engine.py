@@ -68,7 +68,7 @@ class TransformersEngine:
 
         ``UserError`` where the model has too few positions for the longest prompt and ``max_tokens``.
         """
-        longest = max((len(request.prompt_tokens) for request in requests), default=0) + max_tokens
+        longest = max((len(request.prompt_tokens) + request.limit(max_tokens) for request in requests), default=0)
         check_length(self.model, longest, "engine 'transformers': a prompt and its response")
         settle_rope(self.model, longest)
         responses: dict[int, Response] = {}
@@ -98,6 +98,8 @@ class TransformersEngine:
         """Each request's index and its response, as they end."""
         device = self.model.device
         seeds = np.array([request.seed for request in requests], dtype=np.uint64)
+        limits = torch.tensor([request.limit(max_tokens) for request in requests])
+        max_tokens = int(limits.max())
         logits, cache, mask, position = self._prefill(requests, max_tokens)
         ends = torch.tensor(sorted(self.end_tokens), device=device)
         tokens = torch.empty((len(requests), max_tokens), dtype=torch.long)
@@ -109,7 +111,7 @@ class TransformersEngine:
             token, logprob = sample_tokens(logits, noise, temperature, top_p)
             tokens[rows[alive], step] = token.cpu()[alive]
             logprobs[rows[alive], step] = logprob.cpu()[alive]
-            ending = alive & torch.isin(token, ends).cpu() if step < max_tokens - 1 else alive
+            ending = alive & (torch.isin(token, ends).cpu() | (step >= limits[rows] - 1))
             alive = alive & ~ending
             for row in rows[ending].tolist():
                 ids, values = tokens[row, : step + 1].tolist(), logprobs[row, : step + 1].tolist()

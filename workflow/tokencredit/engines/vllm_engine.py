@@ -126,13 +126,15 @@ class VllmEngine:
         from vllm import SamplingParams
 
         self._check_awake()
-        self._check_length(max((len(request.prompt_tokens) for request in requests), default=0) + max_tokens)
+        limits = [request.limit(max_tokens) for request in requests]
+        longest = (len(request.prompt_tokens) + limit for request, limit in zip(requests, limits, strict=True))
+        self._check_length(max(longest, default=0))
         logprobs = 0 if self._says_logprobs(temperature, top_p) else None  # 0: of the sampled token and no other
         settings = [
             SamplingParams(
                 temperature=temperature,
                 top_p=top_p,
-                max_tokens=max_tokens,
+                max_tokens=limit,
                 seed=request.seed,
                 logprobs=logprobs,
                 flat_logprobs=True,
@@ -140,7 +142,7 @@ class VllmEngine:
                 ignore_eos=True,  # the end tokens are all of them named
                 detokenize=False,
             )
-            for request in requests
+            for request, limit in zip(requests, limits, strict=True)
         ]
         responses: dict[int, Response] = {}
         for index, output in self._generate([request.prompt_tokens for request in requests], settings, progress):

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import torch
@@ -18,18 +14,15 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from tokencredit import files
 from tokencredit.engines import Engine
 from tokencredit.engines.canary import BOUNDS
-from tokencredit.engines.ending import end_tokens, finished_response
-from tokencredit.engines.lengths import positions
 from tokencredit.engines.sampling import nucleus
 from tokencredit.errors import UserError
 from tokencredit.grading import GradingPool
+from tokencredit.oracle.continuations import OUTCOMES, Continuations, Start, outcomes
 from tokencredit.oracle.responses import Taken
 from tokencredit.progress import bar
-from tokencredit.records import Request
 from tokencredit.seeds import derive_seed
 
 KEY = ["problem_id", "cell", "sample", "position"]
-OUTCOMES = ("right", "wrong", "ungraded")
 STATES = [*KEY, "token_id", "token", "entropy", "logprob", "tried", "reward", "quadrant"]
 TOKENS = [*KEY, "token_id", "probability", "continuations"]
 BRANCHES = [*KEY, "token_id", "probability", *OUTCOMES]
@@ -53,6 +46,32 @@ class Settings:
     top_p: float
     max_tokens: int
     seed: int
+
+    def candidates(self, logits: Tensor, own: Tensor) -> tuple[list[float], list[float], list[dict[int, float]]]:
+        """Of each position: entropy, log-prob of the token taken, and the tokens to try with their probability.
+
+        ``logits`` [T, V], before the temperature; ``own`` [T] int64, the tokens taken.
+        """
+        logprob = torch.log_softmax(logits.double() / self.temperature, dim=-1)
+        probability = logprob.exp()
+        entropy = -(probability * logprob).nan_to_num(0.0).sum(-1)
+        if self.top_p < 1:
+            probability = nucleus(probability, self.top_p)
+            probability = probability / probability.sum(-1, keepdim=True)
+        ordered, token = probability.sort(dim=-1, descending=True, stable=True)
+        needed = ((ordered.cumsum(-1) - ordered < self.mass) & (ordered > 0)).sum(-1).clamp(max=self.most_tokens)
+        tried = []
+        for row, taken in enumerate(own.tolist()):
+            chosen = dict.fromkeys([*token[row, : needed[row]].tolist(), taken])
+            tried.append({each: float(probability[row, each]) for each in chosen})
+        return entropy.tolist(), logprob.gather(-1, own[:, None])[:, 0].tolist(), tried
+
+    def shared(self, probability: list[float]) -> list[int]:
+        """How often each token of a state is continued; a state's only one is not."""
+        if len(probability) == 1:
+            return [0]
+        mass = sum(probability)
+        return [max(self.fewest, math.ceil(self.continuations * each / mass)) for each in probability]
 
 
 @dataclass(frozen=True)
@@ -92,7 +111,7 @@ class Oracle:
             for number, (_, part) in enumerate(tokens.groupby("problem_id", sort=False)):
                 path = work / f"{number:06d}.parquet"
                 if not path.exists():
-                    files.write_parquet(path, self._count(taken, part.reset_index(drop=True)))
+                    files.write_parquet(path, self.count(taken, part)[0])
                 parts.append(files.read_parquet(path, BRANCHES))
                 shown.update(len(part))
         return pd.concat(parts, ignore_index=True)
@@ -115,7 +134,9 @@ class Oracle:
         ids = torch.cat([torch.tensor(taken.prompt, device=self.policy.device), own])[None]
         with torch.inference_mode():
             logits = self.policy(input_ids=ids, logits_to_keep=len(own) + 1, use_cache=False).logits[0, :-1]
-            parts = [self._at(*part) for part in zip(logits.split(_ROWS), own.split(_ROWS), strict=True)]
+            parts = [
+                self.settings.candidates(*part) for part in zip(logits.split(_ROWS), own.split(_ROWS), strict=True)
+            ]
         entropy, logprob, tried = ([value for part in parts for value in part[column]] for column in range(3))
         name = (taken.problem_id, taken.cell, taken.sample)
         masses = [sum(each.values()) for each in tried]
@@ -136,100 +157,36 @@ class Oracle:
         tokens = [
             (*name, position, token, probability, times)
             for position, found in enumerate(tried)
-            for (token, probability), times in zip(found.items(), self._shared(list(found.values())), strict=True)
+            for (token, probability), times in zip(
+                found.items(), self.settings.shared(list(found.values())), strict=True
+            )
         ]
         return pd.DataFrame(states, columns=STATES), pd.DataFrame(tokens, columns=TOKENS)
 
-    def _count(self, taken: dict[tuple[str, str, int], Taken], tokens: pd.DataFrame) -> pd.DataFrame:
-        """``tokens`` with the counts of ``OUTCOMES``."""
-        said = self._ended(taken, tokens)
-        for limit, asked in self._requests(taken, tokens).items():
-            sampled = self.engine.sample(
-                [request for *_, request in asked],
-                temperature=self.settings.temperature,
-                top_p=self.settings.top_p,
-                max_tokens=limit,
-            )
-            for (place, gold, before, _), continuation in zip(asked, sampled, strict=True):
-                said[place, gold, self._text((*before, *continuation.token_ids))] += 1
-        different = list(dict.fromkeys((gold, text) for _, gold, text in said))
-        outcome = dict(zip(different, (grade.outcome for grade in self.pool.grade_many(different)), strict=True))
-        counted: Counter[tuple[int, str]] = Counter()
-        for (place, gold, text), times in said.items():
-            counted[place, outcome[gold, text]] += times
-        counts = {name: [counted[place, name] for place in tokens.index] for name in OUTCOMES}
-        return tokens.drop(columns="continuations").assign(**counts)
-
-    def _at(self, logits: Tensor, own: Tensor) -> tuple[list[float], list[float], list[dict[int, float]]]:
-        """Of each position: entropy, log-prob of the token taken, and the tokens to try with their probability; ``logits`` [T, V]."""
-        settings = self.settings
-        logprob = torch.log_softmax(logits.double() / settings.temperature, dim=-1)
-        probability = logprob.exp()
-        entropy = -(probability * logprob).nan_to_num(0.0).sum(-1)
-        if settings.top_p < 1:
-            probability = nucleus(probability, settings.top_p)
-            probability = probability / probability.sum(-1, keepdim=True)
-        ordered, token = probability.sort(dim=-1, descending=True, stable=True)
-        needed = (
-            ((ordered.cumsum(-1) - ordered < settings.mass) & (ordered > 0)).sum(-1).clamp(max=settings.most_tokens)
-        )
-        tried = []
-        for row, taken in enumerate(own.tolist()):
-            chosen = dict.fromkeys([*token[row, : needed[row]].tolist(), taken])
-            tried.append({each: float(probability[row, each]) for each in chosen})
-        return entropy.tolist(), logprob.gather(-1, own[:, None])[:, 0].tolist(), tried
-
-    def _shared(self, probability: list[float]) -> list[int]:
-        """How often each token of a state is continued."""
-        if len(probability) == 1:
-            return [0]
-        settings, mass = self.settings, sum(probability)
-        return [max(settings.fewest, math.ceil(settings.continuations * each / mass)) for each in probability]
-
-    def _limit(self, taken: Taken) -> int:
-        """The most tokens of a whole response."""
-        return min(self.settings.max_tokens, positions(self.policy) - len(taken.prompt))
-
-    def _begun(
-        self, taken: dict[tuple[str, str, int], Taken], tokens: pd.DataFrame
-    ) -> Iterator[tuple[Any, Taken, tuple[int, ...], bool]]:
-        """Of each token to continue from: its row, its response, this one so far with the token, and whether it ends there."""
-        for row in tokens[tokens["continuations"] > 0].itertuples():
+    def count(self, taken: dict[tuple[str, str, int], Taken], tokens: pd.DataFrame) -> tuple[pd.DataFrame, int]:
+        """``tokens`` with the counts of ``OUTCOMES``, and how many tokens were sampled for them. ``taken``: the responses by their key."""
+        settings, tokens = self.settings, tokens.reset_index(drop=True)
+        asked = tokens[tokens["continuations"] > 0]
+        starts = []
+        for row in asked.itertuples():
             response = taken[row.problem_id, row.cell, row.sample]
-            before = (*response.token_ids[: row.position], row.token_id)
-            yield row, response, before, row.token_id in self._end_tokens or len(before) >= self._limit(response)
-
-    def _ended(self, taken: dict[tuple[str, str, int], Taken], tokens: pd.DataFrame) -> Counter[tuple[int, str, str]]:
-        """How often a row of ``tokens`` ends in a text, with its gold: here those that end at once."""
-        said: Counter[tuple[int, str, str]] = Counter()
-        for row, response, before, ends in self._begun(taken, tokens):
-            if ends:
-                said[row.Index, response.gold, self._text(before)] += row.continuations
-        return said
-
-    def _requests(
-        self, taken: dict[tuple[str, str, int], Taken], tokens: pd.DataFrame
-    ) -> dict[int, list[tuple[int, str, tuple[int, ...], Request]]]:
-        """Row, gold, response so far and request of every continuation, by the most tokens that it may have."""
-        found = defaultdict(list)
-        for row, response, before, ends in self._begun(taken, tokens):
-            if ends:
-                continue
             parts = (row.problem_id, row.cell, row.sample, row.position, row.token_id)
-            found[self._limit(response) - len(before)] += [
-                (row.Index, response.gold, before, Request((*response.prompt, *before), seed))
-                for seed in (
-                    derive_seed(self.settings.seed, "oracle", *parts, number) for number in range(row.continuations)
-                )
-            ]
-        return found
-
-    def _text(self, token_ids: tuple[int, ...]) -> str:
-        return finished_response(token_ids, (), self._end_tokens, self.tokenizer).text
-
-    @cached_property
-    def _end_tokens(self) -> frozenset[int]:
-        return end_tokens(self.policy, self.tokenizer)
+            seeds = [derive_seed(settings.seed, "oracle", *parts, number) for number in range(row.continuations)]
+            begun = (*response.token_ids[: row.position], row.token_id)
+            starts.append(Start(response.prompt, begun, response.gold, seeds))
+        continuing = Continuations(
+            self.policy,
+            self.engine,
+            self.pool,
+            self.tokenizer,
+            settings.temperature,
+            settings.top_p,
+            settings.max_tokens,
+        )
+        ends, sampled = continuing.ends(starts)
+        found = dict(zip(asked.index, map(outcomes, ends), strict=True))
+        counts = {name: [found[place][name] if place in found else 0 for place in tokens.index] for name in OUTCOMES}
+        return tokens.drop(columns="continuations").assign(**counts), sampled
 
 
 def check_sampled_by(states: pd.DataFrame, responses: list[Taken], mixed_precision: str, model: str | Path) -> None:

@@ -11,6 +11,7 @@ from tokencredit import files
 from tokencredit.base.checked import load_checked
 from tokencredit.config import Row, Study
 from tokencredit.config.claim_keys import BASE
+from tokencredit.engines.policy_engine import PolicyEngine
 from tokencredit.evaluate.generate import evaluation_dtype
 from tokencredit.grading import GradingPool
 from tokencredit.oracle.measure import Oracle, Settings, check_sampled_by
@@ -22,7 +23,6 @@ from tokencredit.records import problems_from
 from tokencredit.study import code
 from tokencredit.study import settings as decided
 from tokencredit.study.paths import MeasurementFolder, RunFolder
-from tokencredit.train.engine import PolicyEngine
 
 _BUDGET = 4096  # tokens of a pass that scores a few short sequences
 

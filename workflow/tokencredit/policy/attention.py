@@ -1,4 +1,4 @@
-"""How widely the position that predicts a token looks around: entropies of one layer's attention (arXiv 2605.07660)."""
+"""How widely the position that predicts a token looks around: the entropy of one layer's attention (arXiv 2605.07660)."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 def attention_entropy(model: PreTrainedModel, sequences: list[Sequence], layer: int, budget: int) -> Tensor:
     """[N] float32 on the CPU, in [0, 1]: the entropy of ``layer``'s attention for each response token, over log(context length).
 
-    The attention is that of the position which predicts the token, one place before it, as a mean over heads of
-    -sum_s a_s log a_s / log n, with n the positions that it may see, itself included; 0 where n is 1. ``layer`` counts from 0; negative
+    The attention is that of the position which predicts the token, one place before it, as -sum_s a_s log a_s / log n, with a the mean
+    of its heads' weights and n the positions that it may see, itself included; 0 where n is 1. ``layer`` counts from 0; negative
     numbers count from the last.
 
     The pass runs with eager attention in eval mode, both restored afterwards, over micro-batches of at most ``budget`` tokens. Each layer
@@ -50,9 +50,9 @@ def _entropy(model: PreTrainedModel, attention: nn.Module, batch: Padded) -> Ten
             )
         # A layer with a sliding window sees less than what stands before it, and its mask says so: 0 where it sees.
         visible = batch.predicting((mask[:, 0] == 0).expand(len(batch.ids), -1, -1)).sum(-1)
-        heads = [torch.special.entr(batch.predicting(head).float()).sum(-1) for head in weights.unbind(1)]
+        seen = torch.stack([batch.predicting(head).float() for head in weights.unbind(1)]).mean(0)
         # A context of one has entropy 0, whatever it is divided by.
-        found.append(torch.stack(heads).mean(0) / visible.clamp(min=2).log())
+        found.append(torch.special.entr(seen).sum(-1) / visible.clamp(min=2).log())
 
     handle = attention.register_forward_hook(read, with_kwargs=True)
     try:

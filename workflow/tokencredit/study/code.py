@@ -13,6 +13,8 @@ from tokencredit.provenance import code_digest
 _OF_ENGINES = {"transformers": ("engines.transformers_engine",), "vllm": ("engines.vllm_engine", "engines.canary")}
 # Of an embedded task what makes its problems and its texts; what else it holds says something about them.
 _GENERATORS = ("TIERS", "LARGEST", "make_problem", "sample_solution", "careful_solution", "phrases")
+# The modules that make columns of few methods.
+_MAKERS_OF_FEW = {"train.measuring": ("value", "information", "state", "response_step"), "train.kinds": ("kind",)}
 # A graph asks for the digests of hundreds of jobs, which share most of them.
 _digest = cache(code_digest)
 
@@ -42,14 +44,22 @@ def audit() -> str:
     return _digest("grading.audit")
 
 
-def training(engine: str, credit: str, control: str | None = None) -> str:
+def training(engine: str, credit: str, control: str | None = None, task: str | None = None) -> str:
     """The trainer with its engine, and the file of its own credit method, not of the others.
 
-    The file of the controls counts where the method has one.
+    The file of the controls counts where the method has one, what makes columns of few methods where the method declares one of them, and
+    what tells the kinds of tokens in ``task``, that of the model, where the method asks for these.
     """
+    columns = {*METHODS[credit].columns}
     unused = () if control else ("credit.controls",)
+    unused += tuple(module for module, made in _MAKERS_OF_FEW.items() if columns.isdisjoint(made))
+    kinds = _kinds_in(task) if "kind" in columns else ()
     return _digest(
-        "train.loop.train", "train.processes.joined", METHODS[credit].module, without=(*_other_engines(engine), *unused)
+        "train.loop.train",
+        "train.processes.joined",
+        METHODS[credit].module,
+        *kinds,
+        without=(*_other_engines(engine), *unused),
     )
 
 
@@ -79,11 +89,11 @@ def exhibit(study: Study, kind: str, name: str) -> str:
     """A table or figure: its own module, how its kind is written, and the task of the study's model, which tells what tokens do."""
     parts = ("records", "wide") if kind == "table" else ("draw",)
     own = (f"analysis.{kind}s.{name}.{part}" for part in parts)
-    return _digest(f"analysis.{kind}s.make", *own, *_kinds_of(study))
+    return _digest(f"analysis.{kind}s.make", *own, *_kinds_in(study.model_task))
 
 
 def page(study: Study) -> str:
-    return _digest("analysis.page.write", *_kinds_of(study))
+    return _digest("analysis.page.write", *_kinds_in(study.model_task))
 
 
 def _other_engines(name: str) -> tuple[str, ...]:
@@ -96,9 +106,9 @@ def _generator_of(task: str) -> tuple[str, ...]:
     return tuple(f"{_module_of(task)}.{name}" for name in _GENERATORS)
 
 
-def _kinds_of(study: Study) -> tuple[str, ...]:
-    """What tells the kinds of tokens, where the study's model has a task."""
-    return (f"{_module_of(study.model_task)}.kinds",) if study.model_task else ()
+def _kinds_in(task: str | None) -> tuple[str, ...]:
+    """What tells the kinds of tokens, where there is a task."""
+    return (f"{_module_of(task)}.kinds",) if task else ()
 
 
 def _module_of(task: str) -> str:

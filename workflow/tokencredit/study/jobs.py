@@ -163,7 +163,7 @@ def _training(paths: Paths, row: Row) -> Job:
             "curve_data": paths.benchmark_problems(study.training.curve.benchmark),
         },
         config=partial(study.training_config, row.cell),
-        code=partial(code.training, study.training.engine, method.credit, method.control),
+        code=partial(code.training, study.training.engine, method.credit, method.control, study.model_task),
         row=row,
         model=paths.model(study.model_name).folder,
     )

@@ -32,8 +32,8 @@ with the clip bounds, the KL term and the aggregation of the method's recipe (`b
 *Stage*: *rollout*: computed once per step, with whole groups and the old policy; *update*: before every optimiser update, with
 entropies and log-probs of the current policy. Either way statistics belong to the whole batch (or group, or response) and never to a
 micro-batch. *Status*: *paper*: from the published text or the authors' code; *reconstruction*: from partial sources, marked wherever a
-result appears. *Columns*: what the method needs beside rewards, groups, old log-probs and entropies; the trainer fills them once, and
-`tokencredit.credit.TokenSignals` says what each is.
+result appears; *own*: made here, as a line to hold others against. *Columns*: what the method needs beside rewards, groups, old log-probs
+and entropies; the trainer fills them once, and `tokencredit.credit.TokenSignals` says what each is.
 
 What decides whether a comparison is fair:
 

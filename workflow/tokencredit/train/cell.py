@@ -68,7 +68,9 @@ class Cell:
         return {
             "config": files.digest_of(self.study.training_config(self.name)),
             "model": load_manifest(self.model_dir)["sha256"],
-            "code": code.training(self.study.training.engine, self.method.credit, self.method.control),
+            "code": code.training(
+                self.study.training.engine, self.method.credit, self.method.control, self.study.model_task
+            ),
             **({"teacher": load_manifest(self.teacher_dir)["sha256"]} if self.teacher_dir else {}),
             **{f"data {path.parent.name}": files.sha256(path) for path in [*self.data, self.curve_data]},
         }

@@ -28,6 +28,7 @@ from tokencredit.base import load_manifest
 from tokencredit.base.checked import load_checked
 from tokencredit.credit import METHODS
 from tokencredit.engines.ending import token_texts
+from tokencredit.engines.policy_engine import PolicyEngine
 from tokencredit.errors import UserError
 from tokencredit.grading import GradingPool
 from tokencredit.grading.pool import available_cores
@@ -38,7 +39,6 @@ from tokencredit.train import checkpoint, metrics
 from tokencredit.train.cell import Cell
 from tokencredit.train.checkpoint import Progress
 from tokencredit.train.columns import Columns, Source
-from tokencredit.train.engine import PolicyEngine
 from tokencredit.train.heartbeat import Heartbeat
 from tokencredit.train.lock import exclusive
 from tokencredit.train.mismatch import invalid_by_mismatch, mismatch, sampler_logprobs
@@ -142,6 +142,8 @@ class Run:
             policy=self.policy,
             scorer=self.updater.scorer,
             adapter=self.adapter,
+            sampling=self.sampling,
+            pool=pool,
             tokenizer=self.tokenizer,
             prompts=self.prompts,
             recorder=self.recorder,
@@ -218,7 +220,8 @@ class Run:
             table = metrics.token_table(step, batch, signals, token_credit, tokens, self.training.rollouts.prompts)
             self.recorder.part("rollouts", step, table)
         seconds = {"seconds_score": scored - started, "seconds_update": time.monotonic() - scored}
-        return metrics.token_metrics(signals, token_credit) | update_metrics | apart | followed, seconds
+        learned = metrics.token_metrics(signals, token_credit) | update_metrics | apart | followed
+        return learned | self.columns.costs, seconds
 
     def _score(self, sequences: list[Sequence]) -> tuple[Tensor, Tensor]:
         """Log-probs and entropies of response tokens under the policy of now."""

@@ -52,7 +52,7 @@ def runs(store: Store) -> list[Run]:
     study = store.study
     found = []
     for name, method in study.methods.items():
-        trainer = code.training(study.training.engine, method.credit, method.control)
+        trainer = code.training(study.training.engine, method.credit, method.control, study.model_task)
         for seed in study.training.seeds:
             run = store.run(name, seed)
             found.append(

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from tokencredit.config import Training
 from tokencredit.engines import Engine, load_engine
 from tokencredit.engines.canary import BOUNDS, Canary, watch
 from tokencredit.engines.lengths import boundaries, check_length, text_config
 from tokencredit.engines.weights import plain_weights
-from tokencredit.policy import Sequence
+
+if TYPE_CHECKING:
+    from tokencredit.config import Training
+    from tokencredit.policy import Sequence
 
 _DTYPES = {"no": torch.float32, "bf16": torch.bfloat16}
 

@@ -10,12 +10,12 @@ from torch import Tensor
 
 from tests.models import tiny_qwen3
 from tokencredit.config import Training, load_study
+from tokencredit.engines import policy_engine
+from tokencredit.engines.policy_engine import PolicyEngine
 from tokencredit.engines.transformers_engine import TransformersEngine
 from tokencredit.errors import UserError
 from tokencredit.policy import Scorer, Sequence
 from tokencredit.records import Request, Response
-from tokencredit.train import engine as engine_module
-from tokencredit.train.engine import PolicyEngine
 
 PROMPTS = [(1, 2, 3), (4, 5), (6,)]
 
@@ -82,7 +82,7 @@ def stir(policy) -> None:
 @pytest.fixture
 def copied(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        engine_module, "load_engine", lambda name, model, tokenizer, **options: Copy(model, tokenizer, **options)
+        policy_engine, "load_engine", lambda name, model, tokenizer, **options: Copy(model, tokenizer, **options)
     )
 
 
