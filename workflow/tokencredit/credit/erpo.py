@@ -110,6 +110,7 @@ def _bucket_zscore(signals: TokenSignals, values: Tensor, bucket: Tensor, bucket
 
 def _running(signals: TokenSignals, values: Tensor) -> Tensor:
     """[N]: the sum of ``values`` over the token and those before it in its response."""
-    running = values.cumsum(0)
-    start = (running - values).where(signals.position == 0, running.new_zeros(len(running)))
-    return running - segment_sum(start, signals.response)
+    # Each response in a row of its own: in one sum over the batch a response of tiny values would be lost beside the others.
+    rows = values.new_zeros(len(signals.reward), int(signals.position.max()) + 1 if len(values) else 1)
+    rows[signals.response, signals.position] = values
+    return rows.cumsum(1)[signals.response, signals.position]
