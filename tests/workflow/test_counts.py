@@ -130,5 +130,5 @@ def test_a_table_on_a_changed_file_is_found_out(done: Project) -> None:
     after = done.python(*asked)
     assert after.returncode == 1
     assert f"results/{GENERATIONS}: has changed: sha256 " in after.stdout
-    other = done.python(*asked[:3], "phr", "toy-tier2")
+    other = done.python(*asked[:4], "phr", "toy-tier2")
     assert other.returncode == 0, other.stdout

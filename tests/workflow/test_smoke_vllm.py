@@ -33,7 +33,7 @@ def sampled_by_vllm(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 def test_vllm_trains_and_evaluates_the_study(sampled_by_vllm: Project) -> None:
     folder = sampled_by_vllm.folder
-    for target in Graph(ROOT / "config", asked="smoke-vllm").targets("smoke-vllm"):
+    for target in Graph(ROOT / "config", asked="smoke-vllm").everything("smoke-vllm"):
         assert (folder / target).stat().st_size > 0
     for line in files.read_jsonl(folder / RUN / "metrics.jsonl"):
         assert line["canary_max"] < 1e-4
