@@ -22,7 +22,7 @@ from tokencredit.analysis.store import Store
 from tokencredit.config import FileDataset, load_study
 from tokencredit.errors import UserError
 from tokencredit.evaluate.score import score_row
-from tokencredit.study.exhibits import planned
+from tokencredit.study.exhibits import exhibits_of
 from tokencredit.tools import archive, bundle
 
 pytestmark = pytest.mark.workflow
@@ -258,8 +258,8 @@ def test_an_archive_that_leads_out_of_the_results_is_refused(tmp_path: Path, nam
     path = tmp_path / "out.tar.gz"
     member = tarfile.TarInfo(name)
     member.type, member.linkname = kind, "/etc/passwd" if kind == tarfile.SYMTYPE else ""
-    with tarfile.open(path, "w:gz") as archive:
-        archive.addfile(member)
+    with tarfile.open(path, "w:gz") as made:
+        made.addfile(member)
     with pytest.raises(UserError, match=rf"{re.escape(name)}: is not a plain file below the results"):
         archive.read(path)
 
@@ -279,10 +279,10 @@ def test_the_problems_of_a_data_set_that_is_not_free_are_left_out(
         say(responses, with_this)
         say(grades, with_this | {"generations_sha256": files.sha256(responses)})
         files.write_parquet(folder / "scores.parquet", *score_row(study, row, folder, results / "data"))
-    for kind, names in planned(study).items():
-        for name in names:  # the scores are the same
-            path = results / "smoke" / kind / f"{name}.json"
-            files.write_json(path, files.read_json(path) | {"files": Store(study, results).provenance(name)})
+    store = Store(study, results)
+    for entry in exhibits_of(study):  # the scores are the same
+        path = store.paths.origin(entry.kind, entry.name)
+        files.write_json(path, files.read_json(path) | {"files": store.provenance(entry.kind, entry.name)})
     monkeypatch.setattr(bundle, "load_study", lambda config, name: study)
     out = tmp_path / "smoke.tar.gz"
     packing = CliRunner().invoke(
