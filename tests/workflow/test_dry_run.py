@@ -160,7 +160,7 @@ def test_one_cell_on_one_machine_needs_no_flag(fresh: Project) -> None:
         (["results/toy/runs/eapo/seed7/run.json"], "is not a row of study toy"),
         (["results/toy/runs/base/seed0/run.json"], "it has no training run"),
         (["results/toy/eval/base/seed0/aime24/grades.parquet"], "aime24 is not a benchmark of study toy"),
-        (["results/toy/tables/table7.csv"], "table7 is not a table or figure of study toy"),
+        (["results/toy/tables/table7.csv"], "table7 is not a table of study toy"),
         (["results/toy-core/runs/eapo/seed0/run.json"], "toy-core is a part of study toy-full"),
         (["results/data/gsm9k/problems.parquet"], "gsm9k is not a data set"),
     ],
