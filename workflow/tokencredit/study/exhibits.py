@@ -297,7 +297,7 @@ EXHIBITS = (
         "the chance to be right, the tokens' entropy, the information that a response's tokens hold about "
         "its reward, its share of the bound, and where it sits.",
         keys=("policy", "group", "seed"),
-        reads=lambda paths: reads.measured(paths),
+        reads=reads.measured_policies,
         when=lambda study: study.oracle is not None and len(study.oracle.policies) > 1,
     ),
     Exhibit(

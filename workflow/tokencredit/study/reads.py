@@ -53,6 +53,12 @@ def measured(paths: Paths, policy: str | None = None) -> Iterator[Path]:
         yield from paths.training_problems
 
 
+def measured_policies(paths: Paths) -> Iterator[Path]:
+    """The measured credit of tokens under all policies, and the records of the runs that trained them."""
+    yield from runs(paths, [row.cell for row in measured_rows(paths.study) if row.cell])
+    yield from measured(paths)
+
+
 def measures_base(study: Study) -> bool:
     """Whether a study measures the credit of the base model's tokens."""
     return study.oracle is not None and BASE in study.oracle.policies
