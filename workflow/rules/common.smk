@@ -6,20 +6,21 @@ import sys
 from pathlib import Path
 
 # Jobs run `python -m tokencredit.<stage>`: with the Python that runs snakemake (unless the job has a conda environment) and this package.
-WORKFLOW = str(Path(workflow.basedir, "workflow"))
+# Of this file, not of the Snakefile that was called: another workflow may use this one as a module.
+WORKFLOW = str(Path(workflow.current_basedir).parent)
 sys.path.insert(0, WORKFLOW)
 os.environ.update(
     PYTHONPATH=os.pathsep.join(filter(None, [WORKFLOW, os.getenv("PYTHONPATH")])),
     PATH=os.pathsep.join([str(Path(sys.executable).parent), os.getenv("PATH", os.defpath)]),
 )
 
+from tokencredit.config import Config
 from tokencredit.errors import UserError
 from tokencredit.study import code
+from tokencredit.study.chosen import chosen_study
 from tokencredit.study.rules import REQUESTED, Graph
 from tokencredit.tools.preflight import check_start
 
-FOLDER = "config"
-STUDY = config.setdefault("study", "toy")
 NAME = r"[a-z0-9]+(?:[.-][a-z0-9]+)*"
 
 
@@ -38,13 +39,16 @@ def exits_on_error(function):
 
 @exits_on_error
 def checked_graph():
-    """The configuration, read and checked; the study that is asked for among it."""
-    graph = Graph(FOLDER, asked=STUDY)
-    graph.study(STUDY)
+    """The configuration, read and checked; the study that is asked for among it, as a module by the importing workflow."""
+    read, asked = Config("config"), workflow.config_settings
+    by = (asked.config, asked.configfiles) if workflow.modifier.is_main_snakefile() else (config,)
+    graph = Graph(read, chosen_study(read, *by))
+    graph.study(graph.asked)
     return graph
 
 
 GRAPH = checked_graph()
+STUDY = GRAPH.asked
 
 
 def from_config(question):

@@ -21,11 +21,24 @@ class Config(Tables):
     def study_names(self) -> list[str]:
         return sorted(path.stem for path in (self.folder / "studies").glob("*.yaml"))
 
+    def check_study_name(self, name: str) -> None:
+        """Raise ``UserError`` unless there is a study of that name."""
+        if name in self.study_names:
+            return
+        bare = Path(name).name.removesuffix(".yaml").removesuffix(".yml")
+        if bare != name:
+            raise UserError(f"{name}: is no name of a study but of a file; {allowed(bare, self.study_names)}.")
+        if self._file_of(name).with_suffix(".yml").exists():
+            raise UserError(f"{self._file_of(name).with_suffix('.yml')}: must end in .yaml to be a study.")
+        raise UserError(f"{self._file_of(name)}: no such study; {allowed(name, self.study_names)}.")
+
+    def _file_of(self, study: str) -> Path:
+        return self.folder / "studies" / f"{study}.yaml"
+
     def study(self, name: str) -> Study:
         """The study ``config/studies/<name>.yaml``, with every name in it checked against the other files."""
-        path = self.folder / "studies" / f"{name}.yaml"
-        if name not in self.study_names:
-            raise UserError(f"{path}: no such study; {allowed(name, self.study_names)}.")
+        self.check_study_name(name)
+        path = self._file_of(name)
         raw = read_yaml(path)
         if is_part(raw):
             part = parse(path, PartFile, raw)

@@ -45,9 +45,9 @@ class Wildcards(Protocol):
 class Graph:
     """One configuration folder, seen from the rules. Raises ``UserError`` for names that the configuration does not hold."""
 
-    def __init__(self, folder: str | Path, asked: str) -> None:
+    def __init__(self, config: Config | str | Path, asked: str) -> None:
         """``asked``: the study whose targets are built when none are named; shared stages take its resources where they can."""
-        self.config = Config(folder)
+        self.config = config if isinstance(config, Config) else Config(config)
         self.asked = asked
         self.study = cache(self.config.study)
         self._jobs = cache(lambda study: {(job.rule, job.name): job for job in jobs_of(self.study(study))})
