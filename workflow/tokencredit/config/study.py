@@ -90,11 +90,14 @@ class Study:
 
     def row(self, name: str, seed: int) -> Row:
         """The row ``name`` with ``seed``; another one is a ``UserError``."""
-        for row in self.rows:
-            if (row.name, row.seed) == (name, seed):
-                return row
-        paths = [row.path for row in self.rows]
-        raise UserError(f"{name}/seed{seed} is not a row of study {self.name}; {allowed(f'{name}/seed{seed}', paths)}.")
+        return self.row_at(f"{name}/seed{seed}")
+
+    def row_at(self, path: str) -> Row:
+        """The row whose files are at ``path``, spelt as it is written: no ``seed00``, which would be ``seed0`` at another place."""
+        rows = {row.path: row for row in self.rows}
+        if path not in rows:
+            raise UserError(f"{path} is not a row of study {self.name}; {allowed(path, list(rows))}.")
+        return rows[path]
 
     @cached_property
     def benchmarks(self) -> dict[str, Benchmark]:

@@ -83,13 +83,13 @@ class Graph:
         return self._jobs(w.study)[rule, _NAMES[rule](self, w)]
 
     def _run(self, w: Wildcards) -> str:
-        row = self._whole(w).row(w.cell, int(w.seed))
+        row = self._whole(w).row_at(f"{w.cell}/seed{w.seed}")
         if row.cell is None:
             raise UserError(f"{w.cell} is evaluated only in study {w.study}; it has no training run.")
         return row.path
 
     def _row(self, w: Wildcards) -> Row:
-        return self._whole(w).row(w.row, int(w.seed))
+        return self._whole(w).row_at(f"{w.row}/seed{w.seed}")
 
     def _benchmark(self, w: Wildcards) -> str:
         benchmarks = self._whole(w).benchmarks
