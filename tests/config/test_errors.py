@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 
 import pytest
+import yaml
 
 from tokencredit.config import Config, load_study
 from tokencredit.credit import METHODS
@@ -358,6 +359,21 @@ def test_a_column_that_the_trainer_cannot_fill_is_refused(spoil: Spoil, monkeypa
 def test_an_unknown_study_names_those_that_exist(spoil: Spoil) -> None:
     message = message_of(spoil(), "won")
     assert "won.yaml: no such study; allowed: one" in message
+
+
+TARGETS = {
+    "confidence": 0.9,
+    "tolerances": dict.fromkeys(("avg", "mean", "pass_at_k", "accuracy", "tokens", "solve_rate", "entropy"), 1.0),
+    "sources": {"table1": {"title": "Table 1", "file": "tables", "study": "on"}},
+}
+
+
+def test_printed_numbers_are_of_a_study_that_exists(spoil: Spoil) -> None:
+    """Under a name that no study has, their verdicts would be missing without a word."""
+    config = spoil()
+    (config / "targets.yaml").write_text(yaml.safe_dump(TARGETS))
+    with pytest.raises(UserError, match=r"targets\.yaml: sources\.table1\.study = 'on': not known; allowed: one"):
+        Config(config).study("one").targets  # noqa: B018
 
 
 def test_an_unknown_row_and_an_unknown_cell(spoil: Spoil) -> None:

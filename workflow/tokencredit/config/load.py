@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from pathlib import Path
 
 from tokencredit.config.parts import PartFile, cut, is_part
@@ -16,10 +15,6 @@ from tokencredit.errors import UserError
 
 class Config(Tables):
     """All of ``config/``: the tables, and the studies by name."""
-
-    @cached_property
-    def study_names(self) -> list[str]:
-        return sorted(path.stem for path in (self.folder / "studies").glob("*.yaml"))
 
     def check_study_name(self, name: str) -> None:
         """Raise ``UserError`` unless there is a study of that name."""

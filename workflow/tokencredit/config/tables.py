@@ -60,6 +60,11 @@ class Tables:
         path = self.folder / name
         return parse(path, model, read_yaml(path))
 
+    @cached_property
+    def study_names(self) -> list[str]:
+        """The studies by their files; hidden files are none (a Mac leaves ``._toy.yaml`` beside ``toy.yaml``)."""
+        return sorted(path.stem for path in (self.folder / "studies").glob("[!.]*.yaml"))
+
     def is_embedded(self, model: str) -> bool:
         """Whether a model is trained here, and not released."""
         return isinstance(self.models[model], EmbeddedModel)
@@ -118,7 +123,13 @@ class Tables:
     @cached_property
     def targets(self) -> TargetsFile | None:
         """The paper's numbers, ``targets.yaml``; None for a configuration that has no such file and is held against nothing."""
-        return self._read("targets.yaml", TargetsFile) if (self.folder / "targets.yaml").exists() else None
+        path = self.folder / "targets.yaml"
+        if not path.exists():
+            return None
+        file = self._read(path.name, TargetsFile)
+        for name, source in file.sources.items():
+            known(path, f"sources.{name}.study", source.study, self.study_names)
+        return file
 
     @cached_property
     def claims(self) -> ClaimsFile | None:
