@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
 from tokencredit.config import Config, load_study
+from tokencredit.config.__main__ import app
 from tokencredit.credit import METHODS
 from tokencredit.errors import UserError
 
@@ -374,6 +376,30 @@ def test_printed_numbers_are_of_a_study_that_exists(spoil: Spoil) -> None:
     (config / "targets.yaml").write_text(yaml.safe_dump(TARGETS))
     with pytest.raises(UserError, match=r"targets\.yaml: sources\.table1\.study = 'on': not known; allowed: one"):
         Config(config).study("one").targets  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "words"),
+    [
+        ("targets.yaml", {**TARGETS, "tolernces": {}}, "tolernces: unknown key"),
+        (
+            "targets.yaml",
+            {**TARGETS, "sources": {"t": {"title": "T", "file": "tables", "study": "one"}}},
+            "tables.csv: ",
+        ),
+        ("claims.yaml", {}, "claims.yaml: confidence: this key is missing"),
+        ("gpus.yaml", {"gpus": {"h200": {}}}, "gpus.h200.title: this key is missing"),
+    ],
+)
+def test_check_reads_every_file(spoil: Spoil, file: str, content: dict[str, Any], words: str) -> None:
+    """Those too that are read only where they are needed."""
+    config = spoil()
+    checked = ["check", "--config", str(config)]
+    assert CliRunner().invoke(app, checked).exit_code == 0
+    (config / file).write_text(yaml.safe_dump(content))
+    error = CliRunner().invoke(app, checked).exception
+    assert isinstance(error, UserError)
+    assert words in str(error)
 
 
 def test_an_unknown_row_and_an_unknown_cell(spoil: Spoil) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -56,17 +55,24 @@ def test_a_missing_file(spoil: Spoil) -> None:
     assert message_of(config) == f"{config / 'models.yaml'}: no such file."
 
 
+def test_a_call_outside_of_the_project_says_where_it_looked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert message_of(Path("config")) == (
+        f"config/datasets.yaml: no such file, and no folder config in {tmp_path}; call it in the folder of the project."
+    )
+
+
 def test_a_file_that_may_not_be_read(spoil: Spoil, monkeypatch: pytest.MonkeyPatch) -> None:
     config = spoil()
     secret = config / "methods.yaml"
     secret.chmod(0)
     if os.access(secret, os.R_OK):  # root reads everything: refuse in its place
-        real = Path.read_text
+        real = Path.read_bytes
 
-        def read_text(self: Path, *args: Any, **kwargs: Any) -> str:
+        def read_bytes(self: Path) -> bytes:
             if self == secret:
                 raise PermissionError(13, "Permission denied")
-            return real(self, *args, **kwargs)
+            return real(self)
 
-        monkeypatch.setattr(Path, "read_text", read_text)
+        monkeypatch.setattr(Path, "read_bytes", read_bytes)
     assert message_of(config) == f"{secret}: cannot be read: Permission denied."

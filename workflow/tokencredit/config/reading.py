@@ -47,15 +47,27 @@ def read_yaml(path: str | Path) -> Any:
     """The content of a YAML file. Raises ``UserError`` for a file that cannot be read or parsed, and for a repeated key."""
     path = Path(path)
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file.") from error
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}.") from error
+        return yaml.load(read_bytes(path).decode("utf-8"), Loader=_Loader)
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: is not UTF-8 text (byte {error.start}).") from error
     except yaml.YAMLError as error:
         raise UserError(f"{path}: is not valid YAML: {_yaml_problem(error)}.") from error
+
+
+def read_bytes(path: Path) -> bytes:
+    """The content of a file. Raises ``UserError`` for one that cannot be read."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: {_not_there(path)}.") from error
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}.") from error
+
+
+def _not_there(path: Path) -> str:
+    if path.parent.exists():
+        return "no such file"
+    return f"no such file, and no folder {path.parent} in {Path.cwd()}; call it in the folder of the project"
 
 
 def parse(path: Path, model: type[T], raw: Any, under: str = "") -> T:

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from tokencredit.config.keys import Base, Benchmark, Method
-from tokencredit.config.reading import allowed
+from tokencredit.config.reading import allowed, read_bytes
 from tokencredit.config.study_keys import StudyFile
 from tokencredit.config.tables import Tables
 from tokencredit.config.target_keys import Source
@@ -129,10 +129,8 @@ class Study:
         """Everything that a verdict on this study's numbers rests on beside its results, as plain JSON; empty where it has no targets."""
         if not self.targets:
             return {}
-        folder = self.config.folder / "targets"
-        printed = {
-            name: (folder / f"{name}.csv").read_bytes() for name in {source.file for source in self.targets.values()}
-        }
+        files = {source.file for source in self.targets.values()}
+        printed = {name: read_bytes(self.config.folder / "targets" / f"{name}.csv") for name in files}
         return {
             **self.config.targets.model_dump(mode="json", exclude={"sources"}),
             "sources": {name: source.model_dump(mode="json") for name, source in self.targets.items()},
