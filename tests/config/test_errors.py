@@ -105,6 +105,18 @@ WRONG: dict[str, tuple[str, str, Any, list[str]]] = {
         ["training.curve.benchmark", "generated"],
     ),
     "unknown task": ("datasets.yaml", "datasets.toy-test.task", "paths", ["task = 'paths'", "'graph-paths'"]),
+    "trained on a benchmark": (
+        STUDY,
+        "training.datasets",
+        ["toy-train", "toy-test"],
+        ["training.curve.benchmark = 'easy': is of the data set 'toy-test', one of training.datasets"],
+    ),
+    "trained on a benchmark under another name": (
+        "datasets.yaml",
+        "datasets.toy-train.split",
+        "test",
+        ["'toy-test', which holds the same problems as 'toy-train', one of training.datasets"],
+    ),
     "longer than the model": (
         STUDY,
         "training.sampling.max_response_tokens",
@@ -273,7 +285,8 @@ WRONG: dict[str, tuple[str, str, Any, list[str]]] = {
 def test_a_wrong_value_is_one_sentence(spoil: Spoil, file: str, path: str, value: Any, parts: list[str]) -> None:
     config = spoil(file, path, value)
     message = message_of(config)
-    if "overlong" not in path:  # the base is right by itself: the study is where the combination is wrong
+    # The base and the data set are right by themselves: the study is where the combination is wrong.
+    if "overlong" not in path and not path.endswith("split"):
         assert message.startswith(f"{config / file}: ")
     assert all(part in message for part in parts), message
     assert "\n" not in message
