@@ -415,6 +415,28 @@ def test_check_reads_every_file(spoil: Spoil, file: str, content: dict[str, Any]
     assert words in str(error)
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("My_Study", "the name of a study's file must be made of lower-case letters"),
+        ("toy (1)", "the name of a study's file must be made of lower-case letters"),
+        ("models", "results/models is a folder of all studies"),
+    ],
+)
+def test_the_name_of_a_study_s_file_is_one_that_rules_can_read(spoil: Spoil, name: str, words: str) -> None:
+    config = spoil()
+    (config / f"studies/{name}.yaml").write_bytes((config / STUDY).read_bytes())
+    assert f"{name}.yaml: {words}" in message_of(config, name)
+    assert CliRunner().invoke(app, ["check", "--config", str(config)]).exit_code != 0
+
+
+def test_a_hidden_file_is_no_study(spoil: Spoil) -> None:
+    """A Mac leaves one beside every file that it copies."""
+    config = spoil()
+    (config / "studies/._one.yaml").write_bytes(b"\x00\x05\x16")
+    assert Config(config).study_names == ["one"]
+
+
 def test_an_unknown_row_and_an_unknown_cell(spoil: Spoil) -> None:
     study = Config(spoil()).study("one")
     with pytest.raises(UserError, match="base/seed0"):

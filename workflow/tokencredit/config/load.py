@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+from tokencredit.config.keys import NAME, PATTERNS
 from tokencredit.config.parts import PartFile, cut, is_part
 from tokencredit.config.reading import allowed, known, parse, read_yaml
 from tokencredit.config.study import Study
@@ -13,12 +15,20 @@ from tokencredit.config.tables import Tables
 from tokencredit.errors import UserError
 
 
+# Below results, what is no study's own; `benchmarks` are the measurements of this machine.
+SHARED = ("benchmarks", "data", "logs", "models")
+
+
 class Config(Tables):
     """All of ``config/``: the tables, and the studies by name."""
 
     def check_study_name(self, name: str) -> None:
         """Raise ``UserError`` unless there is a study of that name."""
         if name in self.study_names:
+            if not re.fullmatch(NAME, name):
+                raise UserError(f"{self._file_of(name)}: the name of a study's file {PATTERNS[NAME]}.")
+            if name in SHARED:
+                raise UserError(f"{self._file_of(name)}: results/{name} is a folder of all studies; give it another name.")
             return
         bare = Path(name).name.removesuffix(".yaml").removesuffix(".yml")
         if bare != name:
