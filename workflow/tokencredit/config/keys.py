@@ -18,6 +18,7 @@ SHA256 = r"^[0-9a-f]{64}$"
 HUB_ID = r"^[\w.-]+/[\w.-]+$"
 SLURM_WORD = r"^[\w.,-]+$"
 GPU_TYPE = r"^[\w.]+$"
+FEATURES = r"^[\w.,&|*()\[\]:-]+$"
 # What a person is told where a text does not match.
 PATTERNS = {
     NAME: "must be made of lower-case letters and digits, with single dots or hyphens between them",
@@ -26,6 +27,7 @@ PATTERNS = {
     HUB_ID: "must be an owner and a name, as in owner/name",
     SLURM_WORD: "must be made of letters, digits, dots, hyphens and underscores; several are separated by commas",
     GPU_TYPE: "must be made of letters, digits, dots and underscores",
+    FEATURES: "must be features of Slurm's nodes, joined by & or |, without spaces and quotes",
 }
 
 

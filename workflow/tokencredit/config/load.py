@@ -14,7 +14,6 @@ from tokencredit.config.study_keys import StudyFile
 from tokencredit.config.tables import Tables
 from tokencredit.errors import UserError
 
-
 # Below results, what is no study's own; `benchmarks` are the measurements of this machine.
 SHARED = ("benchmarks", "data", "logs", "models")
 

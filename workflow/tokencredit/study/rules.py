@@ -24,7 +24,7 @@ from tokencredit.study.paths import Paths
 # What jobs may ask for, by Snakemake's names.
 REQUESTED = (
     *("gpu", "gpu_model", "nodes", "mem_mb", "runtime"),
-    *("slurm_partition", "slurm_account", "constraint", "slurm_extra", "light"),
+    *("slurm_partition", "slurm_account", "qos", "constraint", "slurm_extra", "light"),
 )
 
 
@@ -194,6 +194,7 @@ class Graph:
             "runtime": _grown(needs.runtime, attempt, needs.max_runtime),
             "slurm_partition": needs.partition,
             "slurm_account": needs.account,
+            "qos": needs.qos,
             "constraint": needs.constraint,
             "slurm_extra": " ".join(flags) or None,
             "light": 1 if kind == "light" else None,
