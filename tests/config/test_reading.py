@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
+
+from tokencredit.config import load_study
+from tokencredit.config.reading import allowed
 
 from .conftest import STUDY, Spoil, message_of
 
@@ -76,3 +80,28 @@ def test_a_file_that_may_not_be_read(spoil: Spoil, monkeypatch: pytest.MonkeyPat
 
         monkeypatch.setattr(Path, "read_bytes", read_bytes)
     assert message_of(config) == f"{secret}: cannot be read: Permission denied."
+
+
+@pytest.mark.parametrize("word", ["true", "True", "TRUE"])
+def test_booleans_are_those_of_yaml_1_2(spoil: Spoil, word: str) -> None:
+    config = spoil()
+    text = (
+        (config / STUDY).read_text().replace("  learning_rate:", f"  gradient_checkpointing: {word}\n  learning_rate:")
+    )
+    (config / STUDY).write_text(text)
+    assert load_study(config, "one").training.gradient_checkpointing is True
+
+
+def test_no_number_is_infinite(spoil: Spoil) -> None:
+    config = spoil()
+    text = re.sub("learning_rate: .*", "learning_rate: 1e999", (config / STUDY).read_text())
+    (config / STUDY).write_text(text)
+    assert message_of(config).endswith("training.learning_rate = inf: must be a finite number.")
+
+
+def test_what_is_probably_meant_stands_first_in_a_long_list() -> None:
+    names = [f"method-{number}" for number in range(30)]
+    assert allowed("methd-7", names).startswith("did you mean 'method-7'? allowed: method-0, ")
+    assert allowed("methd-7", names[:8]).endswith("method-7 (did you mean 'method-7'?)")
+    assert allowed("h200", ["h100-80gb", "h200-141gb"]).endswith("(did you mean 'h200-141gb'?)")
+    assert "did you mean" not in allowed("", names)

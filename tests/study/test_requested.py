@@ -39,7 +39,13 @@ def test_a_retry_asks_for_more_up_to_what_there_is(spoil: Spoil) -> None:
 
 
 def test_everything_that_slurm_is_told(spoil: Spoil) -> None:
-    words = {"partition": "long", "account": "maths", "qos": "high", "constraint": "a800&nvlink", "slurm_extra": "--exclusive"}
+    words = {
+        "partition": "long",
+        "account": "maths",
+        "qos": "high",
+        "constraint": "a800&nvlink",
+        "slurm_extra": "--exclusive",
+    }
     needs = {"mem_mb": 1000, "runtime": 100, "gpu": 8, "gpu_type": "a800", "stop_minutes": 1.5, **words}
     assert requested(Graph(spoil(STUDY, "resources.train", needs), asked="one"), "train") == {
         "gpu": 8,

@@ -54,9 +54,9 @@ Scalar = Annotated[Any, AfterValidator(_scalar), WithJsonSchema({"type": ["numbe
 
 
 class Strict(BaseModel):
-    """Unknown keys are errors, and a text is never taken for a number."""
+    """Unknown keys are errors, a text is never taken for a number, and no number is infinite."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 # ---------------------------------------------------------------- datasets.yaml

@@ -27,7 +27,9 @@ class Config(Tables):
             if not re.fullmatch(NAME, name):
                 raise UserError(f"{self._file_of(name)}: the name of a study's file {PATTERNS[NAME]}.")
             if name in SHARED:
-                raise UserError(f"{self._file_of(name)}: results/{name} is a folder of all studies; give it another name.")
+                raise UserError(
+                    f"{self._file_of(name)}: results/{name} is a folder of all studies; give it another name."
+                )
             return
         bare = Path(name).name.removesuffix(".yaml").removesuffix(".yml")
         if bare != name:
@@ -54,6 +56,8 @@ class Config(Tables):
 
     def _whole(self, path: Path, name: str) -> Study:
         """The study that the file ``path`` is a part of."""
+        if name == path.stem:
+            raise UserError(f"{path}: part_of = {name!r}: is this study itself; name the whole.")
         known(path, "part_of", name, [other for other in self.study_names if other != path.stem])
         if is_part(read_yaml(path.with_stem(name))):
             raise UserError(f"{path}: part_of = {name!r}: is a part itself; name the whole.")

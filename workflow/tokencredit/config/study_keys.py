@@ -21,8 +21,8 @@ from tokencredit.config.keys import (
     Temperature,
 )
 
-# Flags of sbatch that jobs get in any case, with the key that decides them; None where no key does. Snakemake's plugin refuses most of them,
-# but only when it submits.
+# Flags of sbatch that jobs get in any case, with the key that decides them; None where no key does. Snakemake's plugin refuses most of
+# them, but only when it submits.
 _FLAGS: dict[str, str | None] = {
     **dict.fromkeys(("--time", "-t"), "runtime"),
     **dict.fromkeys(("--mem", "--mem-per-cpu", "--mem-per-gpu"), "mem_mb"),
@@ -34,7 +34,9 @@ _FLAGS: dict[str, str | None] = {
     **dict.fromkeys(("--constraint", "-C"), "constraint"),
     **dict.fromkeys(("--nodes", "-N", "--ntasks", "--ntasks-per-gpu", "-n", "--clusters", "-M", "--export", "--wrap")),
     **dict.fromkeys(("--job-name", "-J", "--output", "-o", "--error", "-e", "--comment", "--chdir", "--workdir", "-D")),
-    **dict.fromkeys(("--array", "-a", "--signal", "--open-mode", "--parsable")),  # a run that queues its own job again needs these
+    **dict.fromkeys(
+        ("--array", "-a", "--signal", "--open-mode", "--parsable")
+    ),  # a run that queues its own job again needs these
 }
 
 
@@ -239,7 +241,9 @@ class JobResources(Strict):
     gpu_type: GpuType | None = Field(None, description="Slurm's name of the kind of GPU, where a cluster has several.")
     partition: SlurmWord | None = Field(None, description="Slurm partition; without it the profile's or the cluster's.")
     account: SlurmWord | None = Field(None, description="Slurm account; without it the profile's or the user's.")
-    qos: SlurmWord | None = Field(None, description="Slurm quality of service; without it the profile's or the account's.")
+    qos: SlurmWord | None = Field(
+        None, description="Slurm quality of service; without it the profile's or the account's."
+    )
     constraint: Features | None = Field(None, description="Slurm constraint, features that a node must have.")
     slurm_extra: Flags | None = Field(
         None,
