@@ -9,8 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
 
-from tokencredit.grading.bounds import Bounds
-from tokencredit.grading.graders import DEFAULT
+from tokencredit.records import DEFAULT, Bounds
 
 NAME = r"^[a-z0-9]+([.-][a-z0-9]+)*$"
 COMMIT = r"^[0-9a-f]{40}$"
@@ -56,7 +55,7 @@ Scalar = Annotated[Any, AfterValidator(_scalar), WithJsonSchema({"type": ["numbe
 class Strict(BaseModel):
     """Unknown keys are errors, a text is never taken for a number, and no number is infinite."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, defer_build=True)
 
 
 # ---------------------------------------------------------------- datasets.yaml

@@ -16,7 +16,7 @@ from tokencredit.config.target_keys import Source
 from tokencredit.credit import METHODS
 from tokencredit.credit.columns import TOLD, columns_of
 from tokencredit.errors import UserError
-from tokencredit.grading.graders import DEFAULT
+from tokencredit.records import DEFAULT
 
 # Keys without influence on results; and keys that matter only to the runs that use them (added in `training_config`).
 _LABELS = {"title", "licence", "architecture"}
@@ -94,10 +94,13 @@ class Study:
 
     def row_at(self, path: str) -> Row:
         """The row whose files are at ``path``, spelt as it is written: no ``seed00``, which would be ``seed0`` at another place."""
-        rows = {row.path: row for row in self.rows}
-        if path not in rows:
-            raise UserError(f"{path} is not a row of study {self.name}; {allowed(path, list(rows))}.")
-        return rows[path]
+        if path not in self._rows_by_path:
+            raise UserError(f"{path} is not a row of study {self.name}; {allowed(path, list(self._rows_by_path))}.")
+        return self._rows_by_path[path]
+
+    @cached_property
+    def _rows_by_path(self) -> dict[str, Row]:
+        return {row.path: row for row in self.rows}
 
     @cached_property
     def benchmarks(self) -> dict[str, Benchmark]:
