@@ -67,6 +67,16 @@ def test_a_run_is_told_to_save_before_its_time_is_over(spoil: Spoil, runtime: in
     assert f"--signal=TERM@{seconds} " in requested(graph, "train")["slurm_extra"]
 
 
+def test_what_no_study_asks_for_is_not_worked_out(spoil: Spoil) -> None:
+    always = ["gpu", "nodes", "mem_mb", "runtime"]
+    assert Graph(spoil(), asked="one").requestable("generate") == always
+    assert Graph(spoil(), asked="one").requestable("light") == [*always, "light"]
+    assert Graph(spoil(), asked="one").requestable("train") == [*always, "slurm_extra"]
+    words = {"partition": "long", "account": "maths", "qos": "high", "constraint": "a800", "slurm_extra": "--exclusive"}
+    asking = spoil(STUDY, "resources.train", {"mem_mb": 1000, "runtime": 10, "gpu": 8, "gpu_type": "a800", **words})
+    assert Graph(asking, asked="one").requestable("light") == [*REQUESTED]
+
+
 def test_nothing_of_it_is_part_of_a_run(spoil: Spoil) -> None:
     needs = {"mem_mb": 1, "runtime": 7, "partition": "long", "slurm_extra": "--exclusive", "stop_minutes": 1.0}
     changed, plain = Graph(spoil(STUDY, "resources.train", needs), asked="one"), Graph(spoil(), asked="one")
