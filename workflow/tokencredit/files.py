@@ -47,7 +47,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 
 def share(path: Path) -> None:
-    """Give a file, or all files of a folder, the mode that the umask gives to new ones: temporary files and weights are their owner's alone."""
+    """Give a file, or all files of a folder, the mode that the umask gives to new ones: temporary files and weights have it not."""
     umask = os.umask(0)
     os.umask(umask)
     for file in path.iterdir() if path.is_dir() else [path]:
