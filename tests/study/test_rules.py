@@ -59,6 +59,8 @@ def test_a_privileged_prompt_makes_no_model_again(spoil: Spoil) -> None:
     "change",
     [
         ("studies/one.yaml", "resources.train.mem_mb", 2000),
+        ("studies/one.yaml", "training.micro_batch_tokens", 512),
+        ("studies/one.yaml", "training.checkpoint_every", 2),
         ("models.yaml", "models.small.title", "Another title"),
     ],
 )

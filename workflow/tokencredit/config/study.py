@@ -21,6 +21,11 @@ from tokencredit.records import DEFAULT
 # Keys without influence on results; and keys that matter only to the runs that use them (added in `training_config`).
 _LABELS = {"title", "licence", "architecture"}
 _OF_SOME_RUNS = {"privileged_prompt", "lora_rank"}
+# Keys of training that are about memory and time alone.
+NEVER_THE_RESULT = {
+    *("micro_batch_tokens", "gradient_checkpointing", "checkpoint_every", "watchdog_minutes"),
+    *("engine_memory", "engine_separate"),
+}
 _OF_GRADES = {"grader", "audit"}  # decides no response
 
 
@@ -153,8 +158,6 @@ class Study:
         """Everything in the configuration that decides what a method's training computes, as plain JSON."""
         method, training, config = self.method(cell), self.training, self.config
         decided_elsewhere = {"methods", "seeds", "datasets"}
-        never_the_result = {"micro_batch_tokens", "gradient_checkpointing", "checkpoint_every", "watchdog_minutes"}
-        never_the_result |= {"engine_memory", "engine_separate"}
         told = not {*TOLD}.isdisjoint(columns_of(method.credit))
         curve_grader = self.grader_of(training.curve.benchmark)
         of_some = {
@@ -172,7 +175,7 @@ class Study:
             "base": _facts(self.base_of(cell)),
             "credit": method.credit,
             "params": METHODS[method.credit].resolved(method.params),
-            "training": training.model_dump(mode="json", exclude=decided_elsewhere | never_the_result),
+            "training": training.model_dump(mode="json", exclude=decided_elsewhere | NEVER_THE_RESULT),
             **{key: value for key, value in of_some.items() if value is not None},
         }
 
