@@ -195,6 +195,18 @@ def test_a_wrong_configuration_runs_nothing(project: Project, path: str, old: st
     assert not (project.folder / "results").exists()
 
 
+def test_another_workflow_can_use_it_as_a_module(tmp_path: Path) -> None:
+    """With a configuration of its own folder; the study is what the importing workflow says."""
+    (tmp_path / "config").symlink_to(ROOT / "config")
+    (tmp_path / "Snakefile").write_text(
+        f"module tokencredit:\n    snakefile: {str(ROOT / 'Snakefile')!r}\n    config: {{'study': 'smoke'}}\n\n"
+        "use rule * from tokencredit as credit_*\n",
+        encoding="utf-8",
+    )
+    jobs = Project(tmp_path).jobs("results/smoke/index.html")
+    assert Counter(job.rule.removeprefix("credit_") for job in jobs) == expected_jobs("smoke")
+
+
 def test_every_rule_says_what_it_needs() -> None:
     """A log, measured usage, resources, threads, an environment and, for what is computed, the code behind it."""
     for path in sorted(Path(ROOT, "workflow/rules").glob("*.smk")):
