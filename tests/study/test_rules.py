@@ -11,12 +11,12 @@ from tests.config.conftest import FILES, Spoil
 from tokencredit.errors import UserError
 from tokencredit.study.rules import Graph
 
-TAUGHT = {"title": "IW-OPD", "base": "plain", "credit": "iw-opd", "teacher": "other"}
+TAUGHT = {"title": "IW-OPD", "recipe": "plain", "credit": "iw-opd", "teacher": "other"}
 SMALL = FILES["models.yaml"]["models"]["small"]
 
 
-def wildcards(cell: str) -> SimpleNamespace:
-    return SimpleNamespace(study="one", cell=cell, seed="0")
+def wildcards(method: str) -> SimpleNamespace:
+    return SimpleNamespace(study="one", method=method, seed="0")
 
 
 @pytest.fixture
@@ -80,6 +80,6 @@ def test_the_page_is_made_again_where_what_it_alone_shows_changed(
 def test_a_seed_is_written_in_one_way(graph: Graph) -> None:
     """``seed00`` would be the same run, trained again at another place."""
     with pytest.raises(UserError, match=r"eapo/seed00 is not a row of study one; allowed: .*eapo/seed0"):
-        graph.job("train", SimpleNamespace(study="one", cell="eapo", seed="00"))
+        graph.job("train", SimpleNamespace(study="one", method="eapo", seed="00"))
     with pytest.raises(UserError, match=r"eapo/seed00 is not a row of study one"):
         graph.job("score", SimpleNamespace(study="one", row="eapo", seed="00"))

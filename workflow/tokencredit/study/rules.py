@@ -42,7 +42,7 @@ class Wildcards(Protocol):
     """The names in a rule's file patterns, as Snakemake hands them over."""
 
     study: str
-    cell: str
+    method: str
     row: str
     policy: str
     seed: str
@@ -113,9 +113,9 @@ class Graph:
         return self._jobs(w.study)[rule, _NAMES[rule](self, w)]
 
     def _run(self, w: Wildcards) -> str:
-        row = self._whole(w).row_at(f"{w.cell}/seed{w.seed}")
-        if row.cell is None:
-            raise UserError(f"{w.cell} is evaluated only in study {w.study}; it has no training run.")
+        row = self._whole(w).row_at(f"{w.method}/seed{w.seed}")
+        if row.method is None:
+            raise UserError(f"{w.method} is evaluated only in study {w.study}; it has no training run.")
         return row.path
 
     def _row(self, w: Wildcards) -> Row:
