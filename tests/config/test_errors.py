@@ -301,7 +301,7 @@ WRONG: dict[str, tuple[str, str, Any, list[str]]] = {
 def test_a_wrong_value_is_one_sentence(spoil: Spoil, file: str, path: str, value: Any, parts: list[str]) -> None:
     config = spoil(file, path, value)
     message = message_of(config)
-    # The base and the data set are right by themselves: the study is where the combination is wrong.
+    # The recipe and the data set are right by themselves: the study is where the combination is wrong.
     if "overlong" not in path and not path.endswith("split"):
         assert message.startswith(f"{config / file}: ")
     assert all(part in message for part in parts), message

@@ -203,6 +203,8 @@ NOT_THE_SAME = {
         ("(1,2)", "[1,2]"),
         ("(1,3)", r"1\le x<3"),
         (r"(-\infty,-1]\cup[3,\infty)", r"x\le-1"),
+        (r"1<x<2 \cup x>3", r"1<x<2 \cup w>3"),
+        (r"1<x<2 \cup x>3", r"1<x'<2 \cup x>3"),
         ("(-\\infty,0]", "[-\\infty,0]"),
         ("x>3", "3"),
     ],
@@ -254,6 +256,13 @@ def test_what_can_be_read_in_two_ways_is_ungraded(gold: str, answer: str) -> Non
     verdict = fast(gold, answer)
     assert verdict.outcome == "ungraded"
     assert verdict.reason.startswith("it can be read in two ways")
+
+
+@pytest.mark.parametrize(("gold", "answer"), [("245 yd.", "245yd"), (r"5\text{ m}", "5m"), ("3mi", "3 mi")])
+def test_letters_that_may_be_a_unit_or_a_product_are_ungraded(gold: str, answer: str) -> None:
+    verdict = fast(gold, answer)
+    assert verdict.outcome == "ungraded"
+    assert "a unit or a product" in verdict.reason
 
 
 def test_a_doubt_that_changes_nothing_is_none() -> None:
