@@ -61,6 +61,7 @@ def test_make_dry_run_prints_a_table_and_finds_what_is_not_as_configured(project
     for path in project.folder.glob("config/studies/*.yaml"):
         if path.stem != "smoke":
             path.unlink()
+    (project.folder / "config/targets.yaml").unlink()  # it names studies of the paper
     done = project.python("-m", "tokencredit", "dry-run")
     assert done.returncode == 0, done.stdout
     head, line, end = (text.split() for text in done.stdout.splitlines())
@@ -192,6 +193,18 @@ def test_a_wrong_configuration_runs_nothing(project: Project, path: str, old: st
     assert path in line
     assert sentence in line
     assert not (project.folder / "results").exists()
+
+
+def test_another_workflow_can_use_it_as_a_module(tmp_path: Path) -> None:
+    """With a configuration of its own folder; the study is what the importing workflow says."""
+    (tmp_path / "config").symlink_to(ROOT / "config")
+    (tmp_path / "Snakefile").write_text(
+        f"module tokencredit:\n    snakefile: {str(ROOT / 'Snakefile')!r}\n    config: {{'study': 'smoke'}}\n\n"
+        "use rule * from tokencredit as credit_*\n",
+        encoding="utf-8",
+    )
+    jobs = Project(tmp_path).jobs("results/smoke/index.html")
+    assert Counter(job.rule.removeprefix("credit_") for job in jobs) == expected_jobs("smoke")
 
 
 def test_every_rule_says_what_it_needs() -> None:

@@ -20,7 +20,7 @@ rule pretrain:
     params:
         folder=folder_of("manifest"),
         config=from_config(GRAPH.model_config),
-        code=from_config(GRAPH.pretraining_code),
+        code=later(GRAPH.pretraining_code),
     # Threads that wait for each other soon stop spinning: it costs a tenth on a free machine, and saves most of the time on a busy one.
     shell:
         "GOMP_SPINCOUNT=2000 python -m tokencredit.base --config config --model {wildcards.model} --out {params.folder}"
@@ -46,7 +46,7 @@ rule fetch:
     params:
         folder=folder_of("manifest"),
         config=from_config(GRAPH.model_config),
-        code=code.fetching(),
+        code=later(lambda wildcards: code.fetching()),
     shell:
         "python -m tokencredit.base --config config --model {wildcards.model} --out {params.folder} > {log} 2>&1"
 

@@ -13,7 +13,7 @@ from tokencredit import cli
 from tokencredit.base.store import MANIFEST
 from tokencredit.config import Config, EmbeddedModel
 from tokencredit.errors import UserError
-from tokencredit.files import digest_of, sha256, write_json
+from tokencredit.files import digest_of, sha256, share, write_json
 from tokencredit.provenance import environment
 from tokencredit.study import code
 
@@ -53,8 +53,8 @@ def _embedded(name: str, settings: EmbeddedModel, out: Path) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(dir=out, prefix=_UNFINISHED) as folder:
         unfinished = Path(folder)
         summary = pretrained(settings, unfinished)
+        share(unfinished)
         for file in sorted(unfinished.iterdir()):
-            file.chmod(0o644)
             file.replace(out / file.name)
     return {
         "model": name,

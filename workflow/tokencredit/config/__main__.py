@@ -22,6 +22,11 @@ def _group() -> None:
 def check(config: Annotated[Path, typer.Option(help="Folder of the configuration.")] = Path("config")) -> None:
     """Check every file and every study, and say how much work each study is."""
     loaded = Config(config)
+    for table in ("gpus", "claims", "targets"):  # read where they are needed, and here in any case
+        if (config / f"{table}.yaml").exists():
+            getattr(loaded, table)
+    for name in loaded.study_names:
+        loaded.study(name).targets_config()
     head = ("study", "model", "methods", "runs", "rows", "benchmarks", "generations", "updates")
     table = [head, *(_summary(loaded.study(name)) for name in loaded.study_names)]
     widths = [max(len(line[column]) for line in table) for column in range(len(head))]

@@ -9,8 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
 
-from tokencredit.grading.bounds import Bounds
-from tokencredit.grading.graders import DEFAULT
+from tokencredit.records import DEFAULT, Bounds
 
 NAME = r"^[a-z0-9]+([.-][a-z0-9]+)*$"
 COMMIT = r"^[0-9a-f]{40}$"
@@ -18,6 +17,7 @@ SHA256 = r"^[0-9a-f]{64}$"
 HUB_ID = r"^[\w.-]+/[\w.-]+$"
 SLURM_WORD = r"^[\w.,-]+$"
 GPU_TYPE = r"^[\w.]+$"
+FEATURES = r"^[\w.,&|*()\[\]:-]+$"
 # What a person is told where a text does not match.
 PATTERNS = {
     NAME: "must be made of lower-case letters and digits, with single dots or hyphens between them",
@@ -26,6 +26,7 @@ PATTERNS = {
     HUB_ID: "must be an owner and a name, as in owner/name",
     SLURM_WORD: "must be made of letters, digits, dots, hyphens and underscores; several are separated by commas",
     GPU_TYPE: "must be made of letters, digits, dots and underscores",
+    FEATURES: "must be features of Slurm's nodes, joined by & or |, without spaces and quotes",
 }
 
 
@@ -52,9 +53,9 @@ Scalar = Annotated[Any, AfterValidator(_scalar), WithJsonSchema({"type": ["numbe
 
 
 class Strict(BaseModel):
-    """Unknown keys are errors, and a text is never taken for a number."""
+    """Unknown keys are errors, a text is never taken for a number, and no number is infinite."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, defer_build=True)
 
 
 # ---------------------------------------------------------------- datasets.yaml

@@ -16,6 +16,7 @@ from tokencredit.errors import UserError
 def check_study(path: Path, file: StudyFile, config: Tables) -> None:
     """Raises ``UserError`` where the study ``file``, read from ``path``, does not fit to the rest of ``config``."""
     _check_names(path, file, config)
+    _check_tested_apart(path, file, config)
     _check_counts(path, file, config)
     _check_answer_told(path, file, config)
     _check_kinds_known(path, file, config)
@@ -50,6 +51,28 @@ def _check_names(path: Path, file: StudyFile, config: Tables) -> None:
                 f"{path}: evaluation.rows.{index}.name = {row.name!r}: is the name of a trained method; "
                 "every row needs a name of its own."
             )
+
+
+def _check_tested_apart(path: Path, file: StudyFile, config: Tables) -> None:
+    """No benchmark is of a data set that is trained on; what else they share is for the overlap reports to say."""
+    watched = [("training.curve.benchmark", file.training.curve.benchmark)]
+    uses = [(f"evaluation.benchmarks.{i}.benchmark", use.benchmark) for i, use in enumerate(file.evaluation.benchmarks)]
+    for key, benchmark in [*watched, *uses]:
+        tested = config.benchmarks[benchmark].dataset
+        for trained in file.training.datasets:
+            if trained == tested or _content(trained, config) == _content(tested, config):
+                same = (
+                    f"{tested!r}" if trained == tested else f"{tested!r}, which holds the same problems as {trained!r}"
+                )
+                raise UserError(
+                    f"{path}: {key} = {benchmark!r}: is of the data set {same}, one of training.datasets; "
+                    f"a study is not tested with what it trains on."
+                )
+
+
+def _content(dataset: str, config: Tables) -> dict[str, object]:
+    """What decides the problems of a data set."""
+    return config.datasets[dataset].model_dump(exclude={"title", "licence", "grader", "file", "hub"})
 
 
 def _check_counts(path: Path, file: StudyFile, config: Tables) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from tokencredit.config.keys import (
+    FEATURES,
     GPU_TYPE,
     SLURM_WORD,
     Count,
@@ -19,9 +21,45 @@ from tokencredit.config.keys import (
     Temperature,
 )
 
+# Flags of sbatch that jobs get in any case, with the key that decides them; None where no key does. Snakemake's plugin refuses most of
+# them, but only when it submits.
+_FLAGS: dict[str, str | None] = {
+    **dict.fromkeys(("--time", "-t"), "runtime"),
+    **dict.fromkeys(("--mem", "--mem-per-cpu", "--mem-per-gpu"), "mem_mb"),
+    **dict.fromkeys(("--cpus-per-task", "--cpus-per-gpu", "-c"), "threads"),
+    **dict.fromkeys(("--gpus", "--gpus-per-node", "--gpus-per-task", "--gres", "-G"), "gpu"),
+    **dict.fromkeys(("--partition", "-p"), "partition"),
+    **dict.fromkeys(("--account", "-A"), "account"),
+    **dict.fromkeys(("--qos", "-q"), "qos"),
+    **dict.fromkeys(("--constraint", "-C"), "constraint"),
+    **dict.fromkeys(("--nodes", "-N", "--ntasks", "--ntasks-per-gpu", "-n", "--clusters", "-M", "--export", "--wrap")),
+    **dict.fromkeys(("--job-name", "-J", "--output", "-o", "--error", "-e", "--comment", "--chdir", "--workdir", "-D")),
+    **dict.fromkeys(
+        ("--array", "-a", "--signal", "--open-mode", "--parsable")
+    ),  # a run that queues its own job again needs these
+}
+
+
+def _flags(text: str) -> str:
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise ValueError(f"cannot be read as flags: {str(error).lower()}") from error
+    if words and not words[0].startswith("-"):
+        raise ValueError(f"must be flags of sbatch, which begin with a hyphen; {words[0]!r} does not")
+    for word in words:
+        flag = word.partition("=")[0] if word.startswith("--") else word[:2]
+        if flag in _FLAGS:
+            decided = f"the key `{key}` says it" if (key := _FLAGS[flag]) else "the workflow sets it"
+            raise ValueError(f"{flag} is not allowed: {decided}")
+    return text
+
+
 EngineName = Literal["transformers", "vllm"]
 SlurmWord = Annotated[str, Field(pattern=SLURM_WORD)]
 GpuType = Annotated[str, Field(pattern=GPU_TYPE)]
+Flags = Annotated[str, AfterValidator(_flags)]
+Features = Annotated[str, Field(pattern=FEATURES)]
 
 
 class Sampling(Strict):
@@ -203,8 +241,14 @@ class JobResources(Strict):
     gpu_type: GpuType | None = Field(None, description="Slurm's name of the kind of GPU, where a cluster has several.")
     partition: SlurmWord | None = Field(None, description="Slurm partition; without it the profile's or the cluster's.")
     account: SlurmWord | None = Field(None, description="Slurm account; without it the profile's or the user's.")
-    constraint: str | None = Field(None, description="Slurm constraint, features that a node must have.")
-    slurm_extra: str | None = Field(None, description="Further flags of sbatch, as `--exclusive --reservation=night`.")
+    qos: SlurmWord | None = Field(
+        None, description="Slurm quality of service; without it the profile's or the account's."
+    )
+    constraint: Features | None = Field(None, description="Slurm constraint, features that a node must have.")
+    slurm_extra: Flags | None = Field(
+        None,
+        description="Further flags of sbatch, as `--exclusive --reservation=night`; none that another key says, and no `--array`.",
+    )
 
     @model_validator(mode="after")
     def _bounds(self) -> JobResources:
@@ -212,6 +256,8 @@ class JobResources(Strict):
             least, most = getattr(self, name), getattr(self, f"max_{name}")
             if most is not None and most < least:
                 raise ValueError(f"max_{name} = {most} must not be less than {name} = {least}")
+        if self.gpu_type is not None and not self.gpu:
+            raise ValueError(f"gpu_type = {self.gpu_type!r} has no effect without gpu, the number of GPUs")
         return self
 
 

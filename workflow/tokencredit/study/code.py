@@ -6,7 +6,6 @@ from functools import cache
 
 from tokencredit.config import Config, EmbeddedModel, Study
 from tokencredit.credit import METHODS
-from tokencredit.data.tasks import TASKS
 from tokencredit.provenance import code_digest
 
 # The modules that only one engine takes: weights of its own need a canary.
@@ -112,4 +111,5 @@ def _kinds_in(task: str | None) -> tuple[str, ...]:
 
 
 def _module_of(task: str) -> str:
-    return TASKS[task].__name__.removeprefix("tokencredit.")
+    """A task is a file of its name."""
+    return f"data.tasks.{task.replace('-', '_')}"

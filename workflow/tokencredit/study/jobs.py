@@ -45,7 +45,7 @@ class Job:
 
     ``name`` tells it from others of its rule; ``row`` and ``benchmark`` are what it works on. ``inputs`` are files
     by their role. ``config`` gives the settings, ``code`` the digest of the code, that decide the result beside the inputs. ``model``
-    is the folder of the model that the job works with.
+    is the folder of the model that the job works with. ``options``: what of its command line the configuration decides.
     """
 
     rule: str
@@ -58,9 +58,19 @@ class Job:
     row: Row | None = None
     benchmark: str | None = None
     model: Path | None = None
+    options: str = ""
 
     def __str__(self) -> str:
         return f"{self.rule} {self.name}"
+
+    @property
+    def files(self) -> set[str]:
+        """Its inputs, whatever their roles."""
+        return {str(path) for given in self.inputs.values() for path in (given if isinstance(given, list) else [given])}
+
+    def decided(self) -> set[str]:
+        """What decides its result beside the inputs, as Snakemake records parameters."""
+        return {repr(each) for each in (self.config(), self.code(), self.options) if each}
 
     @property
     def usage(self) -> str:
@@ -122,7 +132,8 @@ def _models(paths: Paths) -> Iterator[Job]:
 
 def _audits(paths: Paths) -> Iterator[Job]:
     """Audits are a study's own, or its whole's: none of its jobs on a model starts before all have passed."""
-    for name in paths.study.benchmarks:
+    for name, benchmark in paths.study.benchmarks.items():
+        passes = benchmark.audit
         yield _job(
             paths,
             "audit",
@@ -132,6 +143,8 @@ def _audits(paths: Paths) -> Iterator[Job]:
             inputs={"problems": paths.benchmark_problems(name)},
             code=code.audit,
             benchmark=name,
+            options=f"{_grader(paths, name)} --mutants-right {passes.mutants_right}"
+            f" --rewritings-not-right {passes.rewritings_not_right}",
         )
 
 
@@ -203,7 +216,12 @@ def _grading(paths: Paths, row: Row, benchmark: str) -> Job:
         code=code.grading,
         row=row,
         benchmark=benchmark,
+        options=_grader(paths, benchmark),
     )
+
+
+def _grader(paths: Paths, benchmark: str) -> str:
+    return f"--grader {paths.study.grader_of(benchmark)}"
 
 
 def _scoring(paths: Paths, row: Row) -> Job:

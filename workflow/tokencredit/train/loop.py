@@ -253,6 +253,7 @@ class Run:
         policy = self.adapter.merge() if self.adapter else self.policy
         policy.save_pretrained(model_dir)
         self.tokenizer.save_pretrained(model_dir)
+        files.share(model_dir)
         lines = files.read_jsonl(made["metrics.jsonl"])
         spec.publish(
             {
