@@ -44,7 +44,7 @@ STAGES: dict[str, Callable[[], str]] = {
     "prepare of a file": lambda: code.dataset(CONFIG, DATASETS[None]),
     **{f"prepare of a task {task}": lambda t=task: code.dataset(CONFIG, DATASETS[t]) for task in TASKS},
     **{f"pretrain of a task {task}": lambda t=task: code.pretraining(MODELS[t]) for task in TASKS},
-    "fetch": code.fetching,
+    **{f"fetch from a {kind}": lambda k=kind: code.fetching(k) for kind in ("hub", "folder", "package")},
     "table": lambda: code.exhibit(TOY, "table", "table1"),
     "figure": lambda: code.exhibit(TOY, "figure", "figure4"),
     "page": lambda: code.page(TOY),

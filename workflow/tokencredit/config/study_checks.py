@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from tokencredit.config.claim_keys import BASE
-from tokencredit.config.keys import EmbeddedModel, GeneratedDataset
+from tokencredit.config.keys import GeneratedDataset
+from tokencredit.config.model_keys import DEQUANTISED, EmbeddedModel, PackageModel
 from tokencredit.config.reading import known
 from tokencredit.config.study_keys import StudyFile
 from tokencredit.config.tables import Tables
@@ -45,6 +46,11 @@ def _check_names(path: Path, file: StudyFile, config: Tables) -> None:
         known(path, f"evaluation.benchmarks.{index}.benchmark", use.benchmark, config.benchmarks)
     for index, row in enumerate(evaluation.rows):
         known(path, f"evaluation.rows.{index}.model", row.model, config.models)
+        if isinstance(config.models[row.model], PackageModel) and DEQUANTISED not in row.title:
+            raise UserError(
+                f"{path}: evaluation.rows.{index}.title = {row.title!r}: {row.model} comes from a quantised file; "
+                f"the title must say {DEQUANTISED!r}."
+            )
         if row.name in training.methods:
             raise UserError(
                 f"{path}: evaluation.rows.{index}.name = {row.name!r}: is the name of a trained method; "

@@ -32,8 +32,9 @@ def pretraining(model: EmbeddedModel) -> str:
     return _digest("base.pretrain.pretrained", *_generator_of(model.task))
 
 
-def fetching() -> str:
-    return _digest("base.hub")
+def fetching(kind: str) -> str:
+    """What makes a released model of one kind available: each has a module of its own."""
+    return _digest(f"base.{kind}")
 
 
 def overlap() -> str:

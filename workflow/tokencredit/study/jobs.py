@@ -18,7 +18,7 @@ from tokencredit.study import code, reads, settings
 from tokencredit.study.acceptance import record_of
 from tokencredit.study.exhibits import exhibits_of
 from tokencredit.study.measurements import measured_rows, source_runs
-from tokencredit.study.paths import FIGURE_FILES, RESULTS, TABLE_FILES, Paths, usage_of
+from tokencredit.study.paths import FIGURE_FILES, RESULTS, TABLE_FILES, Paths, files_here, usage_of
 
 # In the order in which a study goes through them.
 RULES = (
@@ -115,8 +115,11 @@ def _models(paths: Paths) -> Iterator[Job]:
             name,
             name,
             [paths.model(name).manifest],
+            inputs={} if embedded else {"files": files_here(config.models[name])},
             config=partial(settings.model, config, name),
-            code=partial(code.pretraining, config.models[name]) if embedded else code.fetching,
+            code=partial(code.pretraining, config.models[name])
+            if embedded
+            else partial(code.fetching, config.models[name].kind),
         )
 
 
