@@ -368,6 +368,26 @@ def test_an_unknown_row_and_an_unknown_cell(spoil: Spoil) -> None:
         study.training_config("base")
 
 
+def test_a_benchmark_beside_the_others_counts_in_no_mean_and_one_has_to(spoil: Spoil) -> None:
+    both = [{"benchmark": "easy", "samples": 4}, {"benchmark": "real", "samples": 4, "beside": True}]
+    study = load_study(
+        spoil(
+            STUDY,
+            "model",
+            "released",
+            STUDY,
+            "evaluation.rows.0.model",
+            "released",
+            STUDY,
+            "evaluation.benchmarks",
+            both,
+        ),
+        "one",
+    )
+    assert (list(study.benchmarks), list(study.averaged), list(study.beside)) == (["easy", "real"], ["easy"], ["real"])
+    assert "all of them are `beside`" in message_of(spoil(STUDY, "evaluation.benchmarks.0.beside", True))
+
+
 PACKAGE = {
     "kind": "package",
     "title": "Packed, dequantised",

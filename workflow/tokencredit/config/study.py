@@ -106,6 +106,17 @@ class Study:
             for use in self.evaluation.benchmarks
         }
 
+    @cached_property
+    def averaged(self) -> dict[str, Benchmark]:
+        """The benchmarks that means, claims and the paper's figures are about: all that are not ``beside`` the others."""
+        beside = {use.benchmark for use in self.evaluation.benchmarks if use.beside}
+        return {name: benchmark for name, benchmark in self.benchmarks.items() if name not in beside}
+
+    @property
+    def beside(self) -> dict[str, Benchmark]:
+        """The benchmarks that are shown beside the others."""
+        return {name: benchmark for name, benchmark in self.benchmarks.items() if name not in self.averaged}
+
     @property
     def grader(self) -> str:
         """The grader of the training sets, which is one for all."""

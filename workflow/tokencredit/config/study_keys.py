@@ -153,6 +153,11 @@ class BenchmarkUse(Strict):
     benchmark: Name = Field(description="The benchmark, one of benchmarks.yaml.")
     samples: Positive | None = Field(None, description="Responses per problem; the benchmark's own number without it.")
     problems: Positive | None = Field(None, description="The first so many problems of the benchmark; all without it.")
+    beside: Annotated[bool, Field(exclude_if=lambda beside: not beside)] = Field(
+        False,
+        description="Shown beside the others, and in no mean, no claim and no figure of the paper: in a study of the paper's "
+        "a benchmark that is not the paper's.",
+    )
 
 
 class Evaluation(Strict):
@@ -168,6 +173,8 @@ class Evaluation(Strict):
     def _combinations(self) -> Evaluation:
         distinct("rows", [row.name for row in self.rows])
         distinct("benchmarks", [use.benchmark for use in self.benchmarks])
+        if all(use.beside for use in self.benchmarks):
+            raise ValueError("benchmarks: all of them are `beside` the others; one at least must count in the mean")
         return self
 
 
