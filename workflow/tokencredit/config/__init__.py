@@ -13,7 +13,6 @@ from tokencredit.config.claim_keys import (
     StepsContrast,
 )
 from tokencredit.config.keys import (
-    Base,
     Benchmark,
     Dataset,
     FileDataset,
@@ -21,6 +20,7 @@ from tokencredit.config.keys import (
     Gpu,
     HubSource,
     Method,
+    Recipe,
 )
 from tokencredit.config.load import Config, load_study
 from tokencredit.config.model_keys import (
@@ -52,7 +52,6 @@ from tokencredit.config.study_keys import (
 
 __all__ = [
     "Architecture",
-    "Base",
     "Benchmark",
     "BenchmarkUse",
     "Claim",
@@ -77,6 +76,7 @@ __all__ = [
     "Oracle",
     "PackageModel",
     "Pretraining",
+    "Recipe",
     "Released",
     "Resources",
     "RolloutRecord",
