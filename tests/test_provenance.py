@@ -43,6 +43,7 @@ STAGES: dict[str, Callable[[], str]] = {
     "overlap": code.overlap,
     "prepare of a file": lambda: code.dataset(CONFIG, DATASETS[None]),
     **{f"prepare of a task {task}": lambda t=task: code.dataset(CONFIG, DATASETS[t]) for task in TASKS},
+    "prepare of a task word-problems in English": lambda: code.dataset(CONFIG, "words-start"),
     **{f"pretrain of a task {task}": lambda t=task: code.pretraining(MODELS[t]) for task in TASKS},
     **{f"fetch from a {kind}": lambda k=kind: code.fetching(k) for kind in ("hub", "folder", "package")},
     "table": lambda: code.exhibit(TOY, "table", "table1"),

@@ -120,12 +120,16 @@ class GeneratedDataset(Strict):
     kind: Literal["generated"] = Field(description="`generated`: problems that are made.")
     title: str = Field(description="Name in tables and reports.")
     task: Task = Field("word-problems", description="What the problems are about: a file of `data/tasks`.")
-    split: Literal["train", "test"] = Field(
-        description="Which part of all problem texts they come from; pretraining has its own."
+    split: Literal["pretrain", "train", "test"] = Field(
+        description="Which part of all problem texts they come from; `pretrain`: what embedded models learn from, and supervised starts."
     )
     tiers: Annotated[list[Tier], Field(min_length=1)] = Field(description="Tiers of difficulty, 1 to 3.")
     rows: Positive = Field(description="Number of problems.")
     seed: int = Field(description="Seed of the generator.")
+    solutions: Annotated[Literal["task", "english"], Field(exclude_if=lambda solutions: solutions == "task")] = Field(
+        "task",
+        description="Worked solutions in the `task`'s own words, which embedded models know, or in ordinary `english`.",
+    )
     grader: Grader = Field(DEFAULT, description=_GRADER)
 
 

@@ -50,7 +50,7 @@ def open_source(name: str, dataset: FileDataset | GeneratedDataset, data_root: P
 def _generated(name: str, dataset: GeneratedDataset) -> Source:
     from tokencredit.data.embedded import generate_problems
 
-    frame = generate_problems(dataset.tiers, dataset.rows, dataset.seed, dataset.split, dataset.task)
+    frame = generate_problems(dataset.tiers, dataset.rows, dataset.seed, dataset.split, dataset.task, dataset.solutions)
     return Source(
         (Row(**record) for record in frame.to_dict("records")),
         "generated",
