@@ -21,6 +21,10 @@ from tokencredit.config.keys import (
 
 EngineName = Literal["transformers", "vllm"]
 SlurmWord = Annotated[str, Field(pattern=SLURM_WORD)]
+# Its default is left out of what a study is written as: results from before there were two keep their digests.
+RatioOver = Annotated[
+    Literal["vocabulary", "nucleus"], Field(exclude_if=lambda distributions: distributions == "vocabulary")
+]
 GpuType = Annotated[str, Field(pattern=GPU_TYPE)]
 
 
@@ -75,6 +79,11 @@ class Training(Strict):
     )
     group_size: Annotated[int, Field(ge=2)] = Field(description="Responses per prompt, G.")
     sampling: Sampling = Field(description="How rollouts are drawn.")
+    ratio_over: RatioOver = Field(
+        "vocabulary",
+        description="The distributions whose ratio the loss takes: `vocabulary`, the whole ones, or `nucleus`, both restricted to what "
+        "`sampling.top_p` below 1 let the old policy draw (docs/top-p.md).",
+    )
     engine: EngineName = Field("transformers", description="What samples the rollouts and the learning curves.")
     engine_memory: Share = Field(
         0.4, description="vLLM's share of a GPU's memory while it samples: memory only, never the result."
@@ -120,6 +129,8 @@ class Training(Strict):
             )
         if self.warmup_steps > self.steps:
             raise ValueError(f"warmup_steps = {self.warmup_steps} must not exceed steps = {self.steps}")
+        if self.ratio_over == "nucleus" and self.sampling.top_p == 1:
+            raise ValueError("ratio_over = 'nucleus' has no effect at sampling.top_p = 1: every token can be drawn")
         if self.engine == "vllm" and self.sampling.temperature != 1 and self.sampling.top_p < 1:
             raise ValueError(
                 f"engine = 'vllm' has no log-probs at sampling.temperature = {self.sampling.temperature:g} before "
