@@ -11,12 +11,12 @@ from pydantic import ValidationError
 
 from tests.architectures import VERIFIED, tiny
 from tests.models import tiny_qwen3
-from tests.train.test_update import BASE, batch, training
+from tests.train.test_update import RECIPE, batch, training
 from tokencredit.credit import TokenCredit
 from tokencredit.policy import Scorer, Sequence
 from tokencredit.train import loop, support
-from tokencredit.train.cell import Cell
 from tokencredit.train.processes import ALONE
+from tokencredit.train.run_spec import RunSpec
 from tokencredit.train.support import Support, supports
 from tokencredit.train.update import Credit, Updater
 
@@ -89,7 +89,7 @@ def test_an_update_takes_the_ratio_of_restricted_policies(budget: int) -> None:
     drawable = supports(scorer, sequences, 100, TOP_P)
     old = [by_hand(scorer, sequence) for sequence in sequences]
     moved(scorer)
-    updater = Updater(scorer, training(grad_clip=1e9, micro_batch_tokens=budget), BASE)
+    updater = Updater(scorer, training(grad_clip=1e9, micro_batch_tokens=budget), RECIPE)
     found: list[torch.Tensor] = []
     updater.optimizer.step = lambda: found.append(torch.cat([each.grad.flatten() for each in scorer.parameters()]))
     credit = TokenCredit(signals.advantage[signals.response], signals.every_token)
@@ -98,7 +98,7 @@ def test_an_update_takes_the_ratio_of_restricted_policies(budget: int) -> None:
     def loss() -> None:
         now = torch.cat([by_hand(scorer, s, inside)[0] for s, (_, inside) in zip(sequences, old, strict=True)])
         ratio = (now - torch.cat([logprob.detach() for logprob, _ in old])).exp()
-        clipped = ratio.clamp(1 - BASE.clip_low, 1 + BASE.clip_high)
+        clipped = ratio.clamp(1 - RECIPE.clip_low, 1 + RECIPE.clip_high)
         (-torch.minimum(ratio * credit.advantage, clipped * credit.advantage).mean()).backward()
 
     torch.testing.assert_close(found[0], gradient(scorer, loss), atol=1e-7, rtol=1e-4)
@@ -109,7 +109,7 @@ def test_before_the_first_update_every_restricted_ratio_is_one() -> None:
     scorer = Scorer(tiny_qwen3())
     sequences, signals = batch(scorer)
     drawable = supports(scorer, sequences, 100, TOP_P)
-    metrics, _ = Updater(scorer, training(prompts_per_update=4), BASE).step(
+    metrics, _ = Updater(scorer, training(prompts_per_update=4), RECIPE).step(
         1, sequences, signals, Credit("grpo", {}), drawable
     )
     assert metrics["ratio_max"] == 1
@@ -146,7 +146,7 @@ def test_the_score_of_the_restricted_policy_has_mean_zero_where_the_full_one_has
     credit = TokenCredit(logprob.softmax(0), signals.every_token, surrogate=surrogate)
     norms = []
     for given in (None, drawable):
-        updater = Updater(scorer, training(grad_clip=1e9), BASE)
+        updater = Updater(scorer, training(grad_clip=1e9), RECIPE)
         updater.optimizer.step = lambda: None
         norms.append(updater.update(sequences, signals, credit, moved=False, drawable=given)["grad_norm"])
     assert norms[0] > 1e-3
@@ -169,7 +169,7 @@ def test_a_study_at_top_p_1_has_no_nucleus() -> None:
     assert "ratio_over" not in training().model_dump()
 
 
-def test_a_run_restricts_its_ratios_where_its_study_says_so(cell: Cell, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_restricts_its_ratios_where_its_study_says_so(spec: RunSpec, monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[list[Support] | None] = []
     step = Updater.step
 
@@ -178,12 +178,12 @@ def test_a_run_restricts_its_ratios_where_its_study_says_so(cell: Cell, monkeypa
         return step(self, *args)
 
     monkeypatch.setattr(Updater, "step", watched)
-    sampling = cell.study.training.sampling.model_copy(update={"top_p": TOP_P})
+    sampling = spec.study.training.sampling.model_copy(update={"top_p": TOP_P})
     monkeypatch.setattr(
-        cell.study,
+        spec.study,
         "training",
-        cell.study.training.model_copy(update={"ratio_over": "nucleus", "sampling": sampling, "steps": 1}),
+        spec.study.training.model_copy(update={"ratio_over": "nucleus", "sampling": sampling, "steps": 1}),
     )
-    assert loop.train(cell)
+    assert loop.train(spec)
     assert len(given) == 1
     assert all(int(each.counts.max()) > 1 for each in given[0])
