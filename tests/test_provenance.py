@@ -45,6 +45,7 @@ STAGES: dict[str, Callable[[], str]] = {
     **{f"prepare of a task {task}": lambda t=task: code.dataset(CONFIG, DATASETS[t]) for task in TASKS},
     **{f"pretrain of a task {task}": lambda t=task: code.pretraining(MODELS[t]) for task in TASKS},
     "fetch": code.fetching,
+    "start": code.starting,
     "table": lambda: code.exhibit(TOY, "table", "table1"),
     "figure": lambda: code.exhibit(TOY, "figure", "figure4"),
     "page": lambda: code.page(TOY),

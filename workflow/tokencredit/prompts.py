@@ -39,6 +39,11 @@ def encode_prompt(tokenizer: Any, template: str, problem: Problem) -> tuple[int,
     return _encoded(tokenizer, template, {"problem": problem.problem})
 
 
+def encode_answer(tokenizer: Any, text: str) -> tuple[int, ...]:
+    """The tokens of what a response says; a mark that it spells is text."""
+    return _encoded(tokenizer, "{text}", {"text": text})
+
+
 def encode_privileged_prompt(tokenizer: Any, model: Model, problem: Problem) -> tuple[int, ...]:
     """The tokens of the model's ``privileged_prompt``, with the problem and its gold answer.
 

@@ -251,7 +251,10 @@ class TrainingResources(JobResources):
 class Resources(Strict):
     """What jobs ask of the scheduler; nothing here changes a result."""
 
-    pretrain: JobResources = Field(description="Making or fetching a base model.")
+    pretrain: JobResources | None = Field(
+        None,
+        description="Making a base model, or a supervised start; needed where the study has an embedded model or a `start`.",
+    )
     train: TrainingResources = Field(description="One training run.")
     generate: JobResources = Field(description="The responses of one row to one benchmark.")
     light: JobResources = Field(description="Everything else: data, grading, scores, tables, figures.")
@@ -265,12 +268,46 @@ class Resources(Strict):
     )
 
 
+class Start(Strict):
+    """Supervised training of the study's model before any method trains it; everything in the study then starts from its result."""
+
+    dataset: Name = Field(description="A data set with solutions, one of datasets.yaml.")
+    examples: Positive = Field(
+        description="The first so many of its problems that have a solution and fit into `training.sampling`."
+    )
+    solution: str = Field(
+        "{solution}",
+        description="What is learned after the prompt: a text with `{solution}` in it, and `{answer}` for the gold where the solution does "
+        "not box it. The end of the turn follows.",
+    )
+    seed: int = Field(0, description="Seed of the order of the examples.")
+    epochs: Positive = Field(1, description="How often every example is seen.")
+    batch: Positive = Field(description="Examples of an update.")
+    learning_rate: Rate = Field(description="Peak learning rate of AdamW; it falls to a fiftieth by half a cosine.")
+    warmup_steps: Count = Field(0, description="Updates of linear warm-up.")
+    weight_decay: NonNegative = Field(0.0, description="Weight decay of AdamW.")
+
+    @model_validator(mode="after")
+    def _with_solution(self) -> Start:
+        if self.solution.count("{solution}") != 1 or self.solution.count("{answer}") > 1:
+            raise ValueError("solution must contain {solution} once, and {answer} at most once")
+        return self
+
+    @property
+    def steps(self) -> int:
+        """Updates: the last of an epoch may have fewer examples."""
+        return self.epochs * -(-self.examples // self.batch)
+
+
 class StudyFile(Strict):
     """One study: what is trained, how it is evaluated, and what its jobs ask for."""
 
     title: str = Field(description="Title of the report.")
     model: Name = Field(description="The model that is trained, one of models.yaml.")
     reference: Name = Field(description="The method that the others are compared with, one of `training.methods`.")
+    start: Annotated[Start | None, Field(exclude_if=lambda start: start is None)] = Field(
+        None, description="Supervised training of `model` before RL; none without it."
+    )
     training: Training = Field(description="The runs.")
     evaluation: Evaluation = Field(description="The evaluation of every row.")
     oracle: Oracle | None = Field(None, description="The measurement of the credit of tokens; none without it.")

@@ -36,6 +36,11 @@ def fetching() -> str:
     return _digest("base.hub")
 
 
+def starting() -> str:
+    """The code of a study's supervised start."""
+    return _digest("train.start.start", without=("credit",))
+
+
 def overlap() -> str:
     return _digest("data.overlap")
 
