@@ -46,6 +46,7 @@ STAGES: dict[str, Callable[[], str]] = {
     "prepare of a task word-problems in English": lambda: code.dataset(CONFIG, "words-start"),
     **{f"pretrain of a task {task}": lambda t=task: code.pretraining(MODELS[t]) for task in TASKS},
     **{f"fetch from a {kind}": lambda k=kind: code.fetching(k) for kind in ("hub", "folder", "package")},
+    "start": code.starting,
     "table": lambda: code.exhibit(TOY, "table", "table1"),
     "figure": lambda: code.exhibit(TOY, "figure", "figure4"),
     "page": lambda: code.page(TOY),

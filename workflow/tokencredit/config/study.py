@@ -49,6 +49,7 @@ class Study:
         self.file = file
         self.config = config
         self.title = file.title
+        self.start = file.start
         self.training = file.training
         self.evaluation = file.evaluation
         self.oracle = file.oracle
@@ -173,6 +174,7 @@ class Study:
             "privileged_prompt": config.models[self.model_name].privileged_prompt if told else None,
             "lora_rank": self.recipe_of(name).lora_rank or None,
             "measure": method.measure.model_dump(mode="json") if method.measure else None,
+            "start": self.start.model_dump(mode="json") if self.start else None,
         }
         return {
             "model": {self.model_name: _facts(config.models[self.model_name])},
@@ -183,6 +185,18 @@ class Study:
             "params": METHODS[method.credit].resolved(method.params),
             "training": training.model_dump(mode="json", exclude=decided_elsewhere | never_the_result),
             **{key: value for key, value in of_some.items() if value is not None},
+        }
+
+    def start_config(self) -> dict[str, Any]:
+        """Everything in the configuration that decides the supervised start, as plain JSON; empty where there is none."""
+        if self.start is None:
+            return {}
+        return {
+            "model": {self.model_name: _facts(self.config.models[self.model_name])},
+            "dataset": _facts(self.config.datasets[self.start.dataset], _OF_GRADES),
+            "start": self.start.model_dump(mode="json"),
+            "longest": [self.training.sampling.max_prompt_tokens, self.training.sampling.max_response_tokens],
+            "mixed_precision": self.training.mixed_precision,
         }
 
     def evaluation_config(self, row: Row, benchmark: str) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from tokencredit.errors import UserError
 def check_study(path: Path, file: StudyFile, config: Tables) -> None:
     """Raises ``UserError`` where the study ``file``, read from ``path``, does not fit to the rest of ``config``."""
     _check_names(path, file, config)
+    _check_resources(path, file, config)
     _check_counts(path, file, config)
     _check_answer_told(path, file, config)
     _check_kinds_known(path, file, config)
@@ -35,6 +36,12 @@ def _check_names(path: Path, file: StudyFile, config: Tables) -> None:
         known(path, "oracle.policies", policy, [BASE, *training.methods])
     for dataset in training.datasets:
         known(path, "training.datasets", dataset, config.datasets)
+    if file.start:
+        known(path, "start.dataset", file.start.dataset, config.datasets)
+        if file.start.warmup_steps > file.start.steps:
+            raise UserError(
+                f"{path}: start.warmup_steps = {file.start.warmup_steps}: must not exceed the {file.start.steps} updates of the start."
+            )
     graders = {name: config.datasets[name].grader for name in training.datasets}
     if len(set(graders.values())) > 1:
         named = ", ".join(f"{name} by {grader!r}" for name, grader in graders.items())
@@ -56,6 +63,15 @@ def _check_names(path: Path, file: StudyFile, config: Tables) -> None:
                 f"{path}: evaluation.rows.{index}.name = {row.name!r}: is the name of a trained method; "
                 "every row needs a name of its own."
             )
+
+
+def _check_resources(path: Path, file: StudyFile, config: Tables) -> None:
+    teachers = [config.methods[method].teacher for method in file.training.methods]
+    models = [file.model, *(row.model for row in file.evaluation.rows), *filter(None, teachers)]
+    made = [name for name in models if isinstance(config.models[name], EmbeddedModel)]
+    if file.resources.pretrain is None and (made or file.start):
+        what = f"the embedded model {made[0]!r} is made" if made else "the supervised start is a job"
+        raise UserError(f"{path}: resources.pretrain: this key is missing; {what} with what it says.")
 
 
 def _check_counts(path: Path, file: StudyFile, config: Tables) -> None:
@@ -108,6 +124,7 @@ def _check_embedded(path: Path, file: StudyFile, config: Tables) -> None:
     uses = [(f"evaluation.benchmarks.{i}.benchmark", use.benchmark) for i, use in enumerate(evaluation.benchmarks)]
     tested = [(key, config.benchmarks[name].dataset) for key, name in uses]
     trained = [("training.datasets", name) for name in training.datasets]
+    trained += [("start.dataset", file.start.dataset)] if file.start else []
     trained.append(("training.curve.benchmark", config.benchmarks[training.curve.benchmark].dataset))
     models = [(file.model, [*trained, *tested], [training.sampling, evaluation.sampling])]
     models += [(row.model, tested, [evaluation.sampling]) for row in evaluation.rows]

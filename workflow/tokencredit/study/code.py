@@ -38,6 +38,11 @@ def fetching(kind: str) -> str:
     return _digest(f"base.{kind}")
 
 
+def starting() -> str:
+    """The code of a study's supervised start."""
+    return _digest("train.start.start", without=("credit",))
+
+
 def overlap() -> str:
     return _digest("data.overlap")
 

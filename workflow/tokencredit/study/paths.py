@@ -134,6 +134,15 @@ class Paths(Shared):
         self.home = self.results / study.home
         self.own = self.results / study.name
 
+    @property
+    def start(self) -> ModelFolder:
+        """The study's model after its supervised start."""
+        return ModelFolder(self.home / "start")
+
+    def model(self, name: str) -> ModelFolder:
+        """A model as this study uses it: the one that is trained after its supervised start, where the study has one."""
+        return self.start if self.study.start and name == self.study.model_name else super().model(name)
+
     def run(self, row: Row) -> RunFolder:
         return RunFolder(self.home / "runs" / row.path)
 
@@ -175,9 +184,10 @@ class Paths(Shared):
 
     @cached_property
     def overlaps(self) -> list[Path]:
-        """The overlap reports of the training sets against the data sets of the benchmarks."""
+        """The overlap reports of the training sets, a start's too, against the data sets of the benchmarks."""
         tested = dict.fromkeys(benchmark.dataset for benchmark in self.study.benchmarks.values())
-        return [self.overlap(train, name) for train in self.study.training.datasets for name in tested]
+        learned = [*([self.study.start.dataset] if self.study.start else []), *self.study.training.datasets]
+        return [self.overlap(train, name) for train in dict.fromkeys(learned) for name in tested]
 
     @cached_property
     def training_problems(self) -> list[Path]:

@@ -224,6 +224,7 @@ class Graph:
 # By which of a rule's wildcards its jobs are told apart.
 _NAMES: dict[str, Callable[[Graph, Wildcards], str]] = {
     "audit": Graph._benchmark,
+    "start": lambda graph, w: graph._whole(w).name,
     "train": Graph._run,
     "generate": Graph._answers,
     "grade": Graph._answers,
