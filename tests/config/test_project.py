@@ -121,6 +121,17 @@ def test_the_evaluation_is_the_papers(name: str) -> None:
         assert [(name, use.problems) for name, use in study.beside.items()] == [("gsm8k-test", 1319)]
 
 
+@pytest.mark.parametrize("name", ["pocket", "pocket-full"])
+def test_the_pocket_studies_start_train_and_test_on_problems_of_different_parts(name: str) -> None:
+    study = CONFIG.study(name)
+    tested = [CONFIG.datasets[use.dataset] for use in study.averaged.values()]
+    learned, trained = (CONFIG.datasets[each] for each in (study.start.dataset, *study.training.datasets))
+    assert (learned.split, trained.split, {each.split for each in tested}) == ("pretrain", "train", {"test"})
+    assert list(study.beside) == ["gsm8k-test"]
+    assert study.training.updates_per_step == 2
+    assert all("dequantised" in row.title for row in study.rows if row.method is None)
+
+
 def test_prompts_end_where_the_model_is_to_answer() -> None:
     prompts = {name: model.prompt for name, model in CONFIG.models.items()}
     assert prompts["qwen2.5-math-7b"].endswith("<|im_end|>\n<|im_start|>assistant\n")
