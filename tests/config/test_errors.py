@@ -459,3 +459,52 @@ def test_an_unknown_row_and_an_unknown_cell(spoil: Spoil) -> None:
         study.row("base", 3)
     with pytest.raises(UserError, match="base is not a trained method of study one"):
         study.training_config("base")
+
+
+def test_a_benchmark_beside_the_others_counts_in_no_mean_and_one_has_to(spoil: Spoil) -> None:
+    both = [{"benchmark": "easy", "samples": 4}, {"benchmark": "real", "samples": 4, "beside": True}]
+    study = load_study(
+        spoil(
+            STUDY,
+            "model",
+            "released",
+            STUDY,
+            "evaluation.rows.0.model",
+            "released",
+            STUDY,
+            "evaluation.benchmarks",
+            both,
+        ),
+        "one",
+    )
+    assert (list(study.benchmarks), list(study.averaged), list(study.beside)) == (["easy", "real"], ["easy"], ["real"])
+    assert "all of them are `beside`" in message_of(spoil(STUDY, "evaluation.benchmarks.0.beside", True))
+
+
+PACKAGE = {
+    "kind": "package",
+    "title": "Packed, dequantised",
+    "package": "tiny",
+    "version": "1.0",
+    "file": "a.gguf",
+    "sha256": "0" * 64,
+    "parameters": 5,
+    "prompt": "{problem}",
+}
+
+
+def test_a_row_of_a_quantised_file_is_called_dequantised(spoil: Spoil) -> None:
+    packed = ("models.yaml", "models.packed", PACKAGE, STUDY, "evaluation.rows.0.model", "packed")
+    assert load_study(spoil(*packed, STUDY, "evaluation.rows.0.title", "Base, dequantised"), "one").rows
+    message = message_of(spoil(*packed))
+    assert "evaluation.rows.0.title = 'Base'" in message
+    assert "must say 'dequantised'" in message
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("package", "a b"), ("version", ">=1"), ("sha256", "abc"), ("title", "Packed")]
+)
+def test_a_package_is_pinned_and_named(spoil: Spoil, key: str, value: str) -> None:
+    message = message_of(spoil("models.yaml", "models.packed", {**PACKAGE, key: value}))
+    assert repr(value) in message
+    assert "models.packed" in message

@@ -24,14 +24,16 @@ def expected_jobs(name: str) -> dict[str, int]:
     study = CONFIG.study(name)
     shown = planned(study)
     tested = {benchmark.dataset for benchmark in study.benchmarks.values()}
-    used = {*tested, *study.training.datasets, CONFIG.benchmarks[study.training.curve.benchmark].dataset}
+    learned = [study.start.dataset] if study.start else []
+    used = {*tested, *learned, *study.training.datasets, CONFIG.benchmarks[study.training.curve.benchmark].dataset}
     embedded = sum(isinstance(CONFIG.models[model], EmbeddedModel) for model in study.model_names)
     counts = {
         "prepare": len(used),
-        "overlap": len(study.training.datasets) * len(tested),
+        "overlap": len({*learned, *study.training.datasets}) * len(tested),
         "pretrain": embedded,
         "fetch": len(study.model_names) - embedded,
         "audit": len(study.benchmarks),
+        "start": len(learned),
         "train": len(study.methods) * len(study.training.seeds),
         "oracle": len(study.oracle.policies) * len(study.training.seeds) if study.oracle else 0,
         "generate": len(study.rows) * len(study.benchmarks),

@@ -1,9 +1,7 @@
-"""Released models: an id and a revision become a folder on this machine."""
+"""Models of the Hugging Face Hub: an id and a revision become a folder on this machine."""
 
 from __future__ import annotations
 
-import re
-from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +16,10 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
+from tokencredit.base.folder import content_digest
 from tokencredit.config import HubModel
 from tokencredit.errors import UserError
-from tokencredit.files import digest_of, sha256
-
-_FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
+from tokencredit.study.paths import MODEL_FILES
 
 
 def resolve(name: str, model: HubModel) -> dict[str, Any]:
@@ -32,7 +29,7 @@ def resolve(name: str, model: HubModel) -> dict[str, Any]:
     """
     where = f"config/models.yaml: models.{name}.id = {model.id!r}, revision {model.revision!r}"
     try:
-        folder = Path(snapshot_download(model.id, revision=model.revision, allow_patterns=_FILES))
+        folder = Path(snapshot_download(model.id, revision=model.revision, allow_patterns=[*MODEL_FILES]))
     except GatedRepoError as error:
         raise UserError(f"{where}: access is gated; accept its licence on the Hub and log in with a token.") from error
     except (RepositoryNotFoundError, RevisionNotFoundError, HFValidationError) as error:
@@ -46,23 +43,9 @@ def resolve(name: str, model: HubModel) -> dict[str, Any]:
     if not any(folder.glob("*.safetensors")):
         raise UserError(f"{where}: holds no .safetensors file; only that format is read.")
     return {
-        "model": name,
         "kind": "hub",
         "id": model.id,
         "path": str(folder),
         "revision": folder.name,
-        "parameters": model.parameters,
-        "sha256": digest_of([[file.relative_to(folder).as_posix(), _digest(file)] for file in _files(folder)]),
+        "sha256": content_digest(folder),
     }
-
-
-def _files(folder: Path) -> list[Path]:
-    """The files that a model is made of; other programs leave theirs in the same folder of the cache."""
-    files = (file for file in folder.rglob("*") if file.is_file())
-    return sorted(file for file in files if any(fnmatch(file.name, pattern) for pattern in _FILES))
-
-
-def _digest(file: Path) -> str:
-    """sha256 of the content. The cache links a large file to a blob of that name: no need to read gigabytes again."""
-    name = file.resolve().name
-    return name if file.is_symlink() and re.fullmatch("[0-9a-f]{64}", name) else sha256(file)
