@@ -1,6 +1,6 @@
 """The door through which every stage loads a model: a policy and its tokenizer, checked before anything is computed with them.
 
-Whatever comes from a hub may differ from what the installed code makes of it: a layer's window, a head's scale, a tokenizer's splitting. So
+The installed code may compute a released model otherwise than its files say: a layer's window, a head's scale, a tokenizer's splitting. So
 the sampler, the scorer and the model's own forward pass are held against each other on some tokens, and the tokenizer against its file.
 Nothing is drawn by lot and nothing is kept: a run with the checks is, byte for byte, the run without them.
 """

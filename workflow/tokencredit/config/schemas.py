@@ -1,4 +1,4 @@
-"""What is written down from the classes of ``keys``: the JSON schemas of the files, and the tables of ``config/README.md``."""
+"""Files generated from the classes of ``keys``: the JSON schemas of the files, and the tables of ``config/README.md``."""
 
 from __future__ import annotations
 

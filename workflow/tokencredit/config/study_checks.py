@@ -1,4 +1,4 @@
-"""What a study must keep to beside its own keys: every name in it found, its numbers within what they name, its model able to read it."""
+"""Checks of a study beyond its keys: every name in it exists, its numbers are within their limits, and its model can read the problems."""
 
 from __future__ import annotations
 

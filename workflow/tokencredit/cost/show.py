@@ -1,4 +1,4 @@
-"""An estimate as tables and sentences for a person, and as JSON for other tools. Every number is shown with what it rests on."""
+"""An estimate as tables and sentences for a person, and as JSON for other tools. Every number is shown with its basis."""
 
 from __future__ import annotations
 

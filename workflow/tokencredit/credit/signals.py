@@ -1,4 +1,4 @@
-"""The one interface that everything meets at: what a credit function is given, and what it gives back.
+"""The interface of credit functions: the input ``TokenSignals`` and the output ``TokenCredit``.
 
 Tokens are flat: one row per response token, one row per response, and an index from the first to the second, so that padding and packing
 cannot change anything. This package uses the methods of tensors only and never imports torch, so that the graph can read ``METHODS`` on a

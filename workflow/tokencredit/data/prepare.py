@@ -1,4 +1,4 @@
-"""A data set made ready: rows without an answer dropped, repeats settled, counts checked, Parquet and manifest written.
+"""Preparing a data set: drop rows without an answer, resolve repeats, check counts, write Parquet and manifest.
 
 Training sets and benchmarks are treated differently. A training set keeps one copy of a problem, and no copy of a problem that occurs
 with conflicting answers: one of them is wrong, and the reward would be noise. A benchmark is never changed, so that its numbers stay

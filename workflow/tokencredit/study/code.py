@@ -1,4 +1,4 @@
-"""Which code decides the result of a job: the digest of its own stage, and of nothing that the stage does not take."""
+"""Which code decides the result of a job: the digest of its own stage, and of nothing that the stage does not use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``tokencredit trace results/toy/tables/table1.csv eapo toy-tier1``: a number, and the files that it rests on.
+"""``tokencredit trace results/toy/tables/table1.csv eapo toy-tier1``: a number, and the files behind it.
 
 Nothing is computed but digests.
 """

@@ -1,4 +1,4 @@
-"""Printed against obtained: one line for every number of the paper that the study is to show again, with a verdict and what it rests on.
+"""Printed against obtained: one line for every number of the paper that the study is to reproduce, with a verdict and its basis.
 
 The questions are the same here and in the paper, so they add no error to a difference. Three things do: sampling here (from the
 responses), sampling in the paper (``printed.implied_se``), and training seeds. The variance between runs, with the sampling noise in it,
