@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from tokencredit.base.shards import check_shards
 from tokencredit.config import FolderModel
 from tokencredit.errors import UserError
 from tokencredit.files import digest_of, sha256, share
@@ -32,6 +33,7 @@ def resolve(name: str, model: FolderModel) -> dict[str, Any]:
             raise UserError(
                 f"{where}: holds no {pattern}; a model is config.json, its tokenizer and .safetensors files."
             )
+    check_shards(folder, where)
     digest = content_digest(folder)
     if model.sha256 not in (None, digest):
         raise UserError(f"{where}: holds another model than is pinned: expected sha256 {model.sha256}, found {digest}.")
