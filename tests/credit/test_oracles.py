@@ -79,6 +79,7 @@ OTHER: dict[str, list[dict[str, Any]]] = {
     ],
     "hindsight-naive": [{"every_group": True}],
     "hoelderpo": [{"start": 3.0, "end": 1.0}, {"clip_low": 0.1, "clip_high": 0.3}],
+    "ict": [{"rho": 0.35}, {"warm": 0.0}, {"warm": 1.0}, {"rho": 1.0}],
     "iw-opd": [{"gamma": 2.0}, {"gamma": 0.0}, {"every_group": True}],
     "kind-mask": [{"part": part} for part in ("style", "execution", "no-style-no-routine")],
     "kl-cov": [{"k": 0.1}, {"k": 0.35, "beta": 0.1}],

@@ -96,6 +96,7 @@ def make_batch(shape: str, seed: int) -> Batch:
                 contrast_logprob=_near(dice, old, 1.0),
                 residual_norm=[0.0 if unmoved else dice.random() for _ in range(length)],
                 attention_entropy=[_entropy(dice, wanted.entropies, level, scale) / 2 for _ in range(length)],
+                uniqueness=[_entropy(dice, wanted.entropies, level, scale) / 3 for _ in range(length)],
                 noise=[dice.random() for _ in range(length)],
                 value=[values.setdefault(state, dice.choice((0.0, 1.0, dice.random()))) for state in states],
                 information=[known.setdefault(state, 0.0 if unmoved else dice.uniform(-0.05, 0.5)) for state in states],

@@ -20,6 +20,7 @@ PER_TOKEN = (
     "contrast_logprob",
     "residual_norm",
     "attention_entropy",
+    "uniqueness",
     "noise",
     "value",
     "information",

@@ -56,6 +56,9 @@ class TokenSignals:
         None  # [N] float, ||h(adapter on) - h(adapter off)||_2 of the state that predicts the token
     )
     attention_entropy: Tensor | None = None  # [N] float in [0, 1], entropy of attention / log(context length)
+    uniqueness: Tensor | None = (
+        None  # [N] float, nats, JS of the token's distribution and its group's mean at the same position
+    )
     value: Tensor | None = None  # [N] float in [0, 1], share of right continuations of the state before the token
     information: Tensor | None = None  # [N] float, nats, measured I(o; r | s) of that state; noise may take it below 0
     state: Tensor | None = (
