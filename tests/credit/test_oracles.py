@@ -91,6 +91,7 @@ OTHER: dict[str, list[dict[str, Any]]] = {
     "position-schedule": [{"full": 0.5}],
     "psr": [{"every_group": True}],
     "rlsd": [{"start": 1.0}, {"fade": 1.0}, {"clip": 0.9}],
+    "shear": [{"window": 3, "stride": 2, "iterations": 5}, {"window": 4, "stride": 1, "epsilon": 0.3, "iterations": 2}],
     "tis": [{"cap": 1.1}],
     "vine": [{"every_group": True}],
     "vine-steps": [{"every_group": True}],

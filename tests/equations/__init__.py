@@ -28,6 +28,7 @@ from tests.equations import (
     ratios,
     reinforce,
     residual,
+    shear,
 )
 from tests.equations.batch import Credit
 
@@ -81,6 +82,7 @@ ORACLES: dict[str, Callable[..., Credit]] = {
     "position-schedule": position.position_schedule,
     "psr": reinforce.psr,
     "rlsd": hindsight.rlsd,
+    "shear": shear.shear,
     "tis": ratios.tis,
     "vine": measured.vine,
     "vine-steps": measured.vine_steps,

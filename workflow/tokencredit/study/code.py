@@ -17,7 +17,7 @@ _GENERATORS = ("TIERS", "LARGEST", "make_problem", "sample_solution", "careful_s
 _MAKERS_OF_FEW = {
     "train.measuring": ("value", "information", "state", "response_step"),
     "train.kinds": ("kind",),
-    "train.states": ("uniqueness",),
+    "train.states": ("hidden", "uniqueness"),
 }
 # A graph asks for the digests of hundreds of jobs, which share most of them.
 _digest = cache(code_digest)

@@ -230,6 +230,7 @@ MAKERS: dict[str, Callable[[Source], Column]] = {
     "contrast_logprob": _contrast,
     "residual_norm": _residual_norm,
     "attention_entropy": _attention_entropy,
+    "hidden": states.hidden,
     "uniqueness": states.uniqueness,
     "value": measuring.value,
     "information": measuring.information,

@@ -15,6 +15,17 @@ if TYPE_CHECKING:
     from tokencredit.train.columns import Column, Source
 
 
+def hidden(source: Source) -> Column:
+    """The last state that predicts each token: float32, or bfloat16 where passes are in it. N x H numbers in every process."""
+    training = source.cell.study.training
+    dtype = torch.bfloat16 if training.mixed_precision == "bf16" else torch.float32
+
+    def found(share: list[states.Sequence]) -> Tensor:
+        return states.hidden_states(source.policy, share, source.budget).to(dtype).T
+
+    return lambda step, batch, signals: source.processes.rows(batch.sequences, found).T
+
+
 def uniqueness(source: Source) -> Column:
     """How far each token's distribution is from the mean of its group's at the same position. A group is one process's, whole."""
     temperature = source.cell.study.training.sampling.temperature
