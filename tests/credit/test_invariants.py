@@ -107,6 +107,8 @@ TRIED: dict[tuple[str, str], Any] = {
     ("egrsd", "window"): 3,
     ("position-schedule", "full"): 0.5,
     ("ict", "rho"): 0.5,
+    ("delta", "refinements"): 3,
+    **{(name, "scope"): "batch" for name in ("delta", "delta-random")},
     ("ict", "warm"): 0.5,
     ("kind-mask", "part"): "style",
     **{(name, "threshold"): "group-p50" for name in ("phr", "plr", "nhr", "nlr")},
@@ -340,6 +342,7 @@ def test_the_variants_of_a_method_differ_too() -> None:
     for name, parameter, values in [
         ("hetero-hapo", "variant", ("as_described", "as_released")),
         ("gtpo", "scope", ("set", "group")),
+        *((name, "scope", ("group", "batch")) for name in ("delta", "delta-random")),
         ("kind-mask", "part", ("strategy", "style", "execution", "no-style-no-routine")),
         *(
             (quadrant, "threshold", ("group-mean", "group-p25", "group-p50", "group-p75", "batch-mean", "k-means"))

@@ -41,6 +41,8 @@ OTHER: dict[str, list[dict[str, Any]]] = {
     ],
     "credit": [{"lam": 1.0}, {"every_group": True}],
     "dasd": [{"beta": 2.0}, {"rho": 0.5}, {"rho": 0.0, "beta": 1.0}],
+    "delta": [{"low": 0.0, "high": 1.0}, {"refinements": 0}, {"refinements": 3}, {"scope": "batch"}],
+    "delta-random": [{"low": 0.1}, {"high": 3.0}, {"scope": "batch"}],
     "eapo": EAPO,
     "eapo-known-style": EAPO,
     "eapo-measured": EAPO,
