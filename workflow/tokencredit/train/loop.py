@@ -123,7 +123,7 @@ class Run:
         self.adapter: Adapter | None = None
         if base.lora_rank:
             self.adapter = add_lora(self.policy, base.lora_rank, 2 * base.lora_rank, derive_seed(cell.seed, "adapter"))
-        self.updater = Updater(trained_scorer(self.policy, training, processes), training, base, processes)
+        self.updater = Updater(trained_scorer(self.policy, training, processes), training, base, processes, cell.seed)
 
         self.prompts = Prompts(
             problems, self.tokenizer, cell.model.prompt, training.sampling.max_prompt_tokens, cell.seed
@@ -131,7 +131,16 @@ class Run:
         drawn = (tokens for _, tokens in self.prompts.problems)
         self.sampling = PolicyEngine(training, self.policy, self.tokenizer, lambda some: self._score(some)[0], drawn)
         engine = self.sampling.engine
-        self.sampler = Sampler(engine, pool, self.prompts, training.sampling, training.group_size, cell.seed, processes)
+        self.sampler = Sampler(
+            engine,
+            pool,
+            self.prompts,
+            training.sampling,
+            training.group_size,
+            cell.seed,
+            processes,
+            training.balance_rewards,
+        )
         prompt, watched = cell.model.prompt, cell.curve_problems()
         self.curve = Curve(engine, curve_pool, self.tokenizer, prompt, watched, cell.study, self.recorder, processes)
         self.probe = Probe(self.recorder, self.updater.scorer, training.micro_batch_tokens, processes)
@@ -203,7 +212,7 @@ class Run:
         started = time.monotonic()
         self.heartbeat.phase(step, "score")
         self.sampling.rest()
-        batch = RolloutBatch(collected.groups)
+        batch = RolloutBatch(collected.groups, collected.advantages)
         old_logprob, entropy = self._score(batch.sequences)
         apart = mismatch(sampler_logprobs(batch.rollouts), old_logprob)
         signals = self.columns.fill(step, batch, batch.signals(old_logprob, entropy))
