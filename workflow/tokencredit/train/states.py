@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def hidden(source: Source) -> Column:
     """The last state that predicts each token: float32, or bfloat16 where passes are in it. N x H numbers in every process."""
-    training = source.cell.study.training
+    training = source.spec.study.training
     dtype = torch.bfloat16 if training.mixed_precision == "bf16" else torch.float32
 
     def found(share: list[states.Sequence]) -> Tensor:
@@ -28,7 +28,7 @@ def hidden(source: Source) -> Column:
 
 def uniqueness(source: Source) -> Column:
     """How far each token's distribution is from the mean of its group's at the same position. A group is one process's, whole."""
-    temperature = source.cell.study.training.sampling.temperature
+    temperature = source.spec.study.training.sampling.temperature
 
     def column(step: int, batch: RolloutBatch, signals: TokenSignals) -> Tensor:
         groups: list[list[states.Sequence]] = [[] for _ in range(batch.groups)]
