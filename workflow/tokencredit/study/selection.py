@@ -54,7 +54,7 @@ def alpha_sweep(study: Study) -> dict[str, float]:
 
 
 def without_entropy_term(study: Study) -> str | None:
-    """What EAPO is at alpha = 0: the plain group advantage, with the recipe of the sweep if a method trains with that, else with another."""
+    """What EAPO is at alpha = 0: the plain group advantage, with the sweep's recipe if a method trains with that, else with another."""
     recipe = study.methods[next(iter(alpha_sweep(study)))].recipe
     plain = [
         name for name, method in study.methods.items() if method.credit in ("grpo", "dapo") and method.control is None
