@@ -34,6 +34,7 @@ STAGES: dict[str, Callable[[], str]] = {
         for under, control in (("", None), ("under a control ", "norm-matched"))
     },
     "train of vine with transformers": lambda: code.training("transformers", "vine", None, TOY.model_task),
+    "train of ict with transformers": lambda: code.training("transformers", "ict", None, TOY.model_task),
     "train of kind-mask with transformers": lambda: code.training("transformers", "kind-mask", None, TOY.model_task),
     **{f"oracle with {engine}": lambda e=engine: code.oracle(e) for engine in ("transformers", "vllm")},
     **{f"generate with {engine}": lambda e=engine: code.generation(e) for engine in ("transformers", "vllm")},

@@ -324,6 +324,22 @@ def test_a_method_that_tells_the_answer_needs_a_prompt_for_it(spoil: Spoil) -> N
     assert load_study(spoil("methods.yaml", "methods.grpo", DASD, *told), "one").methods["grpo"].credit == "dasd"
 
 
+def test_a_method_of_the_update_stage_needs_whole_groups(spoil: Spoil) -> None:
+    scattered = (STUDY, "training.keep_groups_together", False)
+    forking = {"title": "Forking", "recipe": "plain", "credit": "forking"}
+    assert not load_study(spoil(*scattered), "one").training.keep_groups_together
+    message = message_of(spoil(*scattered, "methods.yaml", "methods.grpo", forking))
+    assert "training.keep_groups_together = false: 'grpo' assigns credit at each update" in message
+
+
+def test_batching_as_it_always_was_is_not_written(spoil: Spoil) -> None:
+    """So that results from before there were these keys keep their digests."""
+    training = load_study(spoil(STUDY, "training.balance_rewards", 0.25), "one").training
+    assert training.model_dump()["balance_rewards"] == 0.25
+    plain = training.model_copy(update={"balance_rewards": None}).model_dump()
+    assert not {"balance_rewards", "keep_groups_together"} & {*plain}
+
+
 @pytest.mark.parametrize(
     ("file", "key", "words"),
     [

@@ -10,6 +10,7 @@ from tokencredit.config.model_keys import DEQUANTISED, EmbeddedModel, PackageMod
 from tokencredit.config.reading import known
 from tokencredit.config.study_keys import StudyFile
 from tokencredit.config.tables import Tables
+from tokencredit.credit import METHODS
 from tokencredit.credit.columns import TOLD, columns_of
 from tokencredit.errors import UserError
 
@@ -22,6 +23,7 @@ def check_study(path: Path, file: StudyFile, config: Tables) -> None:
     _check_counts(path, file, config)
     _check_answer_told(path, file, config)
     _check_kinds_known(path, file, config)
+    _check_groups(path, file, config)
     _check_embedded(path, file, config)
 
 
@@ -132,6 +134,17 @@ def _check_kinds_known(path: Path, file: StudyFile, config: Tables) -> None:
             raise UserError(
                 f"{path}: training.methods = {name!r}: goes by the kinds of tokens, which embedded tasks alone know; "
                 f"{file.model!r} is a released model."
+            )
+
+
+def _check_groups(path: Path, file: StudyFile, config: Tables) -> None:
+    """An update sees parts of groups where these are scattered, and a method of the update stage would take them for whole."""
+    for name in file.training.methods:
+        credit = config.methods[name].credit
+        if not file.training.keep_groups_together and METHODS[credit].stage == "update":
+            raise UserError(
+                f"{path}: training.keep_groups_together = false: {name!r} assigns credit at each update, where groups have to be whole; "
+                "leave it out, or keep groups together."
             )
 
 

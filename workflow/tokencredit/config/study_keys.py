@@ -116,6 +116,17 @@ class Training(Strict):
         description="Groups of one optimiser update; must divide `prompts_per_step`. The quotient is the number of updates per step."
     )
     group_size: Annotated[int, Field(ge=2)] = Field(description="Responses per prompt, G.")
+    # Both are left out of what a study is written as while they are as they always were.
+    keep_groups_together: Annotated[bool, Field(exclude_if=lambda together: together)] = Field(
+        True,
+        description="Whether an update learns from all responses of its prompts; otherwise a step's responses are dealt out to as many "
+        "updates at random (arXiv 2605.08666).",
+    )
+    balance_rewards: Annotated[float | None, Field(gt=0, le=0.5, exclude_if=lambda share: share is None)] = Field(
+        None,
+        description="Least share of right and of wrong responses among those that a step learns from: more prompts are sampled, ten rounds "
+        "at most, and responses of the commoner verdict left out, until it holds; off without it (arXiv 2605.08666).",
+    )
     sampling: Sampling = Field(description="How rollouts are drawn.")
     ratio_over: RatioOver = Field(
         "vocabulary",

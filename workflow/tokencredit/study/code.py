@@ -13,7 +13,11 @@ _OF_ENGINES = {"transformers": ("engines.transformers_engine",), "vllm": ("engin
 # Of an embedded task what makes its problems and its texts; what else it holds says something about them.
 _GENERATORS = ("TIERS", "LARGEST", "make_problem", "sample_solution", "careful_solution", "phrases")
 # The modules that make columns of few methods.
-_MAKERS_OF_FEW = {"train.measuring": ("value", "information", "state", "response_step"), "train.kinds": ("kind",)}
+_MAKERS_OF_FEW = {
+    "train.measuring": ("value", "information", "state", "response_step"),
+    "train.kinds": ("kind",),
+    "train.states": ("hidden", "uniqueness"),
+}
 # A graph asks for the digests of hundreds of jobs, which share most of them.
 _digest = cache(code_digest)
 
