@@ -324,6 +324,22 @@ def test_a_method_that_tells_the_answer_needs_a_prompt_for_it(spoil: Spoil) -> N
     assert load_study(spoil("methods.yaml", "methods.grpo", DASD, *told), "one").methods["grpo"].credit == "dasd"
 
 
+def test_a_method_of_the_update_stage_needs_whole_groups(spoil: Spoil) -> None:
+    scattered = (STUDY, "training.keep_groups_together", False)
+    forking = {"title": "Forking", "recipe": "plain", "credit": "forking"}
+    assert not load_study(spoil(*scattered), "one").training.keep_groups_together
+    message = message_of(spoil(*scattered, "methods.yaml", "methods.grpo", forking))
+    assert "training.keep_groups_together = false: 'grpo' assigns credit at each update" in message
+
+
+def test_batching_as_it_always_was_is_not_written(spoil: Spoil) -> None:
+    """So that results from before there were these keys keep their digests."""
+    training = load_study(spoil(STUDY, "training.balance_rewards", 0.25), "one").training
+    assert training.model_dump()["balance_rewards"] == 0.25
+    plain = training.model_copy(update={"balance_rewards": None}).model_dump()
+    assert not {"balance_rewards", "keep_groups_together"} & {*plain}
+
+
 @pytest.mark.parametrize(
     ("file", "key", "words"),
     [
@@ -459,3 +475,52 @@ def test_an_unknown_row_and_an_unknown_cell(spoil: Spoil) -> None:
         study.row("base", 3)
     with pytest.raises(UserError, match="base is not a trained method of study one"):
         study.training_config("base")
+
+
+def test_a_benchmark_beside_the_others_counts_in_no_mean_and_one_has_to(spoil: Spoil) -> None:
+    both = [{"benchmark": "easy", "samples": 4}, {"benchmark": "real", "samples": 4, "beside": True}]
+    study = load_study(
+        spoil(
+            STUDY,
+            "model",
+            "released",
+            STUDY,
+            "evaluation.rows.0.model",
+            "released",
+            STUDY,
+            "evaluation.benchmarks",
+            both,
+        ),
+        "one",
+    )
+    assert (list(study.benchmarks), list(study.averaged), list(study.beside)) == (["easy", "real"], ["easy"], ["real"])
+    assert "all of them are `beside`" in message_of(spoil(STUDY, "evaluation.benchmarks.0.beside", True))
+
+
+PACKAGE = {
+    "kind": "package",
+    "title": "Packed, dequantised",
+    "package": "tiny",
+    "version": "1.0",
+    "file": "a.gguf",
+    "sha256": "0" * 64,
+    "parameters": 5,
+    "prompt": "{problem}",
+}
+
+
+def test_a_row_of_a_quantised_file_is_called_dequantised(spoil: Spoil) -> None:
+    packed = ("models.yaml", "models.packed", PACKAGE, STUDY, "evaluation.rows.0.model", "packed")
+    assert load_study(spoil(*packed, STUDY, "evaluation.rows.0.title", "Base, dequantised"), "one").rows
+    message = message_of(spoil(*packed))
+    assert "evaluation.rows.0.title = 'Base'" in message
+    assert "must say 'dequantised'" in message
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("package", "a b"), ("version", ">=1"), ("sha256", "abc"), ("title", "Packed")]
+)
+def test_a_package_is_pinned_and_named(spoil: Spoil, key: str, value: str) -> None:
+    message = message_of(spoil("models.yaml", "models.packed", {**PACKAGE, key: value}))
+    assert repr(value) in message
+    assert "models.packed" in message

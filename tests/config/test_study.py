@@ -13,7 +13,7 @@ import pytest
 from tokencredit.config import Config, Study, load_study, read_yaml
 from tokencredit.errors import UserError
 
-from .conftest import FILES, Spoil
+from .conftest import ABSENT, FILES, Spoil, message_of
 
 STUDY = "studies/one.yaml"
 
@@ -233,3 +233,10 @@ def test_reading_the_configuration_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_resources_of_pretraining_are_asked_for_where_a_model_is_made(spoil: Spoil) -> None:
+    missing = message_of(spoil("studies/one.yaml", "resources.pretrain", ABSENT))
+    assert missing.endswith(
+        "resources.pretrain: this key is missing; the embedded model 'small' is made with what it says."
+    )

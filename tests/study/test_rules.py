@@ -15,6 +15,9 @@ TAUGHT = {"title": "IW-OPD", "recipe": "plain", "credit": "iw-opd", "teacher": "
 SMALL = FILES["models.yaml"]["models"]["small"]
 
 
+PROJECT = Path(__file__).parents[2] / "config"
+
+
 def wildcards(method: str) -> SimpleNamespace:
     return SimpleNamespace(study="one", method=method, seed="0")
 
@@ -53,6 +56,29 @@ def test_a_privileged_prompt_makes_no_model_again(spoil: Spoil) -> None:
         Graph(spoil(*change), asked="one").model_config(SimpleNamespace(model="small")) for change in ((), told)
     )
     assert before == after
+
+
+@pytest.mark.parametrize(
+    ("rule", "named", "sentence"),
+    [
+        ("train", {"study": "tyo", "method": "eapo"}, "config/studies/tyo.yaml: no such study; allowed: "),
+        ("train", {"study": "toy", "method": "eap"}, "did you mean 'eapo"),
+        ("train", {"study": "toy", "method": "eapo", "seed": "7"}, "is not a row of study toy"),
+        ("train", {"study": "toy", "method": "base"}, "it has no training run"),
+        ("train", {"study": "toy-core", "method": "eapo"}, "toy-core is a part of study toy-full"),
+        ("grade", {"study": "toy", "row": "base", "benchmark": "aime24"}, "aime24 is not a benchmark of study toy"),
+        ("table", {"study": "toy", "shown": "table7"}, "table7 is not a table of study toy"),
+    ],
+)
+def test_a_job_that_no_study_has_is_one_sentence(rule: str, named: dict[str, str], sentence: str) -> None:
+    with pytest.raises(UserError) as error:
+        Graph(PROJECT, asked="toy").job(rule, SimpleNamespace(**{"seed": "0"} | named))
+    assert sentence in str(error.value)
+
+
+def test_data_that_are_not_configured_are_one_sentence() -> None:
+    with pytest.raises(UserError, match="gsm9k is not a data set of "):
+        Graph(PROJECT, asked="toy").dataset_config(SimpleNamespace(dataset="gsm9k"))
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,7 @@ class Study:
         self.file = file
         self.config = config
         self.title = file.title
+        self.start = file.start
         self.training = file.training
         self.evaluation = file.evaluation
         self.oracle = file.oracle
@@ -119,6 +120,17 @@ class Study:
             for use in self.evaluation.benchmarks
         }
 
+    @cached_property
+    def averaged(self) -> dict[str, Benchmark]:
+        """The benchmarks that means, claims and the paper's figures are about: all that are not ``beside`` the others."""
+        beside = {use.benchmark for use in self.evaluation.benchmarks if use.beside}
+        return {name: benchmark for name, benchmark in self.benchmarks.items() if name not in beside}
+
+    @property
+    def beside(self) -> dict[str, Benchmark]:
+        """The benchmarks that are shown beside the others."""
+        return {name: benchmark for name, benchmark in self.benchmarks.items() if name not in self.averaged}
+
     @property
     def grader(self) -> str:
         """The grader of the training sets, which is one for all."""
@@ -169,6 +181,7 @@ class Study:
             "privileged_prompt": config.models[self.model_name].privileged_prompt if told else None,
             "lora_rank": self.recipe_of(name).lora_rank or None,
             "measure": method.measure.model_dump(mode="json") if method.measure else None,
+            "start": self.start.model_dump(mode="json") if self.start else None,
         }
         return {
             "model": {self.model_name: _facts(config.models[self.model_name])},
@@ -179,6 +192,18 @@ class Study:
             "params": METHODS[method.credit].resolved(method.params),
             "training": training.model_dump(mode="json", exclude=decided_elsewhere | NEVER_THE_RESULT),
             **{key: value for key, value in of_some.items() if value is not None},
+        }
+
+    def start_config(self) -> dict[str, Any]:
+        """Everything in the configuration that decides the supervised start, as plain JSON; empty where there is none."""
+        if self.start is None:
+            return {}
+        return {
+            "model": {self.model_name: _facts(self.config.models[self.model_name])},
+            "dataset": _facts(self.config.datasets[self.start.dataset], _OF_GRADES),
+            "start": self.start.model_dump(mode="json"),
+            "longest": [self.training.sampling.max_prompt_tokens, self.training.sampling.max_response_tokens],
+            "mixed_precision": self.training.mixed_precision,
         }
 
     def evaluation_config(self, row: Row, benchmark: str) -> dict[str, Any]:

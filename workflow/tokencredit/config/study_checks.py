@@ -1,14 +1,16 @@
-"""What a study must keep to beside its own keys: every name in it found, its numbers within what they name, its model able to read it."""
+"""Checks of a study beyond its keys: every name in it exists, its numbers are within their limits, and its model can read the problems."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from tokencredit.config.claim_keys import BASE
-from tokencredit.config.keys import EmbeddedModel, GeneratedDataset
+from tokencredit.config.keys import GeneratedDataset
+from tokencredit.config.model_keys import DEQUANTISED, EmbeddedModel, PackageModel
 from tokencredit.config.reading import known
 from tokencredit.config.study_keys import StudyFile
 from tokencredit.config.tables import Tables
+from tokencredit.credit import METHODS
 from tokencredit.credit.columns import TOLD, columns_of
 from tokencredit.errors import UserError
 
@@ -17,9 +19,11 @@ def check_study(path: Path, file: StudyFile, config: Tables) -> None:
     """Raises ``UserError`` where the study ``file``, read from ``path``, does not fit to the rest of ``config``."""
     _check_names(path, file, config)
     _check_tested_apart(path, file, config)
+    _check_resources(path, file, config)
     _check_counts(path, file, config)
     _check_answer_told(path, file, config)
     _check_kinds_known(path, file, config)
+    _check_groups(path, file, config)
     _check_embedded(path, file, config)
 
 
@@ -35,6 +39,12 @@ def _check_names(path: Path, file: StudyFile, config: Tables) -> None:
         known(path, "oracle.policies", policy, [BASE, *training.methods])
     for dataset in training.datasets:
         known(path, "training.datasets", dataset, config.datasets)
+    if file.start:
+        known(path, "start.dataset", file.start.dataset, config.datasets)
+        if file.start.warmup_steps > file.start.steps:
+            raise UserError(
+                f"{path}: start.warmup_steps = {file.start.warmup_steps}: must not exceed the {file.start.steps} updates of the start."
+            )
     graders = {name: config.datasets[name].grader for name in training.datasets}
     if len(set(graders.values())) > 1:
         named = ", ".join(f"{name} by {grader!r}" for name, grader in graders.items())
@@ -46,6 +56,11 @@ def _check_names(path: Path, file: StudyFile, config: Tables) -> None:
         known(path, f"evaluation.benchmarks.{index}.benchmark", use.benchmark, config.benchmarks)
     for index, row in enumerate(evaluation.rows):
         known(path, f"evaluation.rows.{index}.model", row.model, config.models)
+        if isinstance(config.models[row.model], PackageModel) and DEQUANTISED not in row.title:
+            raise UserError(
+                f"{path}: evaluation.rows.{index}.title = {row.title!r}: {row.model} comes from a quantised file; "
+                f"the title must say {DEQUANTISED!r}."
+            )
         if row.name in training.methods:
             raise UserError(
                 f"{path}: evaluation.rows.{index}.name = {row.name!r}: is the name of a trained method; "
@@ -73,6 +88,15 @@ def _check_tested_apart(path: Path, file: StudyFile, config: Tables) -> None:
 def _content(dataset: str, config: Tables) -> dict[str, object]:
     """What decides the problems of a data set."""
     return config.datasets[dataset].model_dump(exclude={"title", "licence", "grader", "file", "hub"})
+
+
+def _check_resources(path: Path, file: StudyFile, config: Tables) -> None:
+    teachers = [config.methods[method].teacher for method in file.training.methods]
+    models = [file.model, *(row.model for row in file.evaluation.rows), *filter(None, teachers)]
+    made = [name for name in models if isinstance(config.models[name], EmbeddedModel)]
+    if file.resources.pretrain is None and (made or file.start):
+        what = f"the embedded model {made[0]!r} is made" if made else "the supervised start is a job"
+        raise UserError(f"{path}: resources.pretrain: this key is missing; {what} with what it says.")
 
 
 def _check_counts(path: Path, file: StudyFile, config: Tables) -> None:
@@ -113,6 +137,17 @@ def _check_kinds_known(path: Path, file: StudyFile, config: Tables) -> None:
             )
 
 
+def _check_groups(path: Path, file: StudyFile, config: Tables) -> None:
+    """An update sees parts of groups where these are scattered, and a method of the update stage would take them for whole."""
+    for name in file.training.methods:
+        credit = config.methods[name].credit
+        if not file.training.keep_groups_together and METHODS[credit].stage == "update":
+            raise UserError(
+                f"{path}: training.keep_groups_together = false: {name!r} assigns credit at each update, where groups have to be whole; "
+                "leave it out, or keep groups together."
+            )
+
+
 def _task(name: str, config: Tables) -> str | None:
     """The task of an embedded model; None for a released one."""
     model = config.models[name]
@@ -125,6 +160,7 @@ def _check_embedded(path: Path, file: StudyFile, config: Tables) -> None:
     uses = [(f"evaluation.benchmarks.{i}.benchmark", use.benchmark) for i, use in enumerate(evaluation.benchmarks)]
     tested = [(key, config.benchmarks[name].dataset) for key, name in uses]
     trained = [("training.datasets", name) for name in training.datasets]
+    trained += [("start.dataset", file.start.dataset)] if file.start else []
     trained.append(("training.curve.benchmark", config.benchmarks[training.curve.benchmark].dataset))
     models = [(file.model, [*trained, *tested], [training.sampling, evaluation.sampling])]
     models += [(row.model, tested, [evaluation.sampling]) for row in evaluation.rows]

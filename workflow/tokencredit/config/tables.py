@@ -10,14 +10,13 @@ from tokencredit.config.claim_keys import BASE, START, ClaimsFile, CreditContras
 from tokencredit.config.keys import (
     BenchmarksFile,
     DatasetsFile,
-    EmbeddedModel,
     GeneratedDataset,
     Gpu,
     GpusFile,
     Method,
     MethodsFile,
-    ModelsFile,
 )
+from tokencredit.config.model_keys import EmbeddedModel, ModelsFile
 from tokencredit.config.reading import allowed, extended, known, parse, read_yaml, renamed
 from tokencredit.config.target_keys import TargetsFile
 from tokencredit.credit import METHODS

@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tokencredit.config import Study
-from tokencredit.cost import disk
 from tokencredit.cost.estimate import Estimate
 from tokencredit.cost.quantity import Quantity, assumed, given, largest, total
-from tokencredit.cost.reckoning import architecture_of
 from tokencredit.cost.show import LEGEND, in_bytes, in_time, marked
 from tokencredit.study.jobs import Job
 
@@ -20,7 +18,7 @@ if TYPE_CHECKING:
 
 _ON_A_MODEL = ("train", "oracle", "generate")
 # Which resources of a study a rule asks for; all others are light.
-KINDS = {"pretrain": "pretrain", "train": "train", "oracle": "generate", "generate": "generate"}
+KINDS = {"pretrain": "pretrain", "start": "pretrain", "train": "train", "oracle": "generate", "generate": "generate"}
 
 
 @dataclass(frozen=True)
@@ -42,19 +40,20 @@ class Cost:
 def cost_of(study: Study, estimate: Estimate, jobs: Iterable[Job]) -> Cost:
     """What ``jobs`` of ``study`` take together. Only jobs on a model are reckoned; others count as jobs.
 
-    A run with a checkpoint counts for the steps that it lacks. A pretraining on GPUs, which nothing estimates, counts for its time limit.
+    A run with a checkpoint counts for the steps that it lacks. A pretraining or a supervised start on GPUs, which nothing estimates, counts
+    for its time limit.
     """
     jobs = list(jobs)
     known = {(job.rule, job.name, job.model): job for job in estimate.jobs}
     parts = [(known[_key(job)], _part_left(study, job)) for job in jobs if job.rule in _ON_A_MODEL]
-    fetched = [disk.released_bytes(architecture_of(study, job.name)) for job in jobs if job.rule == "fetch"]
+    fetched = [estimate.released[job.name] for job in jobs if job.rule == "fetch"]
     pretraining = study.resources.pretrain
-    seconds = assumed(60 * pretraining.runtime) if pretraining.gpu else given(0)
-    pretrained = seconds * sum(job.rule == "pretrain" for job in jobs)
+    gpus = pretraining.gpu if pretraining else 0
+    seconds = assumed(60 * pretraining.runtime) if gpus else given(0)
+    pretrained = seconds * sum(KINDS.get(job.rule) == "pretrain" for job in jobs)
     return Cost(
         jobs=len(jobs),
-        gpu_hours=total([job.gpu_hours * part for job, part in parts if job.gpu_hours])
-        + pretrained * pretraining.gpu / 3600,
+        gpu_hours=total([job.gpu_hours * part for job, part in parts if job.gpu_hours]) + pretrained * gpus / 3600,
         seconds=total([job.time * part for job, part in parts if job.time]) + pretrained,
         unknown=sum(job.time is None for job, _ in parts),
         kept_bytes=total([*fetched, *(job.kept_bytes for job, _ in parts)]),

@@ -18,7 +18,7 @@ from tokencredit.study import code, reads, settings
 from tokencredit.study.acceptance import record_of
 from tokencredit.study.exhibits import exhibits_of
 from tokencredit.study.measurements import measured_rows, source_runs
-from tokencredit.study.paths import FIGURE_FILES, RESULTS, TABLE_FILES, Paths, usage_of
+from tokencredit.study.paths import FIGURE_FILES, RESULTS, TABLE_FILES, Paths, Shared, files_here, usage_of
 
 # In the order in which a study goes through them.
 RULES = (
@@ -27,6 +27,7 @@ RULES = (
     "pretrain",
     "fetch",
     "audit",
+    "start",
     "train",
     "oracle",
     "generate",
@@ -94,7 +95,8 @@ def _datasets(paths: Paths) -> Iterator[Job]:
     study = paths.study
     tested = [benchmark.dataset for benchmark in study.benchmarks.values()]
     watched = study.config.benchmarks[study.training.curve.benchmark].dataset
-    for name in dict.fromkeys([*study.training.datasets, *tested, watched]):
+    learned = [study.start.dataset] if study.start else []
+    for name in dict.fromkeys([*learned, *study.training.datasets, *tested, watched]):
         folder = paths.dataset(name)
         yield _job(
             paths,
@@ -124,9 +126,12 @@ def _models(paths: Paths) -> Iterator[Job]:
             "pretrain" if embedded else "fetch",
             name,
             name,
-            [paths.model(name).manifest],
+            [Shared(paths.results).model(name).manifest],
+            inputs={} if embedded else {"files": files_here(config.models[name])},
             config=partial(settings.model, config, name),
-            code=partial(code.pretraining, config.models[name]) if embedded else code.fetching,
+            code=partial(code.pretraining, config.models[name])
+            if embedded
+            else partial(code.fetching, config.models[name].kind),
         )
 
 
@@ -146,6 +151,29 @@ def _audits(paths: Paths) -> Iterator[Job]:
             options=f"{_grader(paths, name)} --mutants-right {passes.mutants_right}"
             f" --rewritings-not-right {passes.rewritings_not_right}",
         )
+
+
+def _starts(paths: Paths) -> Iterator[Job]:
+    """The supervised start is a study's own, or its whole's."""
+    study = paths.study
+    if study.start is None:
+        return
+    released = Shared(paths.results).model(study.model_name)
+    yield _job(
+        paths,
+        "start",
+        study.home,
+        study.home,
+        [paths.start.manifest],
+        inputs={
+            "audits": paths.audits,
+            "model": released.manifest,
+            "data": paths.dataset(study.start.dataset).problems,
+        },
+        config=study.start_config,
+        code=code.starting,
+        model=released.folder,
+    )
 
 
 def _rows(paths: Paths) -> Iterator[Job]:
@@ -305,4 +333,4 @@ def _page(paths: Paths, computed: list[Job], shown: list[Job]) -> Job:
     )
 
 
-_COMPUTING = (_datasets, _overlaps, _models, _audits, _rows, _measurements)
+_COMPUTING = (_datasets, _overlaps, _models, _audits, _starts, _rows, _measurements)

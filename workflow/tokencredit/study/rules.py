@@ -19,7 +19,7 @@ from tokencredit.study import code, settings
 from tokencredit.study.environments import environment_of
 from tokencredit.study.exhibits import planned
 from tokencredit.study.jobs import Job, jobs_of
-from tokencredit.study.paths import Paths
+from tokencredit.study.paths import Paths, files_here
 
 # What jobs may ask for, by Snakemake's names.
 REQUESTED = (
@@ -173,6 +173,14 @@ class Graph:
         self._one_of("model", w.model, self.config.models)
         return code.pretraining(self.config.models[w.model])
 
+    def fetching_code(self, w: Wildcards) -> str:
+        self._one_of("model", w.model, self.config.models)
+        return code.fetching(self.config.models[w.model].kind)
+
+    def files_of_model(self, w: Wildcards) -> list[str]:
+        self._one_of("model", w.model, self.config.models)
+        return [str(file) for file in files_here(self.config.models[w.model])]
+
     def embedded_models(self) -> list[str]:
         return [name for name in self.config.models if self.config.is_embedded(name)]
 
@@ -250,6 +258,7 @@ class Graph:
 # By which of a rule's wildcards its jobs are told apart.
 _NAMES: dict[str, Callable[[Graph, Wildcards], str]] = {
     "audit": Graph._benchmark,
+    "start": lambda graph, w: graph._whole(w).name,
     "train": Graph._run,
     "generate": Graph._answers,
     "grade": Graph._answers,

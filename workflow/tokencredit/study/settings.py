@@ -19,7 +19,9 @@ def dataset(config: Config, name: str) -> dict[str, Any]:
 
 
 def model(config: Config, name: str) -> dict[str, Any]:
-    return config.models[name].model_dump(mode="json", exclude={"title", "privileged_prompt", "architecture"})
+    return config.models[name].model_dump(
+        mode="json", exclude={"title", "licence", "privileged_prompt", "architecture"}
+    )
 
 
 def scores(study: Study, row: Row) -> dict[str, Any]:

@@ -78,6 +78,6 @@ def _check_budget(study: Study, units: Collection[Job], results: str) -> None:
     from tokencredit.cost.remaining import cost_of, over_budget
 
     made_again = {output for unit in units for output in unit.outputs}
-    found = estimate(study, Terms(measured=read_timings(study, results, made_again)))
+    found = estimate(study, Terms(measured=read_timings(study, results, made_again)), results)
     if sentence := over_budget(study, cost_of(study, found, units)):
         raise UserError(sentence)
