@@ -13,21 +13,31 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 # The demo, the smoke study and the tests download nothing: a stage that tries is an error.
 OFFLINE := HF_HUB_OFFLINE=1
 PYTEST := $(OFFLINE) OMP_NUM_THREADS=1 $(BIN)/python -m pytest
-SNAKEMAKE := $(OFFLINE) $(BIN)/snakemake --cores $(CORES) --quiet host rules
+# Quiet about jobs, and so about why one failed: that is asked for afterwards.
+study = $(OFFLINE) $(BIN)/snakemake --cores $(CORES) --quiet host rules --config study=$(1) \
+	|| { $(BIN)/snakemake status --config study=$(1); exit 1; }
+# The order is that of tests/conftest.py, the longest first.
+PROCESSES := --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder
+# Files of slow tests alone that each process would import, to run none: TRL, peft and all that the workflow's tests take.
+SLOW_TO_IMPORT := 'tests/adapters/test_trl*' 'tests/workflow/*'
 
-.PHONY: help demo smoke bundle rebuild test test-fast test-verl test-vllm test-slurm test-page test-envs check dry-run format pins clean
+.PHONY: help demo smoke pocket bundle rebuild test test-fast test-verl test-vllm test-slurm test-page test-envs check dry-run format pins clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1 \t/p' $(MAKEFILE_LIST) | expand -t 12
 
 demo: .venv/runtime ## the study `toy`: data, base model, 8 trainings, evaluation, tables and figures (12 minutes on 2 cores)
-	$(SNAKEMAKE) --config study=toy
+	$(call study,toy)
 	@$(BIN)/python -m tokencredit.analysis summary --config config --study toy --results results
 
 smoke: .venv/runtime ## the same graph with everything tiny (about two minutes)
-	$(SNAKEMAKE) --config study=smoke
+	$(call study,smoke)
 	@$(BIN)/python -m tokencredit.analysis summary --config config --study smoke --results results
+
+pocket: .venv/runtime ## the study `pocket`: a pretrained model of 135 million weights from the Python registry, 6 trainings (docs/pocket.md)
+	$(BIN)/snakemake --cores $(CORES) --quiet host rules --config study=pocket
+	@$(BIN)/python -m tokencredit.analysis summary --config config --study pocket --results results
 
 bundle: .venv/runtime ## the stored records of a finished study in one archive, bundle-STUDY.tar.gz: make bundle STUDY=toy
 	$(BIN)/tokencredit bundle pack --study $(STUDY) --out bundle-$(STUDY).tar.gz
@@ -36,10 +46,10 @@ rebuild: .venv-analysis/runtime ## tables, figures and page from an archive, wit
 	@PYTHONPATH=workflow .venv-analysis/bin/python -m tokencredit rebuild $(BUNDLE) --cores $(CORES)
 
 test: .venv/development ## all tests, the smoke study included, in WORKERS processes (2)
-	$(PYTEST) --numprocesses $(WORKERS) --dist loadgroup
+	$(PYTEST) $(PROCESSES)
 
 test-fast: .venv/development ## the tests while you work: without those that draw, start processes, take seconds (slow) or run Snakemake (workflow)
-	$(PYTEST) --numprocesses $(WORKERS) --dist loadgroup -m 'not slow and not workflow and not slurm and not browser'
+	$(PYTEST) $(PROCESSES) -m 'not slow and not workflow and not slurm and not browser' $(addprefix --ignore-glob=,$(SLOW_TO_IMPORT))
 
 test-verl: .venv-verl/development ## the adapter for verl against verl itself, in an environment of its own
 	$(OFFLINE) OMP_NUM_THREADS=1 .venv-verl/bin/python -m pytest tests/adapters/test_verl.py tests/adapters/test_verl_hooks.py

@@ -32,7 +32,7 @@ MODELS = ["torch", "transformers", "tokenizers", "safetensors", "huggingface_hub
 # The rules of an environment, its packages, and the tested versions that it keeps to.
 FAMILIES = {
     "data": ("Rules of data.smk.", [*CORE, "datasets", "huggingface_hub"], "requirements.txt"),
-    "train": ("Rules of base.smk and train.smk.", [*CORE, *GRADER, *MODELS, "peft"], "requirements.txt"),
+    "train": ("Rules of base.smk and train.smk.", [*CORE, *GRADER, *MODELS, "peft", "gguf"], "requirements.txt"),
     "evaluate": ("Rules of evaluate.smk.", [*CORE, *GRADER, *MODELS], "requirements.txt"),
     "analysis": (
         "Rules of analyse.smk and report.smk.",

@@ -34,6 +34,7 @@ STAGES: dict[str, Callable[[], str]] = {
         for under, control in (("", None), ("under a control ", "norm-matched"))
     },
     "train of vine with transformers": lambda: code.training("transformers", "vine", None, TOY.model_task),
+    "train of ict with transformers": lambda: code.training("transformers", "ict", None, TOY.model_task),
     "train of kind-mask with transformers": lambda: code.training("transformers", "kind-mask", None, TOY.model_task),
     **{f"oracle with {engine}": lambda e=engine: code.oracle(e) for engine in ("transformers", "vllm")},
     **{f"generate with {engine}": lambda e=engine: code.generation(e) for engine in ("transformers", "vllm")},
@@ -43,8 +44,9 @@ STAGES: dict[str, Callable[[], str]] = {
     "overlap": code.overlap,
     "prepare of a file": lambda: code.dataset(CONFIG, DATASETS[None]),
     **{f"prepare of a task {task}": lambda t=task: code.dataset(CONFIG, DATASETS[t]) for task in TASKS},
+    "prepare of a task word-problems in English": lambda: code.dataset(CONFIG, "words-start"),
     **{f"pretrain of a task {task}": lambda t=task: code.pretraining(MODELS[t]) for task in TASKS},
-    "fetch": code.fetching,
+    **{f"fetch from a {kind}": lambda k=kind: code.fetching(k) for kind in ("hub", "folder", "package")},
     "start": code.starting,
     "table": lambda: code.exhibit(TOY, "table", "table1"),
     "figure": lambda: code.exhibit(TOY, "figure", "figure4"),

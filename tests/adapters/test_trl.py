@@ -33,7 +33,7 @@ from tokencredit.data.embedded_tokenizer import build_tokenizer
 from tokencredit.errors import UserError
 from tokencredit.policy import Scorer, Sequence, policy_loss
 
-pytestmark = pytest.mark.usefixtures("frozen_garbage")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("frozen_garbage")]
 
 DOCS = Path(__file__).parents[2] / "docs" / "adapters.md"
 USABLE = [name for name in METHODS if support(name).startswith("yes")]
@@ -124,7 +124,6 @@ def flat_signals(scorer: Scorer, sequences: list[Sequence], reward: torch.Tensor
     )
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", USABLE)
 def test_micro_batches_change_nothing(name: str, model_dir: Path, tmp_path: Path) -> None:
     """Two steps on the same rollouts, the second off-policy: four micro-batches are one batch."""
@@ -303,7 +302,6 @@ def test_the_documentation_says_which_methods_can_be_used() -> None:
     assert {column for name in METHODS for column in METHODS[name].columns} >= set(MISSING)
 
 
-@pytest.mark.slow
 def test_the_example_runs() -> None:
     path = DOCS.parent / "examples" / "trl_eapo.py"
     spec = importlib.util.spec_from_file_location("trl_eapo", path)

@@ -18,7 +18,7 @@ from tokencredit.credit import METHODS, TokenSignals, assign
 from tokencredit.data.embedded_tokenizer import build_tokenizer
 from tokencredit.policy import Scorer, Sequence, policy_loss
 
-pytestmark = pytest.mark.usefixtures("frozen_garbage")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("frozen_garbage")]
 
 ROWS = 2 * GROUP
 

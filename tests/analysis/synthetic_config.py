@@ -125,7 +125,7 @@ def write_config(folder: Path, methods: list[str], seeds: tuple[int, ...], sizes
 
 def methods_file(path: Path, names: list[str]) -> dict[str, Any]:
     """The project's own ``methods.yaml``, as far as these methods need it: others may name models that this study has not."""
-    tables = yaml.safe_load(path.read_text())
+    tables = yaml.load(path.read_text(), Loader=yaml.CSafeLoader)
     needed = list(names)
     for name in needed:
         needed += [other] if (other := tables["methods"][name].get("extends")) else []

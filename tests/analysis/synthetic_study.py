@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -235,6 +236,7 @@ def _quadrants(row: Row, step: int) -> dict[str, float | None]:
     }
 
 
+@cache
 def _rollouts(row: Row, step: int, prompts: int = 6, group: int = 8) -> pd.DataFrame:
     """Token tables as in training; at step 1 every method of a seed has the same rollouts but its own credit."""
     noise = rng("rollouts", row.seed, step, "" if step == 1 else row.name)
@@ -293,6 +295,7 @@ def _evaluation(row: Row, step: int) -> pd.DataFrame:
     )
 
 
+@cache
 def _probe(row: Row, step: int, end: float, responses: int = 10, length: int = 30) -> pd.DataFrame:
     noise, moved = rng("probe", row.seed), rng("probe", row.path, step)
     quadrant = noise.choice(4, size=responses * length, p=[0.12, 0.38, 0.13, 0.37])

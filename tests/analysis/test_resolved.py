@@ -8,19 +8,35 @@ import numpy as np
 import pandas as pd
 import pytest
 import synthetic_study
+from statsmodels.stats.multitest import multipletests
 from synthetic_study import make_study
 
 from tokencredit.analysis import scores, tables
 from tokencredit.analysis.store import Store
 
 
-@pytest.fixture
-def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pd.DataFrame:
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """DAPO solves as much as GRPO does, under other seeds; EAPO some 20 points more."""
-    monkeypatch.setitem(synthetic_study.GAIN, "dapo", synthetic_study.GAIN["grpo"])
-    monkeypatch.setitem(synthetic_study.GAIN, "eapo", synthetic_study.GAIN["grpo"] + 1.4)
-    study = make_study(tmp_path, ["grpo", "dapo", "eapo"], (0, 1, 2))
-    return scores.table1(Store(study, tmp_path / "results")).set_index(["method", "benchmark"])
+    folder = tmp_path_factory.mktemp("resolved")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(synthetic_study.GAIN, "dapo", synthetic_study.GAIN["grpo"])
+        patch.setitem(synthetic_study.GAIN, "eapo", synthetic_study.GAIN["grpo"] + 1.4)
+        study = make_study(folder, ["grpo", "dapo", "eapo"], (0, 1, 2))
+    return Store(study, folder / "results")
+
+
+@pytest.fixture(scope="module")
+def table(store: Store) -> pd.DataFrame:
+    return scores.table1(store).set_index(["method", "benchmark"])
+
+
+def test_each_column_of_the_table_is_one_family_of_tests(table: pd.DataFrame) -> None:
+    for p in ("p", "runs_p"):
+        for _, column in table[table[p].notna()].groupby("benchmark"):
+            assert len(column) == 3  # the base model, DAPO and EAPO, each against GRPO
+            assert column[f"{p}_holm"].tolist() == pytest.approx(multipletests(column[p], method="holm")[1])
+            assert (column[f"{p}_holm"] > column[p]).any()
 
 
 def test_the_same_method_twice_is_not_resolved(table: pd.DataFrame) -> None:
@@ -38,10 +54,8 @@ def test_a_planted_effect_is_resolved(table: pd.DataFrame) -> None:
     assert 0 < record["runs_low"] < record["difference"] < record["runs_high"]
 
 
-def test_what_is_not_resolved_says_what_it_takes(tmp_path: Path, table: pd.DataFrame) -> None:
-    study = make_study(tmp_path / "again", ["grpo", "dapo"], (0, 1, 2))
-    store = Store(study, tmp_path / "again" / "results")
-    shown = tables.wide("table1", scores.table1(store), store)
+def test_what_is_not_resolved_says_what_it_takes(store: Store, table: pd.DataFrame) -> None:
+    shown = tables.wide("table1", table.reset_index(), store)
     notes = [
         note for _, cells in shown.rows for cell in cells for note in cell.notes if note.startswith("not resolved")
     ]

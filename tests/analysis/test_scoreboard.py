@@ -20,6 +20,8 @@ from tokencredit.config import Study
 from tokencredit.errors import UserError
 from tokencredit.study.exhibits import inputs, planned
 
+pytestmark = pytest.mark.slow  # tables over whole synthetic studies
+
 
 def alike(table: pd.DataFrame, credit: np.ndarray) -> dict[str, np.ndarray]:
     return {"advantage": table["group_advantage"]}

@@ -20,6 +20,8 @@ from tokencredit.oracle.estimate import exact_information
 from tokencredit.study.exhibits import inputs, planned
 from tokencredit.study.measurements import measured_rows
 
+pytestmark = pytest.mark.slow  # tables over whole synthetic studies
+
 TRIALS, PROBLEMS, PLACES = 200, 12, 10
 # Even places are open, two tokens with half of the probability each; the credit is at every fourth place.
 OPEN, SURE = np.array([0.5, 0.5]), np.array([0.999])

@@ -71,6 +71,7 @@ def test_the_verdicts_are_those_of_the_rules() -> None:
         verdicts.verdict(-3.1, math.nan, 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("runs", [2, 3, 5])
 @pytest.mark.parametrize("spread", [0.0, 1.0, 4.0])
 def test_intervals_of_differences_cover(runs: int, spread: float) -> None:

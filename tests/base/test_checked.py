@@ -44,6 +44,7 @@ def test_the_tables_of_the_documentation_are_what_is_tested_here() -> None:
     assert table("Refused") == list(REFUSED)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", VERIFIED)
 def test_sampler_scorer_and_model_agree(name: str, tmp_path: Path) -> None:
     """By hand, beside the check: prompts of unequal lengths in one batch, responses across every window and every stretch of a rope."""

@@ -9,7 +9,7 @@ from tokencredit.config import load_study
 
 RECIPES = FILES["methods.yaml"]["recipes"]
 OLD = ("methods.yaml", "recipes", ABSENT, "methods.yaml", "bases", RECIPES)
-OF_A_METHOD = ("methods.yaml", "methods.grpo.recipe", ABSENT, "methods.yaml", "methods.grpo.recipe", "plain")
+OF_A_METHOD = ("methods.yaml", "methods.grpo.recipe", ABSENT, "methods.yaml", "methods.grpo.base", "plain")
 
 
 @pytest.mark.parametrize(
@@ -27,8 +27,8 @@ def test_an_old_name_decides_the_same_run(spoil: Spoil, changes: tuple[object, .
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")
 def test_both_names_of_a_key_are_refused(spoil: Spoil) -> None:
-    both = message_of(spoil("methods.yaml", "methods.grpo.recipe", "plain"))
+    both = message_of(spoil("methods.yaml", "methods.grpo.base", "plain"))
     assert both.endswith(
-        "methods.grpo.recipe: is the old name of 'recipe', which stands beside it; one of the two is allowed."
+        "methods.grpo.base: is the old name of 'recipe', which stands beside it; one of the two is allowed."
     )
     assert "bases: is the old name of 'recipes'" in message_of(spoil("methods.yaml", "bases", RECIPES))

@@ -50,7 +50,7 @@ def test_parameters_that_are_not_given_are_the_credit_functions_own(spoil: Spoil
 
 
 MATTERS: list[tuple[str, str, Any]] = [
-    (STUDY, "training.datasets", ["toy-test"]),
+    (STUDY, "training.datasets", ["toy-more"]),
     (STUDY, "training.steps", 11),
     (STUDY, "training.engine", "vllm"),
     (STUDY, "training.mismatch_kl", 0.02),
@@ -91,7 +91,7 @@ MATTERS: list[tuple[str, str, Any]] = [
     ("models.yaml", "models.small.pretraining.seed", 1),
     ("datasets.yaml", "datasets.toy-train.seed", 2),
     ("datasets.yaml", "datasets.toy-test.rows", 200),
-    ("benchmarks.yaml", "benchmarks.easy.dataset", "toy-train"),
+    ("benchmarks.yaml", "benchmarks.easy.dataset", "toy-more"),
     ("datasets.yaml", "datasets.toy-train.grader", "exact"),
     ("benchmarks.yaml", "benchmarks.easy.grader", "choice"),
 ]

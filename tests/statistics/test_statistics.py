@@ -9,6 +9,7 @@ import pytest
 from scipy import stats as scipy_stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
+from statsmodels.stats.weightstats import DescrStatsW
 
 from tokencredit import statistics
 from tokencredit.statistics.estimators import pass_at_k
@@ -28,6 +29,18 @@ def test_interval_where_nothing_or_everything_is_right_is_clopper_pearson() -> N
 def test_interval_of_single_answers_is_near_the_textbooks() -> None:
     low, high = statistics.mean_interval(np.repeat([1.0, 0.0], [12, 18]))
     assert (low, high) == pytest.approx(proportion_confint(12, 30, method="wilson"), abs=0.01)
+
+
+def test_the_interval_is_the_normal_one_on_the_logit_scale_after_half_a_question_of_either_kind() -> None:
+    scores = np.array([0, 0, 0.25, 0.5, 1, 0, 0.75, 0, 0.25, 0])
+    weights = np.array([*np.ones(10), 0.5, 0.5])
+    described = DescrStatsW(np.array([*scores, 1, 0]), weights=weights)
+    mean, error = described.mean, described.std_mean
+    margin = scipy_stats.norm.ppf(0.975) * error / (mean * (1 - mean))
+    logit = np.log(mean / (1 - mean))
+    assert mean == pytest.approx((2.75 + 0.5) / 11)
+    expected = 1 / (1 + np.exp(-np.array([logit - margin, logit + margin])))
+    assert statistics.mean_interval(scores) == pytest.approx(expected.tolist(), abs=1e-12)
 
 
 def test_interval_of_the_mean_of_benchmarks() -> None:

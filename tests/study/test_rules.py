@@ -8,10 +8,14 @@ from types import SimpleNamespace
 import pytest
 
 from tests.config.conftest import FILES, Spoil
+from tokencredit.errors import UserError
 from tokencredit.study.rules import Graph
 
 TAUGHT = {"title": "IW-OPD", "recipe": "plain", "credit": "iw-opd", "teacher": "other"}
 SMALL = FILES["models.yaml"]["models"]["small"]
+
+
+PROJECT = Path(__file__).parents[2] / "config"
 
 
 def wildcards(method: str) -> SimpleNamespace:
@@ -55,9 +59,34 @@ def test_a_privileged_prompt_makes_no_model_again(spoil: Spoil) -> None:
 
 
 @pytest.mark.parametrize(
+    ("rule", "named", "sentence"),
+    [
+        ("train", {"study": "tyo", "method": "eapo"}, "config/studies/tyo.yaml: no such study; allowed: "),
+        ("train", {"study": "toy", "method": "eap"}, "did you mean 'eapo"),
+        ("train", {"study": "toy", "method": "eapo", "seed": "7"}, "is not a row of study toy"),
+        ("train", {"study": "toy", "method": "base"}, "it has no training run"),
+        ("train", {"study": "toy-core", "method": "eapo"}, "toy-core is a part of study toy-full"),
+        ("grade", {"study": "toy", "row": "base", "benchmark": "aime24"}, "aime24 is not a benchmark of study toy"),
+        ("table", {"study": "toy", "shown": "table7"}, "table7 is not a table of study toy"),
+    ],
+)
+def test_a_job_that_no_study_has_is_one_sentence(rule: str, named: dict[str, str], sentence: str) -> None:
+    with pytest.raises(UserError) as error:
+        Graph(PROJECT, asked="toy").job(rule, SimpleNamespace(**{"seed": "0"} | named))
+    assert sentence in str(error.value)
+
+
+def test_data_that_are_not_configured_are_one_sentence() -> None:
+    with pytest.raises(UserError, match="gsm9k is not a data set of "):
+        Graph(PROJECT, asked="toy").dataset_config(SimpleNamespace(dataset="gsm9k"))
+
+
+@pytest.mark.parametrize(
     "change",
     [
         ("studies/one.yaml", "resources.train.mem_mb", 2000),
+        ("studies/one.yaml", "training.micro_batch_tokens", 512),
+        ("studies/one.yaml", "training.checkpoint_every", 2),
         ("models.yaml", "models.small.title", "Another title"),
     ],
 )
@@ -72,3 +101,11 @@ def test_the_page_is_made_again_where_what_it_alone_shows_changed(
     )
     assert before[0] == after[0]
     assert before[1] != after[1]
+
+
+def test_a_seed_is_written_in_one_way(graph: Graph) -> None:
+    """``seed00`` would be the same run, trained again at another place."""
+    with pytest.raises(UserError, match=r"eapo/seed00 is not a row of study one; allowed: .*eapo/seed0"):
+        graph.job("train", SimpleNamespace(study="one", method="eapo", seed="00"))
+    with pytest.raises(UserError, match=r"eapo/seed00 is not a row of study one"):
+        graph.job("score", SimpleNamespace(study="one", row="eapo", seed="00"))

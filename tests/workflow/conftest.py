@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from tests.workflow.project import Project, new_project
 
@@ -21,10 +23,15 @@ def project(tmp_path: Path) -> Project:
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """The project with the smoke study run to its end; not to be changed."""
-    made = new_project(tmp_path_factory.mktemp("finished") / "project")
-    made.make("--config", "study=smoke")
-    return made
+    """The project with the smoke study run to its end, by the first process of ``make test`` that asks for it; not to be changed."""
+    own = tmp_path_factory.getbasetemp()
+    common = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    with FileLock(common / "finished.lock"):
+        if not (common / "finished").exists():
+            made = new_project(tmp_path_factory.mktemp("made") / "project")
+            made.make("--config", "study=smoke")
+            made.folder.rename(common / "finished")
+    return Project(common / "finished")
 
 
 @pytest.fixture

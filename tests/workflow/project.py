@@ -82,7 +82,8 @@ class Project:
 
     def copy(self, folder: Path) -> Project:
         """The same files and results elsewhere, times included, so that nothing is out of date there."""
-        shutil.copytree(self.folder, folder, symlinks=True)
+        passing = shutil.ignore_patterns("*.pyc.*")  # what another process is about to rename
+        shutil.copytree(self.folder, folder, symlinks=True, ignore=passing)
         return Project(folder)
 
 

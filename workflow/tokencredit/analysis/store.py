@@ -68,6 +68,7 @@ class Store:
         self._check_scored(row, path)
         return table
 
+    @cache  # noqa: B019
     def questions(self, row: Row, benchmark: str) -> pd.DataFrame:
         """The question scores of a row on one benchmark, questions in the order of their names."""
         table = self.scores(row)

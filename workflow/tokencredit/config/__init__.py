@@ -13,21 +13,26 @@ from tokencredit.config.claim_keys import (
     StepsContrast,
 )
 from tokencredit.config.keys import (
-    Architecture,
     Benchmark,
     Dataset,
-    EmbeddedModel,
     FileDataset,
     GeneratedDataset,
     Gpu,
-    HubModel,
     HubSource,
     Method,
-    Model,
-    Pretraining,
     Recipe,
 )
 from tokencredit.config.load import Config, load_study
+from tokencredit.config.model_keys import (
+    Architecture,
+    EmbeddedModel,
+    FolderModel,
+    HubModel,
+    Model,
+    PackageModel,
+    Pretraining,
+    Released,
+)
 from tokencredit.config.reading import read_yaml
 from tokencredit.config.study import Row, Study
 from tokencredit.config.study_keys import (
@@ -60,6 +65,7 @@ __all__ = [
     "Evaluation",
     "EvaluationRow",
     "FileDataset",
+    "FolderModel",
     "GeneratedDataset",
     "Gpu",
     "HubModel",
@@ -68,8 +74,10 @@ __all__ = [
     "Method",
     "Model",
     "Oracle",
+    "PackageModel",
     "Pretraining",
     "Recipe",
+    "Released",
     "Resources",
     "RolloutRecord",
     "Row",

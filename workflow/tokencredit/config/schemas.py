@@ -9,7 +9,8 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from tokencredit.config.claim_keys import ClaimsFile
-from tokencredit.config.keys import NAME, BenchmarksFile, DatasetsFile, GpusFile, MethodsFile, ModelsFile
+from tokencredit.config.keys import NAME, BenchmarksFile, DatasetsFile, GpusFile, MethodsFile
+from tokencredit.config.model_keys import ModelsFile
 from tokencredit.config.parts import PartFile
 from tokencredit.config.reading import models_of
 from tokencredit.config.study_keys import StudyFile

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from tokencredit.config.claim_keys import BASE
-from tokencredit.config.keys import EmbeddedModel, GeneratedDataset
+from tokencredit.config.keys import GeneratedDataset
+from tokencredit.config.model_keys import DEQUANTISED, EmbeddedModel, PackageModel
 from tokencredit.config.reading import known
 from tokencredit.config.study_keys import StudyFile
 from tokencredit.config.tables import Tables
+from tokencredit.credit import METHODS
 from tokencredit.credit.columns import TOLD, columns_of
 from tokencredit.errors import UserError
 
@@ -16,10 +18,12 @@ from tokencredit.errors import UserError
 def check_study(path: Path, file: StudyFile, config: Tables) -> None:
     """Raises ``UserError`` where the study ``file``, read from ``path``, does not fit to the rest of ``config``."""
     _check_names(path, file, config)
+    _check_tested_apart(path, file, config)
     _check_resources(path, file, config)
     _check_counts(path, file, config)
     _check_answer_told(path, file, config)
     _check_kinds_known(path, file, config)
+    _check_groups(path, file, config)
     _check_embedded(path, file, config)
 
 
@@ -52,11 +56,38 @@ def _check_names(path: Path, file: StudyFile, config: Tables) -> None:
         known(path, f"evaluation.benchmarks.{index}.benchmark", use.benchmark, config.benchmarks)
     for index, row in enumerate(evaluation.rows):
         known(path, f"evaluation.rows.{index}.model", row.model, config.models)
+        if isinstance(config.models[row.model], PackageModel) and DEQUANTISED not in row.title:
+            raise UserError(
+                f"{path}: evaluation.rows.{index}.title = {row.title!r}: {row.model} comes from a quantised file; "
+                f"the title must say {DEQUANTISED!r}."
+            )
         if row.name in training.methods:
             raise UserError(
                 f"{path}: evaluation.rows.{index}.name = {row.name!r}: is the name of a trained method; "
                 "every row needs a name of its own."
             )
+
+
+def _check_tested_apart(path: Path, file: StudyFile, config: Tables) -> None:
+    """No benchmark is of a data set that is trained on; what else they share is for the overlap reports to say."""
+    watched = [("training.curve.benchmark", file.training.curve.benchmark)]
+    uses = [(f"evaluation.benchmarks.{i}.benchmark", use.benchmark) for i, use in enumerate(file.evaluation.benchmarks)]
+    for key, benchmark in [*watched, *uses]:
+        tested = config.benchmarks[benchmark].dataset
+        for trained in file.training.datasets:
+            if trained == tested or _content(trained, config) == _content(tested, config):
+                same = (
+                    f"{tested!r}" if trained == tested else f"{tested!r}, which holds the same problems as {trained!r}"
+                )
+                raise UserError(
+                    f"{path}: {key} = {benchmark!r}: is of the data set {same}, one of training.datasets; "
+                    f"a study is not tested with what it trains on."
+                )
+
+
+def _content(dataset: str, config: Tables) -> dict[str, object]:
+    """What decides the problems of a data set."""
+    return config.datasets[dataset].model_dump(exclude={"title", "licence", "grader", "file", "hub"})
 
 
 def _check_resources(path: Path, file: StudyFile, config: Tables) -> None:
@@ -103,6 +134,17 @@ def _check_kinds_known(path: Path, file: StudyFile, config: Tables) -> None:
             raise UserError(
                 f"{path}: training.methods = {name!r}: goes by the kinds of tokens, which embedded tasks alone know; "
                 f"{file.model!r} is a released model."
+            )
+
+
+def _check_groups(path: Path, file: StudyFile, config: Tables) -> None:
+    """An update sees parts of groups where these are scattered, and a method of the update stage would take them for whole."""
+    for name in file.training.methods:
+        credit = config.methods[name].credit
+        if not file.training.keep_groups_together and METHODS[credit].stage == "update":
+            raise UserError(
+                f"{path}: training.keep_groups_together = false: {name!r} assigns credit at each update, where groups have to be whole; "
+                "leave it out, or keep groups together."
             )
 
 

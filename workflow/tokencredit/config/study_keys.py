@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from tokencredit.config.keys import (
+    FEATURES,
     GPU_TYPE,
     SLURM_WORD,
     Count,
@@ -19,6 +21,40 @@ from tokencredit.config.keys import (
     Temperature,
 )
 
+# Flags of sbatch that jobs get in any case, with the key that decides them; None where no key does. Snakemake's plugin refuses most of
+# them, but only when it submits.
+_FLAGS: dict[str, str | None] = {
+    **dict.fromkeys(("--time", "-t"), "runtime"),
+    **dict.fromkeys(("--mem", "--mem-per-cpu", "--mem-per-gpu"), "mem_mb"),
+    **dict.fromkeys(("--cpus-per-task", "--cpus-per-gpu", "-c"), "threads"),
+    **dict.fromkeys(("--gpus", "--gpus-per-node", "--gpus-per-task", "--gres", "-G"), "gpu"),
+    **dict.fromkeys(("--partition", "-p"), "partition"),
+    **dict.fromkeys(("--account", "-A"), "account"),
+    **dict.fromkeys(("--qos", "-q"), "qos"),
+    **dict.fromkeys(("--constraint", "-C"), "constraint"),
+    **dict.fromkeys(("--nodes", "-N", "--ntasks", "--ntasks-per-gpu", "-n", "--clusters", "-M", "--export", "--wrap")),
+    **dict.fromkeys(("--job-name", "-J", "--output", "-o", "--error", "-e", "--comment", "--chdir", "--workdir", "-D")),
+    **dict.fromkeys(
+        ("--array", "-a", "--signal", "--open-mode", "--parsable")
+    ),  # a run that queues its own job again needs these
+}
+
+
+def _flags(text: str) -> str:
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise ValueError(f"cannot be read as flags: {str(error).lower()}") from error
+    if words and not words[0].startswith("-"):
+        raise ValueError(f"must be flags of sbatch, which begin with a hyphen; {words[0]!r} does not")
+    for word in words:
+        flag = word.partition("=")[0] if word.startswith("--") else word[:2]
+        if flag in _FLAGS:
+            decided = f"the key `{key}` says it" if (key := _FLAGS[flag]) else "the workflow sets it"
+            raise ValueError(f"{flag} is not allowed: {decided}")
+    return text
+
+
 EngineName = Literal["transformers", "vllm"]
 SlurmWord = Annotated[str, Field(pattern=SLURM_WORD)]
 # Its default is left out of what a study is written as: results from before there were two keep their digests.
@@ -26,6 +62,8 @@ RatioOver = Annotated[
     Literal["vocabulary", "nucleus"], Field(exclude_if=lambda distributions: distributions == "vocabulary")
 ]
 GpuType = Annotated[str, Field(pattern=GPU_TYPE)]
+Flags = Annotated[str, AfterValidator(_flags)]
+Features = Annotated[str, Field(pattern=FEATURES)]
 
 
 class Sampling(Strict):
@@ -78,6 +116,17 @@ class Training(Strict):
         description="Groups of one optimiser update; must divide `prompts_per_step`. The quotient is the number of updates per step."
     )
     group_size: Annotated[int, Field(ge=2)] = Field(description="Responses per prompt, G.")
+    # Both are left out of what a study is written as while they are as they always were.
+    keep_groups_together: Annotated[bool, Field(exclude_if=lambda together: together)] = Field(
+        True,
+        description="Whether an update learns from all responses of its prompts; otherwise a step's responses are dealt out to as many "
+        "updates at random (arXiv 2605.08666).",
+    )
+    balance_rewards: Annotated[float | None, Field(gt=0, le=0.5, exclude_if=lambda share: share is None)] = Field(
+        None,
+        description="Least share of right and of wrong responses among those that a step learns from: more prompts are sampled, ten rounds "
+        "at most, and responses of the commoner verdict left out, until it holds; off without it (arXiv 2605.08666).",
+    )
     sampling: Sampling = Field(description="How rollouts are drawn.")
     ratio_over: RatioOver = Field(
         "vocabulary",
@@ -164,6 +213,11 @@ class BenchmarkUse(Strict):
     benchmark: Name = Field(description="The benchmark, one of benchmarks.yaml.")
     samples: Positive | None = Field(None, description="Responses per problem; the benchmark's own number without it.")
     problems: Positive | None = Field(None, description="The first so many problems of the benchmark; all without it.")
+    beside: Annotated[bool, Field(exclude_if=lambda beside: not beside)] = Field(
+        False,
+        description="Shown beside the others, and in no mean, no claim and no figure of the paper: in a study of the paper's "
+        "a benchmark that is not the paper's.",
+    )
 
 
 class Evaluation(Strict):
@@ -179,6 +233,8 @@ class Evaluation(Strict):
     def _combinations(self) -> Evaluation:
         distinct("rows", [row.name for row in self.rows])
         distinct("benchmarks", [use.benchmark for use in self.benchmarks])
+        if all(use.beside for use in self.benchmarks):
+            raise ValueError("benchmarks: all of them are `beside` the others; one at least must count in the mean")
         return self
 
 
@@ -214,8 +270,14 @@ class JobResources(Strict):
     gpu_type: GpuType | None = Field(None, description="Slurm's name of the kind of GPU, where a cluster has several.")
     partition: SlurmWord | None = Field(None, description="Slurm partition; without it the profile's or the cluster's.")
     account: SlurmWord | None = Field(None, description="Slurm account; without it the profile's or the user's.")
-    constraint: str | None = Field(None, description="Slurm constraint, features that a node must have.")
-    slurm_extra: str | None = Field(None, description="Further flags of sbatch, as `--exclusive --reservation=night`.")
+    qos: SlurmWord | None = Field(
+        None, description="Slurm quality of service; without it the profile's or the account's."
+    )
+    constraint: Features | None = Field(None, description="Slurm constraint, features that a node must have.")
+    slurm_extra: Flags | None = Field(
+        None,
+        description="Further flags of sbatch, as `--exclusive --reservation=night`; none that another key says, and no `--array`.",
+    )
 
     @model_validator(mode="after")
     def _bounds(self) -> JobResources:
@@ -223,6 +285,8 @@ class JobResources(Strict):
             least, most = getattr(self, name), getattr(self, f"max_{name}")
             if most is not None and most < least:
                 raise ValueError(f"max_{name} = {most} must not be less than {name} = {least}")
+        if self.gpu_type is not None and not self.gpu:
+            raise ValueError(f"gpu_type = {self.gpu_type!r} has no effect without gpu, the number of GPUs")
         return self
 
 

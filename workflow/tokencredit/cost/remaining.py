@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tokencredit.config import Study
-from tokencredit.cost import disk
 from tokencredit.cost.estimate import Estimate
 from tokencredit.cost.quantity import Quantity, assumed, given, largest, total
-from tokencredit.cost.reckoning import architecture_of
 from tokencredit.cost.show import LEGEND, in_bytes, in_time, marked
 from tokencredit.study.jobs import Job
 
@@ -48,7 +46,7 @@ def cost_of(study: Study, estimate: Estimate, jobs: Iterable[Job]) -> Cost:
     jobs = list(jobs)
     known = {(job.rule, job.name, job.model): job for job in estimate.jobs}
     parts = [(known[_key(job)], _part_left(study, job)) for job in jobs if job.rule in _ON_A_MODEL]
-    fetched = [disk.released_bytes(architecture_of(study, job.name)) for job in jobs if job.rule == "fetch"]
+    fetched = [estimate.released[job.name] for job in jobs if job.rule == "fetch"]
     pretraining = study.resources.pretrain
     gpus = pretraining.gpu if pretraining else 0
     seconds = assumed(60 * pretraining.runtime) if gpus else given(0)

@@ -6,10 +6,9 @@ A definition is a function, a class or an assignment at the top of a module. All
 from __future__ import annotations
 
 import ast
-import copy
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
@@ -20,6 +19,8 @@ WRAPPERS = frozenset(
 )
 # A text that names a module of the package, as a worker is told what to load.
 _NAMES_MODULE = re.compile(rf"\b{__name__.partition('.')[0]}(?:\.\w+)+")
+# Fields of syntax that say nothing about what it does.
+_UNSEEN = frozenset(("ctx", "kind", "type_comment"))
 
 # A module, and a name in it; none of a module itself.
 Target = tuple[str, str | None]
@@ -41,8 +42,8 @@ class Module:
         tree = [node for node in ast.parse(source).body if not _is_main(node)]
         # Not of functions, which import for themselves; but also those under a condition.
         outside = [node for node in tree if not isinstance(node, Function | ast.ClassDef)]
-        imports = [each for node in outside if not _is_type_checking(node) for each in ast.walk(node)]
-        stands_for = _bound([each for node in outside for each in ast.walk(node)]) | _bound(imports)
+        imports = _statements([node for node in outside if not _is_type_checking(node)])
+        stands_for = _bound(_statements(outside)) | _bound(imports)
         errors = frozenset(name for name, (_, target) in stands_for.items() if target == "UserError")
         definitions: dict[str, list[ast.stmt]] = {}
         acts: list[ast.stmt] = []
@@ -61,8 +62,7 @@ class Piece:
 
     def __init__(self, statements: list[ast.stmt], errors: frozenset[str]) -> None:
         """``errors``: what the module calls the exception that is a sentence to a person."""
-        self._nodes = [node for statement in statements for node in ast.walk(statement)]
-        self._statements, self._errors = statements, errors
+        self._given, self._errors = statements, errors
 
     @cached_property
     def text(self) -> str:
@@ -80,28 +80,32 @@ class Piece:
     @cached_property
     def types(self) -> tuple[str, ...]:
         """The same of the annotations of its functions' parameters."""
-        functions = [node for node in self._nodes if isinstance(node, Function)]
+        functions = [node for node in self._statements if isinstance(node, Function)]
         notes = [each.annotation for function in functions for each in _arguments(function) if each.annotation]
         return tuple(sorted({name for note in notes for name in _names(note)}))
 
     @cached_property
     def imports(self) -> dict[str, Target]:
         """What its own import statements bind."""
-        return _bound(self._nodes)
+        return _bound(self._statements)
 
     @cached_property
     def modules(self) -> tuple[str, ...]:
         """What these import; some are names in a module."""
-        return tuple(_imported(self._nodes))
+        return tuple(_imported(self._statements))
+
+    @cached_property
+    def _statements(self) -> list[ast.stmt]:
+        return _statements(self._given)
 
     @cached_property
     def _stripped(self) -> list[ast.stmt]:
-        left = _Stripper(self._errors).block(copy.deepcopy(self._statements))
+        left = _Stripper(self._errors).block(self._given)
         return [each for each in left if not isinstance(each, ast.Pass)]
 
 
 class _Stripper(ast.NodeTransformer):
-    """Takes away what cannot change a number."""
+    """Takes away what cannot change a number, from a copy."""
 
     def __init__(self, errors: frozenset[str]) -> None:
         self.errors, self.in_class = errors, False
@@ -112,33 +116,39 @@ class _Stripper(ast.NodeTransformer):
         return [each for each in left if each is not None] or [ast.Pass()]
 
     def generic_visit(self, node: ast.AST) -> ast.AST:
+        if isinstance(node, ast.expr):  # holds no statement, and is as it was
+            return node
+        left: dict[str, Any] = {}
         for name, value in ast.iter_fields(node):
             if isinstance(value, ast.AST):
-                setattr(node, name, self.visit(value))
+                left[name] = self.visit(value)
             elif isinstance(value, list) and value and isinstance(value[0], ast.stmt):
-                setattr(node, name, self.block(value))
+                left[name] = self.block(value)
             elif isinstance(value, list):
-                setattr(node, name, [self.visit(each) if isinstance(each, ast.AST) else each for each in value])
-        return node
+                left[name] = [self.visit(each) if isinstance(each, ast.AST) else each for each in value]
+            else:
+                left[name] = value
+        return type(node)(**left)
 
     def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
         return self._within(node, in_class=True)
 
     def visit_FunctionDef(self, node: Function) -> ast.AST:
-        if all(_wraps(each) for each in node.decorator_list):
-            node.returns = None
-            for each in _arguments(node):
+        left = self._within(node, in_class=False)
+        if isinstance(left, Function) and all(_wraps(each) for each in node.decorator_list):
+            left.returns = None
+            for each in _arguments(left):
                 each.annotation = None
-        return self._within(node, in_class=False)
+        return left
 
     def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:
         return self.visit_FunctionDef(node)
 
     def _within(self, node: ast.AST, in_class: bool) -> ast.AST:
         before, self.in_class = self.in_class, in_class
-        self.generic_visit(node)
+        left = self.generic_visit(node)
         self.in_class = before
-        return node
+        return left
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST | None:
         # A class may be made of its annotations, as dataclasses and Pydantic's models are.
@@ -148,8 +158,19 @@ class _Stripper(ast.NodeTransformer):
 
     def visit_Raise(self, node: ast.Raise) -> ast.AST:
         if isinstance(node.exc, ast.Call) and getattr(node.exc.func, "id", None) in self.errors:
-            node.exc = node.exc.func
+            node = ast.Raise(node.exc.func, node.cause)
         return self.generic_visit(node)
+
+
+def _statements(nodes: Iterable[ast.AST]) -> list[ast.stmt]:
+    """Statements with all that stand in their blocks: functions and imports are among them, and in no expression."""
+    found = []
+    for node in nodes:
+        if isinstance(node, ast.stmt):
+            found.append(node)
+        for block in ("body", "handlers", "cases", "orelse", "finalbody"):
+            found += _statements(getattr(node, block, ()))
+    return found
 
 
 def _says_nothing(node: ast.stmt) -> bool:
@@ -192,7 +213,7 @@ def _arguments(node: Function) -> Iterator[ast.arg]:
     yield from (*given.posonlyargs, *given.args, *given.kwonlyargs, *filter(None, (given.vararg, given.kwarg)))
 
 
-def _bound(nodes: list[ast.AST]) -> dict[str, Target]:
+def _bound(nodes: list[ast.stmt]) -> dict[str, Target]:
     """What the names that import statements bind stand for."""
     found = {}
     for node in nodes:
@@ -205,7 +226,7 @@ def _bound(nodes: list[ast.AST]) -> dict[str, Target]:
     return found
 
 
-def _imported(nodes: list[ast.AST]) -> Iterator[str]:
+def _imported(nodes: list[ast.stmt]) -> Iterator[str]:
     for node in nodes:
         if isinstance(node, ast.Import):
             yield from (each.name for each in node.names)
@@ -214,15 +235,17 @@ def _imported(nodes: list[ast.AST]) -> Iterator[str]:
 
 
 def _names(node: ast.AST) -> Iterator[str]:
-    if isinstance(node, ast.Attribute) and (dotted := _dotted(node)):
-        yield dotted
-    elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
-        yield node.id
-    elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-        yield from _NAMES_MODULE.findall(node.value)
-    else:
-        for each in ast.iter_child_nodes(node):
-            yield from _names(each)
+    pending = [node]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ast.Attribute) and (dotted := _dotted(node)):
+            yield dotted
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+            yield node.id
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield from _NAMES_MODULE.findall(node.value)
+        else:
+            pending += ast.iter_child_nodes(node)
 
 
 def _dotted(node: ast.expr) -> str | None:
@@ -235,8 +258,12 @@ def _dotted(node: ast.expr) -> str | None:
 def _plain(value: Any) -> Any:
     """Syntax as lists, the same under every version of Python: a field that holds nothing is not named."""
     if isinstance(value, ast.AST):
-        fields = [(name, each) for name, each in ast.iter_fields(value) if name not in ("ctx", "kind", "type_comment")]
-        return [type(value).__name__, *([name, _plain(each)] for name, each in fields if each not in (None, []))]
+        plain: list[Any] = [type(value).__name__]
+        for name in value._fields:
+            each = None if name in _UNSEEN else getattr(value, name, None)
+            if each is not None and each != []:
+                plain.append([name, _plain(each)])
+        return plain
     if isinstance(value, list):
         return [_plain(each) for each in value]
     return f"{type(value).__name__} {value!r}"

@@ -18,7 +18,7 @@ from tokencredit.study import code, reads, settings
 from tokencredit.study.acceptance import record_of
 from tokencredit.study.exhibits import exhibits_of
 from tokencredit.study.measurements import measured_rows, source_runs
-from tokencredit.study.paths import FIGURE_FILES, RESULTS, TABLE_FILES, Paths, Shared, usage_of
+from tokencredit.study.paths import FIGURE_FILES, RESULTS, TABLE_FILES, Paths, Shared, files_here, usage_of
 
 # In the order in which a study goes through them.
 RULES = (
@@ -46,7 +46,7 @@ class Job:
 
     ``name`` tells it from others of its rule; ``row`` and ``benchmark`` are what it works on. ``inputs`` are files
     by their role. ``config`` gives the settings, ``code`` the digest of the code, that decide the result beside the inputs. ``model``
-    is the folder of the model that the job works with.
+    is the folder of the model that the job works with. ``options``: what of its command line the configuration decides.
     """
 
     rule: str
@@ -59,9 +59,19 @@ class Job:
     row: Row | None = None
     benchmark: str | None = None
     model: Path | None = None
+    options: str = ""
 
     def __str__(self) -> str:
         return f"{self.rule} {self.name}"
+
+    @property
+    def files(self) -> set[str]:
+        """Its inputs, whatever their roles."""
+        return {str(path) for given in self.inputs.values() for path in (given if isinstance(given, list) else [given])}
+
+    def decided(self) -> set[str]:
+        """What decides its result beside the inputs, as Snakemake records parameters."""
+        return {repr(each) for each in (self.config(), self.code(), self.options) if each}
 
     @property
     def usage(self) -> str:
@@ -117,14 +127,18 @@ def _models(paths: Paths) -> Iterator[Job]:
             name,
             name,
             [Shared(paths.results).model(name).manifest],
+            inputs={} if embedded else {"files": files_here(config.models[name])},
             config=partial(settings.model, config, name),
-            code=partial(code.pretraining, config.models[name]) if embedded else code.fetching,
+            code=partial(code.pretraining, config.models[name])
+            if embedded
+            else partial(code.fetching, config.models[name].kind),
         )
 
 
 def _audits(paths: Paths) -> Iterator[Job]:
     """Audits are a study's own, or its whole's: none of its jobs on a model starts before all have passed."""
-    for name in paths.study.benchmarks:
+    for name, benchmark in paths.study.benchmarks.items():
+        passes = benchmark.audit
         yield _job(
             paths,
             "audit",
@@ -134,6 +148,8 @@ def _audits(paths: Paths) -> Iterator[Job]:
             inputs={"problems": paths.benchmark_problems(name)},
             code=code.audit,
             benchmark=name,
+            options=f"{_grader(paths, name)} --mutants-right {passes.mutants_right}"
+            f" --rewritings-not-right {passes.rewritings_not_right}",
         )
 
 
@@ -228,7 +244,12 @@ def _grading(paths: Paths, row: Row, benchmark: str) -> Job:
         code=code.grading,
         row=row,
         benchmark=benchmark,
+        options=_grader(paths, benchmark),
     )
+
+
+def _grader(paths: Paths, benchmark: str) -> str:
+    return f"--grader {paths.study.grader_of(benchmark)}"
 
 
 def _scoring(paths: Paths, row: Row) -> Job:

@@ -7,16 +7,19 @@ runs, evaluations and audits below that other study, its ``home``, and its table
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from functools import cached_property
 from pathlib import Path
 from typing import overload
 
-from tokencredit.config import Row, Study
+from tokencredit.config import FolderModel, Released, Row, Study
 from tokencredit.data import MANIFEST, PROBLEMS
 
 RESULTS = "results"
 TABLE_FILES = ("csv", "tex", "json")
 FIGURE_FILES = ("pdf", "png", "csv", "json")
+# Of a released model: its settings, weights, tokenizer and chat template.
+MODEL_FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja")
 
 
 class FileName:
@@ -197,3 +200,14 @@ class Paths(Shared):
 def usage_of(log: str | Path) -> Path:
     """Where Snakemake writes what a job took, beside its log, once the job has ended well."""
     return Path(log).with_suffix(".usage.jsonl")
+
+
+def model_files(folder: Path) -> list[Path]:
+    """The files that a model in ``folder`` is made of; other programs may leave theirs there too. None where there is no such folder."""
+    files = (file for file in folder.rglob("*") if file.is_file())
+    return sorted(file for file in files if any(fnmatch(file.name, pattern) for pattern in MODEL_FILES))
+
+
+def files_here(model: Released) -> list[Path]:
+    """The files of a model in a folder of this machine, which is another model when they change; none for models from elsewhere."""
+    return model_files(model.folder) if isinstance(model, FolderModel) else []

@@ -126,7 +126,7 @@ class Run:
             self.adapter = add_lora(
                 self.policy, recipe.lora_rank, 2 * recipe.lora_rank, derive_seed(spec.seed, "adapter")
             )
-        self.updater = Updater(trained_scorer(self.policy, training, processes), training, recipe, processes)
+        self.updater = Updater(trained_scorer(self.policy, training, processes), training, recipe, processes, spec.seed)
 
         self.prompts = Prompts(
             problems, self.tokenizer, spec.model.prompt, training.sampling.max_prompt_tokens, spec.seed
@@ -134,7 +134,16 @@ class Run:
         drawn = (tokens for _, tokens in self.prompts.problems)
         self.sampling = PolicyEngine(training, self.policy, self.tokenizer, lambda some: self._score(some)[0], drawn)
         engine = self.sampling.engine
-        self.sampler = Sampler(engine, pool, self.prompts, training.sampling, training.group_size, spec.seed, processes)
+        self.sampler = Sampler(
+            engine,
+            pool,
+            self.prompts,
+            training.sampling,
+            training.group_size,
+            spec.seed,
+            processes,
+            training.balance_rewards,
+        )
         prompt, watched = spec.model.prompt, spec.curve_problems()
         self.curve = Curve(engine, curve_pool, self.tokenizer, prompt, watched, spec.study, self.recorder, processes)
         self.probe = Probe(self.recorder, self.updater.scorer, training.micro_batch_tokens, processes)
@@ -206,7 +215,7 @@ class Run:
         started = time.monotonic()
         self.heartbeat.phase(step, "score")
         self.sampling.rest()
-        batch = RolloutBatch(collected.groups)
+        batch = RolloutBatch(collected.groups, collected.advantages)
         old_logprob, entropy = self._score(batch.sequences)
         apart = mismatch(sampler_logprobs(batch.rollouts), old_logprob)
         signals = self.columns.fill(step, batch, batch.signals(old_logprob, entropy))
@@ -262,6 +271,7 @@ class Run:
         policy = self.adapter.merge() if self.adapter else self.policy
         policy.save_pretrained(model_dir)
         self.tokenizer.save_pretrained(model_dir)
+        files.share(model_dir)
         lines = files.read_jsonl(made["metrics.jsonl"])
         spec.publish(
             {

@@ -16,6 +16,7 @@ from tokencredit.credit.columns import columns_of
 from tokencredit.errors import UserError
 from tokencredit.policy import Scorer, Sequence, micro_batches, policy_loss
 from tokencredit.policy.packing import layout_of
+from tokencredit.train.batching import minibatches
 from tokencredit.train.processes import ALONE, NOTHING, Processes
 from tokencredit.train.sharding import unsharded
 from tokencredit.train.support import Support
@@ -48,13 +49,15 @@ class Credit:
 
 
 class Updater:
-    """AdamW with linear warm-up over steps; each update is one minibatch of whole groups, in micro-batches of a token budget.
+    """AdamW with linear warm-up over steps; each update is one minibatch of whole groups, or as ``minibatches`` says, in micro-batches.
 
     The credit is the whole minibatch's, computed in every process; its forward and backward passes are shared out.
     """
 
-    def __init__(self, scorer: Scorer, training: Training, recipe: Recipe, processes: Processes = ALONE) -> None:
-        self.scorer, self.training, self.recipe, self.processes = scorer, training, recipe, processes
+    def __init__(
+        self, scorer: Scorer, training: Training, recipe: Recipe, processes: Processes = ALONE, seed: int = 0
+    ) -> None:
+        self.scorer, self.training, self.recipe, self.processes, self.seed = scorer, training, recipe, processes, seed
         self.optimizer = torch.optim.AdamW(
             [parameter for parameter in scorer.parameters() if parameter.requires_grad],
             lr=training.learning_rate,
@@ -84,10 +87,8 @@ class Updater:
         whole = credit.at_rollout(signals)
         parts: list[TokenCredit] = []
         history: list[dict[str, float]] = []
-        minibatches = torch.arange(int(signals.group.max()) + 1).split(self.training.prompts_per_update)
-        moved = False
-        for groups in minibatches:
-            chosen = ((signals.group >= groups[0]) & (signals.group <= groups[-1])).nonzero().squeeze(1)
+        settings, moved = self.training, False
+        for chosen in minibatches(signals, settings.prompts_per_update, settings.keep_groups_together, self.seed, step):
             part, rows = signals.select(chosen)
             members = [sequences[index] for index in chosen.tolist()]
             among = [drawable[index] for index in chosen.tolist()] if drawable else None

@@ -194,7 +194,7 @@ def _evaluation_cost(store: Store, target: pd.Series) -> dict[str, float]:
     """Seconds of generating the responses behind a line, from the logs of its jobs; NaN where these are not kept."""
     study = store.study
     rows = [row for row in study.rows if row.name == target["method"]]
-    names = list(study.benchmarks) if target["benchmark"] == printed.MEAN else [target["benchmark"]]
+    names = list(study.averaged) if target["benchmark"] == printed.MEAN else [target["benchmark"]]
     if not math.isnan(target["step"]) or not rows or not set(names) <= study.benchmarks.keys():
         return {"evaluate_seconds": NONE}
     seconds = [store.seconds_of_job(store.paths.usage("generate", row, name)) for row in rows for name in names]
