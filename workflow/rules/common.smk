@@ -128,6 +128,8 @@ wildcard_constraints:
     model=NAME,
     benchmark=NAME,
     cell=NAME,
+    search=NAME,
+    line=NAME,
     row=NAME,
     seed=r"\d+",
     shown=NAME,

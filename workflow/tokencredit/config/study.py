@@ -52,6 +52,7 @@ class Study:
         self.training = file.training
         self.evaluation = file.evaluation
         self.oracle = file.oracle
+        self.data_recipe = file.data_recipe
         self.resources = file.resources
         self.reference = file.reference
         self.model_name = file.model
@@ -105,6 +106,21 @@ class Study:
             )
             for use in self.evaluation.benchmarks
         }
+
+    @cached_property
+    def validation(self) -> Benchmark | None:
+        """What the search for a data recipe scores on, with the study's own numbers of samples and problems; None without a search."""
+        if self.data_recipe is None:
+            return None
+        use = self.data_recipe.validation
+        own = use.model_dump(include={"samples", "problems"}, exclude_none=True)
+        return self.config.benchmarks[use.benchmark].model_copy(update=own)
+
+    @property
+    def start(self) -> tuple[str, int] | None:
+        """The search and its seed whose winner training starts from; None where it starts from the model itself."""
+        recipe = self.data_recipe
+        return None if recipe is None or recipe.start is None else (recipe.searches[0], recipe.start)
 
     @property
     def grader(self) -> str:
@@ -160,6 +176,7 @@ class Study:
             "privileged_prompt": config.models[self.model_name].privileged_prompt if told else None,
             "lora_rank": self.base_of(cell).lora_rank or None,
             "measure": method.measure.model_dump(mode="json") if method.measure else None,
+            "start": self.start,
         }
         return {
             "model": {self.model_name: _facts(config.models[self.model_name])},

@@ -15,6 +15,7 @@ from tokencredit.config import Row, Study
 from tokencredit.data import MANIFEST, PROBLEMS
 
 RESULTS = "results"
+RECIPES = "data-recipe"
 TABLE_FILES = ("csv", "tex", "json")
 FIGURE_FILES = ("pdf", "png", "csv", "json")
 
@@ -93,6 +94,30 @@ class MeasurementFolder(_Folder):
         return self.states, self.branches
 
 
+class PoolFolder(_Folder):
+    """The rows that a study's data recipes choose from."""
+
+    pool = FileName("pool.parquet")
+    pairs = FileName("pairs.parquet")
+
+    @property
+    def tables(self) -> tuple[Path, Path]:
+        return self.pool, self.pairs
+
+
+class SearchFolder(_Folder):
+    """A search for a data recipe under one search seed."""
+
+    history = FileName("history.parquet")
+    work = FileName("work")
+
+
+class TunedFolder(ModelFolder):
+    """The start model trained on the rows of one data recipe, and what it scores."""
+
+    scores = FileName("tuned.parquet")
+
+
 class Shared:
     """What studies share: data sets, their overlaps, and models."""
 
@@ -146,6 +171,24 @@ class Paths(Shared):
 
     def measurement(self, row: Row) -> MeasurementFolder:
         return MeasurementFolder(self.own / "oracle" / row.path)
+
+    @property
+    def pool(self) -> PoolFolder:
+        return PoolFolder(self.home / RECIPES / "pool")
+
+    def search(self, name: str, seed: int) -> SearchFolder:
+        """The search ``name`` of ``data_recipe.searches`` under a search seed."""
+        return SearchFolder(self.home / RECIPES / "search" / name / f"seed{seed}")
+
+    def tuned(self, line: str, seed: int) -> TunedFolder:
+        """A line of the table of data recipes, under a search seed."""
+        return TunedFolder(self.home / RECIPES / "tuned" / line / f"seed{seed}")
+
+    @property
+    def start(self) -> ModelFolder:
+        """The model that training starts from: the study's, or that which the winner of its search was trained to."""
+        start = self.study.start
+        return self.tuned(*start) if start else self.model(self.study.model_name)
 
     def table(self, name: str, suffix: str = "csv") -> Path:
         return self.own / "tables" / f"{name}.{suffix}"
