@@ -127,7 +127,7 @@ wildcard_constraints:
     train=NAME,
     model=NAME,
     benchmark=NAME,
-    cell=NAME,
+    method=NAME,
     search=NAME,
     line=NAME,
     row=NAME,

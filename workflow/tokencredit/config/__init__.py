@@ -16,7 +16,6 @@ from tokencredit.config.common_keys import BenchmarkUse
 from tokencredit.config.data_recipe_keys import DataRecipe, EmbeddedPool, FilePool, Step, Tuning
 from tokencredit.config.keys import (
     Architecture,
-    Base,
     Benchmark,
     Dataset,
     EmbeddedModel,
@@ -28,6 +27,7 @@ from tokencredit.config.keys import (
     Method,
     Model,
     Pretraining,
+    Recipe,
 )
 from tokencredit.config.load import Config, load_study
 from tokencredit.config.reading import read_yaml
@@ -48,7 +48,6 @@ from tokencredit.config.study_keys import (
 
 __all__ = [
     "Architecture",
-    "Base",
     "Benchmark",
     "BenchmarkUse",
     "Claim",
@@ -74,6 +73,7 @@ __all__ = [
     "Model",
     "Oracle",
     "Pretraining",
+    "Recipe",
     "Resources",
     "RolloutRecord",
     "Row",

@@ -142,7 +142,7 @@ def _titles(study: Study, *methods: str) -> list[str]:
 
 def _difference(store: Store, *methods: str) -> dict[str, float]:
     """The first method's mean Avg@n less the second's, in points."""
-    scored = [lines_of(store, [row for row in store.study.rows if row.cell == name]).values() for name in methods]
+    scored = [lines_of(store, [row for row in store.study.rows if row.method == name]).values() for name in methods]
     found = statistics.two_level_difference(*map(list, scored), CONFIDENCE)
     values = {key: 100 * getattr(found, each) for key, each in (("value", "mean"), ("low", "low"), ("high", "high"))}
     p = found.p if found.seeds is not None else 1.0
