@@ -7,10 +7,10 @@ import pytest
 from pydantic import TypeAdapter
 
 from tokencredit.config import Step
-from tokencredit.data_recipe.operators import Pool, Recipe, digest, encoded, execute, slot, state
+from tokencredit.data_recipe.operators import Pool, Steps, digest, encoded, execute, slot, state
 
 
-def recipe(*steps: dict) -> Recipe:
+def recipe(*steps: dict) -> Steps:
     return tuple(TypeAdapter(Step).validate_python(step) for step in steps)
 
 

@@ -16,7 +16,7 @@ from tokencredit.config.data_recipe_keys import (
     RandomRows,
     Step,
 )
-from tokencredit.data_recipe.operators import SIGNALS, Recipe, slot
+from tokencredit.data_recipe.operators import SIGNALS, Steps, slot
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,7 +54,7 @@ class Space:
         ]
 
 
-def probe(number: int, space: Space, rng: np.random.Generator) -> Recipe:
+def probe(number: int, space: Space, rng: np.random.Generator) -> Steps:
     """The warm-up's recipe ``number``: random rows and one to three filters that keep about a share of the pool, of a zone in turn."""
     target = rng.uniform(*ZONES[number % len(ZONES)])
     signals = rng.permutation(SIGNALS)[: rng.integers(1, min(3, max(1, space.longest - 1)) + 1)]
@@ -67,7 +67,7 @@ def probe(number: int, space: Space, rng: np.random.Generator) -> Recipe:
     return (RandomRows(operator="random", fraction=first), *filters)[: space.longest]
 
 
-def any_recipe(space: Space, rng: np.random.Generator) -> Recipe:
+def any_recipe(space: Space, rng: np.random.Generator) -> Steps:
     """One to ``longest`` operators, any of them with any parameter, in any order."""
     by_slot: dict[str, list[Step]] = {}
     for step in space.steps:
@@ -77,7 +77,7 @@ def any_recipe(space: Space, rng: np.random.Generator) -> Recipe:
     return tuple(by_slot[name][int(rng.integers(len(by_slot[name])))] for name in chosen)
 
 
-def local_edits(recipe: Recipe, space: Space) -> dict[str, list[Recipe]]:
+def local_edits(recipe: Steps, space: Space) -> dict[str, list[Steps]]:
     """Every recipe that is one edit away, by kind: an operator added at the end, taken out, retuned, or swapped with the next."""
     held = {slot(step) for step in recipe}
     room = len(recipe) < space.longest
@@ -98,13 +98,13 @@ def local_edits(recipe: Recipe, space: Space) -> dict[str, list[Recipe]]:
 
 
 def proposals(
-    edits: dict[str, list[Recipe]],
+    edits: dict[str, list[Steps]],
     count: int,
-    rows_of: Callable[[Recipe], np.ndarray],
+    rows_of: Callable[[Steps], np.ndarray],
     parent_rows: int,
     taken: Sequence[np.ndarray],
     rng: np.random.Generator,
-) -> list[Recipe]:
+) -> list[Steps]:
     """``count`` of the ``edits`` at random, kinds in turn, each with rows that are ``unlike`` those ``taken`` and those of the others.
 
     One of them keeps more rows than the ``parent_rows`` of what is edited, if any edit does. Fewer where there are no more.
@@ -128,8 +128,8 @@ def unlike(rows: np.ndarray, others: Iterable[np.ndarray]) -> bool:
 
 
 def _new(
-    recipes: Iterator[Recipe], rows_of: Callable[[Recipe], np.ndarray], taken: Sequence[np.ndarray]
-) -> Iterator[tuple[Recipe, int]]:
+    recipes: Iterator[Steps], rows_of: Callable[[Steps], np.ndarray], taken: Sequence[np.ndarray]
+) -> Iterator[tuple[Steps, int]]:
     """Those whose rows are unlike all before; each with the number of its rows."""
     seen = list(taken)
     for recipe in recipes:
@@ -139,7 +139,7 @@ def _new(
             yield recipe, len(rows)
 
 
-def _in_turn(edits: dict[str, list[Recipe]], rng: np.random.Generator) -> Iterator[Recipe]:
+def _in_turn(edits: dict[str, list[Steps]], rng: np.random.Generator) -> Iterator[Steps]:
     """All edits, each kind in random order, one of each kind in turn."""
     shuffled = {kind: [recipes[place] for place in rng.permutation(len(recipes))] for kind, recipes in edits.items()}
     shuffled["insert"] = _operators_in_turn(shuffled["insert"])
@@ -147,7 +147,7 @@ def _in_turn(edits: dict[str, list[Recipe]], rng: np.random.Generator) -> Iterat
         yield from (recipe for recipe in each if recipe is not None)
 
 
-def _operators_in_turn(inserted: list[Recipe]) -> list[Recipe]:
+def _operators_in_turn(inserted: list[Steps]) -> list[Steps]:
     """Every added operator once before any comes again, however many parameters it has."""
     before: Counter[str] = Counter()
     turns = []
@@ -158,7 +158,7 @@ def _operators_in_turn(inserted: list[Recipe]) -> list[Recipe]:
     return [recipe for _, recipe in sorted(zip(turns, inserted, strict=True), key=lambda entry: entry[0])]
 
 
-def operator_credit(changes: Sequence[tuple[Recipe, Recipe, float]]) -> dict[str, float]:
+def operator_credit(changes: Sequence[tuple[Steps, Steps, float]]) -> dict[str, float]:
     """By slot the mean credit of its step: the change of score from parent to child, shared among the steps in which they differ.
 
     ``changes``: (parent, child, score of the child less that of the parent). A step that was taken out has the change with its sign turned.
@@ -172,7 +172,7 @@ def operator_credit(changes: Sequence[tuple[Recipe, Recipe, float]]) -> dict[str
     return {name: sum(own) / len(own) for name, own in shares.items()}
 
 
-def reseeded(credit: dict[str, float], scored: Sequence[tuple[Recipe, float]], longest: int) -> Recipe:
+def reseeded(credit: dict[str, float], scored: Sequence[tuple[Steps, float]], longest: int) -> Steps:
     """A recipe of the one to three operators, random rows aside, of highest positive credit, or of the highest where none is positive.
 
     Each with its parameter in the best recipe of ``scored`` (recipe, score) that holds it. Empty where no operator has credit.

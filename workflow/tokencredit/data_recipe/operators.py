@@ -13,7 +13,7 @@ import pandas as pd
 from tokencredit.config.data_recipe_keys import DropSource, ExactDuplicates, Filter, NearDuplicates, RandomRows, Step
 from tokencredit.seeds import generator
 
-Recipe = tuple[Step, ...]
+Steps = tuple[Step, ...]
 SIGNALS = ("ifd", "varentropy", "word-entropy", "relevance")
 
 

@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
-from tokencredit.data_recipe.operators import Recipe, encoded
+from tokencredit.data_recipe.operators import Steps, encoded
 
 NOISE = 1e-2  # of the scores, as a share of their variance
 RESTARTS = 10
@@ -19,7 +19,7 @@ RESTARTS = 10
 class Point:
     """A recipe, the state vector of its rows, and its score where it was evaluated."""
 
-    recipe: Recipe
+    recipe: Steps
     state: dict[str, float]
     score: float | None = None
 

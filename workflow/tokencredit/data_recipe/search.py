@@ -11,7 +11,7 @@ import numpy as np
 from tokencredit.config import DataRecipe
 from tokencredit.data_recipe import edits
 from tokencredit.data_recipe.edits import Space
-from tokencredit.data_recipe.operators import Pool, Recipe, execute, state
+from tokencredit.data_recipe.operators import Pool, Steps, execute, state
 from tokencredit.data_recipe.ranking import RANKERS, Point, Scene
 from tokencredit.errors import UserError
 from tokencredit.seeds import derive_seed, generator
@@ -28,7 +28,7 @@ class Decision:
     """
 
     kind: str
-    recipe: Recipe
+    recipe: Steps
     parent: int | None = None
     candidates: list[dict[str, Any]] = field(default_factory=list)
 
@@ -43,7 +43,7 @@ class Evaluation:
     score: float
 
     @property
-    def recipe(self) -> Recipe:
+    def recipe(self) -> Steps:
         return self.decision.recipe
 
 
@@ -72,7 +72,7 @@ class Search:
             return Decision(RESEED, begun)
         return self._edited(history, parent)
 
-    def rows(self, recipe: Recipe) -> np.ndarray:
+    def rows(self, recipe: Steps) -> np.ndarray:
         """The rows of the pool that ``recipe`` keeps."""
         return execute(recipe, self.pool, self.seed)
 
@@ -101,7 +101,7 @@ class Search:
         place = RANKERS[self.name](scene)
         return Decision(EDIT, chosen[place], parent, _told(scene, place))
 
-    def _begun_anew(self, history: Sequence[Evaluation]) -> Recipe | None:
+    def _begun_anew(self, history: Sequence[Evaluation]) -> Steps | None:
         """A recipe of the operators that were worth most, retuned until its rows are unlike all before; None where that cannot be."""
         changes = [
             (history[each.decision.parent].recipe, each.recipe, each.score - history[each.decision.parent].score)
@@ -117,7 +117,7 @@ class Search:
                 return recipe
         return None
 
-    def _unseen(self, history: Sequence[Evaluation], what: str, draw: Any, shared: bool = False) -> Recipe:
+    def _unseen(self, history: Sequence[Evaluation], what: str, draw: Any, shared: bool = False) -> Steps:
         """A drawn recipe whose rows are unlike all before. ``shared``: the same draw in every search of the seed."""
         rng = generator(self.seed, "data recipe", "" if shared else self.name, what, len(history))
         for _ in range(_TRIES):

@@ -18,7 +18,7 @@ from tokencredit.base import load_manifest
 from tokencredit.config import EmbeddedPool, Step, Study
 from tokencredit.config.data_recipe_keys import ALONE, ALONE_OPERATORS, FULL, RANDOM_ROWS
 from tokencredit.data_recipe import texts
-from tokencredit.data_recipe.operators import Pool, Recipe, digest, execute, state
+from tokencredit.data_recipe.operators import Pool, Steps, digest, execute, state
 from tokencredit.data_recipe.pool import embedded_pool, read_pool, without_problems
 from tokencredit.data_recipe.search import Decision, Evaluation, Search
 from tokencredit.data_recipe.signals import model_signals
@@ -217,7 +217,7 @@ def tune(
     return [folder.manifest, folder.scores]
 
 
-def recipe_of(study: Study, line: str, size: int, found: dict[str, Path]) -> Recipe:
+def recipe_of(study: Study, line: str, size: int, found: dict[str, Path]) -> Steps:
     """The recipe of a line of the table. ``size``: rows of the pool; ``found``: the histories of the searches that say it."""
     declared = study.data_recipe.recipes
     if line in declared:
