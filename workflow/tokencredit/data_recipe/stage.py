@@ -6,6 +6,7 @@ import json
 import shutil
 import time
 from collections.abc import Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -288,5 +289,8 @@ def _made_with(study: Study, model_dir: Path, code_digest: str) -> dict[str, Any
         "study": study.name,
         "model_sha256": load_manifest(model_dir)["sha256"],
         "code_digest": code_digest,
-        "environment": environment("cuda" if torch.cuda.is_available() else "cpu"),
+        "environment": {
+            **environment("cuda" if torch.cuda.is_available() else "cpu"),
+            "scikit-learn": metadata.version("scikit-learn"),
+        },
     }
