@@ -151,7 +151,10 @@ def test_every_line_has_a_title_of_its_own(spoil: Spoil) -> None:
             ("recipes", {"a": [{"operator": "drop-source", "source": "wrong"}]}),
             "data_recipe.recipes.a: source = 'wrong'",
         ),
-        (("recipes", {"a": [{"operator": "ifd", "fraction": 0.5}]}), "data_recipe.recipes.a.0.keep: this key is missing"),
+        (
+            ("recipes", {"a": [{"operator": "ifd", "fraction": 0.5}]}),
+            "data_recipe.recipes.a.0.keep: this key is missing",
+        ),
         (("recipes", {"a": [{"operator": "random"}]}), "data_recipe.recipes.a.0.fraction: this key is missing"),
         (("recipes", {"a": [{"operator": "random", "fraction": 0.5, "kep": 1}]}), "recipes.a.0.kep: unknown key"),
         (("recipes", {"a": [{"operator": "mona"}]}), "data_recipe.recipes.a.0.operator = 'mona': must be one of"),
