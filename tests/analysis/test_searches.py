@@ -75,12 +75,12 @@ def test_the_table_by_hand(store: Store) -> None:
         assert value[line, "avg", "held-out"] == pytest.approx(validation)
         assert value[line, "avg", "mean"] == value[line, "avg", "easy"] == pytest.approx(test)
         assert value[line, "gap", "mean"] == pytest.approx(validation - test)
-        assert value[line, "rows", ""] == 10.5
+        assert value[line, "rows", "all"] == 10.5
         assert value[line, "kept", "wrong-answer"] == 25
     full = 100 * shares(store, "full", "easy").mean()
     assert value["gp", "difference", "mean"] == pytest.approx(value["gp", "avg", "mean"] - full)
     assert ("full", "difference", "mean") not in value
-    assert value["gp", "trained_tokens", ""] == 300
+    assert value["gp", "trained_tokens", "all"] == 300
     assert value["alone-ifd-low", "avg", "easy"] == pytest.approx(
         100 * shares(store, "alone-ifd-low", "easy", (0,)).mean()
     )

@@ -26,6 +26,7 @@ from tokencredit.statistics import (
 from tokencredit.study import data_recipes
 
 MEAN = "mean"  # of all tests, each with the same weight
+ALL = "all"  # in place of a benchmark, where a number is of none
 OPTIMISM = "selection-optimism"
 _NONE = math.nan
 
@@ -72,8 +73,8 @@ def records(store: Store) -> pd.DataFrame:
     lines = scored(store)
     found = [record for own in lines.values() for record in _of_line(store, own, lines[FULL])]
     first = lines[store.study.data_recipe.searches[0]]
-    found.append({"line": OPTIMISM, "title": "Selection optimism", **_gap(store, first)})
-    names = ["line", "title", "metric", "benchmark", "seeds", "value", "low", "high", "p"]
+    found.append({"line": OPTIMISM, "title": "Selection optimism", "reference": first.line, **_gap(store, first)})
+    names = ["line", "title", "metric", "benchmark", "reference", "seeds", "value", "low", "high", "p"]
     return pd.DataFrame(found, columns=names)
 
 
@@ -102,7 +103,7 @@ def wide(table: pd.DataFrame, store: Store) -> Wide:
                     *(_cell(by.get(("avg", name))) for name in (validation, *tests)),
                     _cell(mean, notes=_against(difference)),
                     _cell(by.get(("gap", MEAN)), sign=True),
-                    _cell(by.get(("rows", "")), digits=0),
+                    _cell(by.get(("rows", ALL)), digits=0),
                     *(_cell(by.get(("kept", source)), digits=0) for source in sources),
                 ],
             )
@@ -146,9 +147,9 @@ def _of_line(store: Store, own: Scored, full: Scored) -> Iterator[dict[str, Any]
     if own.line != FULL:
         found = two_level_difference(_lines(store, own), _lines(store, full))
         ends = {"low": 100 * found.low, "high": 100 * found.high, "p": found.p}
-        yield known | {"metric": "difference", "benchmark": MEAN, "value": 100 * found.mean, **ends}
+        yield known | {"metric": "difference", "benchmark": MEAN, "reference": FULL, "value": 100 * found.mean, **ends}
     yield known | _gap(store, own)
-    yield known | {"metric": "rows", "benchmark": "", "value": float(np.mean([about["rows"] for about in own.about]))}
+    yield known | {"metric": "rows", "benchmark": ALL, "value": float(np.mean([about["rows"] for about in own.about]))}
     for source in sources_of({own.line: own}):
         yield known | {
             "metric": "kept",
@@ -159,7 +160,7 @@ def _of_line(store: Store, own: Scored, full: Scored) -> Iterator[dict[str, Any]
         histories = [store.search(own.line, seed) for seed in own.seeds]
         for cost in SEARCH_COSTS:
             spent = float(np.mean([table[cost].sum() for table in histories]))
-            yield known | {"metric": cost, "benchmark": "", "value": spent}
+            yield known | {"metric": cost, "benchmark": ALL, "value": spent}
 
 
 def _avg(benchmark: str, value: float, ends: tuple[float, float]) -> dict[str, Any]:

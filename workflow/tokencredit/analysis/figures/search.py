@@ -77,7 +77,7 @@ def _progress(
     for place, own in enumerate(references.values()):
         value = 100 * float(own.shares[validation].mean())
         axis.axhline(value, color=REFERENCE, linestyle=style.DASHES[place % 4], linewidth=0.9, label=own.title)
-        found.append({"part": "not searched for", "line": own.line, "seed": "mean", "name": "", "value": value})
+        found.append({"part": "not searched for", "line": own.line, "seed": "mean", "name": "all", "value": value})
     axis.set(xlabel="recipes evaluated", ylabel="validation score (%)")
     return pd.DataFrame(found)
 
