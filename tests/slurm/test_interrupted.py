@@ -58,8 +58,8 @@ def trained(studied: Submitted, failing: Submitted, tmp_path_factory: pytest.Tem
     kept["requeued"] = saved(requeued.project)
     scontrol("requeue", again)
     left_alone = submit("left-alone")
-    # An end that was set by hand is the job's time limit from then on, in its next try too. Slurm refuses more time for a job that has ended
-    # meanwhile, which needs none.
+    # An end that was set by hand is the job's time limit from then on, in its next try too. Slurm refuses more time for a job that has
+    # ended meanwhile, which needs none.
     warned.until(lambda: restarts(job) == 1)
     with contextlib.suppress(subprocess.CalledProcessError):
         scontrol("update", f"JobId={job}", "TimeLimit=10")
