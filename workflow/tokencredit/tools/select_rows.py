@@ -12,7 +12,20 @@ from tokencredit.errors import UserError
 
 # What a row can be about, in the order in which a person says it.
 KEYS = (
-    *("claim", "source", "panel", "policy", "part", "group", "method", "row", "line", "benchmark", "metric", "contrast"),
+    *(
+        "claim",
+        "source",
+        "panel",
+        "policy",
+        "part",
+        "group",
+        "method",
+        "row",
+        "line",
+        "benchmark",
+        "metric",
+        "contrast",
+    ),
     *("quadrant", "reward", "seed", "step", "problem_id", "sample", "position", "k", "alpha", "token", "from", "name"),
 )
 SHOWN = 12  # values that an error lists
