@@ -13,21 +13,27 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 # The demo, the smoke study and the tests download nothing: a stage that tries is an error.
 OFFLINE := HF_HUB_OFFLINE=1
 PYTEST := $(OFFLINE) OMP_NUM_THREADS=1 $(BIN)/python -m pytest
-SNAKEMAKE := $(OFFLINE) $(BIN)/snakemake --cores $(CORES) --quiet host rules
+# Quiet about jobs, and so about why one failed: that is asked for afterwards.
+study = $(OFFLINE) $(BIN)/snakemake --cores $(CORES) --quiet host rules --config study=$(1) \
+	|| { $(BIN)/snakemake status --config study=$(1); exit 1; }
 
-.PHONY: help demo smoke bundle rebuild test test-fast test-verl test-vllm test-slurm test-page test-envs check dry-run format pins clean
+.PHONY: help demo smoke pocket bundle rebuild test test-fast test-verl test-vllm test-slurm test-page test-envs check dry-run format pins clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1 \t/p' $(MAKEFILE_LIST) | expand -t 12
 
 demo: .venv/runtime ## the study `toy`: data, base model, 8 trainings, evaluation, tables and figures (12 minutes on 2 cores)
-	$(SNAKEMAKE) --config study=toy
+	$(call study,toy)
 	@$(BIN)/python -m tokencredit.analysis summary --config config --study toy --results results
 
 smoke: .venv/runtime ## the same graph with everything tiny (about two minutes)
-	$(SNAKEMAKE) --config study=smoke
+	$(call study,smoke)
 	@$(BIN)/python -m tokencredit.analysis summary --config config --study smoke --results results
+
+pocket: .venv/runtime ## the study `pocket`: a pretrained model of 135 million weights from the Python registry, 6 trainings (docs/pocket.md)
+	$(BIN)/snakemake --cores $(CORES) --quiet host rules --config study=pocket
+	@$(BIN)/python -m tokencredit.analysis summary --config config --study pocket --results results
 
 bundle: .venv/runtime ## the stored records of a finished study in one archive, bundle-STUDY.tar.gz: make bundle STUDY=toy
 	$(BIN)/tokencredit bundle pack --study $(STUDY) --out bundle-$(STUDY).tar.gz

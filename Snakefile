@@ -2,7 +2,8 @@
 # `--config study=paper-7b`, or name any file of any study: `snakemake results/toy/runs/eapo/seed0/run.json`.
 from snakemake.utils import min_version
 
-min_version("9.0")
+# Before it, `container` and `conda` are no functions, or default resources cannot be asked for by name.
+min_version("9.16.3")
 
 
 include: "workflow/rules/common.smk"
@@ -61,6 +62,7 @@ localrules:
 
 include: "workflow/rules/data.smk"
 include: "workflow/rules/base.smk"
+include: "workflow/rules/start.smk"
 include: "workflow/rules/data_recipe.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/oracle.smk"

@@ -34,7 +34,7 @@ FAMILIES = {
     "data": ("Rules of data.smk.", [*CORE, "datasets", "huggingface_hub"], "requirements.txt"),
     "train": (
         "Rules of base.smk, data_recipe.smk and train.smk.",
-        [*CORE, *GRADER, *MODELS, "peft", "scikit-learn"],
+        [*CORE, *GRADER, *MODELS, "peft", "gguf", "scikit-learn"],
         "requirements.txt",
     ),
     "evaluate": ("Rules of evaluate.smk.", [*CORE, *GRADER, *MODELS], "requirements.txt"),

@@ -79,9 +79,18 @@ def test_no_space_for_the_temporary_file_is_one_sentence(tmp_path: Path, monkeyp
         files.write_text(tmp_path / "a.txt", "text")
 
 
-def test_files_are_readable_by_others(tmp_path: Path) -> None:
-    files.write_text(tmp_path / "a.txt", "")
-    assert (tmp_path / "a.txt").stat().st_mode & 0o777 == 0o644
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o002, 0o664), (0o077, 0o600)])
+def test_files_have_the_mode_that_the_umask_gives(tmp_path: Path, umask: int, mode: int) -> None:
+    (tmp_path / "model").mkdir()
+    weights = tmp_path / "model/model.safetensors"
+    weights.touch(0o600)
+    before = os.umask(umask)
+    try:
+        files.write_text(tmp_path / "a.txt", "")
+        files.share(tmp_path / "model")
+    finally:
+        os.umask(before)
+    assert [path.stat().st_mode & 0o777 for path in (tmp_path / "a.txt", weights)] == [mode, mode]
 
 
 # ---------------------------------------------------------------- JSON

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from tokencredit.adapters.padded import PER_TOKEN, signals_from_padded, to_padded
 from tokencredit.credit import METHODS, TokenCredit, TokenSignals, assign, group_advantage
+from tokencredit.credit.signals import VECTORS
 
 
 @dataclass(frozen=True)
@@ -39,9 +40,13 @@ def some_responses(seed: int) -> Responses:
         "attention_entropy": lambda u: u,
         "noise": lambda u: u,
     }
+
+    def shape(length: int, name: str) -> tuple[int, ...]:
+        return (length, 2) if name in VECTORS else (length,)
+
     columns = {
         name: [
-            draw.get(name, lambda u: -3 * u)(torch.rand(length, generator=random, dtype=torch.float64))
+            draw.get(name, lambda u: -3 * u)(torch.rand(shape(length, name), generator=random, dtype=torch.float64))
             for length in lengths
         ]
         for name in PER_TOKEN
@@ -53,7 +58,10 @@ def padded(responses: Responses, order: list[int], left: list[int], width: int) 
     """The responses in ``order``, each behind ``left`` empty places, in rows of ``width`` more than is needed; empty places hold NaN."""
     lengths = responses.lengths
     mask = torch.zeros(len(order), max(map(sum, zip(lengths, left, strict=True))) + width, dtype=torch.bool)
-    columns = {name: torch.full(mask.shape, torch.nan, dtype=torch.float64) for name in PER_TOKEN}
+    columns = {
+        name: torch.full((*mask.shape, *values[0].shape[1:]), torch.nan, dtype=torch.float64)
+        for name, values in responses.columns.items()
+    }
     for row, index in enumerate(order):
         place = slice(left[index], left[index] + lengths[index])
         mask[row, place] = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import re
 import subprocess
@@ -16,7 +17,7 @@ from synthetic_study import METHODS, PROBLEMS, make_study
 from typer.testing import CliRunner
 
 from tokencredit import files
-from tokencredit.analysis import figures, layout, scores, style, summary, tables
+from tokencredit.analysis import figures, layout, score_layout, scores, style, summary, tables
 from tokencredit.analysis.__main__ import app
 from tokencredit.analysis.credit.proxy import mutual_information
 from tokencredit.analysis.figures.figure11 import COLUMNS, choose, place, shown
@@ -116,6 +117,31 @@ def test_the_mean_is_the_mean_of_the_benchmarks(table1: pd.DataFrame) -> None:
             assert mean["difference"] == pytest.approx(parts["difference"].mean())
 
 
+def test_a_benchmark_beside_the_others_is_shown_and_moves_no_mean(store: Store, table1: pd.DataFrame) -> None:
+    """The means are then those of the other two; its own numbers are what they were."""
+    uses = store.study.evaluation.benchmarks
+    besides = [use.model_copy(update={"beside": use.benchmark == "toy-tier2"}) for use in uses]
+    study = copy.copy(store.study)
+    study.__dict__.pop("averaged", None)
+    study.evaluation = study.evaluation.model_copy(update={"benchmarks": besides})
+    table = scores.table1(Store(study, store.results))
+    assert table["benchmark"].unique().tolist() == ["toy-tier1", "toy-tier3", "mean", "toy-tier2"]
+    whole, now = (each.set_index(["method", "benchmark"]) for each in (table1, table))
+    for method in METHODS:
+        assert now.loc[(method, "toy-tier2"), "difference"] == pytest.approx(
+            whole.loc[(method, "toy-tier2"), "difference"], nan_ok=True
+        )
+        others = [whole.loc[(method, name)] for name in ("toy-tier1", "toy-tier3")]
+        mean = now.loc[(method, "mean")]
+        assert mean["avg"] == pytest.approx(np.mean([each["avg"] for each in others]))
+        assert mean["questions"] == 2 * PROBLEMS
+        assert mean["difference"] == pytest.approx(np.mean([each["difference"] for each in others]), nan_ok=True)
+    shown = score_layout.wide(table, Store(study, store.results))
+    assert [head for head, _ in shown.columns][-1] == f"Tier 2 (n = {PROBLEMS}), beside"
+    assert "Tier 2: beside the others, in no mean and no claim." in shown.notes
+    assert summary.headings(Store(study, store.results))[3:5] == ["Mean", "Tier 2, Avg@8, beside"]
+
+
 def test_seeds_are_averaged_and_not_pooled(store: Store, table1: pd.DataFrame) -> None:
     record = table1.set_index(["method", "benchmark"]).loc[("grpo", "toy-tier2")]
     by_seed = [
@@ -152,7 +178,7 @@ def test_printed_numbers_stand_beside_the_same_model() -> None:
     found = Store(load_study(REAL_CONFIG, "paper-7b"), Path("none")).targets("tables")
     study = load_study(REAL_CONFIG, "paper-7b")
     here = found[(found["model"] == study.model_name) & (found["table"] == "table1") & (found["method"] == "eapo")]
-    assert set(study.benchmarks) <= set(here["benchmark"])
+    assert set(study.averaged) <= set(here["benchmark"])
     store = Store(study, Path("none"))
     assert scores._printed(store, "table1", "eapo", "aime24", "avg") == float(
         here[(here["benchmark"] == "aime24") & (here["metric"] == "avg")]["value"].iloc[0]

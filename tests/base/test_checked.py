@@ -15,6 +15,7 @@ from tests.architectures import END, REFUSED, VERIFIED, tiny
 from tokencredit.base import checked, load_policy, load_tokenizer
 from tokencredit.base.checked import check_model, load_checked
 from tokencredit.config import HubModel
+from tokencredit.engines.ending import response_text
 from tokencredit.engines.transformers_engine import TransformersEngine
 from tokencredit.errors import UserError
 from tokencredit.policy import Scorer, Sequence, logits, scoring
@@ -204,10 +205,98 @@ def test_a_tokenizer_that_is_not_its_file_is_refused(folder: Path, monkeypatch: 
         load_checked(folder, hub_model(), PROBLEMS, longest=100)
 
 
+def byte_level(**changes: object) -> PreTrainedTokenizerFast:
+    """The tokenizer of ``folder`` with other parts: ``marks``, ``alphabet``, ``decoder``, ``normalizer``, more ``special`` tokens."""
+    raw = Tokenizer(models.BPE())
+    raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    raw.decoder = changes.get("decoder", decoders.ByteLevel())
+    marks = changes.get("marks", ["<|endoftext|>", "<|im_start|>", "<|im_end|>"])
+    alphabet = changes.get("alphabet", pre_tokenizers.ByteLevel.alphabet())
+    trainer = trainers.BpeTrainer(vocab_size=360, special_tokens=marks, initial_alphabet=alphabet, show_progress=False)
+    raw.train_from_iterator([problem.problem for problem in PROBLEMS], trainer)
+    raw.normalizer = changes.get("normalizer", raw.normalizer)
+    raw.add_special_tokens(list(changes.get("special", [])))
+    return PreTrainedTokenizerFast(tokenizer_object=raw, eos_token=marks[0], additional_special_tokens=marks[1:])
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        (dict(alphabet=[]), "the tokenizer leaves 'ersitan' out of "),
+        (dict(normalizer=normalizers.Replace("678", "")), "the tokenizer leaves '678' out of "),
+        (dict(decoder=decoders.Fuse()), "reads its own tokens as .*Ġx"),
+        (dict(decoder=decoders.WordPiece()), "reads its own tokens as "),
+    ],
+    ids=["no token for a letter", "a number dropped", "bytes in letters", "words in pieces"],
+)
+def test_a_tokenizer_that_loses_text_is_refused(folder: Path, changes: dict, match: str) -> None:
+    byte_level(**changes).save_pretrained(folder)
+    with pytest.raises(UserError, match=match):
+        load_checked(folder, hub_model(), PROBLEMS, longest=100)
+
+
+def test_a_tokenizer_whose_box_comes_back_in_pieces_is_refused(folder: Path) -> None:
+    """Prompts without a box come back; a response's answer would not."""
+    tokenizer = byte_level(decoder=decoders.Sequence([decoders.ByteLevel(), decoders.Replace("\\boxed", "boxed")]))
+    tokenizer.save_pretrained(folder)
+    with pytest.raises(UserError, match="no answer of this model could be found in its box"):
+        load_checked(folder, hub_model(), PROBLEMS, longest=100)
+
+
+def test_a_word_that_the_tokenizer_does_not_know_is_named(folder: Path) -> None:
+    marks = ["[UNK]", "<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+    known = [*marks, "user", "assistant", "Find", "x", "if", "678", "+", "=", "over", "."]
+    raw = Tokenizer(models.WordLevel({token: index for index, token in enumerate(known)}, unk_token="[UNK]"))
+    raw.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    PreTrainedTokenizerFast(
+        tokenizer_object=raw, eos_token=marks[1], unk_token="[UNK]", additional_special_tokens=marks[2:]
+    ).save_pretrained(folder)
+    with pytest.raises(UserError, match=r"the tokenizer has no token for '0', 'ℕ' and would give the model '\[UNK\]'"):
+        load_checked(folder, hub_model(), PROBLEMS, longest=100)
+
+
+def test_a_tokenizer_without_a_token_for_unknown_words_is_refused(folder: Path) -> None:
+    raw = Tokenizer(models.WordLevel({"<|endoftext|>": 0, "<|im_start|>": 1, "<|im_end|>": 2}))
+    raw.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    marks = ["<|im_start|>", "<|im_end|>"]
+    PreTrainedTokenizerFast(
+        tokenizer_object=raw, eos_token="<|endoftext|>", additional_special_tokens=marks
+    ).save_pretrained(folder)
+    with pytest.raises(UserError, match="the tokenizer cannot read it"):
+        load_checked(folder, hub_model(), PROBLEMS, longest=100)
+
+
+@pytest.mark.parametrize("special", [list("0123456789"), ["\\boxed{"], ["<0x0A>"]])
+def test_special_tokens_that_are_text_are_accepted_and_kept(folder: Path, special: list[str]) -> None:
+    byte_level(special=special).save_pretrained(folder)
+    _, tokenizer = load_checked(folder, hub_model(), PROBLEMS, longest=100)
+    text = f"So {special[0]} \\boxed{{120}}"
+    ids = [*tokenizer.encode(text, add_special_tokens=False), *tokenizer.encode("<|im_start|>")]
+    assert response_text(tokenizer, ids) == text
+
+
+@pytest.mark.parametrize("ends", ["2", [[2]], [2, "3"]])
+def test_ends_that_are_no_numbers_are_refused(folder: Path, ends: object) -> None:
+    rewrite(folder / "generation_config.json", eos_token_id=ends)
+    with pytest.raises(UserError, match=r"generation_config\.json: eos_token_id = .*: must be the number of a token"):
+        load_policy(folder)
+
+
+def test_an_end_beyond_the_head_is_none(folder: Path) -> None:
+    rewrite(folder / "generation_config.json", eos_token_id=[5000])
+    policy, tokenizer = load_checked(folder, hub_model(), PROBLEMS, longest=100)
+    assert tokenizer.convert_ids_to_tokens(policy.generation_config.eos_token_id) == ["<|endoftext|>", "<|im_end|>"]
+
+
+def test_a_model_that_cannot_compute_its_own_log_probs_is_refused() -> None:
+    model = tiny("codegen", dict(n_embd=32, n_head=4, n_layer=2, rotary_dim=64, n_positions=128))
+    with pytest.raises(UserError, match="X: CodeGenForCausalLM cannot compute its own log-probs"):
+        check_model("X", model, Numbers(), PROMPTS, LONGEST, sampled=False)
+
+
 def test_a_model_that_nothing_ends_is_refused(folder: Path) -> None:
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=Tokenizer(models.BPE(vocab={"a": 0}, merges=[], unk_token="a"))
-    )
+    tokenizer = byte_level(marks=["<|start|>"])
+    tokenizer.eos_token = None
     (folder / "generation_config.json").unlink()
     tokenizer.save_pretrained(folder)
     rewrite(folder / "config.json", eos_token_id=None)

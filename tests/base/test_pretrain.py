@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 
 from tokencredit.base import load_manifest, load_policy, load_tokenizer
 from tokencredit.base.__main__ import app
-from tokencredit.base.pretrain import build_model, learning_rate, make_examples, new_tokenizer, pretrain, solution_loss
+from tokencredit.base.pretrain import build_model, make_examples, new_tokenizer, pretrain, solution_loss
+from tokencredit.base.supervised import learning_rate
 from tokencredit.config import Config, EmbeddedModel
 from tokencredit.errors import UserError
 from tokencredit.files import sha256

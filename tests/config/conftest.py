@@ -22,6 +22,7 @@ FILES: dict[str, Any] = {
         "datasets": {
             "toy-train": GENERATED,
             "toy-test": {**GENERATED, "split": "test"},
+            "toy-more": {**GENERATED, "seed": 2},
             "real": {
                 "kind": "file",
                 "title": "Real",

@@ -6,8 +6,11 @@ import dataclasses
 from typing import Any
 
 import pytest
+import yaml
+from typer.testing import CliRunner
 
 from tokencredit.config import Config, load_study
+from tokencredit.config.__main__ import app
 from tokencredit.credit import METHODS
 from tokencredit.errors import UserError
 
@@ -71,11 +74,27 @@ WRONG: dict[str, tuple[str, str, Any, list[str]]] = {
         ["evaluation: rows: 'base' is listed 2 times"],
     ),
     "row named as a method": (STUDY, "evaluation.rows.0.name", "grpo", ["rows.0.name = 'grpo'", "trained method"]),
-    "no methods": (STUDY, "training.methods", [], ["training.methods", "at least 1 item"]),
+    "no methods": (STUDY, "training.methods", [], ["training.methods: must have at least one entry"]),
     "bad name": (STUDY, "evaluation.rows.0.name", "My Base", ["rows.0.name = 'My Base'", "lower-case letters"]),
     "bad name of an entry": ("methods.yaml", "methods.EAPO", {}, ["methods.EAPO", "lower-case letters"]),
     "text for a number": (STUDY, "training.steps", "ten", ["training.steps = 'ten'", "integer"]),
-    "true for a number": (STUDY, "training.steps", True, ["training.steps = True", "integer"]),
+    "true for a number": (STUDY, "training.steps", True, ["training.steps = true: must be an integer"]),
+    "fraction for a number": (STUDY, "training.steps", 30.0, ["training.steps = 30.0: must be an integer."]),
+    "number with an underscore": (
+        STUDY,
+        "training.steps",
+        "1_000",
+        ["steps = '1_000': must be an integer; this is a text"],
+    ),
+    "yes": (
+        STUDY,
+        "training.gradient_checkpointing",
+        "yes",
+        ["gradient_checkpointing = 'yes': must be true or false."],
+    ),
+    "false for a word": (STUDY, "training.mixed_precision", False, ["mixed_precision = false: must be 'no' or 'bf16'"]),
+    "nothing for a mapping": (STUDY, "training", None, ["training = null: must be a mapping of keys."]),
+    "the beginning of a name": (STUDY, "training.methods.1", "ea", ["training.methods = 'ea'", "did you mean 'eapo'?"]),
     "list for a mapping": (STUDY, "training", [1], ["training", "mapping of keys"]),
     "number for a list": (STUDY, "training.seeds", 3, ["training.seeds = 3", "list"]),
     "unknown choice": (STUDY, "training.mixed_precision", "fp16", ["mixed_precision = 'fp16'", "'no' or 'bf16'"]),
@@ -102,6 +121,18 @@ WRONG: dict[str, tuple[str, str, Any, list[str]]] = {
         ["training.curve.benchmark", "generated"],
     ),
     "unknown task": ("datasets.yaml", "datasets.toy-test.task", "paths", ["task = 'paths'", "'graph-paths'"]),
+    "trained on a benchmark": (
+        STUDY,
+        "training.datasets",
+        ["toy-train", "toy-test"],
+        ["training.curve.benchmark = 'easy': is of the data set 'toy-test', one of training.datasets"],
+    ),
+    "trained on a benchmark under another name": (
+        "datasets.yaml",
+        "datasets.toy-train.split",
+        "test",
+        ["'toy-test', which holds the same problems as 'toy-train', one of training.datasets"],
+    ),
     "longer than the model": (
         STUDY,
         "training.sampling.max_response_tokens",
@@ -160,7 +191,7 @@ WRONG: dict[str, tuple[str, str, Any, list[str]]] = {
         "methods.yaml",
         "methods.eapo.params.alpha",
         True,
-        ["methods.eapo.params.alpha = True", "must be a number"],
+        ["methods.eapo.params.alpha = true", "must be a number"],
     ),
     "list for a parameter": (
         "methods.yaml",
@@ -270,7 +301,8 @@ WRONG: dict[str, tuple[str, str, Any, list[str]]] = {
 def test_a_wrong_value_is_one_sentence(spoil: Spoil, file: str, path: str, value: Any, parts: list[str]) -> None:
     config = spoil(file, path, value)
     message = message_of(config)
-    if "overlong" not in path:  # the recipe is right by itself: the study is where the combination is wrong
+    # The recipe and the data set are right by themselves: the study is where the combination is wrong.
+    if "overlong" not in path and not path.endswith("split"):
         assert message.startswith(f"{config / file}: ")
     assert all(part in message for part in parts), message
     assert "\n" not in message
@@ -290,6 +322,22 @@ def test_a_method_that_tells_the_answer_needs_a_prompt_for_it(spoil: Spoil) -> N
     assert message.endswith("models.small.privileged_prompt is missing.")
     told = ("models.yaml", "models.small.privileged_prompt", "{problem} {answer} Answer:")
     assert load_study(spoil("methods.yaml", "methods.grpo", DASD, *told), "one").methods["grpo"].credit == "dasd"
+
+
+def test_a_method_of_the_update_stage_needs_whole_groups(spoil: Spoil) -> None:
+    scattered = (STUDY, "training.keep_groups_together", False)
+    forking = {"title": "Forking", "recipe": "plain", "credit": "forking"}
+    assert not load_study(spoil(*scattered), "one").training.keep_groups_together
+    message = message_of(spoil(*scattered, "methods.yaml", "methods.grpo", forking))
+    assert "training.keep_groups_together = false: 'grpo' assigns credit at each update" in message
+
+
+def test_batching_as_it_always_was_is_not_written(spoil: Spoil) -> None:
+    """So that results from before there were these keys keep their digests."""
+    training = load_study(spoil(STUDY, "training.balance_rewards", 0.25), "one").training
+    assert training.model_dump()["balance_rewards"] == 0.25
+    plain = training.model_copy(update={"balance_rewards": None}).model_dump()
+    assert not {"balance_rewards", "keep_groups_together"} & {*plain}
 
 
 @pytest.mark.parametrize(
@@ -360,9 +408,119 @@ def test_an_unknown_study_names_those_that_exist(spoil: Spoil) -> None:
     assert "won.yaml: no such study; allowed: one" in message
 
 
+TARGETS = {
+    "confidence": 0.9,
+    "tolerances": dict.fromkeys(("avg", "mean", "pass_at_k", "accuracy", "tokens", "solve_rate", "entropy"), 1.0),
+    "sources": {"table1": {"title": "Table 1", "file": "tables", "study": "on"}},
+}
+
+
+def test_printed_numbers_are_of_a_study_that_exists(spoil: Spoil) -> None:
+    """Under a name that no study has, their verdicts would be missing without a word."""
+    config = spoil()
+    (config / "targets.yaml").write_text(yaml.safe_dump(TARGETS))
+    with pytest.raises(UserError, match=r"targets\.yaml: sources\.table1\.study = 'on': not known; allowed: one"):
+        Config(config).study("one").targets  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "words"),
+    [
+        ("targets.yaml", {**TARGETS, "tolernces": {}}, "tolernces: unknown key"),
+        (
+            "targets.yaml",
+            {**TARGETS, "sources": {"t": {"title": "T", "file": "tables", "study": "one"}}},
+            "tables.csv: ",
+        ),
+        ("claims.yaml", {}, "claims.yaml: confidence: this key is missing"),
+        ("gpus.yaml", {"gpus": {"h200": {}}}, "gpus.h200.title: this key is missing"),
+    ],
+)
+def test_check_reads_every_file(spoil: Spoil, file: str, content: dict[str, Any], words: str) -> None:
+    """Those too that are read only where they are needed."""
+    config = spoil()
+    checked = ["check", "--config", str(config)]
+    assert CliRunner().invoke(app, checked).exit_code == 0
+    (config / file).write_text(yaml.safe_dump(content))
+    error = CliRunner().invoke(app, checked).exception
+    assert isinstance(error, UserError)
+    assert words in str(error)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("My_Study", "the name of a study's file must be made of lower-case letters"),
+        ("toy (1)", "the name of a study's file must be made of lower-case letters"),
+        ("models", "results/models is a folder of all studies"),
+    ],
+)
+def test_the_name_of_a_study_s_file_is_one_that_rules_can_read(spoil: Spoil, name: str, words: str) -> None:
+    config = spoil()
+    (config / f"studies/{name}.yaml").write_bytes((config / STUDY).read_bytes())
+    assert f"{name}.yaml: {words}" in message_of(config, name)
+    assert CliRunner().invoke(app, ["check", "--config", str(config)]).exit_code != 0
+
+
+def test_a_hidden_file_is_no_study(spoil: Spoil) -> None:
+    """A Mac leaves one beside every file that it copies."""
+    config = spoil()
+    (config / "studies/._one.yaml").write_bytes(b"\x00\x05\x16")
+    assert Config(config).study_names == ["one"]
+
+
 def test_an_unknown_row_and_an_unknown_cell(spoil: Spoil) -> None:
     study = Config(spoil()).study("one")
     with pytest.raises(UserError, match="base/seed0"):
         study.row("base", 3)
     with pytest.raises(UserError, match="base is not a trained method of study one"):
         study.training_config("base")
+
+
+def test_a_benchmark_beside_the_others_counts_in_no_mean_and_one_has_to(spoil: Spoil) -> None:
+    both = [{"benchmark": "easy", "samples": 4}, {"benchmark": "real", "samples": 4, "beside": True}]
+    study = load_study(
+        spoil(
+            STUDY,
+            "model",
+            "released",
+            STUDY,
+            "evaluation.rows.0.model",
+            "released",
+            STUDY,
+            "evaluation.benchmarks",
+            both,
+        ),
+        "one",
+    )
+    assert (list(study.benchmarks), list(study.averaged), list(study.beside)) == (["easy", "real"], ["easy"], ["real"])
+    assert "all of them are `beside`" in message_of(spoil(STUDY, "evaluation.benchmarks.0.beside", True))
+
+
+PACKAGE = {
+    "kind": "package",
+    "title": "Packed, dequantised",
+    "package": "tiny",
+    "version": "1.0",
+    "file": "a.gguf",
+    "sha256": "0" * 64,
+    "parameters": 5,
+    "prompt": "{problem}",
+}
+
+
+def test_a_row_of_a_quantised_file_is_called_dequantised(spoil: Spoil) -> None:
+    packed = ("models.yaml", "models.packed", PACKAGE, STUDY, "evaluation.rows.0.model", "packed")
+    assert load_study(spoil(*packed, STUDY, "evaluation.rows.0.title", "Base, dequantised"), "one").rows
+    message = message_of(spoil(*packed))
+    assert "evaluation.rows.0.title = 'Base'" in message
+    assert "must say 'dequantised'" in message
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("package", "a b"), ("version", ">=1"), ("sha256", "abc"), ("title", "Packed")]
+)
+def test_a_package_is_pinned_and_named(spoil: Spoil, key: str, value: str) -> None:
+    message = message_of(spoil("models.yaml", "models.packed", {**PACKAGE, key: value}))
+    assert repr(value) in message
+    assert "models.packed" in message

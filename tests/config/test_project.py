@@ -106,7 +106,7 @@ def test_the_hyperparameters_are_the_papers(name: str, expected: tuple[int, ...]
 def test_the_evaluation_is_the_papers(name: str) -> None:
     study = CONFIG.study(name)
     assert (study.evaluation.sampling.temperature, study.evaluation.sampling.top_p) == (0.6, 0.95)
-    problems = {benchmark: use.problems for benchmark, use in study.benchmarks.items()}
+    problems = {benchmark: use.problems for benchmark, use in study.averaged.items()}
     assert problems == {
         "aime24": 30,
         "aime25": 30,
@@ -116,8 +116,20 @@ def test_the_evaluation_is_the_papers(name: str) -> None:
         "olympiadbench": 675,
     }
     if name != "paper-quadrants":  # Figure 5 needs more
-        samples = [use.samples for use in study.benchmarks.values()]
+        samples = [use.samples for use in study.averaged.values()]
         assert samples == [32, 32, 32, 4, 4, 4]
+        assert [(name, use.problems) for name, use in study.beside.items()] == [("gsm8k-test", 1319)]
+
+
+@pytest.mark.parametrize("name", ["pocket", "pocket-full"])
+def test_the_pocket_studies_start_train_and_test_on_problems_of_different_parts(name: str) -> None:
+    study = CONFIG.study(name)
+    tested = [CONFIG.datasets[use.dataset] for use in study.averaged.values()]
+    learned, trained = (CONFIG.datasets[each] for each in (study.start.dataset, *study.training.datasets))
+    assert (learned.split, trained.split, {each.split for each in tested}) == ("pretrain", "train", {"test"})
+    assert list(study.beside) == ["gsm8k-test"]
+    assert study.training.updates_per_step == 2
+    assert all("dequantised" in row.title for row in study.rows if row.method is None)
 
 
 def test_prompts_end_where_the_model_is_to_answer() -> None:
@@ -184,8 +196,8 @@ def test_check_prints_a_line_for_each_study_and_what_is_not_pinned() -> None:
     done = CliRunner().invoke(app, ["check", "--config", str(ROOT / "config")])
     assert done.exit_code == 0, done.output
     lines = {line.split()[0]: line.split() for line in done.output.splitlines()}
-    # 13 methods x 3 seeds + 2 models; (30 + 30 + 83) x 32 + (500 + 272 + 675) x 4 responses a row; 220 steps x 16 updates a run
-    assert lines["paper-7b"][2:] == ["18", "54", "56", "6", f"{56 * 10364:,}", f"{54 * 220 * 16:,}"]
+    # 13 methods x 3 seeds + 2 models; (30 + 30 + 83) x 32 + (500 + 272 + 675 + 1319) x 4 responses a row; 220 steps x 16 updates a run
+    assert lines["paper-7b"][2:] == ["18", "54", "56", "7", f"{56 * 15640:,}", f"{54 * 220 * 16:,}"]
     assert "not pinned: models.eurus-2-7b-prime.revision = null" in done.output
 
 

@@ -13,7 +13,7 @@ import pytest
 from tokencredit.config import Config, Study, load_study, read_yaml
 from tokencredit.errors import UserError
 
-from .conftest import FILES, Spoil
+from .conftest import ABSENT, FILES, Spoil, message_of
 
 STUDY = "studies/one.yaml"
 
@@ -50,7 +50,7 @@ def test_parameters_that_are_not_given_are_the_credit_functions_own(spoil: Spoil
 
 
 MATTERS: list[tuple[str, str, Any]] = [
-    (STUDY, "training.datasets", ["toy-test"]),
+    (STUDY, "training.datasets", ["toy-more"]),
     (STUDY, "training.steps", 11),
     (STUDY, "training.engine", "vllm"),
     (STUDY, "training.mismatch_kl", 0.02),
@@ -91,7 +91,7 @@ MATTERS: list[tuple[str, str, Any]] = [
     ("models.yaml", "models.small.pretraining.seed", 1),
     ("datasets.yaml", "datasets.toy-train.seed", 2),
     ("datasets.yaml", "datasets.toy-test.rows", 200),
-    ("benchmarks.yaml", "benchmarks.easy.dataset", "toy-train"),
+    ("benchmarks.yaml", "benchmarks.easy.dataset", "toy-more"),
     ("datasets.yaml", "datasets.toy-train.grader", "exact"),
     ("benchmarks.yaml", "benchmarks.easy.grader", "choice"),
 ]
@@ -233,3 +233,10 @@ def test_reading_the_configuration_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_resources_of_pretraining_are_asked_for_where_a_model_is_made(spoil: Spoil) -> None:
+    missing = message_of(spoil("studies/one.yaml", "resources.pretrain", ABSENT))
+    assert missing.endswith(
+        "resources.pretrain: this key is missing; the embedded model 'small' is made with what it says."
+    )

@@ -15,6 +15,7 @@ import pytest
 from tokencredit.base.pretrain import build_model, new_tokenizer
 from tokencredit.config import EmbeddedModel, Study
 from tokencredit.cost import Basis, Options, Reckoned, Terms, estimate, read_timings, reckoning
+from tokencredit.cost.architectures import architecture_of
 from tokencredit.cost.quantity import given, measured
 from tokencredit.engines import vllm_engine
 from tokencredit.errors import UserError
@@ -57,7 +58,7 @@ def test_an_embedded_model_has_the_weights_of_its_architecture(name: str) -> Non
     built = build_model(settings, new_tokenizer(settings))
     counted = sum(parameter.numel() for parameter in built.parameters())
     chosen = study("toy" if settings.task == "word-problems" else "toy-paths", model=name)
-    assert reckoning.architecture_of(chosen, name).parameters == counted
+    assert architecture_of(chosen, name).parameters == counted
 
 
 def test_what_is_copied_from_elsewhere_is_what_stands_there() -> None:

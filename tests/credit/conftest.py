@@ -57,6 +57,8 @@ def make_signals(seed: int = 0, groups: int = 4, group_size: int = 8, longest: i
         control_noise=uniform(),
         privileged_entropy=uniform().pow(2),
         contrast_logprob=near(old_logprob),
+        hidden=torch.randn(tokens, 3, generator=random, dtype=torch.float64),
+        uniqueness=uniform().pow(3),
         progress=0.3,
         entropy_history=torch.tensor([0.1, 0.15, 0.25, 0.18, 0.12], dtype=torch.float64),
     )

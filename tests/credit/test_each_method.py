@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import linear_sum_assignment
 
 from tests.credit.conftest import current_entropy, gradient_of, make_signals, staged
-from tokencredit.credit import TokenCredit, TokenSignals, assign
+from tokencredit.credit import TokenCredit, TokenSignals, assign, shear
 from tokencredit.credit.erpo import critical_decision_pivots
 
 
@@ -57,6 +59,55 @@ def test_iw_opd_weights_lie_between_one_and_one_plus_gamma_and_never_increase(se
     within = signals.position[1:] > 0
     assert weight.diff()[within].max() <= 1e-9
     torch.testing.assert_close(weight[signals.position == 0], torch.full_like(signals.reward, 1 + gamma))
+
+
+@settings(max_examples=4, deadline=None)
+@given(seed=st.integers(0, 2**16), tile=st.sampled_from([1, 2**22]))
+def test_shear_bounds_the_cost_of_the_best_assignment(seed: int, tile: int) -> None:
+    """W1 <= W <= W1 + epsilon log n (arXiv 2604.23318, Lemma 1), by the assignment of equal spans; from below as iterations go on."""
+    random = torch.Generator().manual_seed(seed)
+    hidden = torch.randn(10, 4, generator=random, dtype=torch.float64)
+    signals = TokenSignals(
+        response=torch.tensor([0] * 5 + [1] * 5),
+        position=torch.arange(5).repeat(2),
+        entropy=torch.ones(10),
+        old_logprob=torch.zeros(10),
+        reward=torch.tensor([1.0, -1.0], dtype=torch.float64),
+        advantage=torch.tensor([1.0, -1.0], dtype=torch.float64),
+        group=torch.tensor([0, 0]),
+        hidden=hidden,
+    )
+    cost = (hidden[:5, None] - hidden[None, 5:]).norm(dim=2) / hidden.norm(dim=1).mean()
+    exact = cost.numpy()[linear_sum_assignment(cost.numpy())].mean()
+
+    def weight(iterations: int) -> float:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(shear, "_TILE_NUMBERS", tile)
+            found = assign("shear", signals, iterations=iterations).advantage.abs()
+        assert torch.equal(found, found[:1].expand(10)), "one span on each side"
+        return float(found[0])
+
+    assert weight(1) <= weight(30) + 1e-12
+    assert exact - 1e-2 <= weight(500) <= exact + 0.05 * math.log(5)
+
+
+def test_shear_finds_the_stretch_that_differs() -> None:
+    """Two responses with the same states but for the last four: the first span is near 0, the last far."""
+    same = torch.eye(4, dtype=torch.float64).repeat(2, 1)
+    hidden = torch.cat([same, torch.full((4, 4), 1.0), same, torch.full((4, 4), -1.0)]).double()
+    signals = TokenSignals(
+        response=torch.tensor([0] * 12 + [1] * 12),
+        position=torch.arange(12).repeat(2),
+        entropy=torch.ones(24),
+        old_logprob=torch.zeros(24),
+        reward=torch.tensor([1.0, -1.0], dtype=torch.float64),
+        advantage=torch.tensor([1.0, -1.0], dtype=torch.float64),
+        group=torch.tensor([0, 0]),
+        hidden=hidden,
+    )
+    weight = assign("shear", signals, window=4, stride=4).advantage.abs().view(2, 3, 4)
+    assert weight[:, :2].max() < 0.1
+    assert weight[:, 2].min() > 0.5
 
 
 def test_w_reinforce_is_lambda_psr_plus_nsr() -> None:

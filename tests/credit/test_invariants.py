@@ -77,6 +77,7 @@ NEUTRAL = {
     "egrsd": {"gamma": 0.0, "clip": 0.0},
     "amr-sd": {"lam": 0.0},
     "hapo-h": {"alpha": 0.0},
+    "ict": {"rho": 1.0},
 }
 # Other values at which a parameter is tried, where half as much again would not be seen on the fixed batch.
 TRIED: dict[tuple[str, str], Any] = {
@@ -105,6 +106,10 @@ TRIED: dict[tuple[str, str], Any] = {
     ("gtpo", "scope"): "group",
     ("egrsd", "window"): 3,
     ("position-schedule", "full"): 0.5,
+    ("ict", "rho"): 0.5,
+    ("delta", "refinements"): 3,
+    **{(name, "scope"): "batch" for name in ("delta", "delta-random")},
+    ("ict", "warm"): 0.5,
     ("kind-mask", "part"): "style",
     **{(name, "threshold"): "group-p50" for name in ("phr", "plr", "nhr", "nlr")},
 }
@@ -337,6 +342,7 @@ def test_the_variants_of_a_method_differ_too() -> None:
     for name, parameter, values in [
         ("hetero-hapo", "variant", ("as_described", "as_released")),
         ("gtpo", "scope", ("set", "group")),
+        *((name, "scope", ("group", "batch")) for name in ("delta", "delta-random")),
         ("kind-mask", "part", ("strategy", "style", "execution", "no-style-no-routine")),
         *(
             (quadrant, "threshold", ("group-mean", "group-p25", "group-p50", "group-p75", "batch-mean", "k-means"))

@@ -38,6 +38,25 @@ def test_a_problem_table_has_the_shared_columns_and_careful_right_solutions(tier
         assert boxed(solution) == int(answer)
 
 
+def test_solutions_in_english_are_right_step_by_step_and_end_in_the_answer() -> None:
+    frame = embedded.generate_problems([1, 2, 3], 60, 0, "pretrain", solutions="english")
+    for record in frame.itertuples():
+        steps = re.findall(r"(\d+) ([-+*]) (\d+) = (\d+)", record.solution)
+        assert len(steps) == word_problems.TIERS[int(record.level)].operations
+        for left, operator, right, result in steps:
+            assert {"+": int.__add__, "-": int.__sub__, "*": int.__mul__}[operator](int(left), int(right)) == int(
+                result
+            )
+        assert record.solution.endswith(f"\\boxed{{{record.answer}}}.")
+        assert steps[-1][-1] == record.answer
+    assert len(set(frame["solution"].str.split().str[0])) > 2  # several openings
+
+
+def test_a_task_without_english_says_so() -> None:
+    with pytest.raises(UserError, match="the embedded task graph-paths has no solutions in English"):
+        embedded.generate_problems([1], 2, 0, "train", "graph-paths", "english")
+
+
 @pytest.mark.parametrize("tier", [1, 2, 3])
 def test_answers_follow_from_the_steps_and_stay_in_range(tier: int) -> None:
     rule = word_problems.TIERS[tier]

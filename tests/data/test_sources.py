@@ -68,6 +68,43 @@ def test_generated_sets(tmp_path: Path, real_config: Config) -> None:
     assert set(files.read_parquet(tmp_path / "problems.parquet")["level"]) == {"2"}
 
 
+# ---------------------------------------------------------------- filters
+
+
+STEPS = [
+    record(0, level=1, solution="<<1+1=2>>2"),
+    record(1, level="hard", solution="<<1+1=2>>2 and <<2+2=4>>4"),
+    record(2, level=1, solution="no calculation"),
+    record(3, level=1, solution="<<1+2=3>>3"),
+    record(4),
+]
+
+
+@pytest.mark.parametrize(
+    ("filters", "left"),
+    [
+        ({}, "01234"),
+        ({"level": ["1"]}, "023"),
+        ({"level": ["1", "hard"]}, "0123"),
+        ({"steps": 1}, "03"),
+        ({"steps": 2}, "013"),
+        ({"first": 3}, "012"),
+        ({"level": ["1"], "steps": 1, "first": 1}, "0"),
+    ],
+)
+def test_filters_take_rows_of_a_file_that_stays_whole(house: House, filters: dict[str, Any], left: str) -> None:
+    house.pack("practice", STEPS, **filters)
+    table, manifest = prepared(house, "practice")
+    assert table["problem_id"].tolist() == [f"p/{number}" for number in left]
+    assert manifest["file_sha256"] == files.sha256(house.root / "practice.jsonl.gz")
+
+
+def test_filters_that_leave_nothing_are_refused(house: House) -> None:
+    house.pack("practice", STEPS, level=["6"])
+    with pytest.raises(UserError, match=r"data set practice has no problem to use"):
+        prepared(house, "practice")
+
+
 # ---------------------------------------------------------------- what is dropped
 
 

@@ -11,6 +11,7 @@ from tests.equations import (
     archer,
     attention,
     covariance,
+    delta,
     distillation,
     eapo,
     entropy,
@@ -20,6 +21,7 @@ from tests.equations import (
     hapo,
     hetero_hapo,
     hindsight,
+    ict,
     kinds,
     measured,
     position,
@@ -27,6 +29,7 @@ from tests.equations import (
     ratios,
     reinforce,
     residual,
+    shear,
 )
 from tests.equations.batch import Credit
 
@@ -42,6 +45,8 @@ ORACLES: dict[str, Callable[..., Credit]] = {
     "credit": hindsight.credit,
     "dapo": grpo.dapo,
     "dasd": distillation.dasd,
+    "delta": delta.delta,
+    "delta-random": delta.delta_random,
     "dr-grpo": grpo.dr_grpo,
     "eapo": eapo.eapo,
     "eapo-known-style": kinds.eapo_known_style,
@@ -67,6 +72,7 @@ ORACLES: dict[str, Callable[..., Credit]] = {
     "hetero-hapo": hetero_hapo.hetero_hapo,
     "hindsight-naive": hindsight.hindsight_naive,
     "hoelderpo": ratios.hoelderpo,
+    "ict": ict.ict,
     "iw-opd": distillation.iw_opd,
     "kind-mask": kinds.kind_mask,
     "kl-cov": covariance.kl_cov,
@@ -79,6 +85,7 @@ ORACLES: dict[str, Callable[..., Credit]] = {
     "position-schedule": position.position_schedule,
     "psr": reinforce.psr,
     "rlsd": hindsight.rlsd,
+    "shear": shear.shear,
     "tis": ratios.tis,
     "vine": measured.vine,
     "vine-steps": measured.vine_steps,

@@ -35,6 +35,8 @@ class Response:
     contrast_logprob: list[float]
     residual_norm: list[float]
     attention_entropy: list[float]
+    hidden: list[list[float]]
+    uniqueness: list[float]
     noise: list[float]
     value: list[float]
     information: list[float]

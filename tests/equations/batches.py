@@ -96,6 +96,8 @@ def make_batch(shape: str, seed: int) -> Batch:
                 contrast_logprob=_near(dice, old, 1.0),
                 residual_norm=[0.0 if unmoved else dice.random() for _ in range(length)],
                 attention_entropy=[_entropy(dice, wanted.entropies, level, scale) / 2 for _ in range(length)],
+                hidden=[_state(dice, wanted.entropies) for _ in range(length)],
+                uniqueness=[_entropy(dice, wanted.entropies, level, scale) / 3 for _ in range(length)],
                 noise=[dice.random() for _ in range(length)],
                 value=[values.setdefault(state, dice.choice((0.0, 1.0, dice.random()))) for state in states],
                 information=[known.setdefault(state, 0.0 if unmoved else dice.uniform(-0.05, 0.5)) for state in states],
@@ -113,6 +115,15 @@ def _states(dice: random.Random, group: int, length: int) -> list[int]:
     shared = dice.randint(1, 4)
     way = dice.choice((0, 1000, dice.randrange(10**6, 10**7) * 1000))
     return [group * 10**11 + (way if place >= shared else 0) + place for place in range(length)]
+
+
+def _state(dice: random.Random, kind: str) -> list[float]:
+    """Three numbers; one of two states where entropies are tied, and nothing at all where they are level in the batch."""
+    if kind == "level in the batch":
+        return [0.0] * 3
+    if kind == "tied":
+        return dice.choice([[1.0, -0.5, 0.25], [0.0, 1.0, 1.0]])
+    return [single(dice.gauss(0, 1)) for _ in range(3)]
 
 
 def _steps(dice: random.Random, length: int) -> list[int]:

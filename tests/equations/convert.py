@@ -20,6 +20,7 @@ PER_TOKEN = (
     "contrast_logprob",
     "residual_norm",
     "attention_entropy",
+    "uniqueness",
     "noise",
     "value",
     "information",
@@ -45,6 +46,7 @@ def signals_of(batch: Batch) -> TokenSignals:
         group=torch.tensor(per_response("group"), dtype=torch.int64),
         progress=batch.progress,
         entropy_history=torch.tensor(batch.entropy_history, dtype=torch.float64),
+        hidden=torch.tensor([state for response in batch.responses for state in response.hidden], dtype=torch.float64),
         **{name: tokens(name) for name in PER_TOKEN},
         **{name: tokens(name).long() for name in WHOLE},
     )

@@ -15,7 +15,8 @@ from tokencredit.records import Request, Response
 CONFIG = {
     "datasets": {
         "datasets": {
-            "sums": {"kind": "generated", "title": "Sums", "tiers": [1], "rows": 3, "seed": 1, "split": "test"}
+            "sums": {"kind": "generated", "title": "Sums", "tiers": [1], "rows": 3, "seed": 1, "split": "test"},
+            "more": {"kind": "generated", "title": "More", "tiers": [1], "rows": 3, "seed": 1, "split": "train"},
         }
     },
     "models": {
@@ -49,7 +50,7 @@ CONFIG = {
         "model": "small",
         "reference": "grpo",
         "training": {
-            "datasets": ["sums"],
+            "datasets": ["more"],
             "methods": ["grpo"],
             "seeds": [0],
             "steps": 2,

@@ -91,7 +91,7 @@ def test_training_starts_from_the_model_unless_from_a_winner(spoil: Spoil) -> No
     assert plain.config() == without["train grpo/seed0"].config()
     folder = Path("results/one/data-recipe/tuned/gp/seed1")
     assert (begun.inputs["model"], begun.model) == (folder / "model.json", folder)
-    assert begun.config()["start"] == ("gp", 1)
+    assert begun.config()["winner"] == ("gp", 1)
 
 
 def test_what_decides_a_search_is_decided_by_nothing_else(spoil: Spoil) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from types import SimpleNamespace
 
 import pytest
@@ -38,7 +39,13 @@ def test_a_retry_asks_for_more_up_to_what_there_is(spoil: Spoil) -> None:
 
 
 def test_everything_that_slurm_is_told(spoil: Spoil) -> None:
-    words = {"partition": "long", "account": "maths", "constraint": "a800&nvlink", "slurm_extra": "--exclusive"}
+    words = {
+        "partition": "long",
+        "account": "maths",
+        "qos": "high",
+        "constraint": "a800&nvlink",
+        "slurm_extra": "--exclusive",
+    }
     needs = {"mem_mb": 1000, "runtime": 100, "gpu": 8, "gpu_type": "a800", "stop_minutes": 1.5, **words}
     assert requested(Graph(spoil(STUDY, "resources.train", needs), asked="one"), "train") == {
         "gpu": 8,
@@ -48,6 +55,7 @@ def test_everything_that_slurm_is_told(spoil: Spoil) -> None:
         "runtime": 100,
         "slurm_partition": "long",
         "slurm_account": "maths",
+        "qos": "high",
         "constraint": "a800&nvlink",
         "slurm_extra": "--signal=TERM@90 --open-mode=append --exclusive",
     }
@@ -57,6 +65,16 @@ def test_everything_that_slurm_is_told(spoil: Spoil) -> None:
 def test_a_run_is_told_to_save_before_its_time_is_over(spoil: Spoil, runtime: int, seconds: int) -> None:
     graph = Graph(spoil(STUDY, "resources.train", {"mem_mb": 1000, "runtime": runtime}), asked="one")
     assert f"--signal=TERM@{seconds} " in requested(graph, "train")["slurm_extra"]
+
+
+def test_what_no_study_asks_for_is_not_worked_out(spoil: Spoil) -> None:
+    always = ["gpu", "nodes", "mem_mb", "runtime"]
+    assert Graph(spoil(), asked="one").requestable("generate") == always
+    assert Graph(spoil(), asked="one").requestable("light") == [*always, "light"]
+    assert Graph(spoil(), asked="one").requestable("train") == [*always, "slurm_extra"]
+    words = {"partition": "long", "account": "maths", "qos": "high", "constraint": "a800", "slurm_extra": "--exclusive"}
+    asking = spoil(STUDY, "resources.train", {"mem_mb": 1000, "runtime": 10, "gpu": 8, "gpu_type": "a800", **words})
+    assert Graph(asking, asked="one").requestable("light") == [*REQUESTED]
 
 
 def test_nothing_of_it_is_part_of_a_run(spoil: Spoil) -> None:
@@ -73,11 +91,31 @@ def test_nothing_of_it_is_part_of_a_run(spoil: Spoil) -> None:
         ("stop_minutes", 10.0, "stop_minutes = 10 must be less than runtime = 10"),
         ("partition", "long; reboot", "must be made of letters, digits, dots, hyphens and underscores"),
         ("gpu_type", "a800-80gb", "must be made of letters, digits, dots and underscores"),
+        ("gpu_type", "a800", "gpu_type = 'a800' has no effect without gpu"),
+        ("constraint", "a'b", "must be features of Slurm's nodes"),
+        ("slurm_extra", "--exclusive --qos=gpu", "--qos is not allowed: the key `qos` says it"),
+        ("slurm_extra", "--time 10", "--time is not allowed: the key `runtime` says it"),
+        ("slurm_extra", "-pgpu", "-p is not allowed: the key `partition` says it"),
+        ("slurm_extra", "--array=1-3", "--array is not allowed: the workflow sets it"),
+        ("slurm_extra", "qos=high", "must be flags of sbatch, which begin with a hyphen; 'qos=high' does not"),
+        ("slurm_extra", "--mail-user='me", "cannot be read as flags: no closing quotation"),
     ],
 )
 def test_what_slurm_would_refuse_is_one_sentence(spoil: Spoil, key: str, value: object, sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         Graph(spoil(STUDY, "resources.train", {"mem_mb": 1000, "runtime": 10, key: value}), asked="one").study("one")
+
+
+def test_what_the_plugin_refuses_is_refused_before(spoil: Spoil) -> None:
+    """By its own list of flags, which is long: each is refused when the study is read."""
+    from snakemake_executor_plugin_slurm.validation import get_forbidden_slurm_options
+
+    flags = [flag for pattern in get_forbidden_slurm_options() for flag in re.findall(r"--?[\w-]*\w", pattern)]
+    assert len(flags) > 30
+    for flag in flags:
+        train = {"mem_mb": 1000, "runtime": 10, "slurm_extra": f"{flag} 1"}
+        with pytest.raises(UserError, match=f"slurm_extra.*{flag} is not allowed"):
+            Graph(spoil(STUDY, "resources.train", train), asked="one").study("one")
 
 
 def test_what_a_study_takes_from_elsewhere_is_no_model_that_it_trains() -> None:

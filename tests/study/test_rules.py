@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from tests.config.conftest import FILES, Spoil
+from tokencredit.errors import UserError
 from tokencredit.study.rules import Graph
 
 TAUGHT = {"title": "IW-OPD", "recipe": "plain", "credit": "iw-opd", "teacher": "other"}
@@ -58,6 +59,8 @@ def test_a_privileged_prompt_makes_no_model_again(spoil: Spoil) -> None:
     "change",
     [
         ("studies/one.yaml", "resources.train.mem_mb", 2000),
+        ("studies/one.yaml", "training.micro_batch_tokens", 512),
+        ("studies/one.yaml", "training.checkpoint_every", 2),
         ("models.yaml", "models.small.title", "Another title"),
     ],
 )
@@ -72,3 +75,11 @@ def test_the_page_is_made_again_where_what_it_alone_shows_changed(
     )
     assert before[0] == after[0]
     assert before[1] != after[1]
+
+
+def test_a_seed_is_written_in_one_way(graph: Graph) -> None:
+    """``seed00`` would be the same run, trained again at another place."""
+    with pytest.raises(UserError, match=r"eapo/seed00 is not a row of study one; allowed: .*eapo/seed0"):
+        graph.job("train", SimpleNamespace(study="one", method="eapo", seed="00"))
+    with pytest.raises(UserError, match=r"eapo/seed00 is not a row of study one"):
+        graph.job("score", SimpleNamespace(study="one", row="eapo", seed="00"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tokencredit.credit import METHODS
-from tokencredit.tools.methods_page import page
+from tokencredit.tools.methods_page import CLAIMS, page
 
 PAGE = Path("docs/methods.md")
 
@@ -19,3 +19,13 @@ def test_every_method_has_its_equation_and_its_sentence() -> None:
         assert method.equation, name
         assert method.function.__doc__, name
         assert f"\n### {name}\n" in page()
+
+
+def test_every_family_makes_one_claim() -> None:
+    """A new one is sorted in, or stands among others until it is."""
+    sorted_in = [module for _, _, modules in CLAIMS for module in modules]
+    assert len(sorted_in) == len({*sorted_in})
+    assert {*sorted_in} <= {method.module.split(".")[-1] for method in METHODS.values()}
+    text = page()
+    assert text.index("## It has to be measured") < text.index("| [vine](#vine) |") < text.index("## What is known")
+    assert all(text.count(f"| [{name}](#{name}) |") == 1 for name in METHODS)

@@ -23,11 +23,12 @@ from tokencredit.train import columns, loop
 from tokencredit.train.loop import Run
 from tokencredit.train.processes import Processes, joined
 from tokencredit.train.sharding import copy_weights, trained_scorer, unsharded
+from tokencredit.train.support import supports
 from tokencredit.train.update import Credit, Updater
 
 # A clipped advantage, with a head tied and untied; a threshold of the whole batch; one ratio per response; a divergence; a bonus for
-# every token; an adapter.
-METHODS = ("eapo", "eapo-untied", "forking", "gspo", "archer", "entroreg", "grpo-lora")
+# every token; an adapter; ratios restricted to what could be drawn.
+METHODS = ("eapo", "eapo-untied", "forking", "gspo", "archer", "entroreg", "grpo-lora", "grpo-nucleus")
 # Two that look inside the policy, one of them through an adapter; a reference model; credit of every update.
 RUNS = ("grpo", "arca", "attention-entropy", "forking")
 
@@ -58,8 +59,13 @@ def updates(name: str, processes: Processes, **changes: object) -> Measured:
     signals = dataclasses.replace(signals, old_logprob=old_logprob, ref_logprob=None)
     if name == "archer":
         signals = dataclasses.replace(signals, ref_logprob=old_logprob - 0.1)
-    method = Credit(name.removesuffix("-lora").removesuffix("-untied"), {})
+    method = Credit(name.removesuffix("-lora").removesuffix("-untied").removesuffix("-nucleus"), {})
     updater = Updater(scorer, training(prompts_per_update=4, **changes), RECIPE, processes)
+
+    drawable = None
+    if name.endswith("-nucleus"):
+        drawable = processes.each(scorer, sequences, 40, lambda some: supports(scorer, some, 40, top_p=0.8))
+        drawable = [dataclasses.replace(each, logprob=each.logprob + 0.1) for each in drawable]
 
     found: list[torch.Tensor] = []
     step = updater.optimizer.step
@@ -69,7 +75,7 @@ def updates(name: str, processes: Processes, **changes: object) -> Measured:
         step()
 
     updater.optimizer.step = watched
-    metrics, _ = updater.step(1, sequences, signals, method)
+    metrics, _ = updater.step(1, sequences, signals, method, drawable)
     copy_weights(scorer.model, model)
     return {"gradient": found, "metrics": metrics, "weights": model.state_dict()}
 

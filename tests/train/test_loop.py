@@ -338,14 +338,15 @@ def test_a_cells_code_is_the_trainer_its_own_method_and_its_control() -> None:
 
 def test_what_makes_columns_of_few_methods_counts_for_these_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     left_out = {}
-    for credit in ("eapo", "vine", "kind-mask"):
+    for credit in ("eapo", "vine", "kind-mask", "ict"):
         with monkeypatch.context() as patch:
             patch.setattr("tokencredit.study.code._digest", lambda *roots, without: {*without})
             left_out[credit] = training("transformers", credit)
-    assert {"train.measuring", "train.kinds"} <= left_out["eapo"]
-    assert {"train.measuring", "train.kinds"} & left_out["vine"] == {"train.kinds"}
-    assert {"train.measuring", "train.kinds"} & left_out["kind-mask"] == {"train.measuring"}
-    assert {"train.measuring", "train.kinds"}.isdisjoint(modules("train.loop.train", without=(*left_out["eapo"],)))
+    few = {"train.measuring", "train.kinds", "train.states"}
+    assert few <= left_out["eapo"]
+    own = {"vine": "train.measuring", "kind-mask": "train.kinds", "ict": "train.states"}
+    assert all(few - left_out[credit] == {module} for credit, module in own.items())
+    assert few.isdisjoint(modules("train.loop.train", without=(*left_out["eapo"],)))
     assert not {name for name in modules("train.loop.train", without=(*left_out["eapo"],)) if name.startswith("oracle")}
 
 

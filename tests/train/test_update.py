@@ -242,6 +242,18 @@ def test_a_control_stands_round_the_credit_at_either_stage(name: str) -> None:
     assert Credit(name, {}).columns == set()
 
 
+def test_scattered_groups_are_other_updates_of_the_same_credit() -> None:
+    """As many, from the same tokens with the same credit; the seed says which meet."""
+    whole, metrics = weights_after()
+    scattered, other_metrics = weights_after(keep_groups_together=False)
+    assert metrics["updates"] == other_metrics["updates"] == 2
+    assert not torch.allclose(whole, scattered, atol=1e-6)
+    assert torch.equal(scattered, weights_after(keep_groups_together=False)[0])
+    one = {"prompts_per_update": 4}
+    together, apart = (weights_after(keep_groups_together=keep, **one)[0] for keep in (True, False))
+    torch.testing.assert_close(together, apart, atol=1e-8, rtol=0)
+
+
 def test_the_constant_aggregation_divides_by_the_longest_response() -> None:
     """Twice the limit is half the loss, and the gradient's direction stays."""
     recipe = RECIPE.model_copy(update={"aggregation": "constant"})

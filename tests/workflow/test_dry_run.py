@@ -25,16 +25,18 @@ def expected_jobs(name: str) -> dict[str, int]:
     study = CONFIG.study(name)
     shown = planned(study)
     tested = {benchmark.dataset for benchmark in study.benchmarks.values()}
-    used = {*tested, *study.training.datasets, CONFIG.benchmarks[study.training.curve.benchmark].dataset}
+    learned = [study.start.dataset] if study.start else []
+    used = {*tested, *learned, *study.training.datasets, CONFIG.benchmarks[study.training.curve.benchmark].dataset}
     if study.validation:
         used.add(study.validation.dataset)
     embedded = sum(isinstance(CONFIG.models[model], EmbeddedModel) for model in study.model_names)
     counts = {
         "prepare": len(used),
-        "overlap": len(study.training.datasets) * len(tested),
+        "overlap": len({*learned, *study.training.datasets}) * len(tested),
         "pretrain": embedded,
         "fetch": len(study.model_names) - embedded,
         "audit": len(study.benchmarks),
+        "start": len(learned),
         "pool": int(study.data_recipe is not None),
         "search": len(searches(study)),
         "tune": len(tuned(study)),
@@ -67,6 +69,7 @@ def test_make_dry_run_prints_a_table_and_finds_what_is_not_as_configured(project
     for path in project.folder.glob("config/studies/*.yaml"):
         if path.stem != "smoke":
             path.unlink()
+    (project.folder / "config/targets.yaml").unlink()  # it names studies of the paper
     done = project.python("-m", "tokencredit", "dry-run")
     assert done.returncode == 0, done.stdout
     head, line, end = (text.split() for text in done.stdout.splitlines())
@@ -198,6 +201,18 @@ def test_a_wrong_configuration_runs_nothing(project: Project, path: str, old: st
     assert path in line
     assert sentence in line
     assert not (project.folder / "results").exists()
+
+
+def test_another_workflow_can_use_it_as_a_module(tmp_path: Path) -> None:
+    """With a configuration of its own folder; the study is what the importing workflow says."""
+    (tmp_path / "config").symlink_to(ROOT / "config")
+    (tmp_path / "Snakefile").write_text(
+        f"module tokencredit:\n    snakefile: {str(ROOT / 'Snakefile')!r}\n    config: {{'study': 'smoke'}}\n\n"
+        "use rule * from tokencredit as credit_*\n",
+        encoding="utf-8",
+    )
+    jobs = Project(tmp_path).jobs("results/smoke/index.html")
+    assert Counter(job.rule.removeprefix("credit_") for job in jobs) == expected_jobs("smoke")
 
 
 def test_every_rule_says_what_it_needs() -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
+import sys
+from typing import Any
 
-from tests.workflow.project import Project
+import pytest
+import yte
+
+from tests.workflow.project import ROOT, Project
 
 pytestmark = pytest.mark.workflow
 RUN = "results/smoke/runs/eapo/seed0/run.json"
@@ -40,3 +44,37 @@ def test_the_cluster_s_flags_reach_a_job_that_has_its_own(fresh: Project) -> Non
 def test_prefetch_is_what_comes_from_elsewhere(fresh: Project) -> None:
     jobs = fresh.jobs("--profile", "slurm", "prefetch")
     assert {job.rule for job in jobs} == {"fetch", "prepare"}
+
+
+def default_profile(monkeypatch: pytest.MonkeyPatch, *words: str, **environment: str) -> dict[str, Any]:
+    """The default profile as Snakemake reads it when it is called with ``words``."""
+    monkeypatch.setattr(sys, "argv", ["snakemake", *words])
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    (path,) = (ROOT / "workflow/profiles/default").glob("*.yaml")
+    return yte.process_yaml(path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--profile", "slurm"),
+        ("--profile=slurm", "-n"),
+        ("--prof", "slurm"),
+        ("--pro=slurm",),
+        ("-e", "slurm"),
+        ("--executor", "slurm"),
+    ],
+)
+def test_jobs_of_a_cluster_are_not_bound_to_the_cores_of_the_login_node(
+    monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    monkeypatch.delenv("SNAKEMAKE_PROFILE", raising=False)
+    assert "cores" not in default_profile(monkeypatch, *words)
+
+
+def test_nor_where_the_profile_is_named_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SNAKEMAKE_PROFILE", raising=False)
+    for words in ((), ("--printshellcmds",), ("-n", "--prioritize", "x"), ("--keep-incomplete",)):
+        assert default_profile(monkeypatch, *words)["cores"] == "all"
+    assert "cores" not in default_profile(monkeypatch, SNAKEMAKE_PROFILE="slurm")

@@ -4,6 +4,7 @@
 rule table:
     input:
         input_of("table", "records"),  # what its entry in workflow/tokencredit/study/exhibits.py reads
+        gate_of("table", direct=False),
     output:
         csv="results/{study}/tables/{shown}.csv",
         tex="results/{study}/tables/{shown}.tex",
@@ -31,6 +32,7 @@ rule table:
 rule figure:
     input:
         input_of("figure", "records"),  # what its entry in workflow/tokencredit/study/exhibits.py reads
+        gate_of("figure", direct=False),
     output:
         pdf="results/{study}/figures/{shown}.pdf",
         png="results/{study}/figures/{shown}.png",

@@ -1,4 +1,4 @@
-# The models that studies start from or evaluate: trained here from scratch, or released models, resolved to a commit.
+# The models that studies start from or evaluate: trained here from scratch, or released: of the Hub, of a folder, of a package.
 
 
 rule pretrain:
@@ -20,7 +20,7 @@ rule pretrain:
     params:
         folder=folder_of("manifest"),
         config=from_config(GRAPH.model_config),
-        code=from_config(GRAPH.pretraining_code),
+        code=later(GRAPH.pretraining_code),
     # Threads that wait for each other soon stop spinning: it costs a tenth on a free machine, and saves most of the time on a busy one.
     shell:
         "GOMP_SPINCOUNT=2000 python -m tokencredit.base --config config --model {wildcards.model} --out {params.folder}"
@@ -28,6 +28,8 @@ rule pretrain:
 
 
 rule fetch:
+    input:
+        files=from_config(GRAPH.files_of_model),
     output:
         manifest="results/models/{model}/model.json",
     log:
@@ -46,7 +48,7 @@ rule fetch:
     params:
         folder=folder_of("manifest"),
         config=from_config(GRAPH.model_config),
-        code=code.fetching(),
+        code=later(GRAPH.fetching_code),
     shell:
         "python -m tokencredit.base --config config --model {wildcards.model} --out {params.folder} > {log} 2>&1"
 

@@ -1,25 +1,29 @@
 # What all rules share: the package on the path, the checked configuration, and functions that give a rule its part of the configuration.
 import functools
+import inspect
 import os
 import re
 import sys
 from pathlib import Path
 
+from snakemake.io import IOFile
+
 # Jobs run `python -m tokencredit.<stage>`: with the Python that runs snakemake (unless the job has a conda environment) and this package.
-WORKFLOW = str(Path(workflow.basedir, "workflow"))
+# Of this file, not of the Snakefile that was called: another workflow may use this one as a module.
+WORKFLOW = str(Path(workflow.current_basedir).parent)
 sys.path.insert(0, WORKFLOW)
 os.environ.update(
     PYTHONPATH=os.pathsep.join(filter(None, [WORKFLOW, os.getenv("PYTHONPATH")])),
     PATH=os.pathsep.join([str(Path(sys.executable).parent), os.getenv("PATH", os.defpath)]),
 )
 
+from tokencredit.config import Config
 from tokencredit.errors import UserError
 from tokencredit.study import code
-from tokencredit.study.rules import REQUESTED, Graph
+from tokencredit.study.chosen import chosen_study
+from tokencredit.study.rules import Graph, Later
 from tokencredit.tools.preflight import check_start
 
-FOLDER = "config"
-STUDY = config.setdefault("study", "toy")
 NAME = r"[a-z0-9]+(?:[.-][a-z0-9]+)*"
 
 
@@ -33,23 +37,33 @@ def exits_on_error(function):
         except UserError as error:
             sys.exit(f"error: {error}")
 
+    checked.__signature__ = inspect.signature(function)  # Snakemake asks for it at every job
     return checked
 
 
 @exits_on_error
 def checked_graph():
-    """The configuration, read and checked; the study that is asked for among it."""
-    graph = Graph(FOLDER, asked=STUDY)
-    graph.study(STUDY)
+    """The configuration, read and checked; the study that is asked for among it, as a module by the importing workflow."""
+    read, asked = Config("config"), workflow.config_settings
+    by = (asked.config, asked.configfiles) if workflow.modifier.is_main_snakefile() else (config,)
+    graph = Graph(read, chosen_study(read, *by))
+    graph.study(graph.asked)
     return graph
 
 
 GRAPH = checked_graph()
+STUDY = GRAPH.asked
 
 
 def from_config(question):
     """A function of wildcards, asked of the configuration, as an input, a parameter or a resource."""
     return exits_on_error(lambda wildcards: question(wildcards))
+
+
+def later(question):
+    """The same as a parameter that no command holds, by which Snakemake sees that a result is out of date. A dry run asks only then."""
+    ask = exits_on_error(question)
+    return lambda wildcards: Later(lambda: ask(wildcards)) if workflow.dryrun else ask(wildcards)
 
 
 # A rule's inputs by their role, its settings and its code are those of its jobs: workflow/tokencredit/study/jobs.py has one function a rule.
@@ -61,12 +75,52 @@ def input_of(rule, role):
     return from_config(files)
 
 
+# The audits are a gate: they decide whether a job on a model runs, not what it computes, so that one that is repeated trains nothing. They are
+# `ancient` therefore. But what lies behind an ancient file that is to be made again Snakemake does not look at, whatever has changed there. So
+# the audits are ordinary inputs of what is to be made anyway, and where one is repeated also of such jobs further on.
+def gate_of(rule, direct=True):
+    """The audits that a job waits for. ``direct``: whether it works on a model, and not on what such a job made."""
+
+    @from_config
+    def audits(wildcards):
+        job, gates = GRAPH.job(rule, wildcards), GRAPH.audits(wildcards.study)
+        if stands(job, gates):
+            return [ancient(gate) for gate in gates if direct or gate in recorded_inputs(job)]
+        return gates if direct or audit_is_repeated(wildcards.study) else []
+
+    return audits
+
+
+@functools.cache
+def audit_is_repeated(study):
+    return any(Path(job.outputs[0]).exists() and not stands(job) for job in GRAPH.jobs(study, "audit"))
+
+
+def stands(job, gates=()):
+    """Whether a job's results are there, made by the settings, the code and from the files of now, as far as Snakemake recorded it."""
+    if not all(Path(output).exists() for output in job.outputs):
+        return False
+    recorded = [{*params} for output in job.outputs if (params := workflow.persistence.params(IOFile(output)))]
+    if not recorded:
+        return True
+    decided = job.decided()
+    return all(decided <= params for params in recorded) and job.files ^ recorded_inputs(job) <= {*gates}
+
+
+def recorded_inputs(job):
+    return {path for output in job.outputs for path in workflow.persistence.input(IOFile(output)) or ()}
+
+
+def options_of(rule):
+    return from_config(lambda wildcards: GRAPH.job(rule, wildcards).options)
+
+
 def settings_of(rule):
-    return from_config(lambda wildcards: GRAPH.job(rule, wildcards).config())
+    return later(lambda wildcards: GRAPH.job(rule, wildcards).config())
 
 
 def code_of(rule):
-    return from_config(lambda wildcards: GRAPH.job(rule, wildcards).code())
+    return later(lambda wildcards: GRAPH.job(rule, wildcards).code())
 
 
 def model_of(rule):
@@ -93,7 +147,7 @@ def resources_of(kind):
 
         return asked
 
-    return {name: resource(name) for name in REQUESTED}
+    return {name: resource(name) for name in GRAPH.requestable(kind)}
 
 
 def conda_of(rule):

@@ -19,7 +19,7 @@ rule prepare:
     params:
         folder=folder_of("problems"),
         config=from_config(GRAPH.dataset_config),
-        code=from_config(GRAPH.dataset_code),
+        code=later(GRAPH.dataset_code),
     shell:
         "python -m tokencredit.data prepare --config config --dataset {wildcards.dataset} --out {params.folder}"
         " > {log} 2>&1"
@@ -47,7 +47,7 @@ rule overlap:
     params:
         train=lambda wildcards, input: str(Path(input.train).parent),
         against=lambda wildcards, input: str(Path(input.benchmark).parent),
-        code=code.overlap(),
+        code=later(lambda wildcards: code.overlap()),
     shell:
         "python -m tokencredit.data overlap --train {params.train} --against {params.against} --out {output}"
         " > {log} 2>&1"

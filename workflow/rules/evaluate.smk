@@ -18,7 +18,7 @@ rule audit:
     resources:
         **resources_of("light"),
     params:
-        options=from_config(GRAPH.audit_options),
+        options=options_of("audit"),
         code=code_of("audit"),
     shell:
         "python -m tokencredit.grading audit --benchmark {wildcards.benchmark} --problems {input.problems} --out {output}"
@@ -27,7 +27,7 @@ rule audit:
 
 rule generate:
     input:
-        audits=ancient(input_of("generate", "audits")),  # results/{study}/audit/{benchmark}.json of every benchmark
+        audits=gate_of("generate"),  # results/{study}/audit/{benchmark}.json of every benchmark
         model=input_of("generate", "model"),  # run.json of the row's run, or model.json of a base model
         problems=input_of("generate", "problems"),  # results/data/{dataset}/problems.parquet
     output:
@@ -57,6 +57,7 @@ rule grade:
     input:
         generations="results/{study}/eval/{row}/seed{seed}/{benchmark}/generations.parquet",
         problems=input_of("grade", "problems"),  # results/data/{dataset}/problems.parquet
+        audits=gate_of("grade", direct=False),
     output:
         "results/{study}/eval/{row}/seed{seed}/{benchmark}/grades.parquet",
     log:
@@ -71,7 +72,7 @@ rule grade:
     resources:
         **resources_of("light"),
     params:
-        grader=from_config(GRAPH.grader),
+        grader=options_of("grade"),
         code=code_of("grade"),
     shell:
         "python -m tokencredit.evaluate grade --generations {input.generations} --problems {input.problems}"
@@ -84,6 +85,7 @@ rule score:
         problems=input_of("score", "problems"),  # results/data/{dataset}/problems.parquet
         generations=input_of("score", "generations"),  # results/{study}/eval/{row}/seed{seed}/{benchmark}/generations.parquet
         grades=input_of("score", "grades"),  # …/grades.parquet
+        audits=gate_of("score", direct=False),
     output:
         "results/{study}/eval/{row}/seed{seed}/scores.parquet",
     log:

@@ -4,7 +4,7 @@
 
 rule oracle:
     input:
-        audits=ancient(input_of("oracle", "audits")),  # results/{study}/audit/{benchmark}.json of every benchmark
+        audits=gate_of("oracle"),  # results/{study}/audit/{benchmark}.json of every benchmark
         base=input_of("oracle", "base"),  # results/models/{model}/model.json
         runs=input_of("oracle", "runs"),  # run.json of the runs whose stored responses are measured
         data=input_of("oracle", "data"),  # results/data/{dataset}/problems.parquet

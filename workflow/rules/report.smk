@@ -5,7 +5,7 @@ rule report:
     input:
         input_of("report", "records"),  # all tables and figures, and the runs, scores, audits and overlaps behind them
         parts=lambda wildcards: [
-            f"workflow/tokencredit/analysis/page/{name}"
+            os.path.relpath(Path(WORKFLOW, "tokencredit/analysis/page", name))
             for name in ("page.html.j2", "macros.html.j2", "page.css", "tokens.js")
         ],
     output:

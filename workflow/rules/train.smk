@@ -5,7 +5,7 @@
 
 rule train:
     input:
-        audits=ancient(input_of("train", "audits")),  # results/{study}/audit/{benchmark}.json of every benchmark
+        audits=gate_of("train"),  # results/{study}/audit/{benchmark}.json of every benchmark
         model=input_of("train", "model"),  # results/models/{model}/model.json
         teacher=input_of("train", "teacher"),  # the same of the method's teacher, where it has one
         data=input_of("train", "data"),  # results/data/{dataset}/problems.parquet

@@ -35,7 +35,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         yield temporary
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
-        temporary.chmod(0o644)
+        share(temporary)
         temporary.replace(path)
     except OSError as error:
         raise UserError(
@@ -44,6 +44,14 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def share(path: Path) -> None:
+    """Give a file, or all files of a folder, the mode that the umask gives to new ones: temporary files and weights have it not."""
+    umask = os.umask(0)
+    os.umask(umask)
+    for file in path.iterdir() if path.is_dir() else [path]:
+        file.chmod(0o666 & ~umask)
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 # What is a mark beyond doubt: `<|…|>` in either kind of bar, and names that no prose has. `<think>` or `[INST]` may be text of a prompt.
 _MARK = re.compile(r"<[|｜][^<>{}\s]+[|｜]>|</?s>|<(?:bos|eos|pad|unk|start_of_turn|end_of_turn)>")
-_BYTE = re.compile("<0x[0-9A-F]{2}>")  # what a letter outside the vocabulary is written in
-_LIKE_A_MARK = re.compile(r"<.+>|\[.+\]", re.DOTALL)
+BYTE = re.compile("<0x[0-9A-F]{2}>")  # what a letter outside the vocabulary is written in
+LIKE_A_MARK = re.compile(r"<.+>|\[.+\]", re.DOTALL)
 
 
 def prompt_of(template: str, problem: str) -> str:
@@ -37,6 +37,11 @@ def encode_prompt(tokenizer: Any, template: str, problem: Problem) -> tuple[int,
     ``UserError`` for a mark of the template that the tokenizer does not know as one token.
     """
     return _encoded(tokenizer, template, {"problem": problem.problem})
+
+
+def encode_answer(tokenizer: Any, text: str) -> tuple[int, ...]:
+    """The tokens of what a response says; a mark that it spells is text."""
+    return _encoded(tokenizer, "{text}", {"text": text})
 
 
 def encode_privileged_prompt(tokenizer: Any, model: Model, problem: Problem) -> tuple[int, ...]:
@@ -110,7 +115,7 @@ def _marks_of(tokenizer: Any, template: str) -> _Marks:
     names = {
         name: index
         for name, (index, special) in added.items()
-        if (special and not _BYTE.fullmatch(name)) or (_LIKE_A_MARK.fullmatch(name) and name in template)
+        if (special and not BYTE.fullmatch(name)) or (LIKE_A_MARK.fullmatch(name) and name in template)
     }
     pieces = tuple(_alternatives(names).split(template)) if names else (template,)
     return _Marks(frozenset(names.values()), tuple(names[mark] for mark in pieces[1::2]), pieces)
@@ -127,13 +132,15 @@ def _filled(template: str, values: Mapping[str, str]) -> str:
 
 def _encoded(tokenizer: Any, template: str, values: Mapping[str, str]) -> tuple[int, ...]:
     marks = _marks_of(tokenizer, template)
-    ids = tuple(tokenizer.encode(_filled(template, values), add_special_tokens=False))
+    ids = tuple(encoded_text(tokenizer, _filled(template, values)))
     if tuple(token for token in ids if token in marks.ids) == marks.in_template:
         return ids
+    if _unknown(tokenizer) in ids and not any(tokenizer.unk_token in value for value in values.values()):
+        raise UserError(_cannot_read(tokenizer, _filled(template, values)))
     # Some value spells a mark.
     found = _spelt(tokenizer, marks, values)
     plain = {name: "1" for name in values}
-    expected = tuple(tokenizer.encode(_filled(template, plain), add_special_tokens=False))
+    expected = tuple(encoded_text(tokenizer, _filled(template, plain)))
     if (
         tuple(token for token in found if token in marks.ids) != marks.in_template
         or _spelt(tokenizer, marks, plain) != expected
@@ -143,6 +150,34 @@ def _encoded(tokenizer: Any, template: str, values: Mapping[str, str]) -> tuple[
             f"problem out of the data set, or write the token differently."
         )
     return found
+
+
+def encoded_text(tokenizer: Any, text: str) -> list[int]:
+    """The tokens of ``text`` and no others; ``UserError`` where the tokenizer has none for a part of it."""
+    try:
+        return tokenizer.encode(text, add_special_tokens=False)
+    except Exception as error:  # tokenizers raises nothing more special
+        if type(error) is not Exception:
+            raise
+        raise UserError(
+            f"{text!r}: the tokenizer cannot read it ({error}); use a model whose tokenizer reads the data."
+        ) from error
+
+
+def _unknown(tokenizer: Any) -> int | None:
+    return getattr(tokenizer, "unk_token_id", None)
+
+
+def _cannot_read(tokenizer: Any, text: str) -> str:
+    unknown = [tokenizer.unk_token]
+    if tokenizer.is_fast:
+        read = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        places = zip(read.input_ids, read.offset_mapping, strict=True)
+        unknown = list(dict.fromkeys(text[slice(*place)] for token, place in places if token == _unknown(tokenizer)))
+    return (
+        f"{text!r}: the tokenizer has no token for {', '.join(map(repr, unknown))} and would give the model {tokenizer.unk_token!r}; take "
+        f"the problem out of the data set, or use a model whose tokenizer reads it."
+    )
 
 
 def _spelt(tokenizer: Any, marks: _Marks, values: Mapping[str, str]) -> tuple[int, ...]:

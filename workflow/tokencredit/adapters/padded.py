@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from tokencredit.credit.signals import PER_BATCH, PER_RESPONSE, TokenSignals
+from tokencredit.credit.signals import PER_BATCH, PER_RESPONSE, VECTORS, TokenSignals
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,7 +34,8 @@ def signals_from_padded(
 
     ``mask`` [B, T] bool (or 0 and 1): the response tokens that count; the N rows of the signals are its true places, row by row.
     ``reward``, ``advantage``, ``group`` [B]; ``entropy``, ``old_logprob`` [B, T] in nats, anything where the mask is false.
-    ``columns``: the optional columns of ``TokenSignals``: [B, T], but ``progress`` (a number) and ``entropy_history`` [S] as they are;
+    ``columns``: the optional columns of ``TokenSignals``: [B, T], ``hidden`` [B, T, H], but ``progress`` (a number) and
+    ``entropy_history`` [S] as they are;
     None is no column. ``position`` counts a response's true places from 0: a tool's tokens in the middle are stepped over.
 
     Raises ``ValueError`` for a column that is not known, or has another shape than the mask.
@@ -54,7 +55,7 @@ def signals_from_padded(
         elif value is not None:
             padded[name] = value
     for name, value in padded.items():
-        if value.shape != mask.shape:
+        if value.shape[: 2 if name in VECTORS else None] != mask.shape:
             raise ValueError(
                 f"signals_from_padded: {name} has shape {tuple(value.shape)}; the mask has {tuple(mask.shape)}."
             )

@@ -44,6 +44,8 @@ MISSING = {
     "contrast_logprob": "TRL scores under the prompt that it sampled from",
     "residual_norm": "TRL's scoring returns log-probs, not the states with and without the adapter",
     "attention_entropy": "TRL's scoring returns log-probs, not attention",
+    "hidden": "TRL's scoring returns log-probs, not states",
+    "uniqueness": "TRL's scoring returns log-probs, not whole distributions",
     "value": "TRL samples a step's responses once and continues none of them",
     "information": "TRL samples a step's responses once and continues none of them",
     "kind": "the embedded tasks alone know it",

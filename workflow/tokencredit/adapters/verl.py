@@ -1,8 +1,8 @@
-"""The credit functions inside verl: advantage estimators and policy losses, under names that verl's configuration can say.
+"""The credit functions inside verl: advantage estimators and policy losses, under names for verl's configuration.
 
 Importing this module registers, with its default parameters, every method that needs rewards and groups only as the advantage estimator
 ``tokencredit-NAME`` (``algorithm.adv_estimator``), and every method that needs log-probs and advantages only as the policy loss
-``tokencredit-NAME`` (``actor_rollout_ref.actor.policy_loss.loss_mode``). verl imports it in all its processes where the environment says
+``tokencredit-NAME`` (``actor_rollout_ref.actor.policy_loss.loss_mode``). verl imports it in all its processes if the environment has
 ``VERL_USE_EXTERNAL_MODULES=tokencredit.adapters.verl``. Methods that read entropies: ``verl_trainer``.
 
 Written against verl 0.9.1; ``tests/adapters`` holds it to the installed version.

@@ -1,8 +1,10 @@
-"""What verl's hooks hand over of ``TokenSignals``, which methods that is enough for, and the functions that verl calls. Needs no verl.
+"""The part of ``TokenSignals`` that each hook of verl carries, the methods for which it suffices, and the functions that verl calls.
+
+This module needs no verl.
 
 An *advantage estimator* sees rewards and groups of the whole batch. A *policy loss* sees log-probs and advantages of one micro-batch. A
-*trainer*, a subclass of verl's, also reads old log-probs and entropies, which verl has stored for the whole batch. Whether a method
-fits is found out and not listed: it is run on a small batch where reading a column that the hook does not carry is an error.
+*trainer*, a subclass of verl's, also reads old log-probs and entropies, which verl has stored for the whole batch. No list says
+which methods fit: each is run on a small batch where reading a column that the hook does not carry is an error.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from tokencredit.analysis.store import Store
 
 
 def wide(table: pd.DataFrame, store: Store) -> Wide:
-    """The paper's layout: two columns per benchmark (Avg, Pass), the mean last."""
+    """The paper's layout: two columns per benchmark (Avg, Pass), then the mean, then what is beside it."""
     titles = {name: benchmark.title for name, benchmark in store.study.benchmarks.items()}
     columns: list[tuple[str, str]] = []
     for name, records in table.groupby("benchmark", sort=False):
@@ -20,7 +20,7 @@ def wide(table: pd.DataFrame, store: Store) -> Wide:
         if name == MEAN:
             columns.append(("Mean", "Avg"))
             continue
-        head = f"{titles[name]} (n = {record['questions']})"
+        head = f"{titles[name]} (n = {record['questions']}){', beside' if name in store.study.beside else ''}"
         columns += [(head, f"Avg@{record['samples']:.0f}"), (head, f"Pass@{record['pass_k']:.0f}")]
     rows = []
     for _, records in table.groupby("method", sort=False):
@@ -95,6 +95,10 @@ def _notes(table: pd.DataFrame, store: Store) -> list[str]:
         "training seeds of each method. With one seed nothing is known about training runs: what is resolved is so for these checkpoints.",
         f"Sampling: temperature {sampling.temperature:g}, top-p {sampling.top_p:g}, at most {sampling.max_response_tokens} tokens; "
         f"grader {table['grader'].iloc[0]}; training seeds {', '.join(map(str, store.study.training.seeds))}.",
+        *(
+            f"{benchmark.title}: beside the others, in no mean and no claim."
+            for benchmark in store.study.beside.values()
+        ),
         "The CSV file holds question error, sampling error and training-seed spread as three columns, Maj@n, and the smallest "
         "difference that each comparison could have found.",
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 from typing import Any, Literal
 
@@ -21,7 +22,8 @@ RESOLVED, CHECKPOINTS, NOT_RESOLVED = "resolved", "resolved for these checkpoint
 
 
 def results(store: Store, rows: list[Row], references: dict[str, str], targets: str | None) -> pd.DataFrame:
-    """One record per line (all seeds of a method together) and benchmark, and one for the mean over benchmarks. All values in percent.
+    """One record per line (all seeds of a method together) and benchmark, and one for the mean over benchmarks, before those that are
+    ``beside`` the others. All values in percent.
 
     Intervals are over questions, 95 %. ``difference…``: paired, on the same questions, against the line that ``references`` names for
     the line; none where one of the two is invalid. ``p_holm`` is adjusted over all lines compared, one family per column of the table
@@ -33,8 +35,8 @@ def results(store: Store, rows: list[Row], references: dict[str, str], targets: 
     lines: dict[str, list[Row]] = {}
     for row in rows:
         lines.setdefault(row.name, []).append(row)
-    columns = [*store.study.benchmarks, MEAN]
-    scored = {name: lines_of(store, seeds) for name, seeds in lines.items()}
+    columns = [*store.study.averaged, MEAN, *store.study.beside]
+    scored = {name: lines_of(store, seeds, names=store.study.benchmarks) for name, seeds in lines.items()}
     level = LEVEL / max(1, sum(references[name] != name for name in lines))  # Holm's first step
     records = [
         _record(store, lines[name], column, scored[name], scored[other], targets, level) | {"reference": other}
@@ -58,19 +60,22 @@ def results(store: Store, rows: list[Row], references: dict[str, str], targets: 
     return table
 
 
-def lines_of(store: Store, seeds: list[Row], metric: Literal["avg", "pass"] = "avg") -> dict[str, statistics.Line]:
-    """Avg@n or Pass@n of every seed and question, by benchmark, questions in the data set's order.
+def lines_of(
+    store: Store, seeds: list[Row], metric: Literal["avg", "pass"] = "avg", names: Iterable[str] | None = None
+) -> dict[str, statistics.Line]:
+    """Avg@n or Pass@n of every seed and question, by benchmark, questions in the data set's order. ``names``: of which benchmarks; those
+    of the mean without it.
 
     Pass@n of n responses is one try of each question: its sampling noise is unknown and stays in the spread over seeds.
     """
     lines = {}
-    for name, benchmark in store.study.benchmarks.items():
+    for name in store.study.averaged if names is None else names:
         parts = [store.questions(row, name) for row in seeds]
         scores = [
             avg_at_k(part["n"], part["right"]) if metric == "avg" else pass_at_k(part["n"], part["right"], part["n"])
             for part in parts
         ]
-        samples = benchmark.samples if metric == "avg" else 1
+        samples = store.study.benchmarks[name].samples if metric == "avg" else 1
         lines[name] = statistics.Line(np.array(scores), samples, seeds[0].method is not None)
     return lines
 
@@ -94,13 +99,16 @@ def _record(
     level: float,
 ) -> dict[str, Any]:
     row = seeds[0]
+    with_itself = lines is other
+    if benchmark == MEAN:
+        lines, other = ({name: side[name] for name in store.study.averaged} for side in (lines, other))
     averages, reference = ({name: line.shares for name, line in side.items()} for side in (lines, other))
     invalid = store.invalid(row.method) if row.method else ""
     origin = _origin(store, seeds, benchmark)
     start = {"method": row.name, "title": row.title, "benchmark": benchmark, "trained": row.method is not None}
     measured = _mean(store, averages) if benchmark == MEAN else _benchmark(store, seeds, benchmark, averages, targets)
     compared: dict[str, float] = {}
-    if lines is not other:
+    if not with_itself:
         compared = _difference(averages, reference, benchmark) | _over_runs(lines, other, benchmark, level)
     printed = {f"printed_{metric}": _printed(store, targets, row.name, benchmark, metric) for metric in ("avg", "pass")}
     method = store.study.methods.get(row.method or "")
@@ -127,7 +135,7 @@ def _overlapping(store: Store, row: Row, benchmark: str) -> int:
     if not row.method:
         return 0
     if benchmark == MEAN:
-        return sum(_overlapping(store, row, name) for name in store.study.benchmarks)
+        return sum(_overlapping(store, row, name) for name in store.study.averaged)
     found = {pair["benchmark_id"] for report in store.overlaps[benchmark] for pair in report["pairs"]}
     return int(store.questions(row, benchmark)["problem_id"].isin(found).sum())
 
@@ -252,7 +260,7 @@ def _targets(store: Store, table: str | None, benchmark: str, metric: str) -> pd
 def _origin(store: Store, seeds: list[Row], benchmark: str) -> dict[str, Any]:
     """Sampling, grader and digests of the record: what makes two numbers comparable."""
     metadata = [store.scores_metadata(row) for row in seeds]
-    names = list(store.study.benchmarks) if benchmark == MEAN else [benchmark]
+    names = list(store.study.averaged) if benchmark == MEAN else [benchmark]
     entries = [entry["benchmarks"][name] for entry in metadata for name in names]
     sampling = store.study.evaluation.sampling
     return {

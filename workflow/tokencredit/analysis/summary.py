@@ -108,8 +108,11 @@ def aims(store: Store) -> list[Aim]:
 
 
 def headings(store: Store) -> list[str]:
-    columns = [f"{benchmark.title}, Avg@{benchmark.samples}" for benchmark in store.study.benchmarks.values()]
-    return ["", *columns, "Mean", "above mean", "entropy (nats)"]
+    averaged, beside = (
+        [f"{benchmark.title}, Avg@{benchmark.samples}" for benchmark in side.values()]
+        for side in (store.study.averaged, store.study.beside)
+    )
+    return ["", *averaged, "Mean", *(f"{column}, beside" for column in beside), "above mean", "entropy (nats)"]
 
 
 def made(store: Store) -> list[str]:

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from tokencredit import cli
+from tokencredit.base.folder import made_whole
 from tokencredit.base.store import MANIFEST
-from tokencredit.config import Config, EmbeddedModel
+from tokencredit.config import Config, EmbeddedModel, FolderModel, HubModel, Released
 from tokencredit.errors import UserError
 from tokencredit.files import digest_of, sha256, write_json
 from tokencredit.provenance import environment
 from tokencredit.study import code
-
-_UNFINISHED = ".unfinished-"
 
 app = cli.new_app("Pre-train an embedded base model, or resolve a released one.")
 
@@ -38,9 +35,9 @@ def main(
     if isinstance(settings, EmbeddedModel):
         manifest = _embedded(model, settings, out)
     else:
-        from tokencredit.base.hub import resolve
-
-        manifest = resolve(model, settings)
+        print(f"{settings.title}: {settings.place}; licence: {settings.licence}", flush=True)
+        about = {"model": model, "licence": settings.licence, "parameters": settings.parameters}
+        manifest = about | _released(model, settings, out)
     write_json(out / MANIFEST, manifest)
     cli.made([out / MANIFEST])
 
@@ -48,14 +45,8 @@ def main(
 def _embedded(name: str, settings: EmbeddedModel, out: Path) -> dict[str, Any]:
     from tokencredit.base.pretrain import pretrained
 
-    for stale in out.glob(f"{_UNFINISHED}*"):  # of a run that was killed
-        shutil.rmtree(stale)
-    with tempfile.TemporaryDirectory(dir=out, prefix=_UNFINISHED) as folder:
-        unfinished = Path(folder)
-        summary = pretrained(settings, unfinished)
-        for file in sorted(unfinished.iterdir()):
-            file.chmod(0o644)
-            file.replace(out / file.name)
+    with made_whole(out) as folder:
+        summary = pretrained(settings, folder)
     return {
         "model": name,
         "kind": "embedded",
@@ -68,6 +59,20 @@ def _embedded(name: str, settings: EmbeddedModel, out: Path) -> dict[str, Any]:
         "environment": environment(),
         **summary,
     }
+
+
+def _released(name: str, model: Released, out: Path) -> dict[str, Any]:
+    if isinstance(model, HubModel):
+        from tokencredit.base import hub
+
+        return hub.resolve(name, model)
+    if isinstance(model, FolderModel):
+        from tokencredit.base import folder
+
+        return folder.resolve(name, model)
+    from tokencredit.base import package
+
+    return package.resolve(name, model, out)
 
 
 if __name__ == "__main__":

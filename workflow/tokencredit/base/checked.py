@@ -1,14 +1,15 @@
 """The door through which every stage loads a model: a policy and its tokenizer, checked before anything is computed with them.
 
-Whatever comes from a hub may differ from what the installed code makes of it: a layer's window, a head's scale, a tokenizer's splitting. So
+The installed code may compute a released model otherwise than its files say: a layer's window, a head's scale, a tokenizer's splitting. So
 the sampler, the scorer and the model's own forward pass are held against each other on some tokens, and the tokenizer against its file.
 Nothing is drawn by lot and nothing is kept: a run with the checks is, byte for byte, the run without them.
 """
 
 from __future__ import annotations
 
-import tempfile
+from collections.abc import Iterator
 from collections.abc import Sequence as Sequence_
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,13 +18,13 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from tokencredit.base.store import load_policy, load_tokenizer, model_folder, read_tokenizer
+from tokencredit.base.checked_text import check_tokenizer
+from tokencredit.base.store import load_policy, load_tokenizer
 from tokencredit.engines.ending import settle_ends
 from tokencredit.engines.lengths import boundaries, positions
 from tokencredit.engines.transformers_engine import TransformersEngine
 from tokencredit.errors import UserError
 from tokencredit.policy import Scorer, Sequence
-from tokencredit.prompts import encode_prompt, prompt_of
 from tokencredit.records import Request
 from tokencredit.seeds import derive_seed
 
@@ -34,8 +35,8 @@ if TYPE_CHECKING:
 # Largest mean of |log-prob - the model's own| over a sequence's tokens, nats. Two ways of computing one model agree to 1e-5 in float32, and
 # in bfloat16 to some hundredths.
 BOUNDS = {torch.float64: 1e-6, torch.float32: 1e-3, torch.bfloat16: 0.1, torch.float16: 0.05}
-# Problems whose prompts are tried, and tokens after each; so many of them after a boundary, where one is near.
-PROBLEMS, TOKENS, _BEFORE = 32, 12, 4
+# Tokens that are tried after each prompt; so many of them before a boundary, where one is near.
+TOKENS, _BEFORE = 12, 4
 
 
 def load_checked(
@@ -56,7 +57,7 @@ def load_checked(
     sampler and scorer compute another model than ``model(ids)`` does.
     """
     tokenizer = load_tokenizer(model_dir)
-    prompts = check_tokenizer(model_dir, tokenizer, model.prompt, problems)
+    prompts = check_tokenizer(model_dir, tokenizer, model, problems)
     policy = load_policy(model_dir, dtype, device, longest)
     if not settle_ends(policy, tokenizer, model.prompt):
         raise UserError(
@@ -71,48 +72,6 @@ def load_checked(
         )
     check_model(model_dir, policy, tokenizer, prompts, longest, sampled)
     return policy, tokenizer
-
-
-def check_tokenizer(
-    model_dir: str | Path, tokenizer: PreTrainedTokenizerBase, template: str, problems: Sequence_[Problem]
-) -> list[tuple[int, ...]]:
-    """The prompts of the first of ``problems``; ``UserError`` unless tokenizer.json gives the same tokens, and the tokenizer once saved."""
-    from tokenizers import Tokenizer
-
-    first = list(problems)[:PROBLEMS]
-    texts = [prompt_of(template, problem.problem) for problem in first]
-    own = [tokenizer.encode(text, add_special_tokens=False) for text in texts]
-    path = model_folder(model_dir) / "tokenizer.json"
-    if path.is_file():
-        raw = Tokenizer.from_file(str(path))
-        raw.no_truncation()
-        raw.no_padding()
-        _compare(model_dir, texts, own, [raw.encode(text, add_special_tokens=False).ids for text in texts], path.name)
-    with tempfile.TemporaryDirectory(prefix="tokencredit-tokenizer-") as folder:
-        tokenizer.save_pretrained(folder)
-        saved = read_tokenizer(Path(folder))
-    what = "the same tokenizer, saved and loaded again,"
-    _compare(model_dir, texts, own, [saved.encode(text, add_special_tokens=False) for text in texts], what)
-    if saved.eos_token_id != tokenizer.eos_token_id:
-        raise UserError(
-            f"{model_dir}: the tokenizer's end token is {tokenizer.eos_token!r}, and once saved it is {saved.eos_token!r}; name eos_token "
-            f"in its settings."
-        )
-    return [encode_prompt(tokenizer, template, problem) for problem in first]
-
-
-def _compare(model_dir: str | Path, texts: list[str], own: list[list[int]], others: list[list[int]], what: str) -> None:
-    differ = [place for place, (one, other) in enumerate(zip(own, others, strict=True)) if list(one) != list(other)]
-    if differ:
-        text, one, other = texts[differ[0]], own[differ[0]], others[differ[0]]
-        place = next(
-            (k for k, pair in enumerate(zip(one, other, strict=False)) if pair[0] != pair[1]), min(len(one), len(other))
-        )
-        raise UserError(
-            f"{model_dir}: {len(differ)} of {len(texts)} prompts are other tokens to the tokenizer than {what} says, from token {place} "
-            f"of {len(one)} on in {text[:80]!r}: a model would be trained on one text and judged on another. Save the tokenizer as it is "
-            f"meant (tokenizer.json with its tokenizer_config.json) in the model's folder."
-        )
 
 
 @dataclass(frozen=True)
@@ -148,11 +107,11 @@ def check_model(
         ]
         responses = [(response, None) for response in responses]
     sequences = [Sequence(each.prompt, tokens) for each, (tokens, _) in zip(tried, responses, strict=True)]
-    scored = (
-        Scorer(policy).score(sequences, sum(map(len, sequences)))[0].split([len(each.response) for each in sequences])
-    )
-    for each, sequence, (_, by_sampler), by_scorer in zip(tried, sequences, responses, scored, strict=True):
-        own = _own_logprobs(policy, sequence)
+    with _computed(f"{model_dir}: {type(policy).__name__} cannot compute its own log-probs", "use another model"):
+        scores = Scorer(policy).score(sequences, sum(map(len, sequences)))[0]
+        owns = [_own_logprobs(policy, sequence) for sequence in sequences]
+    scored = scores.split([len(each.response) for each in sequences])
+    for each, own, (_, by_sampler), by_scorer in zip(tried, owns, responses, scored, strict=True):
         for who, what, found in (("sampler", "sampling", by_sampler), ("trainer's scorer", "training", by_scorer)):
             if found is not None:
                 _judge(model_dir, policy, each, who, what, float((found.double() - own).abs().mean()))
@@ -189,16 +148,23 @@ def _sampled(
     engine = TransformersEngine(policy, tokenizer)
     engine.end_tokens = frozenset()  # what is tried must not depend on where a response ends
     requests = [Request(each.prompt, derive_seed("load check", place)) for place, each in enumerate(tried)]
-    try:
+    what = f"{model_dir}: engine 'transformers' cannot sample from {type(policy).__name__} with its cache of keys and values"
+    with _computed(what, "use engine 'vllm', or another model"):
         responses = engine.sample(
             requests, temperature=1.0, top_p=1.0, max_tokens=min(_room(each.prompt, longest) for each in tried)
         )
+    return [(response.token_ids, torch.tensor(response.logprobs)) for response in responses]
+
+
+@contextmanager
+def _computed(what: str, otherwise: str) -> Iterator[None]:
+    """``UserError``, ``what`` and ``otherwise``, where transformers fails within."""
+    try:
+        yield
     except (TypeError, AttributeError, IndexError, KeyError, ValueError, RuntimeError, NotImplementedError) as error:
         raise UserError(
-            f"{model_dir}: engine 'transformers' cannot sample from {type(policy).__name__} with its cache of keys and values "
-            f"({type(error).__name__}: {' '.join(str(error).split())[:200]}); use engine 'vllm', or another model."
+            f"{what} ({type(error).__name__}: {' '.join(str(error).split())[:200]}); {otherwise}."
         ) from error
-    return [(response.token_ids, torch.tensor(response.logprobs)) for response in responses]
 
 
 def _own_logprobs(policy: PreTrainedModel, sequence: Sequence) -> Tensor:

@@ -1,12 +1,12 @@
-"""Released models: an id and a revision become a folder on this machine."""
+"""Models of the Hugging Face Hub: an id and a revision become a folder on this machine."""
 
 from __future__ import annotations
 
-import re
-from fnmatch import fnmatch
+import time
 from pathlib import Path
 from typing import Any
 
+from httpx2 import TransportError
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import (
     GatedRepoError,
@@ -18,11 +18,14 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
+from tokencredit.base.folder import content_digest
+from tokencredit.base.shards import check_shards
 from tokencredit.config import HubModel
 from tokencredit.errors import UserError
-from tokencredit.files import digest_of, sha256
+from tokencredit.study.paths import MODEL_FILES
 
-_FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
+_WAITS = (1.0, 4.0, 16.0, 60.0)  # seconds before each further try
+_BUSY = {408, 429, 500, 502, 503, 504}
 
 
 def resolve(name: str, model: HubModel) -> dict[str, Any]:
@@ -32,7 +35,7 @@ def resolve(name: str, model: HubModel) -> dict[str, Any]:
     """
     where = f"config/models.yaml: models.{name}.id = {model.id!r}, revision {model.revision!r}"
     try:
-        folder = Path(snapshot_download(model.id, revision=model.revision, allow_patterns=_FILES))
+        folder = Path(_fetched(model))
     except GatedRepoError as error:
         raise UserError(f"{where}: access is gated; accept its licence on the Hub and log in with a token.") from error
     except (RepositoryNotFoundError, RevisionNotFoundError, HFValidationError) as error:
@@ -45,24 +48,34 @@ def resolve(name: str, model: HubModel) -> dict[str, Any]:
         raise UserError(f"{where}: cannot be downloaded: {' '.join(str(error).split())}.") from error
     if not any(folder.glob("*.safetensors")):
         raise UserError(f"{where}: holds no .safetensors file; only that format is read.")
+    check_shards(folder, where)
     return {
-        "model": name,
         "kind": "hub",
         "id": model.id,
         "path": str(folder),
         "revision": folder.name,
-        "parameters": model.parameters,
-        "sha256": digest_of([[file.relative_to(folder).as_posix(), _digest(file)] for file in _files(folder)]),
+        "sha256": content_digest(folder),
     }
 
 
-def _files(folder: Path) -> list[Path]:
-    """The files that a model is made of; other programs leave theirs in the same folder of the cache."""
-    files = (file for file in folder.rglob("*") if file.is_file())
-    return sorted(file for file in files if any(fnmatch(file.name, pattern) for pattern in _FILES))
+def _fetched(model: HubModel) -> str:
+    """The folder in the cache. A Hub that is busy, or a connection that breaks off, is tried again, and what came is kept."""
+    for wait in (*_WAITS, None):
+        try:
+            return snapshot_download(model.id, revision=model.revision, allow_patterns=[*MODEL_FILES])
+        except (HTTPError, OSError) as error:
+            if wait is None or not _passes(error):
+                raise
+            time.sleep(wait)
+    raise AssertionError("unreachable")
 
 
-def _digest(file: Path) -> str:
-    """sha256 of the content. The cache links a large file to a blob of that name: no need to read gigabytes again."""
-    name = file.resolve().name
-    return name if file.is_symlink() and re.fullmatch("[0-9a-f]{64}", name) else sha256(file)
+def _passes(error: Exception) -> bool:
+    """Whether waiting may help: the Hub is busy or being restarted, or the connection broke off in a file."""
+    if isinstance(error, LocalEntryNotFoundError):  # the Hub did not list its files: it is away, or said why
+        return _status(error.__cause__) in _BUSY
+    return _status(error) in _BUSY or isinstance(error, TransportError)
+
+
+def _status(error: BaseException | None) -> int | None:
+    return getattr(getattr(error, "response", None), "status_code", None)

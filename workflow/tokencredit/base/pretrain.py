@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import json
-import math
-import random
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,30 +13,14 @@ from torch.nn import functional
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
 from tokencredit import progress
-from tokencredit.config import EmbeddedModel, Pretraining
+from tokencredit.base.supervised import Example, new_optimizer, updates
+from tokencredit.config import EmbeddedModel
 from tokencredit.data.embedded import pretraining_texts
 from tokencredit.data.embedded_tokenizer import build_tokenizer, check_text
 from tokencredit.errors import UserError
 from tokencredit.seeds import derive_seed
 
-# Settings that no study varies.
-_INIT_STD = 0.05
-_BETAS = (0.9, 0.98)
-_GRAD_CLIP = 1.0
-_FINAL_LEARNING_RATE = 0.02  # of the peak
-# Batches are cut from pools of this many batches sorted by length: little padding, and still a mixture of tiers in each pool.
-_POOL_BATCHES = 16
-
-
-@dataclass(frozen=True)
-class Example:
-    """A prompt and a solution with its end-of-sequence token, as ids."""
-
-    prompt: list[int]
-    solution: list[int]
-
-    def __len__(self) -> int:
-        return len(self.prompt) + len(self.solution)
+_INIT_STD = 0.05  # no study varies it
 
 
 def build_model(config: EmbeddedModel, tokenizer: PreTrainedTokenizerFast) -> Qwen3ForCausalLM:
@@ -99,35 +79,19 @@ def pretrain(
     examples = make_examples(config, tokenizer)
     model = build_model(config, tokenizer)
     model.train()
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=settings.learning_rate, betas=_BETAS, weight_decay=settings.weight_decay
-    )
-    # The mean number of solution tokens of a batch, not each batch's own: a batch holds texts of similar length, and by its own mean
-    # short solutions would weigh more than long ones.
-    normaliser = settings.batch * sum(len(example.solution) for example in examples) / len(examples)
+    optimizer = new_optimizer(model, settings)
     started, tokens, losses = time.monotonic(), 0, []
+
+    def whole(batch: list[Example]) -> list[Tensor]:
+        return [solution_loss(model, batch, tokenizer.pad_token_id)]
+
     with (
         log_path.open("w", encoding="utf-8") as log,
         progress.bar("pretraining", settings.steps) as bar,
     ):
-        for step, batch in enumerate(_batches(examples, settings), start=1):
-            rate = learning_rate(step, settings)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            loss = solution_loss(model, batch, tokenizer.pad_token_id) / normaliser
-            loss.backward()
-            norm = torch.nn.utils.clip_grad_norm_(model.parameters(), _GRAD_CLIP)
-            optimizer.step()
-            optimizer.zero_grad()
-            tokens += sum(map(len, batch))
-            losses.append(loss.item())
-            record = {
-                "step": step,
-                "loss": losses[-1],
-                "learning_rate": rate,
-                "grad_norm": norm.item(),
-                "tokens": tokens,
-            }
+        for record in updates(model, optimizer, examples, settings, whole):
+            tokens = record["tokens"]
+            losses.append(record["loss"])
             log.write(json.dumps(record) + "\n")
             progress.show_loss(bar, losses[-1])
     model.eval()
@@ -144,16 +108,6 @@ def pretrained(config: EmbeddedModel, folder: Path) -> dict[str, Any]:
     return {"parameters": sum(parameter.numel() for parameter in model.parameters()), **summary}
 
 
-def learning_rate(step: int, settings: Pretraining) -> float:
-    """Linear warm-up to the peak, then half a cosine down to a fiftieth of it; ``step`` counts from 1."""
-    if step <= settings.warmup_steps:
-        return settings.learning_rate * step / settings.warmup_steps
-    share = (step - settings.warmup_steps) / max(1, settings.steps - settings.warmup_steps)
-    return settings.learning_rate * (
-        _FINAL_LEARNING_RATE + (1 - _FINAL_LEARNING_RATE) * (1 + math.cos(math.pi * share)) / 2
-    )
-
-
 def solution_loss(model: Qwen3ForCausalLM, batch: list[Example], pad: int) -> Tensor:
     """Summed cross-entropy (nats) of the batch's solution tokens; the head is applied to these alone.
 
@@ -166,23 +120,6 @@ def solution_loss(model: Qwen3ForCausalLM, batch: list[Example], pad: int) -> Te
     hidden = model.get_decoder()(input_ids=ids, use_cache=False).last_hidden_state
     logits = model.get_output_embeddings()(hidden[row, column - 1])
     return functional.cross_entropy(logits, ids[row, column], reduction="sum")
-
-
-def _batches(examples: list[Example], settings: Pretraining) -> Iterator[list[Example]]:
-    """``settings.steps`` batches of examples of similar length; every example comes once before any comes again."""
-    left, epoch = settings.steps, 0
-    while True:
-        rng = random.Random(derive_seed("embedded batches", settings.seed, epoch))
-        order = rng.sample(examples, len(examples))
-        for start in range(0, len(order), settings.batch * _POOL_BATCHES):
-            pool = sorted(order[start : start + settings.batch * _POOL_BATCHES], key=len)
-            batches = [pool[index : index + settings.batch] for index in range(0, len(pool), settings.batch)]
-            for batch in rng.sample(batches, len(batches)):
-                yield batch
-                left -= 1
-                if left == 0:
-                    return
-        epoch += 1
 
 
 def new_tokenizer(config: EmbeddedModel) -> PreTrainedTokenizerFast:

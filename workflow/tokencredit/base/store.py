@@ -75,6 +75,7 @@ def load_policy(
         raise UserError(f"{folder}: the model cannot be read: {_reason(error)}.") from error
     _check_weights(folder, type(model).__name__, found)
     ids = model.generation_config
+    _check_ends(folder, ids.eos_token_id)
     model.generation_config = GenerationConfig(
         bos_token_id=ids.bos_token_id, eos_token_id=ids.eos_token_id, pad_token_id=ids.pad_token_id
     )
@@ -100,6 +101,13 @@ def _check_weights(folder: Path, name: str, found: dict[str, Any]) -> None:
         raise UserError(f"{folder}: the model cannot be read: {' '.join(' '.join(found['error_msgs']).split())}.")
 
 
+def _check_ends(folder: Path, ends: Any) -> None:
+    if not all(isinstance(end, int) for end in (ends if isinstance(ends, list) else [ends]) if end is not None):
+        raise UserError(
+            f"{folder / 'generation_config.json'}: eos_token_id = {ends!r}: must be the number of a token, or a list of numbers."
+        )
+
+
 def load_tokenizer(model_dir: str | Path) -> PreTrainedTokenizerBase:
     """The tokenizer saved beside the model: what ``tokenizer.json`` says where there is one, whatever class its settings name.
 
@@ -117,7 +125,7 @@ def read_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
         if (folder / "tokenizer.json").is_file():
             return PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
         return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError, ImportError, KeyError) as error:
+    except (OSError, ValueError, ImportError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{folder}: the tokenizer cannot be read: {_reason(error)}.") from error
 
 

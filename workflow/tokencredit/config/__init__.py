@@ -15,21 +15,26 @@ from tokencredit.config.claim_keys import (
 from tokencredit.config.common_keys import BenchmarkUse
 from tokencredit.config.data_recipe_keys import DataRecipe, EmbeddedPool, FilePool, Step, Tuning
 from tokencredit.config.keys import (
-    Architecture,
     Benchmark,
     Dataset,
-    EmbeddedModel,
     FileDataset,
     GeneratedDataset,
     Gpu,
-    HubModel,
     HubSource,
     Method,
-    Model,
-    Pretraining,
     Recipe,
 )
 from tokencredit.config.load import Config, load_study
+from tokencredit.config.model_keys import (
+    Architecture,
+    EmbeddedModel,
+    FolderModel,
+    HubModel,
+    Model,
+    PackageModel,
+    Pretraining,
+    Released,
+)
 from tokencredit.config.reading import read_yaml
 from tokencredit.config.study import Row, Study
 from tokencredit.config.study_keys import (
@@ -64,6 +69,7 @@ __all__ = [
     "EvaluationRow",
     "FileDataset",
     "FilePool",
+    "FolderModel",
     "GeneratedDataset",
     "Gpu",
     "HubModel",
@@ -72,8 +78,10 @@ __all__ = [
     "Method",
     "Model",
     "Oracle",
+    "PackageModel",
     "Pretraining",
     "Recipe",
+    "Released",
     "Resources",
     "RolloutRecord",
     "Row",

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from tokencredit import cli
-from tokencredit.config import Config, HubModel, Study
+from tokencredit.config import Config, Released, Study
 
 app = cli.new_app("The configuration of the studies.")
 
@@ -22,6 +22,11 @@ def _group() -> None:
 def check(config: Annotated[Path, typer.Option(help="Folder of the configuration.")] = Path("config")) -> None:
     """Check every file and every study, and say how much work each study is."""
     loaded = Config(config)
+    for table in ("gpus", "claims", "targets"):  # read where they are needed, and here in any case
+        if (config / f"{table}.yaml").exists():
+            getattr(loaded, table)
+    for name in loaded.study_names:
+        loaded.study(name).targets_config()
     head = ("study", "model", "methods", "runs", "rows", "benchmarks", "generations", "updates")
     table = [head, *(_summary(loaded.study(name)) for name in loaded.study_names)]
     widths = [max(len(line[column]) for line in table) for column in range(len(head))]
@@ -30,8 +35,8 @@ def check(config: Annotated[Path, typer.Option(help="Folder of the configuration
     named = {name for study in loaded.study_names for name in loaded.study(study).model_names}
     for name in sorted(named):
         model = loaded.models[name]
-        if isinstance(model, HubModel) and model.revision is None:
-            print(f"not pinned: models.{name}.revision = null; the newest commit of {model.id} is taken and recorded")
+        if isinstance(model, Released) and model.unpinned:
+            print(f"not pinned: models.{name}.{model.unpinned}")
 
 
 def _summary(study: Study) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -15,6 +15,11 @@ class BenchmarkUse(Strict):
     benchmark: Name = Field(description="The benchmark, one of benchmarks.yaml.")
     samples: Positive | None = Field(None, description="Responses per problem; the benchmark's own number without it.")
     problems: Positive | None = Field(None, description="The first so many problems of the benchmark; all without it.")
+    beside: Annotated[bool, Field(exclude_if=lambda beside: not beside)] = Field(
+        False,
+        description="Shown beside the others, and in no mean, no claim and no figure of the paper: in a study of the paper's "
+        "a benchmark that is not the paper's.",
+    )
 
 
 def distinct(key: str, values: list[Any]) -> None:

@@ -1,4 +1,5 @@
-"""Every key of the tables in ``config/``, and the kinds that all keys are made of: bounds and meanings. Studies: ``study_keys``.
+"""Every key of the tables in ``config/``, and the kinds that all keys are made of: bounds and meanings. Models: ``model_keys``;
+studies: ``study_keys``.
 
 The JSON schemas in ``workflow/schemas`` and the tables in ``config/README.md`` are made from these classes.
 """
@@ -9,8 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
 
-from tokencredit.grading.bounds import Bounds
-from tokencredit.grading.graders import DEFAULT
+from tokencredit.records import DEFAULT, Bounds
 
 NAME = r"^[a-z0-9]+([.-][a-z0-9]+)*$"
 COMMIT = r"^[0-9a-f]{40}$"
@@ -18,6 +18,9 @@ SHA256 = r"^[0-9a-f]{64}$"
 HUB_ID = r"^[\w.-]+/[\w.-]+$"
 SLURM_WORD = r"^[\w.,-]+$"
 GPU_TYPE = r"^[\w.]+$"
+FEATURES = r"^[\w.,&|*()\[\]:-]+$"
+PACKAGE = r"^[A-Za-z0-9]+([._-]+[A-Za-z0-9]+)*$"
+VERSION = r"^[A-Za-z0-9][\w.!+-]*$"
 # What a person is told where a text does not match.
 PATTERNS = {
     NAME: "must be made of lower-case letters and digits, with single dots or hyphens between them",
@@ -26,6 +29,9 @@ PATTERNS = {
     HUB_ID: "must be an owner and a name, as in owner/name",
     SLURM_WORD: "must be made of letters, digits, dots, hyphens and underscores; several are separated by commas",
     GPU_TYPE: "must be made of letters, digits, dots and underscores",
+    FEATURES: "must be features of Slurm's nodes, joined by & or |, without spaces and quotes",
+    PACKAGE: "must be made of letters and digits, with dots, hyphens or underscores between them",
+    VERSION: "must be one version, as in 1.2.0",
 }
 
 
@@ -52,9 +58,9 @@ Scalar = Annotated[Any, AfterValidator(_scalar), WithJsonSchema({"type": ["numbe
 
 
 class Strict(BaseModel):
-    """Unknown keys are errors, and a text is never taken for a number."""
+    """Unknown keys are errors, a text is never taken for a number, and no number is infinite."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, defer_build=True)
 
 
 # ---------------------------------------------------------------- datasets.yaml
@@ -95,6 +101,16 @@ class FileDataset(Strict):
     rows: Positive = Field(description="Rows of the file, before anything is dropped.")
     sha256: Annotated[str, Field(pattern=SHA256)] = Field(description="Digest of the file.")
     hub: HubSource | None = Field(None, description="Where the same problems are on the Hub.")
+    level: Annotated[list[str], Field(exclude_if=lambda levels: not levels)] = Field(
+        [], description="The levels that are taken, as the rows have them; all without it."
+    )
+    steps: Annotated[Positive | None, Field(exclude_if=lambda steps: steps is None)] = Field(
+        None,
+        description="The most calculations of a solution, `<<…>>` as GSM8K marks them; rows with more are left out, and those with none.",
+    )
+    first: Annotated[Positive | None, Field(exclude_if=lambda first: first is None)] = Field(
+        None, description="Only so many rows are taken, the first ones of those that the other filters leave."
+    )
     licence: str = Field(description="Licence of the problems.")
     grader: Grader = Field(DEFAULT, description=_GRADER)
 
@@ -105,12 +121,16 @@ class GeneratedDataset(Strict):
     kind: Literal["generated"] = Field(description="`generated`: problems that are made.")
     title: str = Field(description="Name in tables and reports.")
     task: Task = Field("word-problems", description="What the problems are about: a file of `data/tasks`.")
-    split: Literal["train", "test"] = Field(
-        description="Which part of all problem texts they come from; pretraining has its own."
+    split: Literal["pretrain", "train", "test"] = Field(
+        description="Which part of all problem texts they come from; `pretrain`: what embedded models learn from, and supervised starts."
     )
     tiers: Annotated[list[Tier], Field(min_length=1)] = Field(description="Tiers of difficulty, 1 to 3.")
     rows: Positive = Field(description="Number of problems.")
     seed: int = Field(description="Seed of the generator.")
+    solutions: Annotated[Literal["task", "english"], Field(exclude_if=lambda solutions: solutions == "task")] = Field(
+        "task",
+        description="Worked solutions in the `task`'s own words, which embedded models know, or in ordinary `english`.",
+    )
     grader: Grader = Field(DEFAULT, description=_GRADER)
 
 
@@ -121,147 +141,6 @@ class DatasetsFile(Strict):
     """Problems to train on and to be tested with."""
 
     datasets: dict[Name, Dataset] = Field(description="The data sets by name.")
-
-
-# ---------------------------------------------------------------- models.yaml
-
-
-class Pretraining(Strict):
-    """Supervised training of an embedded model on generated worked solutions."""
-
-    seed: int = Field(description="Seed of the weights, the problems and their order.")
-    steps: Positive = Field(description="Optimiser updates.")
-    batch: Positive = Field(description="Worked solutions per update.")
-    learning_rate: Rate = Field(description="Peak learning rate of AdamW.")
-    warmup_steps: Count = Field(description="Updates of linear warm-up.")
-    weight_decay: NonNegative = Field(description="Weight decay of AdamW.")
-    tiers: Annotated[list[Tier], Field(min_length=1)] = Field(description="Tiers of the problems to learn from.")
-    problems: Positive = Field(description="Generated problems with worked solutions to train on.")
-
-
-class EmbeddedModel(Strict):
-    """A Qwen3-architecture model trained from scratch here."""
-
-    kind: Literal["embedded"] = Field(description="`embedded`: a model that is made here.")
-    title: str = Field(description="Name in tables and reports.")
-    task: Task = Field(
-        "word-problems", description="What the problems that it can read are about: a file of `data/tasks`."
-    )
-    hidden_size: Positive = Field(description="Width of the residual stream.")
-    layers: Positive = Field(description="Transformer layers.")
-    heads: Positive = Field(description="Attention heads of a layer; they must divide `hidden_size`.")
-    intermediate_size: Positive = Field(description="Width of the feed-forward layers.")
-    max_tokens: Positive = Field(description="Longest prompt and response together, in tokens.")
-    pretraining: Pretraining = Field(description="How the base model is made.")
-    prompt: str = Field(description="The whole prompt with `{problem}` in it; nothing is added.")
-    privileged_prompt: str | None = Field(
-        None,
-        description="A prompt with `{problem}` and `{answer}`, for methods that score responses by a policy that knows the answer.",
-    )
-
-    @model_validator(mode="after")
-    def _fits(self) -> EmbeddedModel:
-        if self.hidden_size % self.heads:
-            raise ValueError(f"heads = {self.heads} must divide hidden_size = {self.hidden_size}")
-        return _with_problem(self)
-
-
-class Architecture(Strict):
-    """The shape of a decoder, as its config.json has it. Memory and cost are estimated from it before the model is fetched."""
-
-    family: Literal["llama", "qwen2", "qwen3"] = Field(
-        description="What a layer holds beside its matrices: biases of queries, keys and values (`qwen2`), norms of queries and keys "
-        "(`qwen3`), or neither (`llama`, which Mistral's models are too)."
-    )
-    hidden_size: Positive = Field(description="Width of the residual stream.")
-    layers: Positive = Field(description="Transformer layers.")
-    heads: Positive = Field(description="Attention heads of a layer.")
-    kv_heads: Positive = Field(description="Heads of keys and values; they must divide `heads`.")
-    head_size: Positive = Field(description="Width of a head.")
-    intermediate_size: Positive = Field(description="Width of the feed-forward layers.")
-    vocabulary: Positive = Field(description="Rows of the embedding.")
-    tied_head: bool = Field(False, description="Whether the head is the embedding.")
-
-    @model_validator(mode="after")
-    def _fits(self) -> Architecture:
-        if self.heads % self.kv_heads:
-            raise ValueError(f"kv_heads = {self.kv_heads} must divide heads = {self.heads}")
-        return self
-
-    @property
-    def query_size(self) -> int:
-        return self.heads * self.head_size
-
-    @property
-    def key_size(self) -> int:
-        return self.kv_heads * self.head_size
-
-    @property
-    def layer_matrices(self) -> int:
-        """Weights of the matrices of a layer: each is multiplied with every token."""
-        attention = 2 * self.hidden_size * (self.query_size + self.key_size)
-        return attention + 3 * self.hidden_size * self.intermediate_size
-
-    @property
-    def parameters(self) -> int:
-        """All weights of the model: matrices, biases, norms, embedding and, unless it is tied, head."""
-        biases = self.query_size + 2 * self.key_size if self.family == "qwen2" else 0
-        head_norms = 2 * self.head_size if self.family == "qwen3" else 0
-        layer = self.layer_matrices + biases + head_norms + 2 * self.hidden_size
-        tables = (1 if self.tied_head else 2) * self.vocabulary * self.hidden_size
-        return self.layers * layer + tables + self.hidden_size
-
-
-class HubModel(Strict):
-    """A released model of the Hugging Face Hub."""
-
-    kind: Literal["hub"] = Field(description="`hub`: a model that is downloaded.")
-    title: str = Field(description="Name in tables and reports.")
-    id: Annotated[str, Field(pattern=HUB_ID)] = Field(description="Identifier on the Hub, owner/name.")
-    revision: Annotated[str, Field(pattern=COMMIT)] | None = Field(
-        None,
-        description="Commit of the model. Without it the newest one is taken when the model is fetched: "
-        "the result is then not pinned, and `model.json` records which commit it was.",
-    )
-    parameters: Positive = Field(description="Number of parameters, recorded with the model.")
-    architecture: Architecture | None = Field(
-        None,
-        description="Its shape, for the estimate of memory and cost (`tokencredit plan`); it must have `parameters` weights.",
-    )
-    prompt: str = Field(
-        description="The whole prompt, special tokens included, with `{problem}` in it; nothing is added, "
-        "no chat template is applied."
-    )
-    privileged_prompt: str | None = Field(
-        None,
-        description="The same with `{answer}` in it too, for methods that score responses by a policy that knows the answer.",
-    )
-
-    @model_validator(mode="after")
-    def _fits(self) -> HubModel:
-        if self.architecture and self.architecture.parameters != self.parameters:
-            raise ValueError(
-                f"the architecture has {self.architecture.parameters} weights, and parameters = {self.parameters}: one of the two is wrong"
-            )
-        return _with_problem(self)
-
-
-def _with_problem(model: Any) -> Any:
-    if model.prompt.count("{problem}") != 1:
-        raise ValueError("prompt must contain {problem} once")
-    told = model.privileged_prompt
-    if told is not None and (told.count("{problem}"), told.count("{answer}")) != (1, 1):
-        raise ValueError("privileged_prompt must contain {problem} once and {answer} once")
-    return model
-
-
-Model = Annotated[EmbeddedModel | HubModel, Field(discriminator="kind")]
-
-
-class ModelsFile(Strict):
-    """Models to train and to evaluate."""
-
-    models: dict[Name, Model] = Field(description="The models by name.")
 
 
 # ---------------------------------------------------------------- methods.yaml

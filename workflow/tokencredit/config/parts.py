@@ -37,8 +37,10 @@ class PartFile(Strict):
 
 
 def is_part(raw: Any) -> bool:
-    """Whether the content of a study's file is that of a part."""
-    return isinstance(raw, dict) and "part_of" in raw
+    """Whether the content of a study's file is that of a part: by its key, or where that is misspelt by what else stands there."""
+    return isinstance(raw, dict) and (
+        "part_of" in raw or ("training" not in raw and bool({"methods", "seeds"} & {*raw}))
+    )
 
 
 def cut(path: Path, part: PartFile, whole: StudyFile) -> StudyFile:

@@ -1,4 +1,4 @@
-"""What is written down from the classes of ``keys``: the JSON schemas of the files, and the tables of ``config/README.md``."""
+"""Files generated from the classes of ``keys``: the JSON schemas of the files, and the tables of ``config/README.md``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from tokencredit.config.claim_keys import ClaimsFile
-from tokencredit.config.keys import NAME, BenchmarksFile, DatasetsFile, GpusFile, MethodsFile, ModelsFile
+from tokencredit.config.keys import NAME, BenchmarksFile, DatasetsFile, GpusFile, MethodsFile
+from tokencredit.config.model_keys import ModelsFile
 from tokencredit.config.parts import PartFile
 from tokencredit.config.reading import models_of
 from tokencredit.config.study_keys import StudyFile

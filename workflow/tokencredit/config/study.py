@@ -9,18 +9,23 @@ from functools import cached_property
 from typing import Any
 
 from tokencredit.config.keys import Benchmark, Method, Recipe
-from tokencredit.config.reading import allowed
+from tokencredit.config.reading import allowed, read_bytes
 from tokencredit.config.study_keys import StudyFile
 from tokencredit.config.tables import Tables
 from tokencredit.config.target_keys import Source
 from tokencredit.credit import METHODS
 from tokencredit.credit.columns import TOLD, columns_of
 from tokencredit.errors import UserError
-from tokencredit.grading.graders import DEFAULT
+from tokencredit.records import DEFAULT
 
 # Keys without influence on results; and keys that matter only to the runs that use them (added in `training_config`).
 _LABELS = {"title", "licence", "architecture"}
 _OF_SOME_RUNS = {"privileged_prompt", "lora_rank"}
+# Keys of training that are about memory and time alone.
+NEVER_THE_RESULT = {
+    *("micro_batch_tokens", "gradient_checkpointing", "checkpoint_every", "watchdog_minutes"),
+    *("engine_memory", "engine_separate"),
+}
 _OF_GRADES = {"grader", "audit"}  # decides no response
 
 
@@ -49,6 +54,7 @@ class Study:
         self.file = file
         self.config = config
         self.title = file.title
+        self.start = file.start
         self.training = file.training
         self.evaluation = file.evaluation
         self.oracle = file.oracle
@@ -93,11 +99,17 @@ class Study:
 
     def row(self, name: str, seed: int) -> Row:
         """The row ``name`` with ``seed``; another one is a ``UserError``."""
-        for row in self.rows:
-            if (row.name, row.seed) == (name, seed):
-                return row
-        paths = [row.path for row in self.rows]
-        raise UserError(f"{name}/seed{seed} is not a row of study {self.name}; {allowed(f'{name}/seed{seed}', paths)}.")
+        return self.row_at(f"{name}/seed{seed}")
+
+    def row_at(self, path: str) -> Row:
+        """The row whose files are at ``path``, spelt as it is written: no ``seed00``, which would be ``seed0`` at another place."""
+        if path not in self._rows_by_path:
+            raise UserError(f"{path} is not a row of study {self.name}; {allowed(path, list(self._rows_by_path))}.")
+        return self._rows_by_path[path]
+
+    @cached_property
+    def _rows_by_path(self) -> dict[str, Row]:
+        return {row.path: row for row in self.rows}
 
     @cached_property
     def benchmarks(self) -> dict[str, Benchmark]:
@@ -119,10 +131,21 @@ class Study:
         return self.config.benchmarks[use.benchmark].model_copy(update=own)
 
     @property
-    def start(self) -> tuple[str, int] | None:
+    def winner(self) -> tuple[str, int] | None:
         """The search and its seed whose winner training starts from; None where it starts from the model itself."""
         recipe = self.data_recipe
         return None if recipe is None or recipe.start is None else (recipe.searches[0], recipe.start)
+
+    @cached_property
+    def averaged(self) -> dict[str, Benchmark]:
+        """The benchmarks that means, claims and the paper's figures are about: all that are not ``beside`` the others."""
+        beside = {use.benchmark for use in self.evaluation.benchmarks if use.beside}
+        return {name: benchmark for name, benchmark in self.benchmarks.items() if name not in beside}
+
+    @property
+    def beside(self) -> dict[str, Benchmark]:
+        """The benchmarks that are shown beside the others."""
+        return {name: benchmark for name, benchmark in self.benchmarks.items() if name not in self.averaged}
 
     @property
     def grader(self) -> str:
@@ -144,10 +167,8 @@ class Study:
         """Everything that a verdict on this study's numbers rests on beside its results, as plain JSON; empty where it has no targets."""
         if not self.targets:
             return {}
-        folder = self.config.folder / "targets"
-        printed = {
-            name: (folder / f"{name}.csv").read_bytes() for name in {source.file for source in self.targets.values()}
-        }
+        files = {source.file for source in self.targets.values()}
+        printed = {name: read_bytes(self.config.folder / "targets" / f"{name}.csv") for name in files}
         return {
             **self.config.targets.model_dump(mode="json", exclude={"sources"}),
             "sources": {name: source.model_dump(mode="json") for name, source in self.targets.items()},
@@ -167,8 +188,6 @@ class Study:
         """Everything in the configuration that decides what a method's training computes, as plain JSON."""
         method, training, config = self.method(name), self.training, self.config
         decided_elsewhere = {"methods", "seeds", "datasets"}
-        never_the_result = {"micro_batch_tokens", "gradient_checkpointing", "checkpoint_every", "watchdog_minutes"}
-        never_the_result |= {"engine_memory", "engine_separate"}
         told = not {*TOLD}.isdisjoint(columns_of(method.credit))
         curve_grader = self.grader_of(training.curve.benchmark)
         of_some = {
@@ -178,7 +197,8 @@ class Study:
             "privileged_prompt": config.models[self.model_name].privileged_prompt if told else None,
             "lora_rank": self.recipe_of(name).lora_rank or None,
             "measure": method.measure.model_dump(mode="json") if method.measure else None,
-            "start": self.start,
+            "start": self.start.model_dump(mode="json") if self.start else None,
+            "winner": self.winner,
         }
         return {
             "model": {self.model_name: _facts(config.models[self.model_name])},
@@ -187,8 +207,20 @@ class Study:
             "base": _facts(self.recipe_of(name)),
             "credit": method.credit,
             "params": METHODS[method.credit].resolved(method.params),
-            "training": training.model_dump(mode="json", exclude=decided_elsewhere | never_the_result),
+            "training": training.model_dump(mode="json", exclude=decided_elsewhere | NEVER_THE_RESULT),
             **{key: value for key, value in of_some.items() if value is not None},
+        }
+
+    def start_config(self) -> dict[str, Any]:
+        """Everything in the configuration that decides the supervised start, as plain JSON; empty where there is none."""
+        if self.start is None:
+            return {}
+        return {
+            "model": {self.model_name: _facts(self.config.models[self.model_name])},
+            "dataset": _facts(self.config.datasets[self.start.dataset], _OF_GRADES),
+            "start": self.start.model_dump(mode="json"),
+            "longest": [self.training.sampling.max_prompt_tokens, self.training.sampling.max_response_tokens],
+            "mixed_precision": self.training.mixed_precision,
         }
 
     def evaluation_config(self, row: Row, benchmark: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a study must keep to beside its own keys: every name in it found, its numbers within what they name, its model able to read it."""
+"""Checks of a study beyond its keys: every name in it exists, its numbers are within their limits, and its model can read the problems."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from pathlib import Path
 
 from tokencredit.config.claim_keys import BASE
 from tokencredit.config.data_recipe_keys import SOURCES, DataRecipe, DropSource
-from tokencredit.config.keys import EmbeddedModel, GeneratedDataset
+from tokencredit.config.keys import GeneratedDataset
+from tokencredit.config.model_keys import DEQUANTISED, EmbeddedModel, PackageModel
 from tokencredit.config.reading import known
 from tokencredit.config.study_keys import StudyFile
 from tokencredit.config.tables import Tables
+from tokencredit.credit import METHODS
 from tokencredit.credit.columns import TOLD, columns_of
 from tokencredit.errors import UserError
 
@@ -17,11 +19,14 @@ from tokencredit.errors import UserError
 def check_study(path: Path, file: StudyFile, config: Tables) -> None:
     """Raises ``UserError`` where the study ``file``, read from ``path``, does not fit to the rest of ``config``."""
     _check_names(path, file, config)
+    _check_tested_apart(path, file, config)
+    _check_resources(path, file, config)
     _check_counts(path, file, config)
     if file.data_recipe is not None:
         _check_data_recipe(path, file, file.data_recipe, config)
     _check_answer_told(path, file, config)
     _check_kinds_known(path, file, config)
+    _check_groups(path, file, config)
     _check_embedded(path, file, config)
 
 
@@ -37,6 +42,12 @@ def _check_names(path: Path, file: StudyFile, config: Tables) -> None:
         known(path, "oracle.policies", policy, [BASE, *training.methods])
     for dataset in training.datasets:
         known(path, "training.datasets", dataset, config.datasets)
+    if file.start:
+        known(path, "start.dataset", file.start.dataset, config.datasets)
+        if file.start.warmup_steps > file.start.steps:
+            raise UserError(
+                f"{path}: start.warmup_steps = {file.start.warmup_steps}: must not exceed the {file.start.steps} updates of the start."
+            )
     graders = {name: config.datasets[name].grader for name in training.datasets}
     if len(set(graders.values())) > 1:
         named = ", ".join(f"{name} by {grader!r}" for name, grader in graders.items())
@@ -48,6 +59,11 @@ def _check_names(path: Path, file: StudyFile, config: Tables) -> None:
         known(path, f"evaluation.benchmarks.{index}.benchmark", use.benchmark, config.benchmarks)
     for index, row in enumerate(evaluation.rows):
         known(path, f"evaluation.rows.{index}.model", row.model, config.models)
+        if isinstance(config.models[row.model], PackageModel) and DEQUANTISED not in row.title:
+            raise UserError(
+                f"{path}: evaluation.rows.{index}.title = {row.title!r}: {row.model} comes from a quantised file; "
+                f"the title must say {DEQUANTISED!r}."
+            )
         if row.name in training.methods:
             raise UserError(
                 f"{path}: evaluation.rows.{index}.name = {row.name!r}: is the name of a trained method; "
@@ -84,6 +100,37 @@ def _check_data_recipe(path: Path, file: StudyFile, recipe: DataRecipe, config: 
             f"{path}: oracle.policies = {BASE!r}: training starts from the winner of a search (data_recipe.start), so that the responses "
             f"of its first step are not the base model's own; measure trained methods, or take data_recipe.start away."
         )
+
+
+def _check_tested_apart(path: Path, file: StudyFile, config: Tables) -> None:
+    """No benchmark is of a data set that is trained on; what else they share is for the overlap reports to say."""
+    watched = [("training.curve.benchmark", file.training.curve.benchmark)]
+    uses = [(f"evaluation.benchmarks.{i}.benchmark", use.benchmark) for i, use in enumerate(file.evaluation.benchmarks)]
+    for key, benchmark in [*watched, *uses]:
+        tested = config.benchmarks[benchmark].dataset
+        for trained in file.training.datasets:
+            if trained == tested or _content(trained, config) == _content(tested, config):
+                same = (
+                    f"{tested!r}" if trained == tested else f"{tested!r}, which holds the same problems as {trained!r}"
+                )
+                raise UserError(
+                    f"{path}: {key} = {benchmark!r}: is of the data set {same}, one of training.datasets; "
+                    f"a study is not tested with what it trains on."
+                )
+
+
+def _content(dataset: str, config: Tables) -> dict[str, object]:
+    """What decides the problems of a data set."""
+    return config.datasets[dataset].model_dump(exclude={"title", "licence", "grader", "file", "hub"})
+
+
+def _check_resources(path: Path, file: StudyFile, config: Tables) -> None:
+    teachers = [config.methods[method].teacher for method in file.training.methods]
+    models = [file.model, *(row.model for row in file.evaluation.rows), *filter(None, teachers)]
+    made = [name for name in models if isinstance(config.models[name], EmbeddedModel)]
+    if file.resources.pretrain is None and (made or file.start):
+        what = f"the embedded model {made[0]!r} is made" if made else "the supervised start is a job"
+        raise UserError(f"{path}: resources.pretrain: this key is missing; {what} with what it says.")
 
 
 def _check_counts(path: Path, file: StudyFile, config: Tables) -> None:
@@ -124,6 +171,17 @@ def _check_kinds_known(path: Path, file: StudyFile, config: Tables) -> None:
             )
 
 
+def _check_groups(path: Path, file: StudyFile, config: Tables) -> None:
+    """An update sees parts of groups where these are scattered, and a method of the update stage would take them for whole."""
+    for name in file.training.methods:
+        credit = config.methods[name].credit
+        if not file.training.keep_groups_together and METHODS[credit].stage == "update":
+            raise UserError(
+                f"{path}: training.keep_groups_together = false: {name!r} assigns credit at each update, where groups have to be whole; "
+                "leave it out, or keep groups together."
+            )
+
+
 def _task(name: str, config: Tables) -> str | None:
     """The task of an embedded model; None for a released one."""
     model = config.models[name]
@@ -139,6 +197,7 @@ def _check_embedded(path: Path, file: StudyFile, config: Tables) -> None:
     if file.data_recipe is not None:
         use = file.data_recipe.validation
         trained.append(("data_recipe.validation.benchmark", config.benchmarks[use.benchmark].dataset))
+    trained += [("start.dataset", file.start.dataset)] if file.start else []
     trained.append(("training.curve.benchmark", config.benchmarks[training.curve.benchmark].dataset))
     models = [(file.model, [*trained, *tested], [training.sampling, evaluation.sampling])]
     models += [(row.model, tested, [evaluation.sampling]) for row in evaluation.rows]

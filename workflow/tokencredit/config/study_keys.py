@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from tokencredit.config.common_keys import BenchmarkUse, distinct
 from tokencredit.config.data_recipe_keys import DataRecipe
 from tokencredit.config.keys import (
+    FEATURES,
     GPU_TYPE,
     SLURM_WORD,
     Count,
@@ -21,9 +23,49 @@ from tokencredit.config.keys import (
     Temperature,
 )
 
+# Flags of sbatch that jobs get in any case, with the key that decides them; None where no key does. Snakemake's plugin refuses most of
+# them, but only when it submits.
+_FLAGS: dict[str, str | None] = {
+    **dict.fromkeys(("--time", "-t"), "runtime"),
+    **dict.fromkeys(("--mem", "--mem-per-cpu", "--mem-per-gpu"), "mem_mb"),
+    **dict.fromkeys(("--cpus-per-task", "--cpus-per-gpu", "-c"), "threads"),
+    **dict.fromkeys(("--gpus", "--gpus-per-node", "--gpus-per-task", "--gres", "-G"), "gpu"),
+    **dict.fromkeys(("--partition", "-p"), "partition"),
+    **dict.fromkeys(("--account", "-A"), "account"),
+    **dict.fromkeys(("--qos", "-q"), "qos"),
+    **dict.fromkeys(("--constraint", "-C"), "constraint"),
+    **dict.fromkeys(("--nodes", "-N", "--ntasks", "--ntasks-per-gpu", "-n", "--clusters", "-M", "--export", "--wrap")),
+    **dict.fromkeys(("--job-name", "-J", "--output", "-o", "--error", "-e", "--comment", "--chdir", "--workdir", "-D")),
+    **dict.fromkeys(
+        ("--array", "-a", "--signal", "--open-mode", "--parsable")
+    ),  # a run that queues its own job again needs these
+}
+
+
+def _flags(text: str) -> str:
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise ValueError(f"cannot be read as flags: {str(error).lower()}") from error
+    if words and not words[0].startswith("-"):
+        raise ValueError(f"must be flags of sbatch, which begin with a hyphen; {words[0]!r} does not")
+    for word in words:
+        flag = word.partition("=")[0] if word.startswith("--") else word[:2]
+        if flag in _FLAGS:
+            decided = f"the key `{key}` says it" if (key := _FLAGS[flag]) else "the workflow sets it"
+            raise ValueError(f"{flag} is not allowed: {decided}")
+    return text
+
+
 EngineName = Literal["transformers", "vllm"]
 SlurmWord = Annotated[str, Field(pattern=SLURM_WORD)]
+# Its default is left out of what a study is written as: results from before there were two keep their digests.
+RatioOver = Annotated[
+    Literal["vocabulary", "nucleus"], Field(exclude_if=lambda distributions: distributions == "vocabulary")
+]
 GpuType = Annotated[str, Field(pattern=GPU_TYPE)]
+Flags = Annotated[str, AfterValidator(_flags)]
+Features = Annotated[str, Field(pattern=FEATURES)]
 
 
 class Sampling(Strict):
@@ -76,7 +118,23 @@ class Training(Strict):
         description="Groups of one optimiser update; must divide `prompts_per_step`. The quotient is the number of updates per step."
     )
     group_size: Annotated[int, Field(ge=2)] = Field(description="Responses per prompt, G.")
+    # Both are left out of what a study is written as while they are as they always were.
+    keep_groups_together: Annotated[bool, Field(exclude_if=lambda together: together)] = Field(
+        True,
+        description="Whether an update learns from all responses of its prompts; otherwise a step's responses are dealt out to as many "
+        "updates at random (arXiv 2605.08666).",
+    )
+    balance_rewards: Annotated[float | None, Field(gt=0, le=0.5, exclude_if=lambda share: share is None)] = Field(
+        None,
+        description="Least share of right and of wrong responses among those that a step learns from: more prompts are sampled, ten rounds "
+        "at most, and responses of the commoner verdict left out, until it holds; off without it (arXiv 2605.08666).",
+    )
     sampling: Sampling = Field(description="How rollouts are drawn.")
+    ratio_over: RatioOver = Field(
+        "vocabulary",
+        description="The distributions whose ratio the loss takes: `vocabulary`, the whole ones, or `nucleus`, both restricted to what "
+        "`sampling.top_p` below 1 let the old policy draw (docs/top-p.md).",
+    )
     engine: EngineName = Field("transformers", description="What samples the rollouts and the learning curves.")
     engine_memory: Share = Field(
         0.4, description="vLLM's share of a GPU's memory while it samples: memory only, never the result."
@@ -122,6 +180,8 @@ class Training(Strict):
             )
         if self.warmup_steps > self.steps:
             raise ValueError(f"warmup_steps = {self.warmup_steps} must not exceed steps = {self.steps}")
+        if self.ratio_over == "nucleus" and self.sampling.top_p == 1:
+            raise ValueError("ratio_over = 'nucleus' has no effect at sampling.top_p = 1: every token can be drawn")
         if self.engine == "vllm" and self.sampling.temperature != 1 and self.sampling.top_p < 1:
             raise ValueError(
                 f"engine = 'vllm' has no log-probs at sampling.temperature = {self.sampling.temperature:g} before "
@@ -162,6 +222,8 @@ class Evaluation(Strict):
     def _combinations(self) -> Evaluation:
         distinct("rows", [row.name for row in self.rows])
         distinct("benchmarks", [use.benchmark for use in self.benchmarks])
+        if all(use.beside for use in self.benchmarks):
+            raise ValueError("benchmarks: all of them are `beside` the others; one at least must count in the mean")
         return self
 
 
@@ -197,8 +259,14 @@ class JobResources(Strict):
     gpu_type: GpuType | None = Field(None, description="Slurm's name of the kind of GPU, where a cluster has several.")
     partition: SlurmWord | None = Field(None, description="Slurm partition; without it the profile's or the cluster's.")
     account: SlurmWord | None = Field(None, description="Slurm account; without it the profile's or the user's.")
-    constraint: str | None = Field(None, description="Slurm constraint, features that a node must have.")
-    slurm_extra: str | None = Field(None, description="Further flags of sbatch, as `--exclusive --reservation=night`.")
+    qos: SlurmWord | None = Field(
+        None, description="Slurm quality of service; without it the profile's or the account's."
+    )
+    constraint: Features | None = Field(None, description="Slurm constraint, features that a node must have.")
+    slurm_extra: Flags | None = Field(
+        None,
+        description="Further flags of sbatch, as `--exclusive --reservation=night`; none that another key says, and no `--array`.",
+    )
 
     @model_validator(mode="after")
     def _bounds(self) -> JobResources:
@@ -206,6 +274,8 @@ class JobResources(Strict):
             least, most = getattr(self, name), getattr(self, f"max_{name}")
             if most is not None and most < least:
                 raise ValueError(f"max_{name} = {most} must not be less than {name} = {least}")
+        if self.gpu_type is not None and not self.gpu:
+            raise ValueError(f"gpu_type = {self.gpu_type!r} has no effect without gpu, the number of GPUs")
         return self
 
 
@@ -234,7 +304,10 @@ class TrainingResources(JobResources):
 class Resources(Strict):
     """What jobs ask of the scheduler; nothing here changes a result."""
 
-    pretrain: JobResources = Field(description="Making or fetching a base model.")
+    pretrain: JobResources | None = Field(
+        None,
+        description="Making a base model, or a supervised start; needed where the study has an embedded model or a `start`.",
+    )
     train: TrainingResources = Field(description="One training run.")
     generate: JobResources = Field(description="The responses of one row to one benchmark.")
     light: JobResources = Field(description="Everything else: data, grading, scores, tables, figures.")
@@ -248,12 +321,46 @@ class Resources(Strict):
     )
 
 
+class Start(Strict):
+    """Supervised training of the study's model before any method trains it; everything in the study then starts from its result."""
+
+    dataset: Name = Field(description="A data set with solutions, one of datasets.yaml.")
+    examples: Positive = Field(
+        description="The first so many of its problems that have a solution and fit into `training.sampling`."
+    )
+    solution: str = Field(
+        "{solution}",
+        description="What is learned after the prompt: a text with `{solution}` in it, and `{answer}` for the gold where the solution does "
+        "not box it. The end of the turn follows.",
+    )
+    seed: int = Field(0, description="Seed of the order of the examples.")
+    epochs: Positive = Field(1, description="How often every example is seen.")
+    batch: Positive = Field(description="Examples of an update.")
+    learning_rate: Rate = Field(description="Peak learning rate of AdamW; it falls to a fiftieth by half a cosine.")
+    warmup_steps: Count = Field(0, description="Updates of linear warm-up.")
+    weight_decay: NonNegative = Field(0.0, description="Weight decay of AdamW.")
+
+    @model_validator(mode="after")
+    def _with_solution(self) -> Start:
+        if self.solution.count("{solution}") != 1 or self.solution.count("{answer}") > 1:
+            raise ValueError("solution must contain {solution} once, and {answer} at most once")
+        return self
+
+    @property
+    def steps(self) -> int:
+        """Updates: the last of an epoch may have fewer examples."""
+        return self.epochs * -(-self.examples // self.batch)
+
+
 class StudyFile(Strict):
     """One study: what is trained, how it is evaluated, and what its jobs ask for."""
 
     title: str = Field(description="Title of the report.")
     model: Name = Field(description="The model that is trained, one of models.yaml.")
     reference: Name = Field(description="The method that the others are compared with, one of `training.methods`.")
+    start: Annotated[Start | None, Field(exclude_if=lambda start: start is None)] = Field(
+        None, description="Supervised training of `model` before RL; none without it."
+    )
     training: Training = Field(description="The runs.")
     evaluation: Evaluation = Field(description="The evaluation of every row.")
     oracle: Oracle | None = Field(None, description="The measurement of the credit of tokens; none without it.")

@@ -10,21 +10,20 @@ from tokencredit.config.claim_keys import BASE, START, ClaimsFile, CreditContras
 from tokencredit.config.keys import (
     BenchmarksFile,
     DatasetsFile,
-    EmbeddedModel,
     GeneratedDataset,
     Gpu,
     GpusFile,
     Method,
     MethodsFile,
-    ModelsFile,
 )
+from tokencredit.config.model_keys import EmbeddedModel, ModelsFile
 from tokencredit.config.reading import allowed, extended, known, parse, read_yaml, renamed
 from tokencredit.config.target_keys import TargetsFile
 from tokencredit.credit import METHODS
 from tokencredit.credit.columns import COLUMNS, MEASURED, columns_of
 from tokencredit.credit.controls import refusal
 from tokencredit.errors import UserError
-from tokencredit.grading.graders import GRADERS
+from tokencredit.records import DEFAULT
 
 # Their names alone, off the files: what is in `data` reads the configuration, and is not read by it.
 TASKS = sorted(path.stem.replace("_", "-") for path in Path(__file__).parents[1].glob("data/tasks/[!_]*.py"))
@@ -42,10 +41,9 @@ class Tables:
         methods = parse(path, MethodsFile, extended(path, _with_new_names(path, read_yaml(path)), "methods"))
         self.recipes, self.methods = methods.recipes, methods.methods
         for name, dataset in self.datasets.items():
-            known(self.folder / "datasets.yaml", f"datasets.{name}.grader", dataset.grader, GRADERS)
+            self._check_grader("datasets", name, dataset.grader)
         for name, benchmark in self.benchmarks.items():
-            if benchmark.grader is not None:
-                known(self.folder / "benchmarks.yaml", f"benchmarks.{name}.grader", benchmark.grader, GRADERS)
+            self._check_grader("benchmarks", name, benchmark.grader or DEFAULT)
             known(self.folder / "benchmarks.yaml", f"benchmarks.{name}.dataset", benchmark.dataset, self.datasets)
         for name, dataset in self.datasets.items():
             if isinstance(dataset, GeneratedDataset):
@@ -60,9 +58,24 @@ class Tables:
         path = self.folder / name
         return parse(path, model, read_yaml(path))
 
+    @cached_property
+    def study_names(self) -> list[str]:
+        """The studies by their files; hidden files are none (a Mac leaves ``._toy.yaml`` beside ``toy.yaml``)."""
+        return [path.stem for path in self.study_paths]
+
+    @cached_property
+    def study_paths(self) -> list[Path]:
+        return sorted((self.folder / "studies").glob("[!.]*.yaml"), key=lambda path: path.stem)
+
     def is_embedded(self, model: str) -> bool:
         """Whether a model is trained here, and not released."""
         return isinstance(self.models[model], EmbeddedModel)
+
+    def _check_grader(self, table: str, name: str, grader: str) -> None:
+        if grader != DEFAULT:
+            from tokencredit.grading.graders import GRADERS  # which takes longer than all of the configuration
+
+            known(self.folder / f"{table}.yaml", f"{table}.{name}.grader", grader, GRADERS)
 
     def _check_method(self, path: Path, key: str, method: Method) -> None:
         known(path, f"{key}.recipe", method.recipe, self.recipes)
@@ -118,7 +131,13 @@ class Tables:
     @cached_property
     def targets(self) -> TargetsFile | None:
         """The paper's numbers, ``targets.yaml``; None for a configuration that has no such file and is held against nothing."""
-        return self._read("targets.yaml", TargetsFile) if (self.folder / "targets.yaml").exists() else None
+        path = self.folder / "targets.yaml"
+        if not path.exists():
+            return None
+        file = self._read(path.name, TargetsFile)
+        for name, source in file.sources.items():
+            known(path, f"sources.{name}.study", source.study, self.study_names)
+        return file
 
     @cached_property
     def claims(self) -> ClaimsFile | None:

@@ -1,4 +1,4 @@
-"""Every key of ``config/targets.yaml``: what the paper printed, which study is to show it again, and how near is near enough."""
+"""Every key of ``config/targets.yaml``: the paper's printed numbers, the study that is to reproduce each, and the tolerances."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tokencredit.config import Architecture, Study
+from tokencredit.config import Architecture, FolderModel, PackageModel, Released, Study
 from tokencredit.cost.memory import adapter_weights
 from tokencredit.cost.quantity import Quantity, assumed, given
 from tokencredit.cost.terms import RELEASED_WEIGHT, ROLLOUT_ROW, TEXT_TOKEN
@@ -35,6 +35,10 @@ def branch_bytes(tokens: Quantity) -> Quantity:
     return tokens * assumed(ROLLOUT_ROW)
 
 
-def released_bytes(model: Architecture) -> Quantity:
-    """A released model as it is downloaded, in bfloat16."""
-    return assumed(RELEASED_WEIGHT * model.parameters)
+def released_bytes(model: Released, shape: Architecture) -> Quantity:
+    """A released model on this disk: bfloat16 from the Hub, float32 where it is dequantised, nothing more where it lies in a folder."""
+    if isinstance(model, FolderModel):
+        return given(0)
+    if isinstance(model, PackageModel):
+        return given(4 * shape.parameters)
+    return assumed(RELEASED_WEIGHT * shape.parameters)

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
-from tokencredit.config import EmbeddedModel, Study
+from tokencredit.config import Released, Study
 from tokencredit.cost import disk
+from tokencredit.cost.architectures import architecture_of
 from tokencredit.cost.quantity import Quantity, given, total
-from tokencredit.cost.reckoning import Planner, Reckoned, architecture_of
+from tokencredit.cost.reckoning import Planner, Reckoned
 from tokencredit.cost.terms import Term, Terms
+from tokencredit.study.paths import RESULTS
 
 
 @dataclass(frozen=True)
 class Estimate:
     """Everything that is printed of a study. ``gpu``: the GPU's name, None where no job asks for one.
 
-    ``runs_measured``: finished runs that its terms were measured in; ``released_bytes``: of the models that are downloaded.
+    ``runs_measured``: finished runs that its terms were measured in; ``released``: bytes of each model that is
+    fetched.
     """
 
     study: str
@@ -26,7 +30,12 @@ class Estimate:
     terms: tuple[Term, ...]
     runs_measured: int
     jobs: tuple[Reckoned, ...]
-    released_bytes: Quantity
+    released: dict[str, Quantity]
+
+    @property
+    def released_bytes(self) -> Quantity:
+        """Bytes of the models that are fetched."""
+        return total(list(self.released.values()))
 
     @property
     def gpu_hours(self) -> Quantity:
@@ -52,15 +61,16 @@ class Estimate:
 _NOTHING_SAID = Terms()
 
 
-def estimate(study: Study, terms: Terms = _NOTHING_SAID) -> Estimate:
+def estimate(study: Study, terms: Terms = _NOTHING_SAID, results: str | Path = RESULTS) -> Estimate:
     """Memory, disk and time of every training run, every measurement and every set of generations of ``study``.
 
-    Raises ``UserError`` for a released model without an architecture, and for jobs on GPUs of a model that is not named.
+    ``results``: where models are fetched to, whose shape the configuration may leave out. Raises ``UserError`` for one without a shape,
+    and for jobs on GPUs of a model that is not named.
     """
     sampling = study.training.sampling
     on_gpu = bool(study.resources.train.gpu or study.resources.generate.gpu)
-    architectures = {name: architecture_of(study, name) for name in study.model_names}
-    released = [name for name in study.model_names if not isinstance(study.config.models[name], EmbeddedModel)]
+    architectures = {name: architecture_of(study, name, results) for name in study.model_names}
+    released = {name: model for name in study.model_names if isinstance(model := study.config.models[name], Released)}
     planner = Planner(study, terms, architectures)
     jobs = (*(planner.training(method) for method in study.methods), *planner.measurements(), *planner.generations())
     return Estimate(
@@ -75,7 +85,7 @@ def estimate(study: Study, terms: Terms = _NOTHING_SAID) -> Estimate:
         ),
         runs_measured=terms.measured.runs,
         jobs=jobs,
-        released_bytes=total([disk.released_bytes(architectures[name]) for name in released]),
+        released={name: disk.released_bytes(model, architectures[name]) for name, model in released.items()},
     )
 
 

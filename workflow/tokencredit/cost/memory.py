@@ -1,4 +1,4 @@
-"""Peak memory of one GPU, or of one process on the CPU: what always lies there, and what each phase of a job adds.
+"""Peak memory of one GPU, or of one process on the CPU: what is always allocated, and what each phase of a job adds.
 
 P weights, of which T are trained; n processes that share weights, gradients and moments evenly (full sharding), each with the policy in one
 piece beside its share, to sample from; w bytes of a number (2 in bfloat16, 4 in float32); L layers; h, q, k and f the widths of the

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from tokencredit.config import Architecture, EmbeddedModel, Gpu, JobResources, Sampling, Study
+from tokencredit.config import Architecture, Gpu, JobResources, Sampling, Study
 from tokencredit.cost import disk, work
 from tokencredit.cost.memory import (
     GIB,
@@ -20,7 +20,6 @@ from tokencredit.cost.remedies import Shortfall, generation_shortfalls, training
 from tokencredit.cost.terms import Terms
 from tokencredit.cost.work import Lengths, Operations
 from tokencredit.credit.columns import columns_of
-from tokencredit.data.embedded_tokenizer import vocabulary
 from tokencredit.errors import UserError
 
 # What vLLM takes for its cache where it runs on a CPU (`engines/vllm_engine.py`).
@@ -311,26 +310,3 @@ class Planner:
                 f"and its jobs ask for GPUs; allowed: {', '.join(config.gpus)}."
             )
         return config.gpus[name]
-
-
-def architecture_of(study: Study, name: str) -> Architecture:
-    """The shape of one of the study's models."""
-    model = study.config.models[name]
-    if isinstance(model, EmbeddedModel):
-        return Architecture(
-            family="qwen3",
-            hidden_size=model.hidden_size,
-            layers=model.layers,
-            heads=model.heads,
-            kv_heads=model.heads,
-            head_size=model.hidden_size // model.heads,
-            intermediate_size=model.intermediate_size,
-            vocabulary=len(vocabulary(model.task)),
-            tied_head=True,
-        )
-    if model.architecture is None:
-        raise UserError(
-            f"{study.config.folder / 'models.yaml'}: models.{name}.architecture: this key is missing; "
-            f"the memory of {model.title} is reckoned from it. Its values stand in the model's config.json."
-        )
-    return model.architecture

@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tokencredit.config import Study
-from tokencredit.cost import disk
 from tokencredit.cost.estimate import Estimate
 from tokencredit.cost.quantity import Quantity, assumed, largest, total
-from tokencredit.cost.reckoning import architecture_of
 from tokencredit.cost.show import LEGEND, in_bytes, in_time, marked
 from tokencredit.study.jobs import Job
 
@@ -22,11 +20,12 @@ _ON_A_MODEL = ("train", "oracle", "generate")
 # Which resources of a study a rule asks for; all others are light.
 KINDS = {
     "pretrain": "pretrain",
+    "start": "pretrain",
     "train": "train",
     **dict.fromkeys(("oracle", "generate", "pool", "search", "tune"), "generate"),
 }
 # Rules on a model that nothing estimates: on GPUs their jobs count for their time limit.
-_BY_LIMIT = ("pretrain", "pool", "search", "tune")
+_BY_LIMIT = ("pretrain", "start", "pool", "search", "tune")
 
 
 @dataclass(frozen=True)
@@ -53,9 +52,9 @@ def cost_of(study: Study, estimate: Estimate, jobs: Iterable[Job]) -> Cost:
     jobs = list(jobs)
     known = {(job.rule, job.name, job.model): job for job in estimate.jobs}
     parts = [(known[_key(job)], _part_left(study, job)) for job in jobs if job.rule in _ON_A_MODEL]
-    fetched = [disk.released_bytes(architecture_of(study, job.name)) for job in jobs if job.rule == "fetch"]
+    fetched = [estimate.released[job.name] for job in jobs if job.rule == "fetch"]
     asked = [getattr(study.resources, KINDS[job.rule]) for job in jobs if job.rule in _BY_LIMIT]
-    limits = [(assumed(60 * needs.runtime), needs.gpu) for needs in asked if needs.gpu]
+    limits = [(assumed(60 * needs.runtime), needs.gpu) for needs in asked if needs and needs.gpu]
     return Cost(
         jobs=len(jobs),
         gpu_hours=total(

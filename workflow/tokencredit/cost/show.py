@@ -1,4 +1,4 @@
-"""An estimate as tables and sentences for a person, and as JSON for other tools. Every number is shown with what it rests on."""
+"""An estimate as tables and sentences for a person, and as JSON for other tools. Every number is shown with its basis."""
 
 from __future__ import annotations
 
@@ -185,7 +185,7 @@ def _print_time(console: Console, lines: list[Reckoned]) -> None:
 def _disk_table(estimate: Estimate) -> Table:
     table = _table("Disk", "what", "bytes")
     if estimate.released_bytes.value:
-        table.add_row("models that are downloaded", in_bytes(estimate.released_bytes))
+        table.add_row("models that are fetched", in_bytes(estimate.released_bytes))
     kinds = {"train": "trained models and stored rollouts", "oracle": "measured credit", "generate": "responses"}
     for rule, what in kinds.items():
         if kept := [job.kept_bytes * job.count for job in estimate.jobs if job.rule == rule]:

@@ -1,9 +1,10 @@
 """Operations and seconds of a step, and of a set of generations.
 
-A token's forward pass through the layers takes 2 M L + 4 L q c operations: M weights in the matrices of a layer, q the width of the
-queries, c the mean number of positions that a token attends to, half the sequence under causal attention. The head takes 2 h V more for
-each token that it is asked about. Backward takes twice the forward, with frozen matrices (LoRA) once for these. What it computes again,
-the head's logits and layers under gradient checkpointing, counts as it is computed. Elementwise operations do not count.
+A token's forward pass through the layers takes 2 M L + 4 L q c operations: M weights in the matrices of a layer (of a mixture, of the
+experts that a token goes through), q the width of the queries, c the mean number of positions that a token attends to, half the sequence
+under causal attention. The head takes 2 h V more for each token that it is asked about. Backward takes twice the forward, with frozen
+matrices (LoRA) once for these. What it computes again, the head's logits and layers under gradient checkpointing, counts as it is computed.
+Elementwise operations do not count.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ def update(model: Architecture, lengths: Lengths, checkpointing: bool, adapter: 
 
 
 def _matrices(model: Architecture, lengths: Lengths) -> Quantity:
-    return lengths.sequence * (2 * model.layers * model.layer_matrices)
+    return lengths.sequence * (2 * model.layers * model.active_matrices)
 
 
 def _attention(model: Architecture, lengths: Lengths) -> Quantity:

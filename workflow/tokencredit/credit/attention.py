@@ -1,4 +1,4 @@
-"""Attention entropy: tokens that look at few places (anchors) and at many (explorers) learn differently (arXiv 2605.07660)."""
+"""Attention entropy: tokens whose attention covers few places (anchors) or many (explorers) get other weights (arXiv 2605.07660)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Controls: what a comparison of token weights needs beside it, made from the method's own credit.
+"""Controls: methods to compare with, each made from a method's own credit by taking one property away.
 
-A weight with another mean is another learning rate, and any subset of tokens trains a little: a method has shown something where it beats
-its own controls. ``control: NAME`` in ``config/methods.yaml`` puts one around a method.
+A weight with another mean is another learning rate, and any subset of tokens trains a little: token weights matter only if the
+method beats its own controls. ``control: NAME`` in ``config/methods.yaml`` applies one to a method.
 """
 
 from __future__ import annotations

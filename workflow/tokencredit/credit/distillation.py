@@ -1,4 +1,4 @@
-"""Credit from a teacher: another model (IW-OPD), or the same model that was told the answer (DASD)."""
+"""Credit from a teacher: another model (IW-OPD), or the same model with the answer in its prompt (DASD)."""
 
 from __future__ import annotations
 

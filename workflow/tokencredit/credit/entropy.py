@@ -1,4 +1,4 @@
-"""Methods that take the entropy at its face value: a bonus in the loss, a term of the advantage, a mask."""
+"""Methods that use the entropy itself: a bonus in the loss, a term of the advantage, a mask."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Credit by the kind of a token, which the embedded tasks know: what a signal that could tell forks apart would do."""
+"""Credit by the kind of a token, which the embedded tasks know: the effect of a signal that distinguishes kinds of forks."""
 
 from __future__ import annotations
 

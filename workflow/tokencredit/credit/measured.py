@@ -1,4 +1,4 @@
-"""Measured credit: what continuations of the policy say a token was worth, in place of a signal that stands for it."""
+"""Measured credit: a token's worth by continuations of the policy, in place of a proxy."""
 
 from __future__ import annotations
 

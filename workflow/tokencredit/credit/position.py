@@ -1,4 +1,4 @@
-"""Position alone: which tokens learn is settled by where they stand, so that a signal has to beat their place (arXiv 2605.25381)."""
+"""Position alone: a token's position decides whether it is trained on, a baseline for every signal (arXiv 2605.25381)."""
 
 from __future__ import annotations
 

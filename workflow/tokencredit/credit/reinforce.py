@@ -1,4 +1,4 @@
-"""Reinforcement of right and of wrong responses apart: PSR, NSR and W-REINFORCE (arXiv 2506.01347)."""
+"""Separate reinforcement of right and of wrong responses: PSR, NSR and W-REINFORCE (arXiv 2506.01347)."""
 
 from __future__ import annotations
 

@@ -50,6 +50,12 @@ def segment_order(values: Tensor, segment: Tensor) -> Tensor:
     return by_value[segment[by_value].argsort(stable=True)]
 
 
+def segment_rows(segment: Tensor) -> tuple[Tensor, ...]:
+    """The rows of each segment, int64, in their order; the segments by their number."""
+    counts = _counts(segment).long().tolist()
+    return segment.argsort(stable=True).split(counts)
+
+
 def segment_highest(values: Tensor, segment: Tensor, share: float) -> Tensor:
     """[N] bool: the ceil(share T) largest of the T ``values`` of each segment, at least one, and those that equal the last of them."""
     order = segment_order(-values, segment)

@@ -1,4 +1,4 @@
-"""The one interface that everything meets at: what a credit function is given, and what it gives back.
+"""The interface of credit functions: the input ``TokenSignals`` and the output ``TokenCredit``.
 
 Tokens are flat: one row per response token, one row per response, and an index from the first to the second, so that padding and packing
 cannot change anything. This package uses the methods of tensors only and never imports torch, so that the graph can read ``METHODS`` on a
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 PER_RESPONSE = ("reward", "advantage", "group", "correct")
 PER_BATCH = ("progress", "entropy_history")
+VECTORS = ("hidden",)  # several numbers per token
 # Of tokens, as the tasks of ``data/tasks`` call them.
 KINDS = ("style fork", "strategy fork", "branch", "result", "answer", "copied number", "routine")
 RATIOS = ("token", "response", "response-token")
@@ -56,6 +57,10 @@ class TokenSignals:
         None  # [N] float, ||h(adapter on) - h(adapter off)||_2 of the state that predicts the token
     )
     attention_entropy: Tensor | None = None  # [N] float in [0, 1], entropy of attention / log(context length)
+    hidden: Tensor | None = None  # [N, H] float, the last state, after the final norm, that predicts the token
+    uniqueness: Tensor | None = (
+        None  # [N] float, nats, JS of the token's distribution and its group's mean at the same position
+    )
     value: Tensor | None = None  # [N] float in [0, 1], share of right continuations of the state before the token
     information: Tensor | None = None  # [N] float, nats, measured I(o; r | s) of that state; noise may take it below 0
     state: Tensor | None = (
@@ -73,8 +78,12 @@ class TokenSignals:
         for column in fields(self):
             value = getattr(self, column.name)
             rows = responses if column.name in PER_RESPONSE else tokens
-            if value is not None and column.name not in PER_BATCH and tuple(value.shape) != (rows,):
-                raise ValueError(f"TokenSignals.{column.name} has shape {tuple(value.shape)}; it must be ({rows},).")
+            if value is None or column.name in PER_BATCH:
+                continue
+            vector = column.name in VECTORS
+            if value.ndim != 1 + vector or len(value) != rows:
+                shape = f"({rows}, H)" if vector else f"({rows},)"
+                raise ValueError(f"TokenSignals.{column.name} has shape {tuple(value.shape)}; it must be {shape}.")
         if tokens and bool((self.response.diff() < 0).any()):
             raise ValueError("TokenSignals.response must be non-decreasing: tokens of a response stand together.")
         if tokens and not 0 <= int(self.response.min()) <= int(self.response.max()) < responses:

@@ -28,13 +28,21 @@ _SPLIT_OF_TENTH: tuple[Split, ...] = ("test", "train", "train", "train", *("pret
 
 
 def generate_problems(
-    tiers: list[int], rows: int, seed: int, split: Split, task: str = "word-problems"
+    tiers: list[int],
+    rows: int,
+    seed: int,
+    split: Split,
+    task: str = "word-problems",
+    solutions: Literal["task", "english"] = "task",
 ) -> pd.DataFrame:
     """``rows`` different problems of ``split``, tiers in turn, with the columns of ``problems.parquet``.
 
-    ``solution`` is one careful, correct worked solution; ``level`` is the tier. Raises ``UserError`` where a tier does not exist.
+    ``solution`` is one careful, correct worked solution, in the words of the task or in ordinary English; ``level`` is the tier. Raises
+    ``UserError`` where a tier does not exist, and where the task has no English.
     """
     problems = sample_problems(tiers, rows, seed, split, task)
+    if solutions == "english" and not hasattr(TASKS[task], "english_solution"):
+        raise UserError(f"solutions = 'english': the embedded task {task} has no solutions in English.")
     return pd.DataFrame(
         {
             "problem_id": [f"{split}-{seed}-{index:06d}" for index in range(rows)],
@@ -43,8 +51,11 @@ def generate_problems(
             "source": "embedded",
             "level": [str(problem.tier) for problem in problems],
             "solution": [
-                TASKS[task].careful_solution(problem, _solution_rng(seed, problem), mistakes=False)
+                TASKS[task].english_solution(problem, rng)
+                if solutions == "english"
+                else TASKS[task].careful_solution(problem, rng, mistakes=False)
                 for problem in problems
+                for rng in [_solution_rng(seed, problem)]
             ],
         }
     )

@@ -2,7 +2,7 @@
 
 A benchmark problem *overlaps* with a training problem when at least 60 % of its different runs of ten words occur there. A problem of
 fewer than ten words overlaps only with a training problem of exactly the same words. It is *similar* to a training problem with which it
-does not overlap when at least 75 % of its words stand in runs of four words that occur there: a text of which every ninth word was
+does not overlap when at least 75 % of its words are in runs of four words that occur there: a text of which every ninth word was
 changed has no run of ten words left. What words are: ``words.py``; other scripts are not seen, and a problem without any word is not
 compared.
 """

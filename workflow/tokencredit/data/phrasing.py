@@ -1,4 +1,4 @@
-"""How solutions begin, go on and end: stylistic forks, where any of several words will do. Both embedded tasks speak like this."""
+"""How solutions begin, go on and end: stylistic forks, where any of several words will do. Both embedded tasks use these phrases."""
 
 from __future__ import annotations
 

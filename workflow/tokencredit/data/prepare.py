@@ -1,4 +1,4 @@
-"""A data set made ready: rows without an answer dropped, repeats settled, counts checked, Parquet and manifest written.
+"""Preparing a data set: drop rows without an answer, resolve repeats, check counts, write Parquet and manifest.
 
 Training sets and benchmarks are treated differently. A training set keeps one copy of a problem, and no copy of a problem that occurs
 with conflicting answers: one of them is wrong, and the reward would be noise. A benchmark is never changed, so that its numbers stay
@@ -18,7 +18,7 @@ from tokencredit import files
 from tokencredit.config import Config, FileDataset
 from tokencredit.data import MANIFEST, PROBLEMS
 from tokencredit.data.rows import Row
-from tokencredit.data.sources import open_source
+from tokencredit.data.sources import chosen, open_source
 from tokencredit.data.text import folded_answer, folded_problem
 from tokencredit.errors import UserError
 
@@ -84,7 +84,7 @@ def prepare(config: Config, name: str, out: Path, data_root: Path | None) -> lis
     dataset = config.datasets[name]
     benchmarks = {key: value for key, value in config.benchmarks.items() if value.dataset == name}
     source = open_source(name, dataset, data_root)
-    cleaned = clean(source.rows, is_benchmark=bool(benchmarks))
+    cleaned = clean(chosen(source.rows, dataset), is_benchmark=bool(benchmarks))
     for key, benchmark in benchmarks.items():
         if benchmark.problems != len(cleaned.rows):
             raise UserError(

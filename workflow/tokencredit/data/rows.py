@@ -1,4 +1,4 @@
-"""The rows of a JSON-lines file, each checked: what is wrong is refused with its file, row (1-based), field and what is allowed."""
+"""The rows of a JSON-lines file, each checked: an error names the file, the row (1-based), the field and what is allowed."""
 
 from __future__ import annotations
 

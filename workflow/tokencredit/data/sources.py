@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import re
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,8 @@ from tokencredit.config import FileDataset, GeneratedDataset, HubSource
 from tokencredit.data.rows import Row, parsed_rows, text_field
 from tokencredit.data.text import ANSWERS
 from tokencredit.errors import UserError
+
+_CALCULATION = re.compile(r"<<[^<>]*>>")
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ def open_source(name: str, dataset: FileDataset | GeneratedDataset, data_root: P
 def _generated(name: str, dataset: GeneratedDataset) -> Source:
     from tokencredit.data.embedded import generate_problems
 
-    frame = generate_problems(dataset.tiers, dataset.rows, dataset.seed, dataset.split, dataset.task)
+    frame = generate_problems(dataset.tiers, dataset.rows, dataset.seed, dataset.split, dataset.task, dataset.solutions)
     return Source(
         (Row(**record) for record in frame.to_dict("records")),
         "generated",
@@ -54,6 +58,17 @@ def _generated(name: str, dataset: GeneratedDataset) -> Source:
         None,
         None,
     )
+
+
+def chosen(rows: Iterable[Row], dataset: FileDataset | GeneratedDataset) -> Iterator[Row]:
+    """The rows that the filters of a data set take, in their order: levels, at most so many calculations, the first ones."""
+    if isinstance(dataset, GeneratedDataset):
+        yield from rows
+        return
+    taken = (row for row in rows if not dataset.level or row.level in dataset.level)
+    if dataset.steps is not None:
+        taken = (row for row in taken if 1 <= len(_CALCULATION.findall(row.solution or "")) <= dataset.steps)
+    yield from islice(taken, dataset.first)
 
 
 # ---------------------------------------------------------------- the data root
@@ -152,7 +167,8 @@ def hub_rows(name: str, hub: HubSource, records: Iterable[dict[str, Any]]) -> It
         value = _column(name, hub, record, hub.answer)
         if hub.answer_from != "column":
             text_field(place, name, hub.answer, value)
-        level, solution = record.get("level"), record.get("solution")
+        # An answer that is found in a worked solution leaves that solution.
+        level, solution = record.get("level"), record.get("solution", None if hub.answer_from == "column" else value)
         try:
             answer = ANSWERS[hub.answer_from](value)
         except UserError as error:

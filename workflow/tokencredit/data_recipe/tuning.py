@@ -17,7 +17,7 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from tokencredit.base.checked import load_checked
-from tokencredit.base.pretrain import learning_rate
+from tokencredit.base.supervised import learning_rate
 from tokencredit.config import Study, Tuning
 from tokencredit.engines.policy_engine import PolicyEngine
 from tokencredit.errors import UserError

@@ -1,7 +1,7 @@
 """The canary: a few fixed tokens by which an engine with weights of its own shows, after each push, that these are the policy's.
 
-Without it a sampler with old weights, an old head, old key-value blocks or another temperature gives plausible text and a run that
-trains, a little worse than it should, and nobody knows.
+Without it a sampler with old weights, an old head, old key-value blocks or another temperature gives plausible text, and the run
+trains a little worse, unnoticed.
 """
 
 from __future__ import annotations

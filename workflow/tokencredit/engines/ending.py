@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from tokencredit.engines.lengths import text_config
-from tokencredit.prompts import closing_mark
+from tokencredit.prompts import BYTE, LIKE_A_MARK, closing_mark
 from tokencredit.records import Response
 
 if TYPE_CHECKING:
@@ -45,8 +46,12 @@ def end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> fr
 
 
 def settle_ends(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, template: str) -> frozenset[int]:
-    """``end_tokens`` and the mark that closes the turn of the prompt ``template``: ``model`` has them from now on, saved too."""
+    """``end_tokens`` and the mark that closes the turn of the prompt ``template``: ``model`` has them from now on, saved too.
+
+    An id that the head has no row for is none of them: it is never sampled.
+    """
     ends = end_tokens(model, tokenizer) | ({closing_mark(tokenizer, template)} - {None})
+    ends = frozenset(end for end in ends if 0 <= end < model.get_output_embeddings().weight.shape[0])
     model.generation_config.eos_token_id = sorted(ends)
     return ends
 
@@ -57,8 +62,42 @@ def finished_response(
     """The response of sampled ``token_ids``: "stop" where its last token is one of ``ends``, which the text leaves out, else "length"."""
     ids = tuple(token_ids)
     finished = ids[-1] in ends
-    text = tokenizer.decode(ids[:-1] if finished else ids, skip_special_tokens=True)
+    text = response_text(tokenizer, ids[:-1] if finished else ids)
     return Response(text, ids, "stop" if finished else "length", tuple(logprobs))
+
+
+def response_text(tokenizer: PreTrainedTokenizerBase, token_ids: Sequence[int]) -> str:
+    """What a response says: its text without marks.
+
+    Marks are special tokens, but a special token may be a piece of text too: a digit, a byte, ``\\boxed{``. Those are left in.
+    """
+    text_too = _special_text(tokenizer)
+    if text_too.isdisjoint(token_ids):
+        return tokenizer.decode(token_ids, skip_special_tokens=True)
+    special = {*tokenizer.all_special_ids, *_added_special(tokenizer).values()}
+    kept = [token for token in token_ids if token in text_too or token not in special]
+    return tokenizer.decode(kept, skip_special_tokens=False)
+
+
+@lru_cache(maxsize=4)
+def _special_text(tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
+    """The special tokens that are text, by their spelling."""
+    return frozenset(
+        index
+        for name, index in _added_special(tokenizer).items()
+        if (BYTE.fullmatch(name) or not LIKE_A_MARK.fullmatch(name)) and name not in _named(tokenizer)
+    )
+
+
+def _added_special(tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
+    added = getattr(tokenizer, "added_tokens_decoder", {})
+    return {token.content: index for index, token in added.items() if token.special}
+
+
+def _named(tokenizer: PreTrainedTokenizerBase) -> set[str]:
+    """The tokens that have a role: they start, end, pad or stand for the unknown."""
+    roles = ("bos_token", "eos_token", "pad_token", "unk_token", "sep_token", "cls_token", "mask_token")
+    return {token for role in roles if (token := getattr(tokenizer, role, None))}
 
 
 def token_texts(tokenizer: PreTrainedTokenizerBase, token_ids: Sequence[int]) -> list[str]:

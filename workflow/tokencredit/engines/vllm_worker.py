@@ -1,4 +1,4 @@
-"""What vLLM's worker learns here: to take over the policy's weights. vLLM loads this module by its name, inside the worker."""
+"""The part of vLLM's worker that receives the policy's weights. vLLM loads this module by its name, inside the worker."""
 
 from __future__ import annotations
 

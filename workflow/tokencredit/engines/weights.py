@@ -1,4 +1,4 @@
-"""A policy's weights as a plain model has them: what an engine with a copy of its own is given."""
+"""A policy's weights in the form of a plain model, for engines with a copy of their own."""
 
 from __future__ import annotations
 

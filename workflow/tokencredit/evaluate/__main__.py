@@ -11,8 +11,8 @@ import typer
 from tokencredit import cli, files
 from tokencredit.config import load_study
 from tokencredit.errors import UserError
-from tokencredit.grading.graders import DEFAULT
 from tokencredit.grading.pool import TIMEOUT, GradingPool, available_cores
+from tokencredit.records import DEFAULT
 
 app = cli.new_app("Evaluate a row of a study: sample responses, grade them, and score them.")
 

@@ -14,7 +14,7 @@ from tokencredit.evaluate.contract import COLUMNS, read_problems
 from tokencredit.evaluate.counts import check_counts
 from tokencredit.evaluate.votes import maj_at_k, undecided_pairs
 from tokencredit.grading import GradingPool
-from tokencredit.grading.graders import DEFAULT
+from tokencredit.records import DEFAULT
 from tokencredit.study.paths import AnswersFolder, DatasetFolder
 
 OUTCOMES = ("right", "wrong", "ungraded")

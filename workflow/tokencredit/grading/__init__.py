@@ -9,7 +9,7 @@ box equal to the gold                     right     the same value, by exact ari
 box that differs                          wrong
 no box, or a box that never closes        wrong     every prompt asks for a box; this holds for cut-off responses too
 empty box                                 wrong     no answer was given
-``<think>`` that never closes             wrong     the answer stands after the reasoning; boxes within it do not count
+``<think>`` that never closes             wrong     the answer comes after the reasoning; boxes within it do not count
 box that cannot be read as mathematics    ungraded  it may be right in notation that the grammar lacks
 box or gold that can be read in two ways  ungraded  unless both readings give the same outcome
 box longer than ``MAX_ANSWER``            ungraded  not read at all
@@ -18,9 +18,9 @@ gold that cannot be read                  right or  equal texts are right; of ot
                                           ungraded  such golds
 ========================================  ========  =================================================================
 
-Which box: ``extract.py``. What compares: the grader that a benchmark or data set names (``graders``); without a name it is ``math``, of
-which this table tells. What a text is to it: ``reading/``, a value with a type. Whether two values are the same: ``compare.py``, with
-exact arithmetic in ``mathematics/``. The verdict: ``judge.py``. Processes that can be killed: ``pool.py``. docs/grading.md says what counts
+Which box: ``extract.py``. What compares: the grader that a benchmark or data set names (``graders``); the default is ``math``, which
+this table describes. ``reading/`` reads a text as a value with a type. ``compare.py`` decides whether two values are the same, with exact
+arithmetic in ``mathematics/``. The verdict: ``judge.py``. Processes that can be killed: ``pool.py``. docs/grading.md says what counts
 as right. The parent process never imports SymPy; only workers do.
 """
 

@@ -9,9 +9,8 @@ import typer
 
 from tokencredit import cli, files
 from tokencredit.errors import UserError
-from tokencredit.grading.bounds import Bounds
-from tokencredit.grading.graders import DEFAULT
 from tokencredit.grading.pool import TIMEOUT, GradingPool, available_cores
+from tokencredit.records import DEFAULT, Bounds
 
 app = cli.new_app("Audit the grader.")
 

@@ -27,7 +27,8 @@ from typing import Any, NamedTuple, Self
 from tokencredit.errors import UserError
 from tokencredit.grading import worker
 from tokencredit.grading.extract import MAX_ANSWER, Extraction, extract_answer
-from tokencredit.grading.graders import DEFAULT, Outcome, grader_named
+from tokencredit.grading.graders import Outcome, grader_named
+from tokencredit.records import DEFAULT
 
 TIMEOUT = 10.0  # seconds of wall time per answer; a usual one takes milliseconds
 MEMORY = 2 * 2**30  # bytes of address space per worker

@@ -14,7 +14,8 @@ import sys
 import warnings
 from typing import TextIO
 
-from tokencredit.grading.graders import DEFAULT, GRADERS
+from tokencredit.grading.graders import GRADERS
+from tokencredit.records import DEFAULT
 
 
 def serve(timeout: float, memory: int, grader: str = DEFAULT) -> None:

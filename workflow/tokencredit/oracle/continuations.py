@@ -1,4 +1,4 @@
-"""Continuations of responses that have begun: how they end says what the beginning was worth."""
+"""Continuations of partial responses, whose outcomes measure the value of the beginning."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How widely the position that predicts a token looks around: the entropy of one layer's attention (arXiv 2605.07660)."""
+"""How widely the position that predicts a token attends: the entropy of one layer's attention (arXiv 2605.07660)."""
 
 from __future__ import annotations
 

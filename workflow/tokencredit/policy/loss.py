@@ -24,6 +24,7 @@ def policy_loss(
     aggregation: Aggregation = "token-mean",
     max_response_tokens: int | None = None,
     entropy: Tensor | None = None,
+    log_ratio: Tensor | None = None,
     rows: Tensor | None = None,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The surrogate that the credit names, with its per-token advantages, and the terms that it or the study adds.
@@ -37,6 +38,8 @@ def policy_loss(
     ``signals`` and ``credit`` describe the whole optimiser batch of N tokens; ``logprob`` is [N], or [N'] for the tokens ``rows`` (int64)
     of a micro-batch: the weights always belong to the whole batch, so losses and gradients of micro-batches add up to the batch's. A ratio
     of the whole response needs all of its tokens in one micro-batch. ``entropy`` [N'], with its gradient, is needed by an entropy bonus.
+    ``log_ratio`` [N']: log rho where it is not logprob - old_logprob but that of policies restricted to what could be drawn
+    (docs/top-p.md); a surrogate of log pi then follows the restricted policy too, KL to the reference does not.
 
     Returns the loss (scalar) and sums over these tokens that add up to the batch's means: ``clip_low_fraction``, ``clip_high_fraction``,
     ``kl_old`` (k3 of the behaviour policy), ``kl_ref``; and ``ratio_max``, of which a caller takes the largest. No gradient in these.
@@ -48,11 +51,12 @@ def policy_loss(
     part = credit.select(rows)
     low = clip_low if part.clip_low is None else part.clip_low
     high = clip_high if part.clip_high is None else part.clip_high
-    log_ratio = logprob - signals.old_logprob[rows]
+    scored = logprob if log_ratio is None else log_ratio  # the same gradient as log pi, whose old value is a constant
+    log_ratio = logprob - signals.old_logprob[rows] if log_ratio is None else log_ratio
     ratio = _ratio(log_ratio, signals, rows, part)
     bounds = (torch.as_tensor(bound, dtype=ratio.dtype, device=ratio.device) for bound in (1 - low, 1 + high))
     clipped = torch.clamp(ratio, *bounds)
-    surrogate = _surrogate(part, ratio, clipped, logprob).masked_fill(~part.keep, 0.0)
+    surrogate = _surrogate(part, ratio, clipped, scored).masked_fill(~part.keep, 0.0)
     loss = -(weight * surrogate).sum()
     if _acts(part.old_kl_coef):
         loss = loss + (weight * part.old_kl_coef * log_ratio.abs()).sum()

@@ -1,4 +1,4 @@
-"""Which code and which environment made a file: the code that can change it, hashed, so that only a change of that makes it again."""
+"""Which code and which environment made a file: the code that can change the file is hashed, so that no other change makes it again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Results that stand although their code has changed: who vouched for them, beside each result."""
+"""Accepted results: kept although their code has changed, with a record beside each of who vouched for it."""
 
 from __future__ import annotations
 

@@ -1,12 +1,11 @@
-"""Which code decides the result of a job: the digest of its own stage, and of nothing that the stage does not take."""
+"""Which code decides the result of a job: the digest of its own stage, and of nothing that the stage does not use."""
 
 from __future__ import annotations
 
 from functools import cache
 
-from tokencredit.config import Config, EmbeddedModel, Study
+from tokencredit.config import Config, EmbeddedModel, GeneratedDataset, Study
 from tokencredit.credit import METHODS
-from tokencredit.data.tasks import TASKS
 from tokencredit.provenance import code_digest
 
 # The modules that only one engine takes: weights of its own need a canary.
@@ -14,17 +13,22 @@ _OF_ENGINES = {"transformers": ("engines.transformers_engine",), "vllm": ("engin
 # Of an embedded task what makes its problems and its texts; what else it holds says something about them.
 _GENERATORS = ("TIERS", "LARGEST", "make_problem", "sample_solution", "careful_solution", "phrases")
 # The modules that make columns of few methods.
-_MAKERS_OF_FEW = {"train.measuring": ("value", "information", "state", "response_step"), "train.kinds": ("kind",)}
+_MAKERS_OF_FEW = {
+    "train.measuring": ("value", "information", "state", "response_step"),
+    "train.kinds": ("kind",),
+    "train.states": ("hidden", "uniqueness"),
+}
 # A graph asks for the digests of hundreds of jobs, which share most of them.
 _digest = cache(code_digest)
 
 
 def dataset(config: Config, name: str) -> str:
     """The code behind a data set: of a generated one with its own task and not the others."""
-    task = getattr(config.datasets[name], "task", None)
-    return (
-        _digest("data.prepare", *_generator_of(task)) if task else _digest("data.prepare", without=("data.embedded",))
-    )
+    dataset = config.datasets[name]
+    if not isinstance(dataset, GeneratedDataset):
+        return _digest("data.prepare", without=("data.embedded",))
+    english = (f"{_module_of(dataset.task)}.english_solution",) if dataset.solutions == "english" else ()
+    return _digest("data.prepare", *_generator_of(dataset.task), *english)
 
 
 def pretraining(model: EmbeddedModel) -> str:
@@ -32,8 +36,14 @@ def pretraining(model: EmbeddedModel) -> str:
     return _digest("base.pretrain.pretrained", *_generator_of(model.task))
 
 
-def fetching() -> str:
-    return _digest("base.hub")
+def fetching(kind: str) -> str:
+    """What makes a released model of one kind available: each has a module of its own."""
+    return _digest(f"base.{kind}")
+
+
+def starting() -> str:
+    """The code of a study's supervised start."""
+    return _digest("train.start.start", without=("credit",))
 
 
 def overlap() -> str:
@@ -128,4 +138,5 @@ def _kinds_in(task: str | None) -> tuple[str, ...]:
 
 
 def _module_of(task: str) -> str:
-    return TASKS[task].__name__.removeprefix("tokencredit.")
+    """A task is a file of its name."""
+    return f"data.tasks.{task.replace('-', '_')}"

@@ -1,4 +1,4 @@
-"""The tables and figures of a study: one entry each, with when it is made, what it reads, and what a reader is told of it.
+"""The tables and figures of a study: one entry each, with when it is made, what it reads, and its caption.
 
 The entry ``NAME`` of a table belongs to ``analysis/tables/NAME.py``, that of a figure to ``analysis/figures/NAME.py``. What an entry
 declares is what its module may read: ``analysis.store`` refuses any other file.

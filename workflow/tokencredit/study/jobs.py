@@ -18,7 +18,7 @@ from tokencredit.study import code, data_recipes, reads, settings
 from tokencredit.study.acceptance import record_of
 from tokencredit.study.exhibits import exhibits_of
 from tokencredit.study.measurements import measured_rows, source_runs
-from tokencredit.study.paths import FIGURE_FILES, RESULTS, TABLE_FILES, Paths, usage_of
+from tokencredit.study.paths import FIGURE_FILES, RESULTS, TABLE_FILES, Paths, Shared, files_here, usage_of
 
 # In the order in which a study goes through them.
 RULES = (
@@ -27,6 +27,7 @@ RULES = (
     "pretrain",
     "fetch",
     "audit",
+    "start",
     "pool",
     "search",
     "tune",
@@ -48,7 +49,7 @@ class Job:
 
     ``name`` tells it from others of its rule; ``row`` and ``benchmark`` are what it works on. ``inputs`` are files
     by their role. ``config`` gives the settings, ``code`` the digest of the code, that decide the result beside the inputs. ``model``
-    is the folder of the model that the job works with.
+    is the folder of the model that the job works with. ``options``: what of its command line the configuration decides.
     """
 
     rule: str
@@ -61,9 +62,19 @@ class Job:
     row: Row | None = None
     benchmark: str | None = None
     model: Path | None = None
+    options: str = ""
 
     def __str__(self) -> str:
         return f"{self.rule} {self.name}"
+
+    @property
+    def files(self) -> set[str]:
+        """Its inputs, whatever their roles."""
+        return {str(path) for given in self.inputs.values() for path in (given if isinstance(given, list) else [given])}
+
+    def decided(self) -> set[str]:
+        """What decides its result beside the inputs, as Snakemake records parameters."""
+        return {repr(each) for each in (self.config(), self.code(), self.options) if each}
 
     @property
     def usage(self) -> str:
@@ -87,8 +98,9 @@ def _datasets(paths: Paths) -> Iterator[Job]:
     study = paths.study
     tested = [benchmark.dataset for benchmark in study.benchmarks.values()]
     watched = study.config.benchmarks[study.training.curve.benchmark].dataset
+    learned = [study.start.dataset] if study.start else []
     searched = [study.validation.dataset] if study.validation else []
-    for name in dict.fromkeys([*study.training.datasets, *tested, watched, *searched]):
+    for name in dict.fromkeys([*learned, *study.training.datasets, *tested, watched, *searched]):
         folder = paths.dataset(name)
         yield _job(
             paths,
@@ -118,15 +130,19 @@ def _models(paths: Paths) -> Iterator[Job]:
             "pretrain" if embedded else "fetch",
             name,
             name,
-            [paths.model(name).manifest],
+            [Shared(paths.results).model(name).manifest],
+            inputs={} if embedded else {"files": files_here(config.models[name])},
             config=partial(settings.model, config, name),
-            code=partial(code.pretraining, config.models[name]) if embedded else code.fetching,
+            code=partial(code.pretraining, config.models[name])
+            if embedded
+            else partial(code.fetching, config.models[name].kind),
         )
 
 
 def _audits(paths: Paths) -> Iterator[Job]:
     """Audits are a study's own, or its whole's: none of its jobs on a model starts before all have passed."""
-    for name in paths.study.benchmarks:
+    for name, benchmark in paths.study.benchmarks.items():
+        passes = benchmark.audit
         yield _job(
             paths,
             "audit",
@@ -136,7 +152,32 @@ def _audits(paths: Paths) -> Iterator[Job]:
             inputs={"problems": paths.benchmark_problems(name)},
             code=code.audit,
             benchmark=name,
+            options=f"{_grader(paths, name)} --mutants-right {passes.mutants_right}"
+            f" --rewritings-not-right {passes.rewritings_not_right}",
         )
+
+
+def _starts(paths: Paths) -> Iterator[Job]:
+    """The supervised start is a study's own, or its whole's."""
+    study = paths.study
+    if study.start is None:
+        return
+    released = Shared(paths.results).model(study.model_name)
+    yield _job(
+        paths,
+        "start",
+        study.home,
+        study.home,
+        [paths.start.manifest],
+        inputs={
+            "audits": paths.audits,
+            "model": released.manifest,
+            "data": paths.dataset(study.start.dataset).problems,
+        },
+        config=study.start_config,
+        code=code.starting,
+        model=released.folder,
+    )
 
 
 def _rows(paths: Paths) -> Iterator[Job]:
@@ -161,7 +202,7 @@ def _training(paths: Paths, row: Row) -> Job:
         [paths.run(row).record],
         inputs={
             "audits": paths.audits,
-            "model": paths.start.manifest,
+            "model": paths.trained.manifest,
             "teacher": [paths.model(method.teacher).manifest] if method.teacher else [],
             "data": paths.training_problems,
             "curve_data": paths.benchmark_problems(study.training.curve.benchmark),
@@ -169,7 +210,7 @@ def _training(paths: Paths, row: Row) -> Job:
         config=partial(study.training_config, row.method),
         code=partial(code.training, study.training.engine, method.credit, method.control, study.model_task),
         row=row,
-        model=paths.start.folder,
+        model=paths.trained.folder,
     )
 
 
@@ -207,7 +248,12 @@ def _grading(paths: Paths, row: Row, benchmark: str) -> Job:
         code=code.grading,
         row=row,
         benchmark=benchmark,
+        options=_grader(paths, benchmark),
     )
+
+
+def _grader(paths: Paths, benchmark: str) -> str:
+    return f"--grader {paths.study.grader_of(benchmark)}"
 
 
 def _scoring(paths: Paths, row: Row) -> Job:
@@ -241,7 +287,7 @@ def _measurements(paths: Paths) -> Iterator[Job]:
             list(paths.measurement(row).tables),
             inputs={
                 "audits": paths.audits,
-                "base": paths.start.manifest,
+                "base": paths.trained.manifest,
                 "runs": [paths.run(run).record for run in source_runs(study, row)],
                 "data": paths.training_problems,
             },
@@ -344,4 +390,4 @@ def _page(paths: Paths, computed: list[Job], shown: list[Job]) -> Job:
     )
 
 
-_COMPUTING = (_datasets, _overlaps, _models, _audits, _data_recipes, _rows, _measurements)
+_COMPUTING = (_datasets, _overlaps, _models, _audits, _starts, _data_recipes, _rows, _measurements)

@@ -7,17 +7,20 @@ runs, evaluations and audits below that other study, its ``home``, and its table
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from functools import cached_property
 from pathlib import Path
 from typing import overload
 
-from tokencredit.config import Row, Study
+from tokencredit.config import FolderModel, Released, Row, Study
 from tokencredit.data import MANIFEST, PROBLEMS
 
 RESULTS = "results"
 RECIPES = "data-recipe"
 TABLE_FILES = ("csv", "tex", "json")
 FIGURE_FILES = ("pdf", "png", "csv", "json")
+# Of a released model: its settings, weights, tokenizer and chat template.
+MODEL_FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja")
 
 
 class FileName:
@@ -156,6 +159,15 @@ class Paths(Shared):
         self.home = self.results / study.home
         self.own = self.results / study.name
 
+    @property
+    def start(self) -> ModelFolder:
+        """The study's model after its supervised start."""
+        return ModelFolder(self.home / "start")
+
+    def model(self, name: str) -> ModelFolder:
+        """A model as this study uses it: the one that is trained after its supervised start, where the study has one."""
+        return self.start if self.study.start and name == self.study.model_name else super().model(name)
+
     def run(self, row: Row) -> RunFolder:
         return RunFolder(self.home / "runs" / row.path)
 
@@ -185,10 +197,10 @@ class Paths(Shared):
         return TunedFolder(self.home / RECIPES / "tuned" / line / f"seed{seed}")
 
     @property
-    def start(self) -> ModelFolder:
-        """The model that training starts from: the study's, or that which the winner of its search was trained to."""
-        start = self.study.start
-        return self.tuned(*start) if start else self.model(self.study.model_name)
+    def trained(self) -> ModelFolder:
+        """The model that methods train: the study's, or that which the winner of its search for a data recipe was trained to."""
+        winner = self.study.winner
+        return self.tuned(*winner) if winner else self.model(self.study.model_name)
 
     def table(self, name: str, suffix: str = "csv") -> Path:
         return self.own / "tables" / f"{name}.{suffix}"
@@ -215,9 +227,10 @@ class Paths(Shared):
 
     @cached_property
     def overlaps(self) -> list[Path]:
-        """The overlap reports of the training sets against the data sets of the benchmarks."""
+        """The overlap reports of the training sets, a start's too, against the data sets of the benchmarks."""
         tested = dict.fromkeys(benchmark.dataset for benchmark in self.study.benchmarks.values())
-        return [self.overlap(train, name) for train in self.study.training.datasets for name in tested]
+        learned = [*([self.study.start.dataset] if self.study.start else []), *self.study.training.datasets]
+        return [self.overlap(train, name) for train in dict.fromkeys(learned) for name in tested]
 
     @cached_property
     def training_problems(self) -> list[Path]:
@@ -230,3 +243,14 @@ class Paths(Shared):
 def usage_of(log: str | Path) -> Path:
     """Where Snakemake writes what a job took, beside its log, once the job has ended well."""
     return Path(log).with_suffix(".usage.jsonl")
+
+
+def model_files(folder: Path) -> list[Path]:
+    """The files that a model in ``folder`` is made of; other programs may leave theirs there too. None where there is no such folder."""
+    files = (file for file in folder.rglob("*") if file.is_file())
+    return sorted(file for file in files if any(fnmatch(file.name, pattern) for pattern in MODEL_FILES))
+
+
+def files_here(model: Released) -> list[Path]:
+    """The files of a model in a folder of this machine, which is another model when they change; none for models from elsewhere."""
+    return model_files(model.folder) if isinstance(model, FolderModel) else []

@@ -19,13 +19,23 @@ from tokencredit.study import code, settings
 from tokencredit.study.environments import environment_of
 from tokencredit.study.exhibits import planned
 from tokencredit.study.jobs import Job, jobs_of
-from tokencredit.study.paths import Paths
+from tokencredit.study.paths import Paths, files_here
 
 # What jobs may ask for, by Snakemake's names.
 REQUESTED = (
     *("gpu", "gpu_model", "nodes", "mem_mb", "runtime"),
-    *("slurm_partition", "slurm_account", "constraint", "slurm_extra", "light"),
+    *("slurm_partition", "slurm_account", "qos", "constraint", "slurm_extra", "light"),
 )
+
+# The key of a study's file by which a job asks for it, where there is one that few studies have.
+_ASKED_BY = {
+    "gpu_model": "gpu_type",
+    "slurm_partition": "partition",
+    "slurm_account": "account",
+    "qos": "qos",
+    "constraint": "constraint",
+    "slurm_extra": "slurm_extra",
+}
 
 
 class Wildcards(Protocol):
@@ -44,14 +54,27 @@ class Wildcards(Protocol):
     shown: str
 
 
+class Later(str):
+    """A value that is worked out when somebody looks at it: by its ``repr``, as Snakemake compares and records parameters."""
+
+    def __new__(cls, value: Callable[[], Any]) -> Later:
+        text = super().__new__(cls)
+        text._value = value
+        return text
+
+    def __repr__(self) -> str:
+        return repr(self._value())
+
+
 class Graph:
     """One configuration folder, seen from the rules. Raises ``UserError`` for names that the configuration does not hold."""
 
-    def __init__(self, folder: str | Path, asked: str) -> None:
+    def __init__(self, config: Config | str | Path, asked: str) -> None:
         """``asked``: the study whose targets are built when none are named; shared stages take its resources where they can."""
-        self.config = Config(folder)
+        self.config = config if isinstance(config, Config) else Config(config)
         self.asked = asked
         self.study = cache(self.config.study)
+        self._requested = cache(self._requested_of)
         self._jobs = cache(lambda study: {(job.rule, job.name): job for job in jobs_of(self.study(study))})
 
     # ---------------------------------------------------------------- targets
@@ -76,22 +99,29 @@ class Graph:
         ]
 
     def _made(self, study: str, rule: str) -> list[str]:
-        return [path for job in self._jobs(study).values() if job.rule == rule for path in job.outputs]
+        return [path for job in self.jobs(study, rule) for path in job.outputs]
 
     # ---------------------------------------------------------------- jobs of a study
+
+    def jobs(self, study: str, rule: str) -> list[Job]:
+        return [job for job in self._jobs(study).values() if job.rule == rule]
+
+    def audits(self, study: str) -> list[str]:
+        """The files of the audits of a study, or of its whole."""
+        return self._made(study, "audit")
 
     def job(self, rule: str, w: Wildcards) -> Job:
         """The job of ``rule`` that the wildcards name."""
         return self._jobs(w.study)[rule, _NAMES[rule](self, w)]
 
     def _run(self, w: Wildcards) -> str:
-        row = self._whole(w).row(w.method, int(w.seed))
+        row = self._whole(w).row_at(f"{w.method}/seed{w.seed}")
         if row.method is None:
             raise UserError(f"{w.method} is evaluated only in study {w.study}; it has no training run.")
         return row.path
 
     def _row(self, w: Wildcards) -> Row:
-        return self._whole(w).row(w.row, int(w.seed))
+        return self._whole(w).row_at(f"{w.row}/seed{w.seed}")
 
     def _benchmark(self, w: Wildcards) -> str:
         benchmarks = self._whole(w).benchmarks
@@ -163,6 +193,14 @@ class Graph:
         self._one_of("model", w.model, self.config.models)
         return code.pretraining(self.config.models[w.model])
 
+    def fetching_code(self, w: Wildcards) -> str:
+        self._one_of("model", w.model, self.config.models)
+        return code.fetching(self.config.models[w.model].kind)
+
+    def files_of_model(self, w: Wildcards) -> list[str]:
+        self._one_of("model", w.model, self.config.models)
+        return [str(file) for file in files_here(self.config.models[w.model])]
+
     def embedded_models(self) -> list[str]:
         return [name for name in self.config.models if self.config.is_embedded(name)]
 
@@ -172,17 +210,6 @@ class Graph:
     def _one_of(self, kind: str, name: str, known: dict[str, Any]) -> None:
         if name not in known:
             raise UserError(f"{name} is not a {kind} of {self.config.folder}; allowed: {', '.join(known)}.")
-
-    # ---------------------------------------------------------------- graders
-
-    def grader(self, w: Wildcards) -> str:
-        """The grader of a benchmark, as an option."""
-        return f"--grader {self.study(w.study).grader_of(w.benchmark)}"
-
-    def audit_options(self, w: Wildcards) -> str:
-        """The grader of a benchmark and what its audit lets pass, as options."""
-        bounds = self.study(w.study).benchmarks[w.benchmark].audit
-        return f"{self.grader(w)} --mutants-right {bounds.mutants_right} --rewritings-not-right {bounds.rewritings_not_right}"
 
     # ---------------------------------------------------------------- environments and resources
 
@@ -197,12 +224,26 @@ class Graph:
         """
         return getattr(self.study(self._responsible(w)).resources, kind)
 
+    def requestable(self, kind: str) -> list[str]:
+        """Those of ``REQUESTED`` that a job of ``kind`` may ask for. Snakemake works out each of them for every job of a graph.
+
+        What no study's file has the key of is left out. Only small jobs are ``light``, and a training run has flags in any case.
+        """
+        paths = self.config.study_paths
+        said = "".join(path.read_text(encoding="utf-8", errors="replace") for path in paths)
+        unasked = {name for name, key in _ASKED_BY.items() if key not in said}
+        unasked -= {"slurm_extra"} if kind == "train" else set()
+        return [name for name in REQUESTED if name not in unasked and (name != "light" or kind == "light")]
+
     def requested(self, kind: str, w: Wildcards, attempt: int) -> dict[str, int | str | None]:
         """What a job of ``kind`` asks for at its ``attempt`` (1, 2, …), each of ``REQUESTED``; None is left to the profile or the cluster.
 
         mem_mb in MB, runtime in minutes. Small jobs have one ``light`` each, so that a profile can say how many of a group run at a time.
         """
-        needs = self.needs(kind, w)
+        return self._requested(self._responsible(w), kind, attempt)
+
+    def _requested_of(self, study: str, kind: str, attempt: int) -> dict[str, int | str | None]:
+        needs = getattr(self.study(study).resources, kind)
         flags = [needs.slurm_extra] if needs.slurm_extra else []
         if isinstance(needs, TrainingResources):
             flags = [f"--signal=TERM@{needs.seconds_to_stop}", "--open-mode=append", *flags]
@@ -214,6 +255,7 @@ class Graph:
             "runtime": _grown(needs.runtime, attempt, needs.max_runtime),
             "slurm_partition": needs.partition,
             "slurm_account": needs.account,
+            "qos": needs.qos,
             "constraint": needs.constraint,
             "slurm_extra": " ".join(flags) or None,
             "light": 1 if kind == "light" else None,
@@ -236,6 +278,7 @@ class Graph:
 # By which of a rule's wildcards its jobs are told apart.
 _NAMES: dict[str, Callable[[Graph, Wildcards], str]] = {
     "audit": Graph._benchmark,
+    "start": lambda graph, w: graph._whole(w).name,
     "train": Graph._run,
     "generate": Graph._answers,
     "grade": Graph._answers,

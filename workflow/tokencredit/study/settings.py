@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from tokencredit.config import Config, Row, Study
+from tokencredit.config.study import NEVER_THE_RESULT
 
 
 def dataset(config: Config, name: str) -> dict[str, Any]:
@@ -18,7 +19,9 @@ def dataset(config: Config, name: str) -> dict[str, Any]:
 
 
 def model(config: Config, name: str) -> dict[str, Any]:
-    return config.models[name].model_dump(mode="json", exclude={"title", "privileged_prompt", "architecture"})
+    return config.models[name].model_dump(
+        mode="json", exclude={"title", "licence", "privileged_prompt", "architecture"}
+    )
 
 
 def scores(study: Study, row: Row) -> dict[str, Any]:
@@ -83,7 +86,7 @@ def tuning(study: Study, line: str) -> dict[str, Any]:
 def analysis(study: Study) -> dict[str, Any]:
     """Everything in the configuration that tables and figures may show."""
     return {
-        "study": study.file.model_dump(mode="json", exclude={"resources"}),
+        "study": study.file.model_dump(mode="json", exclude={"resources": True, "training": NEVER_THE_RESULT}),
         # Stored tables and bundles were made from settings with the names `base` and `cell`: another name would make all of them anew.
         "methods": {
             name: _renamed(method.model_dump(mode="json"), "recipe", "base") for name, method in study.methods.items()
@@ -95,11 +98,17 @@ def analysis(study: Study) -> dict[str, Any]:
     }
 
 
+def whole_file(study: Study) -> dict[str, Any]:
+    """All that a study's file says, but for what jobs may take."""
+    return study.file.model_dump(mode="json", exclude={"resources"})
+
+
 def page(study: Study) -> dict[str, Any]:
     """What the page may show: that, and what its jobs were to take, with all that the estimate is made from."""
     config, gpu = study.config, study.resources.gpu_model
     return {
         **analysis(study),
+        "study": whole_file(study),
         "resources": study.resources.model_dump(mode="json"),
         "models": {name: config.models[name].model_dump(mode="json") for name in study.model_names},
         "gpu": config.gpus[gpu].model_dump(mode="json") if gpu else None,

@@ -1,8 +1,8 @@
-"""``tokencredit accept``: finished results stand although their code has changed, because somebody vouches that no number has.
+"""``tokencredit accept``: keep finished results although their code has changed, because somebody vouches that no number has.
 
 A refactoring can change a code digest and no result. Snakemake's record of each result is then given the new digest, and nothing else of
 it is touched, so that another configuration or another input is seen as before. Who vouched, when and why is written beside the result,
-with both digests. The results themselves stay as they are: they go on saying by which code they were made.
+with both digests. The results themselves stay as they are and keep the digest of the code that made them.
 """
 
 from __future__ import annotations

@@ -92,6 +92,7 @@ def deciding_config(study: Study) -> dict[str, Any]:
     """The configuration behind a study's records and all that is made of them, resolved; not what its jobs may take."""
     return {
         **settings.analysis(study),
+        "study": settings.whole_file(study),
         "home": study.home,
         "training": {name: study.training_config(name) for name in study.methods},
         "evaluation": {

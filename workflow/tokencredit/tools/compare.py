@@ -1,4 +1,4 @@
-"""``tokencredit compare A B``: in what two runs differ that could make their numbers differ. What is equal is not printed.
+"""``tokencredit compare A B``: the differences between two runs that could make their numbers differ. Equal values are not printed.
 
 A and B are each the folder or the ``run.json`` of a training run, or a Parquet table of an evaluation, which records how it was made.
 """

@@ -32,7 +32,7 @@ def print_plan(
         _refuse_beside_remaining(config, results, as_data)
     resolved = load_study(config, study)
     would_run = {output for job in dry_run(study) for output in job.outputs} if remaining else None
-    found = estimate(resolved, Terms(options, read_timings(resolved, results, would_run)))
+    found = estimate(resolved, Terms(options, read_timings(resolved, results, would_run)), results)
     refused = []
     if would_run is not None:
         units = [unit for unit in jobs_of(resolved) if would_run.intersection(unit.outputs)]

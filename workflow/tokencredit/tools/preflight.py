@@ -65,7 +65,8 @@ def _holds(package: str, environment: str, deployment: Collection[str]) -> bool:
         return find_spec(package.replace("-", "_")) is not None
     if "conda" not in deployment:
         return True  # what an image or a module holds cannot be told from here
-    pinned = (ENVIRONMENTS / f"{environment}.yaml").read_text(encoding="utf-8")
+    # Of this project: where it is a module of another workflow, the working directory has none.
+    pinned = (Path(__file__).parents[3] / ENVIRONMENTS / f"{environment}.yaml").read_text(encoding="utf-8")
     return re.search(rf"^ +- {re.escape(package)}==", pinned, flags=re.MULTILINE) is not None
 
 
@@ -77,6 +78,6 @@ def _check_budget(study: Study, units: Collection[Job], results: str) -> None:
     from tokencredit.cost.remaining import cost_of, over_budget
 
     made_again = {output for unit in units for output in unit.outputs}
-    found = estimate(study, Terms(measured=read_timings(study, results, made_again)))
+    found = estimate(study, Terms(measured=read_timings(study, results, made_again)), results)
     if sentence := over_budget(study, cost_of(study, found, units)):
         raise UserError(sentence)

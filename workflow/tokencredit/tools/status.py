@@ -1,7 +1,7 @@
 """``tokencredit status``: what of a study is done, running or failed, with the reason and the log.
 
-A job is done if its outputs exist and Snakemake would not make them again. What became of the rest is read off the owners of training runs,
-Snakemake's marks of jobs that have started and not ended, and the logs. Nothing is changed, and a workflow that runs is not disturbed.
+A job is done if its outputs exist and Snakemake would not make them again. The state of the others comes from the owners of training runs,
+Snakemake's marks of jobs that have started and not ended, and the logs. Nothing is changed, and a running workflow is not disturbed.
 """
 
 from __future__ import annotations

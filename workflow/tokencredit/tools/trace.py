@@ -1,4 +1,4 @@
-"""``tokencredit trace results/toy/tables/table1.csv eapo toy-tier1``: a number, and the files that it rests on.
+"""``tokencredit trace results/toy/tables/table1.csv eapo toy-tier1``: a number, and the files behind it.
 
 Nothing is computed but digests.
 """
@@ -60,8 +60,9 @@ def trace(shown: Path, words: list[str], config: Path) -> tuple[pd.DataFrame, So
     datasets = {name: benchmark.dataset for name, benchmark in configured.benchmarks.items()}
     home = configured.study(study).home if study in configured.study_names else study
     benchmarks = set(rows["benchmark"]) if "benchmark" in rows else set()
-    # A mean rests on all benchmarks.
-    followed = benchmarks if benchmarks and benchmarks <= datasets.keys() else set(datasets)
+    # A mean rests on all benchmarks that count in it.
+    counted = set(configured.study(study).averaged) if study in configured.study_names else set(datasets)
+    followed = benchmarks if benchmarks and benchmarks <= datasets.keys() else counted | (benchmarks & datasets.keys())
     names = _names(origin, rows, {datasets[name] for name in followed})
     whole = _names(origin, table, {datasets[name] for name in followed})
     others = [name for name in OF_OTHERS if name in rows and rows[name].any()] if set(names) < set(whole) else []

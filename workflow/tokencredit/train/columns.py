@@ -25,7 +25,7 @@ from tokencredit.policy import Adapter, Scorer, Sequence, attention_entropy
 from tokencredit.prompts import encode_privileged_prompt
 from tokencredit.records import Problem
 from tokencredit.seeds import derive_seed, uniforms
-from tokencredit.train import kinds, measuring
+from tokencredit.train import kinds, measuring, states
 from tokencredit.train.mismatch import sampler_logprobs
 from tokencredit.train.processes import Processes
 from tokencredit.train.recorder import Recorder
@@ -230,6 +230,8 @@ MAKERS: dict[str, Callable[[Source], Column]] = {
     "contrast_logprob": _contrast,
     "residual_norm": _residual_norm,
     "attention_entropy": _attention_entropy,
+    "hidden": states.hidden,
+    "uniqueness": states.uniqueness,
     "value": measuring.value,
     "information": measuring.information,
     "state": measuring.state,

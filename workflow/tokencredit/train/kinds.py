@@ -1,4 +1,4 @@
-"""The column ``kind``: what each token of a response does, as the task of an embedded model tells it."""
+"""The column ``kind``: what each token of a response does, by the task of an embedded model."""
 
 from __future__ import annotations
 

@@ -46,6 +46,7 @@ from tokencredit.train.recorder import Recorder
 from tokencredit.train.rollouts import Collected, Prompts, RolloutBatch, Sampler
 from tokencredit.train.run_spec import RunSpec
 from tokencredit.train.sharding import copy_weights, trained_scorer
+from tokencredit.train.support import Support, supports
 from tokencredit.train.update import Credit, Updater
 from tokencredit.train.watch import Curve, Probe
 
@@ -125,7 +126,7 @@ class Run:
             self.adapter = add_lora(
                 self.policy, recipe.lora_rank, 2 * recipe.lora_rank, derive_seed(spec.seed, "adapter")
             )
-        self.updater = Updater(trained_scorer(self.policy, training, processes), training, recipe, processes)
+        self.updater = Updater(trained_scorer(self.policy, training, processes), training, recipe, processes, spec.seed)
 
         self.prompts = Prompts(
             problems, self.tokenizer, spec.model.prompt, training.sampling.max_prompt_tokens, spec.seed
@@ -133,7 +134,16 @@ class Run:
         drawn = (tokens for _, tokens in self.prompts.problems)
         self.sampling = PolicyEngine(training, self.policy, self.tokenizer, lambda some: self._score(some)[0], drawn)
         engine = self.sampling.engine
-        self.sampler = Sampler(engine, pool, self.prompts, training.sampling, training.group_size, spec.seed, processes)
+        self.sampler = Sampler(
+            engine,
+            pool,
+            self.prompts,
+            training.sampling,
+            training.group_size,
+            spec.seed,
+            processes,
+            training.balance_rewards,
+        )
         prompt, watched = spec.model.prompt, spec.curve_problems()
         self.curve = Curve(engine, curve_pool, self.tokenizer, prompt, watched, spec.study, self.recorder, processes)
         self.probe = Probe(self.recorder, self.updater.scorer, training.micro_batch_tokens, processes)
@@ -205,16 +215,17 @@ class Run:
         started = time.monotonic()
         self.heartbeat.phase(step, "score")
         self.sampling.rest()
-        batch = RolloutBatch(collected.groups)
+        batch = RolloutBatch(collected.groups, collected.advantages)
         old_logprob, entropy = self._score(batch.sequences)
         apart = mismatch(sampler_logprobs(batch.rollouts), old_logprob)
         signals = self.columns.fill(step, batch, batch.signals(old_logprob, entropy))
         first = not self.probe.kept
         if first:
             self.probe.keep(step, batch, signals, self.training.rollouts.prompts)
+        drawable = self._drawable(batch.sequences)
         scored = time.monotonic()
         self.heartbeat.phase(step, "update")
-        update_metrics, token_credit = self.updater.step(step, batch.sequences, signals, self.credit)
+        update_metrics, token_credit = self.updater.step(step, batch.sequences, signals, self.credit, drawable)
         copy_weights(self.updater.scorer.model, self.policy)
         followed = self.sampling.follow(f"after step {step}")
         if first or step == self.training.steps or step % self.training.rollouts.every == 0:
@@ -228,6 +239,13 @@ class Run:
     def _score(self, sequences: list[Sequence]) -> tuple[Tensor, Tensor]:
         """Log-probs and entropies of response tokens under the policy of now."""
         return self.processes.score(self.updater.scorer, sequences, self.training.micro_batch_tokens)
+
+    def _drawable(self, sequences: list[Sequence]) -> list[Support] | None:
+        """What could be drawn at each response token under the policy of now, where ratios are to be restricted to it."""
+        if self.training.ratio_over == "vocabulary":
+            return None
+        scorer, budget, top_p = self.updater.scorer, self.training.micro_batch_tokens, self.training.sampling.top_p
+        return self.processes.each(scorer, sequences, budget, lambda some: supports(scorer, some, budget, top_p))
 
     def save(self) -> None:
         self.heartbeat.phase(self.progress.step, "save")
@@ -253,6 +271,7 @@ class Run:
         policy = self.adapter.merge() if self.adapter else self.policy
         policy.save_pretrained(model_dir)
         self.tokenizer.save_pretrained(model_dir)
+        files.share(model_dir)
         lines = files.read_jsonl(made["metrics.jsonl"])
         spec.publish(
             {

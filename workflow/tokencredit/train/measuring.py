@@ -1,7 +1,7 @@
-"""Measuring what states are worth, by continuations of the policy of now: ``value``, ``information``, ``state``, ``response_step``.
+"""Columns measured by continuations of the current policy: ``value``, ``information``, ``state``, ``response_step``.
 
-A state is what stands before a token: a problem's prompt and the response so far. Equal states are one, measured once a step. Nothing that
-is sampled here is trained on.
+A state is the text before a token: a problem's prompt and the response so far. Equal states are measured once a step. Nothing that is
+sampled here is trained on.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from torch import Tensor
 from tokencredit.credit import QUADRANTS, TokenCredit, TokenSignals, quadrant_of
 from tokencredit.credit.columns import COLUMNS
 from tokencredit.credit.diagnostics import diagnose
-from tokencredit.credit.signals import PER_BATCH
+from tokencredit.credit.signals import PER_BATCH, VECTORS
 from tokencredit.train.rollouts import Collected, RolloutBatch
 
 QUANTILES = (5, 25, 50, 75, 95)
@@ -90,6 +90,6 @@ def token_table(
 
 
 def _optional(signals: TokenSignals) -> dict[str, Tensor]:
-    """The optional columns with a value per token."""
-    columns = {name: getattr(signals, name) for name in COLUMNS if name not in PER_BATCH}
+    """The optional columns with one number per token."""
+    columns = {name: getattr(signals, name) for name in COLUMNS if name not in (*PER_BATCH, *VECTORS)}
     return {name: value for name, value in columns.items() if value is not None}

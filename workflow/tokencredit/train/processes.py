@@ -110,6 +110,25 @@ class Processes:
         logprob, entropy = self.rows(sequences, compute)
         return logprob, entropy
 
+    def each(
+        self,
+        scorer: Scorer,
+        sequences: list[Sequence],
+        budget: int,
+        compute: Callable[[list[Sequence]], list[T]],
+    ) -> list[T]:
+        """What ``compute`` gives for each of the sequences by passes of ``scorer``, in their order, in every process."""
+        shares = self._shares(sequences)
+        made = compute([sequences[index] for index in shares[self.rank]])
+        for _ in range(self.idle_passes(scorer, sequences, budget)):
+            compute([NOTHING])
+        by_place = {
+            index: value
+            for share, values in zip(shares, self.gather(made), strict=True)
+            for index, value in zip(share, values, strict=True)
+        }
+        return [by_place[index] for index in range(len(sequences))]
+
     def rows(self, sequences: list[Sequence], compute: Callable[[list[Sequence]], Tensor]) -> Tensor:
         """[..., N]: what ``compute`` ([..., n] for n response tokens) gives for all sequences, in their order, in every process.
 

@@ -19,8 +19,12 @@ from tokencredit.policy import Sequence
 from tokencredit.prompts import encode_prompt
 from tokencredit.records import Problem, Request, Rollout
 from tokencredit.seeds import derive_seed, generator
+from tokencredit.train.batching import balanced, lacking
 from tokencredit.train.graded import sample_and_grade
 from tokencredit.train.processes import ALONE, Processes
+
+# Rounds of sampling beside the first, in search of responses of the rarer verdict.
+_MOST_ROUNDS = 10
 
 
 class Prompts:
@@ -54,6 +58,9 @@ class Collected:
 
     groups: list[list[Rollout]]
     drawn: int
+    advantages: list[list[float]] | None = (
+        None  # of the groups as they were sampled, where some responses were left out
+    )
     sampled: int = 0
     right: int = 0
     ungraded: int = 0
@@ -77,7 +84,9 @@ class Sampler:
         group_size: int,
         seed: int,
         processes: Processes = ALONE,
+        balance: float | None = None,
     ) -> None:
+        self.balance = balance
         self.engine, self.pool, self.prompts, self.sampling = engine, pool, prompts, sampling
         self.group_size, self.seed, self.processes = group_size, seed, processes
 
@@ -94,7 +103,26 @@ class Sampler:
                 break
             collected.refills = refill
             self._sample(missing, recipe, collected)
+        if self.balance is not None:
+            self._balance(prompts * self.group_size, self.balance, recipe, collected)
         return collected
+
+    def _balance(self, size: int, share: float, recipe: Recipe, collected: Collected) -> None:
+        """Sample on until ``size`` responses can have the ``share`` of each verdict, within bounds, and keep such responses alone."""
+        for _ in range(_MOST_ROUNDS):
+            missing = lacking(collected.groups, size, share)
+            if not missing:
+                break
+            collected.refills += 1
+            self._sample(-(-missing // self.group_size), recipe, collected)
+        collected.advantages, groups = [], []
+        for group, places in zip(collected.groups, balanced(collected.groups, size, share), strict=True):
+            if places:
+                whole = RolloutBatch([group])
+                advantage = group_advantage(whole.reward, whole.group)[places].tolist()
+                collected.advantages.append(advantage)
+                groups.append([group[place] for place in places])
+        collected.groups = groups
 
     def _sample(self, prompts: int, recipe: Recipe, collected: Collected) -> None:
         asked = []
@@ -157,11 +185,25 @@ def overlong_penalty(length: int, limit: int, buffer: int) -> float:
 class RolloutBatch:
     """The responses of one step as flat token rows."""
 
-    def __init__(self, groups: list[list[Rollout]]) -> None:
+    def __init__(self, groups: list[list[Rollout]], advantages: list[list[float]] | None = None) -> None:
+        """``advantages``: of each response, where its group was larger than what is left of it."""
+        self._advantages = advantages
         self.rollouts = [rollout for group in groups for rollout in group]
         self.sequences = [Sequence(rollout.prompt_tokens, rollout.response.token_ids) for rollout in self.rollouts]
         self.group = torch.tensor([index for index, group in enumerate(groups) for _ in group], dtype=torch.long)
         self.groups = len(groups)
+
+    @property
+    def reward(self) -> Tensor:
+        """[R] float32."""
+        return torch.tensor([rollout.reward for rollout in self.rollouts], dtype=torch.float32)
+
+    @property
+    def advantage(self) -> Tensor:
+        """[R] float32: A_i."""
+        if self._advantages is None:
+            return group_advantage(self.reward, self.group)
+        return torch.tensor([own for group in self._advantages for own in group], dtype=torch.float32)
 
     @cached_property
     def token_id(self) -> Tensor:
@@ -181,14 +223,13 @@ class RolloutBatch:
 
     def signals(self, old_logprob: Tensor, entropy: Tensor) -> TokenSignals:
         """The batch's signals, from one scoring pass of the old policy; optional columns are left open."""
-        reward = torch.tensor([rollout.reward for rollout in self.rollouts], dtype=torch.float32)
         return TokenSignals(
             response=self.response,
             position=self.position,
             entropy=entropy,
             old_logprob=old_logprob,
-            reward=reward,
+            reward=self.reward,
             correct=torch.tensor([rollout.outcome == "right" for rollout in self.rollouts]),
-            advantage=group_advantage(reward, self.group),
+            advantage=self.advantage,
             group=self.group,
         )

@@ -1,4 +1,4 @@
-"""One run as a thing on disk: what it reads, where it writes, and what decides it."""
+"""One run on disk: its inputs, its files, and the settings that decide it."""
 
 from __future__ import annotations
 

@@ -16,8 +16,10 @@ from tokencredit.credit.columns import columns_of
 from tokencredit.errors import UserError
 from tokencredit.policy import Scorer, Sequence, micro_batches, policy_loss
 from tokencredit.policy.packing import layout_of
+from tokencredit.train.batching import minibatches
 from tokencredit.train.processes import ALONE, NOTHING, Processes
 from tokencredit.train.sharding import unsharded
+from tokencredit.train.support import Support
 
 
 @dataclass(frozen=True)
@@ -47,13 +49,15 @@ class Credit:
 
 
 class Updater:
-    """AdamW with linear warm-up over steps; each update is one minibatch of whole groups, in micro-batches of a token budget.
+    """AdamW with linear warm-up over steps; each update is one minibatch of whole groups, or as ``minibatches`` says, in micro-batches.
 
     The credit is the whole minibatch's, computed in every process; its forward and backward passes are shared out.
     """
 
-    def __init__(self, scorer: Scorer, training: Training, recipe: Recipe, processes: Processes = ALONE) -> None:
-        self.scorer, self.training, self.recipe, self.processes = scorer, training, recipe, processes
+    def __init__(
+        self, scorer: Scorer, training: Training, recipe: Recipe, processes: Processes = ALONE, seed: int = 0
+    ) -> None:
+        self.scorer, self.training, self.recipe, self.processes, self.seed = scorer, training, recipe, processes, seed
         self.optimizer = torch.optim.AdamW(
             [parameter for parameter in scorer.parameters() if parameter.requires_grad],
             lr=training.learning_rate,
@@ -66,21 +70,28 @@ class Updater:
         return self.training.learning_rate * min(1.0, step / max(1, self.training.warmup_steps))
 
     def step(
-        self, step: int, sequences: list[Sequence], signals: TokenSignals, credit: Credit
+        self,
+        step: int,
+        sequences: list[Sequence],
+        signals: TokenSignals,
+        credit: Credit,
+        drawable: list[Support] | None = None,
     ) -> tuple[dict[str, float | None], TokenCredit]:
-        """All updates of one step; the mean of their metrics (``ratio_max``: the largest), and the credit of the step's tokens."""
+        """All updates of one step; the mean of their metrics (``ratio_max``: the largest), and the credit of the step's tokens.
+
+        ``drawable``: of each sequence what could be drawn, where ratios are of policies restricted to that.
+        """
         rate = self.learning_rate(step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         whole = credit.at_rollout(signals)
         parts: list[TokenCredit] = []
         history: list[dict[str, float]] = []
-        minibatches = torch.arange(int(signals.group.max()) + 1).split(self.training.prompts_per_update)
-        moved = False
-        for groups in minibatches:
-            chosen = ((signals.group >= groups[0]) & (signals.group <= groups[-1])).nonzero().squeeze(1)
+        settings, moved = self.training, False
+        for chosen in minibatches(signals, settings.prompts_per_update, settings.keep_groups_together, self.seed, step):
             part, rows = signals.select(chosen)
             members = [sequences[index] for index in chosen.tolist()]
+            among = [drawable[index] for index in chosen.tolist()] if drawable else None
             if whole is not None:
                 parts.append(whole.select(rows))
             elif moved:
@@ -88,7 +99,7 @@ class Updater:
                 parts.append(credit.at_update(part, *now))
             else:
                 parts.append(credit.at_update(part, part.old_logprob, part.entropy))
-            history.append(self.update(members, part, parts[-1], moved))
+            history.append(self.update(members, part, parts[-1], moved, among))
             moved |= bool(_active(part, parts[-1]))
         means: dict[str, float | None] = {
             name: sum(entry[name] for entry in history) / len(history) for name in history[0]
@@ -103,7 +114,12 @@ class Updater:
         return means, whole if whole is not None else _joined(parts)
 
     def update(
-        self, sequences: list[Sequence], signals: TokenSignals, credit: TokenCredit, moved: bool = True
+        self,
+        sequences: list[Sequence],
+        signals: TokenSignals,
+        credit: TokenCredit,
+        moved: bool = True,
+        drawable: list[Support] | None = None,
     ) -> dict[str, float]:
         """One optimiser update on one minibatch; ``moved``: whether the policy has been updated since it was scored.
 
@@ -124,10 +140,14 @@ class Updater:
         for batch in micro_batches([sequences[index] for index in mine], budget, layout_of(self.scorer.model)):
             members = [mine[index] for index in batch]
             rows = torch.cat([torch.arange(starts[index], starts[index + 1]) for index in members])
-            logprob, entropy = self.scorer([sequences[index] for index in members])
-            logprob = logprob.cpu()
+            support = Support.joined([drawable[index] for index in members]) if drawable else None
+            logprob, entropy, *restricted = self.scorer(
+                [sequences[index] for index in members], also=support and support.logprob_now
+            )
+            logprob, log_ratio = logprob.cpu(), restricted[0].cpu() - support.logprob if support else None
             if not moved:
                 logprob = signals.old_logprob[rows] + (logprob - logprob.detach())
+                log_ratio = log_ratio - log_ratio.detach() if support else None
             loss, metrics = policy_loss(
                 logprob,
                 signals,
@@ -138,6 +158,7 @@ class Updater:
                 aggregation=recipe.aggregation,
                 max_response_tokens=self.training.sampling.max_response_tokens,
                 entropy=entropy.cpu(),
+                log_ratio=log_ratio,
                 rows=rows,
             )
             _check_finite("loss", float(loss.detach()))

@@ -1,4 +1,4 @@
-"""Does better credit give better learning? Asked of the scoreboard's methods together, and of each against its own controls.
+"""Does better credit give better learning? Tested over the scoreboard's methods, and for each against its own controls.
 
 Over methods, agreement and score may correlate for many reasons, because methods differ in more than where their weights lie. A control
 is the method itself with as much weight on other tokens, so the difference between them is due to where the weights lie.

@@ -18,7 +18,7 @@ from tokencredit.study.selection import figure5_rows
 def draw(store: Store) -> style.Drawn:
     """Unbiased Pass@k for k = 1 … n, one panel per benchmark with more than one response, bands are 95 % intervals over questions."""
     study = store.study
-    benchmarks = {name: benchmark for name, benchmark in study.benchmarks.items() if benchmark.samples > 1}
+    benchmarks = {name: benchmark for name, benchmark in study.averaged.items() if benchmark.samples > 1}
     rows = figure5_rows(study)
     lines = style.marked_lines(store, [row.name for row in rows])
     columns = min(3, len(benchmarks))

@@ -35,7 +35,7 @@ def draw(store: Store) -> style.Drawn:
     curve = study.training.curve
     title = study.config.benchmarks[curve.benchmark].title
     above.suptitle(f"(a) {title}: Avg@{curve.samples} in training", x=0.01, ha="left", fontsize=8, fontweight="bold")
-    columns = [*study.benchmarks, MEAN] if len(study.benchmarks) > 1 else list(study.benchmarks)
+    columns = [*study.averaged, MEAN] if len(study.averaged) > 1 else list(study.averaged)
     table = pd.concat([scores(store, name, columns).assign(alpha=alpha) for name, alpha in chosen.items()])
     paper = _printed(store, sweep)
     table = pd.concat([table, paper], ignore_index=True)
@@ -58,7 +58,7 @@ def scores(store: Store, method: str, columns: list[str]) -> pd.DataFrame:
     """Avg@n in percent per benchmark and their unweighted mean: of all seeds with a 95 % interval over questions, then of each seed."""
     rows = [row for row in store.study.rows if row.name == method]
     shares = {}
-    for name in store.study.benchmarks:
+    for name in store.study.averaged:
         parts = [store.questions(row, name) for row in rows]
         shares[name] = np.array([part["right"] / part["n"] for part in parts])
     records = []
@@ -133,7 +133,7 @@ def _printed(store: Store, sweep: dict[str, float]) -> pd.DataFrame:
 def _note(store: Store, plain: str | None, paper: bool) -> str:
     study = store.study
     sizes = ", ".join(
-        f"{benchmark.title} {benchmark.problems} × {benchmark.samples}" for benchmark in study.benchmarks.values()
+        f"{benchmark.title} {benchmark.problems} × {benchmark.samples}" for benchmark in study.averaged.values()
     )
     seeds = len(study.training.seeds)
     said = [

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tokencredit import files
 from tokencredit.analysis.store import Store
-from tokencredit.cost import Estimate, Terms, estimate
+from tokencredit.cost import Reckoned, Terms, estimate
+from tokencredit.cost.architectures import declared_architecture
 from tokencredit.cost.remaining import KINDS
 from tokencredit.study.jobs import RULES, Job, jobs_of
 
@@ -33,7 +35,9 @@ class Cost:
 def by_rule(store: Store) -> list[Cost]:
     """One per rule, in the order in which a study goes through them. The page itself is not done yet, and is left out."""
     study = store.study
-    planned = estimate(study, Terms())
+    # A shape that only the fetched model tells is left out: the page is made from the configuration and from records.
+    described = all(declared_architecture(study, name) for name in study.model_names)
+    planned = estimate(study, Terms()).jobs if described else ()
     jobs = jobs_of(study, store.results)
     return [
         _cost(store, rule, [job for job in jobs if job.rule == rule], planned)
@@ -42,7 +46,7 @@ def by_rule(store: Store) -> list[Cost]:
     ]
 
 
-def _cost(store: Store, rule: str, jobs: list[Job], planned: Estimate) -> Cost:
+def _cost(store: Store, rule: str, jobs: list[Job], planned: Sequence[Reckoned]) -> Cost:
     # The last line of a job's usage is of the run that made what is there now.
     logs = [job.usage for job in jobs if store.present(Path(job.usage))]
     usage = [files.read_jsonl(log)[-1] for log in logs]
@@ -53,7 +57,7 @@ def _cost(store: Store, rule: str, jobs: list[Job], planned: Estimate) -> Cost:
         seconds = [time for time in times if time is not None]
     # Snakemake writes "NA" where a job ended before its memory could be measured.
     memory = [line["max_rss"] for line in usage if line["max_rss"] != "NA"]
-    expected = [job for job in planned.jobs if job.rule == rule]
+    expected = [job for job in planned if job.rule == rule]
     known = expected and all(job.time for job in expected)
     return Cost(
         rule=rule,

@@ -9,6 +9,7 @@ from typing import Any
 
 from tokencredit import files
 from tokencredit.analysis.store import Store
+from tokencredit.config import Released
 from tokencredit.study import code
 from tokencredit.study.acceptance import acceptances
 from tokencredit.study.exhibits import exhibits_of
@@ -90,6 +91,14 @@ def data_digests(store: Store) -> dict[str, dict[str, int]]:
     """SHA-256 of the data sets and starting models of the training runs: of each, how many runs had which."""
     digests = (pair for run in _records(store) for pair in run["digests"].items())
     return _counted((name, digest) for name, digest in digests if name not in ("config", "code"))
+
+
+def released(store: Store) -> dict[str, dict[str, str]]:
+    """The models from elsewhere by their titles: where each comes from, and its licence."""
+    models = (store.study.config.models[name] for name in store.study.model_names)
+    return {
+        model.title: {"from": model.place, "licence": model.licence} for model in models if isinstance(model, Released)
+    }
 
 
 def _counted(pairs: Iterable[tuple[str, str]]) -> dict[str, dict[str, int]]:

@@ -56,6 +56,7 @@ def write(store: Store, out: Path) -> None:
         accepted=origins.accepted(store),
         environments=origins.environments(store),
         data=origins.data_digests(store),
+        released=origins.released(store),
         runs=origins.runs(store),
         costs=costs.by_rule(store),
         reconstructions=[method.title for method in study.methods.values() if method.reconstruction],

@@ -3,8 +3,8 @@
 A claim is *supported* if each of its contrasts is resolved as claimed (the intersection-union test of Berger 1982: no adjustment is due,
 for the claim holds only if all of them do), *contradicted* if one of them is resolved the other way after Holm's adjustment over the
 claim's contrasts, else *not measured* where the study lacks a side of one, else *not resolved*. Tests are two-sided, at one minus the
-confidence of ``config/claims.yaml``. What rests on one training seed is not resolved: it is about these checkpoints, and a claim is about
-methods.
+confidence of ``config/claims.yaml``. A comparison that rests on one training seed is not resolved: it is about these checkpoints, and a
+claim is about methods.
 """
 
 from __future__ import annotations

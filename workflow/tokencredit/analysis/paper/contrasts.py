@@ -125,7 +125,7 @@ def _benchmarks(store: Store, contrast: ScoreContrast) -> dict[str, Benchmark]:
     """Benchmarks with responses enough; for Pass@n those with the most of them, as Pass@n of one n and of another have no mean."""
     enough = {
         name: benchmark
-        for name, benchmark in store.study.benchmarks.items()
+        for name, benchmark in store.study.averaged.items()
         if benchmark.samples >= contrast.samples_at_least
     }
     if contrast.metric == "avg":
@@ -138,7 +138,7 @@ def _score_in_words(store: Store, contrast: ScoreContrast) -> str:
     chosen = _benchmarks(store, contrast)
     n = next(iter(chosen.values())).samples if contrast.metric == "pass" and chosen else "n"
     named = f"mean {contrast.metric.capitalize()}@{n}"
-    all_taken = len(chosen) in (0, len(store.study.benchmarks))
+    all_taken = len(chosen) in (0, len(store.study.averaged))
     return named if all_taken else f"{named} of {', '.join(benchmark.title for benchmark in chosen.values())}"
 
 

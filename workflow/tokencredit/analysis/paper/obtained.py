@@ -84,10 +84,10 @@ def _benchmark(store: Store, rows: list[Row], target: pd.Series) -> Measured:
 
 
 def _mean(store: Store, rows: list[Row]) -> Measured:
-    """The unweighted mean over the study's benchmarks, which are those of the printed table, of Avg@n."""
+    """The unweighted mean over the study's benchmarks, but for those beside the others, which are those of the printed table, of Avg@n."""
     parts = [
         _benchmark(store, rows, pd.Series({"benchmark": name, "metric": "avg", "questions": benchmark.problems}))
-        for name, benchmark in store.study.benchmarks.items()
+        for name, benchmark in store.study.averaged.items()
     ]
     return Measured(
         runs=np.mean([part.runs for part in parts], axis=0).tolist(),

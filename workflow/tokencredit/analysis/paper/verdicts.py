@@ -1,4 +1,4 @@
-"""Printed against obtained: one line for every number of the paper that the study is to show again, with a verdict and what it rests on.
+"""Printed against obtained: one line for every number of the paper that the study is to reproduce, with a verdict and its basis.
 
 The questions are the same here and in the paper, so they add no error to a difference. Three things do: sampling here (from the
 responses), sampling in the paper (``printed.implied_se``), and training seeds. The variance between runs, with the sampling noise in it,
@@ -194,7 +194,7 @@ def _evaluation_cost(store: Store, target: pd.Series) -> dict[str, float]:
     """Seconds of generating the responses behind a line, from the logs of its jobs; NaN where these are not kept."""
     study = store.study
     rows = [row for row in study.rows if row.name == target["method"]]
-    names = list(study.benchmarks) if target["benchmark"] == printed.MEAN else [target["benchmark"]]
+    names = list(study.averaged) if target["benchmark"] == printed.MEAN else [target["benchmark"]]
     if not math.isnan(target["step"]) or not rows or not set(names) <= study.benchmarks.keys():
         return {"evaluate_seconds": NONE}
     seconds = [store.seconds_of_job(store.paths.usage("generate", row, name)) for row in rows for name in names]

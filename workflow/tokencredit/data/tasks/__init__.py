@@ -45,6 +45,8 @@ class Task(Protocol):
         """A solution that takes care; without ``mistakes`` it is right."""
         ...
 
+    # ``english_solution(problem, rng)``, which a file need not hold: a right solution in ordinary English, for models pretrained elsewhere.
+
     def phrases(self) -> list[str]:
         """Texts that hold every word and sign of the task; numbers are known anyway."""
         ...

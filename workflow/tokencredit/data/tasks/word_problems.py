@@ -61,6 +61,25 @@ QUESTIONS = (
 CAREFUL = (" slowly:", " carefully:", " stepwise:")
 SHORTCUT = (" quickly:", " roughly:", " clearly:")
 
+# Solutions in ordinary English, which only `english_solution` writes: the words of the embedded models stay as they are.
+ENGLISH_OPENINGS = (
+    "We start with {n}.",
+    "At first there are {n}.",
+    "Let's work it out step by step. The number is {n} at first.",
+    "The number at the beginning is {n}.",
+)
+ENGLISH_CONNECTIVES = ("Then", "Next", "Now", "After that")
+ENGLISH_STEPS: dict[Operator, tuple[str, ...]] = {
+    "+": ("adding {n} gives", "{n} more makes", "we add {n}:"),
+    "-": ("taking away {n} leaves", "{n} less makes", "we subtract {n}:"),
+    "x": ("multiplying by {n} gives", "{n} times as many is", "we multiply by {n}:"),
+}
+ENGLISH_CLOSINGS = (
+    "So the answer is \\boxed{{{n}}}.",
+    "Therefore there are \\boxed{{{n}}}.",
+    "The answer is \\boxed{{{n}}}.",
+)
+
 # Shares of the pretraining solutions.
 SHORTCUT_SHARE = 0.4
 EXIT_SHARE = 0.1  # of careful solutions, after each step but the last
@@ -154,6 +173,18 @@ def careful_solution(problem: WordProblem, rng: random.Random, mistakes: bool) -
         text += f"{rng.choice(CONNECTIVES)} {value} {step.operator} {step.right} = {result}."
         value = result
     return text + closing(value, rng)
+
+
+def english_solution(problem: WordProblem, rng: random.Random) -> str:
+    """Every step in order and right, as ordinary text for a model that was pretrained on such: several ways to say each part."""
+    text = rng.choice(ENGLISH_OPENINGS).format(n=problem.start)
+    value = problem.start
+    for step in problem.steps:
+        result = step.apply(value)
+        said = rng.choice(ENGLISH_STEPS[step.operator]).format(n=step.right)
+        text += f" {rng.choice(ENGLISH_CONNECTIVES)}, {said} {value} {step.operator} {step.right} = {result}."
+        value = result
+    return f"{text} {rng.choice(ENGLISH_CLOSINGS).format(n=value)}".replace(" x ", " * ")
 
 
 def phrases() -> list[str]:

@@ -27,11 +27,10 @@ from tokencredit.grading.audit.junk import Case, boxed, golds_and_junk
 from tokencredit.grading.audit.mutants import mutants
 from tokencredit.grading.audit.proof import why_equal
 from tokencredit.grading.audit.rewritings import rewritings
-from tokencredit.grading.bounds import Bounds
 from tokencredit.grading.extract import gold_answer
 from tokencredit.grading.graders import Audited, grader_named
 from tokencredit.grading.pool import Grade, GradingPool
-from tokencredit.records import Problem
+from tokencredit.records import Bounds, Problem
 
 MAX_TEXT_SHARE = 0.05  # OlympiadBench has 2 of 675, the other benchmarks none
 MOST_VARIANTS = 6000  # mutants, and as many rewritings: beyond, they are a sample

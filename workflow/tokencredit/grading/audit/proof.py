@@ -1,8 +1,8 @@
 r"""Whether an answer is provably the gold's value: the audit's own decision on what a grader called right.
 
 Two expressions are equal when they agree to 300 digits at random values of their letters, real ones of both signs: a polynomial or
-rational identity that holds there by chance is less likely than a fault of the machine (Schwartz 1980, Zippel 1979). Beside that stand the
-conventions of *What counts as right*, each a reason of its own. What cannot be read here is not proved: the audit then reports it.
+rational identity that holds there by chance is less likely than a fault of the machine (Schwartz 1980, Zippel 1979). The conventions
+of *What counts as right* are further reasons. What cannot be read here is not proved: the audit then reports it.
 """
 
 from __future__ import annotations

@@ -51,7 +51,6 @@ class Audited(Protocol):
 
 
 GRADERS: dict[str, Grader] = {"math": mathematics, "exact": exact, "choice": choice}
-DEFAULT = "math"
 
 
 def grader_named(name: str) -> Grader:
