@@ -63,6 +63,7 @@ localrules:
 include: "workflow/rules/data.smk"
 include: "workflow/rules/base.smk"
 include: "workflow/rules/start.smk"
+include: "workflow/rules/data_recipe.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/oracle.smk"
 include: "workflow/rules/evaluate.smk"

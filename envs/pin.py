@@ -32,7 +32,11 @@ MODELS = ["torch", "transformers", "tokenizers", "safetensors", "huggingface_hub
 # The rules of an environment, its packages, and the tested versions that it keeps to.
 FAMILIES = {
     "data": ("Rules of data.smk.", [*CORE, "datasets", "huggingface_hub"], "requirements.txt"),
-    "train": ("Rules of base.smk and train.smk.", [*CORE, *GRADER, *MODELS, "peft", "gguf"], "requirements.txt"),
+    "train": (
+        "Rules of base.smk, data_recipe.smk and train.smk.",
+        [*CORE, *GRADER, *MODELS, "peft", "gguf", "scikit-learn"],
+        "requirements.txt",
+    ),
     "evaluate": ("Rules of evaluate.smk.", [*CORE, *GRADER, *MODELS], "requirements.txt"),
     "analysis": (
         "Rules of analyse.smk and report.smk.",
@@ -40,8 +44,8 @@ FAMILIES = {
         "requirements.txt",
     ),
     "vllm": (
-        "Rules train and generate of a study whose engine is vllm.",
-        [*CORE, *GRADER, *MODELS, "peft", "vllm==0.32.0"],
+        "Rules of train.smk, data_recipe.smk and generate of a study whose engine is vllm.",
+        [*CORE, *GRADER, *MODELS, "peft", "scikit-learn", "vllm==0.32.0"],
         "requirements-vllm.txt",
     ),
 }

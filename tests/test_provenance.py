@@ -23,6 +23,7 @@ TABLE = Path(__file__).parents[1] / "docs/reproducibility.md"
 
 CONFIG = Config(Path(__file__).parents[1] / "config")
 TOY = CONFIG.study("toy")
+RECIPE = CONFIG.study("toy-recipe")
 MODELS = {model.task: model for name, model in CONFIG.models.items() if CONFIG.is_embedded(name)}
 DATASETS = {getattr(dataset, "task", None): name for name, dataset in CONFIG.datasets.items()}
 
@@ -37,6 +38,9 @@ STAGES: dict[str, Callable[[], str]] = {
     "train of ict with transformers": lambda: code.training("transformers", "ict", None, TOY.model_task),
     "train of kind-mask with transformers": lambda: code.training("transformers", "kind-mask", None, TOY.model_task),
     **{f"oracle with {engine}": lambda e=engine: code.oracle(e) for engine in ("transformers", "vllm")},
+    "pool": lambda: code.pool(RECIPE),
+    "search": lambda: code.search(RECIPE),
+    "tune": lambda: code.tuning(RECIPE),
     **{f"generate with {engine}": lambda e=engine: code.generation(e) for engine in ("transformers", "vllm")},
     "grade": code.grading,
     "audit": code.audit,

@@ -12,6 +12,7 @@ import pytest
 
 from tests.workflow.project import ROOT, Project
 from tokencredit.config import Config, EmbeddedModel
+from tokencredit.study.data_recipes import searches, tuned
 from tokencredit.study.exhibits import planned
 from tokencredit.study.jobs import RULES, jobs_of
 
@@ -26,6 +27,8 @@ def expected_jobs(name: str) -> dict[str, int]:
     tested = {benchmark.dataset for benchmark in study.benchmarks.values()}
     learned = [study.start.dataset] if study.start else []
     used = {*tested, *learned, *study.training.datasets, CONFIG.benchmarks[study.training.curve.benchmark].dataset}
+    if study.validation:
+        used.add(study.validation.dataset)
     embedded = sum(isinstance(CONFIG.models[model], EmbeddedModel) for model in study.model_names)
     counts = {
         "prepare": len(used),
@@ -34,6 +37,9 @@ def expected_jobs(name: str) -> dict[str, int]:
         "fetch": len(study.model_names) - embedded,
         "audit": len(study.benchmarks),
         "start": len(learned),
+        "pool": int(study.data_recipe is not None),
+        "search": len(searches(study)),
+        "tune": len(tuned(study)),
         "train": len(study.methods) * len(study.training.seeds),
         "oracle": len(study.oracle.policies) * len(study.training.seeds) if study.oracle else 0,
         "generate": len(study.rows) * len(study.benchmarks),

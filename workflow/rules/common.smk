@@ -182,6 +182,8 @@ wildcard_constraints:
     model=NAME,
     benchmark=NAME,
     method=NAME,
+    search=NAME,
+    line=NAME,
     row=NAME,
     seed=r"\d+",
     shown=NAME,

@@ -15,6 +15,9 @@ from tokencredit.errors import UserError
 from tokencredit.study.exhibits import Kind, exhibit
 from tokencredit.study.paths import FileName, Paths, RunFolder
 
+# What each evaluation of a search took.
+SEARCH_COSTS = ("trained_tokens", "sampled_tokens", "seconds_tuning", "seconds_scoring")
+
 
 class UndeclaredError(UserError):
     """A table or figure reads a file that its entry does not declare. It would not be made again when the file changes."""
@@ -155,6 +158,33 @@ class Store:
         if not measured.is_unique or set(measured) != set(pd.MultiIndex.from_frame(branches[key])):
             raise UserError(f"{folder.branches}: its states are not those of states.parquet, each once.")
         return states, branches
+
+    def search(self, name: str, seed: int) -> pd.DataFrame:
+        """The history of a search for a data recipe: one line per evaluation, all of them, in order."""
+        path, wanted = self.opened(self.paths.search(name, seed).history), self.study.data_recipe.evaluations
+        columns = ["evaluation", "kind", "recipe", "rows", "state", "score", "right"]
+        table = files.read_parquet(path, [*columns, *SEARCH_COSTS])
+        if table["evaluation"].tolist() != list(range(wanted)):
+            raise UserError(f"{path}: {len(table)} evaluations; the study asks for {wanted}, one after the other.")
+        return table
+
+    def tuned(self, line: str, seed: int) -> tuple[pd.DataFrame, dict[str, Any]]:
+        """The question scores of a data recipe that was tested, complete by the count contract, and what it is."""
+        path, study = self.opened(self.paths.tuned(line, seed).scores), self.study
+        table = files.read_parquet(path, ["benchmark", "problem_id", "n", "right", "wrong", "ungraded"])
+        expected = {study.data_recipe.validation.benchmark: study.validation, **study.benchmarks}
+        for name, benchmark in expected.items():
+            part = table[table["benchmark"] == name]
+            if part["problem_id"].nunique() != benchmark.problems or not (part["n"] == benchmark.samples).all():
+                raise UserError(
+                    f"{path}: {name}: {part['problem_id'].nunique()} questions with {sorted(set(part['n']))} responses; the study asks for "
+                    f"{benchmark.problems} with {benchmark.samples}."
+                )
+        if len(table) != sum(benchmark.problems for benchmark in expected.values()):
+            raise UserError(
+                f"{path}: {len(table)} lines, of which some are about no question of {', '.join(expected)}."
+            )
+        return table, files.parquet_metadata(path)
 
     def training_problems(self) -> dict[str, str]:
         """The texts of the problems of the study's training sets, by id."""

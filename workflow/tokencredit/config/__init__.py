@@ -12,6 +12,8 @@ from tokencredit.config.claim_keys import (
     ScoreContrast,
     StepsContrast,
 )
+from tokencredit.config.common_keys import BenchmarkUse
+from tokencredit.config.data_recipe_keys import DataRecipe, EmbeddedPool, FilePool, Step, Tuning
 from tokencredit.config.keys import (
     Benchmark,
     Dataset,
@@ -36,7 +38,6 @@ from tokencredit.config.model_keys import (
 from tokencredit.config.reading import read_yaml
 from tokencredit.config.study import Row, Study
 from tokencredit.config.study_keys import (
-    BenchmarkUse,
     Curve,
     Evaluation,
     EvaluationRow,
@@ -59,12 +60,15 @@ __all__ = [
     "Contrast",
     "CreditContrast",
     "Curve",
+    "DataRecipe",
     "Dataset",
     "EmbeddedModel",
+    "EmbeddedPool",
     "EntropyContrast",
     "Evaluation",
     "EvaluationRow",
     "FileDataset",
+    "FilePool",
     "FolderModel",
     "GeneratedDataset",
     "Gpu",
@@ -83,11 +87,13 @@ __all__ = [
     "Row",
     "Sampling",
     "ScoreContrast",
+    "Step",
     "StepsContrast",
     "Study",
     "StudyFile",
     "Training",
     "TrainingResources",
+    "Tuning",
     "load_study",
     "read_yaml",
 ]

@@ -8,9 +8,10 @@ from typing import Annotated, Any
 from pydantic import Field, model_validator
 
 from tokencredit.config.claim_keys import BASE
+from tokencredit.config.common_keys import distinct
 from tokencredit.config.keys import Count, Name, Strict
 from tokencredit.config.reading import allowed, known
-from tokencredit.config.study_keys import Oracle, StudyFile, distinct
+from tokencredit.config.study_keys import Oracle, StudyFile
 from tokencredit.errors import UserError
 
 

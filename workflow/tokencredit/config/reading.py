@@ -174,9 +174,9 @@ def _sentence(path: Path, model: type[BaseModel], item: Any, under: str = "") ->
     if kind == "missing":
         return f"{path}: {key}: this key is missing"
     if kind == "union_tag_not_found":
-        return f"{path}: {key}.kind: this key is missing"
+        return f"{path}: {key}.{_tag(context)}: this key is missing"
     if kind == "union_tag_invalid":
-        return f"{path}: {key}.kind = {context['tag']!r}: must be one of {context['expected_tags']}"
+        return f"{path}: {key}.{_tag(context)} = {context['tag']!r}: must be one of {context['expected_tags']}"
     given = item["input"]
     value = "" if isinstance(given, dict | list) else f" = {shown(given)}"
     if kind == "string_pattern_mismatch":
@@ -202,35 +202,48 @@ def _words(item: Any) -> str:
     return message.replace("a dictionary", "a mapping of keys").replace("a integer", "an integer")
 
 
+def _tag(context: dict[str, Any]) -> str:
+    """The key that tells the models of an entry apart."""
+    return context["discriminator"].strip("'")
+
+
 def _locate(model: type[BaseModel], location: tuple[Any, ...]) -> tuple[list[str], list[str]]:
     """A pydantic location as the keys that a person wrote, and the keys that are allowed beside the last one."""
     keys: list[str] = []
     names: list[str] = []
     here: type[BaseModel] | dict[str, type[BaseModel]] | None = model
-    is_entry = False
+    entries = 0
     for part in location:
         if part == "[key]":
             continue
-        if is_entry:  # the name of a table's entry, or a place in a list
+        if entries:  # the name of a table's entry, or a place in a list
             keys.append(str(part))
-            is_entry = False
+            entries -= 1
         elif isinstance(here, dict):  # the kind of an entry: pydantic's addition to the location
             here = here[part]
         else:
             fields = here.model_fields if here is not None else {}
             keys.append(str(part))
             names = list(fields)
-            here, is_entry = _inside(fields[part].annotation) if part in fields else (None, False)
+            here, entries = _inside(fields[part].annotation) if part in fields else (None, 0)
     return keys, names
 
 
-def _inside(annotation: Any) -> tuple[type[BaseModel] | dict[str, type[BaseModel]] | None, bool]:
-    """The model that a field holds (models by their kind where there are several), and whether it holds many of them."""
+def _inside(annotation: Any) -> tuple[type[BaseModel] | dict[str, type[BaseModel]] | None, int]:
+    """The model that a field holds (models by their kind where there are several), and how deep in tables and lists."""
     models = models_of(annotation)
-    many = get_origin(annotation) in (dict, list)
     if len(models) > 1:
-        return {get_args(model.model_fields["kind"].annotation)[0]: model for model in models}, many
-    return (models[0] if models else None), many
+        return {kind: model for model in models for kind in _kinds_of(model)}, _depth(annotation)
+    return (models[0] if models else None), _depth(annotation)
+
+
+def _kinds_of(model: type[BaseModel]) -> tuple[str, ...]:
+    """What the first key of a model may be, which tells it from others in its place."""
+    return get_args(next(iter(model.model_fields.values())).annotation)
+
+
+def _depth(annotation: Any) -> int:
+    return 1 + _depth(get_args(annotation)[-1]) if get_origin(annotation) in (dict, list) else 0
 
 
 def models_of(kind: Any) -> list[type[BaseModel]]:

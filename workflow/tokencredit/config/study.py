@@ -58,6 +58,7 @@ class Study:
         self.training = file.training
         self.evaluation = file.evaluation
         self.oracle = file.oracle
+        self.data_recipe = file.data_recipe
         self.resources = file.resources
         self.reference = file.reference
         self.model_name = file.model
@@ -121,6 +122,21 @@ class Study:
         }
 
     @cached_property
+    def validation(self) -> Benchmark | None:
+        """What the search for a data recipe scores on, with the study's own numbers of samples and problems; None without a search."""
+        if self.data_recipe is None:
+            return None
+        use = self.data_recipe.validation
+        own = use.model_dump(include={"samples", "problems"}, exclude_none=True)
+        return self.config.benchmarks[use.benchmark].model_copy(update=own)
+
+    @property
+    def winner(self) -> tuple[str, int] | None:
+        """The search and its seed whose winner training starts from; None where it starts from the model itself."""
+        recipe = self.data_recipe
+        return None if recipe is None or recipe.start is None else (recipe.searches[0], recipe.start)
+
+    @cached_property
     def averaged(self) -> dict[str, Benchmark]:
         """The benchmarks that means, claims and the paper's figures are about: all that are not ``beside`` the others."""
         beside = {use.benchmark for use in self.evaluation.benchmarks if use.beside}
@@ -182,6 +198,7 @@ class Study:
             "lora_rank": self.recipe_of(name).lora_rank or None,
             "measure": method.measure.model_dump(mode="json") if method.measure else None,
             "start": self.start.model_dump(mode="json") if self.start else None,
+            "winner": self.winner,
         }
         return {
             "model": {self.model_name: _facts(config.models[self.model_name])},

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tokencredit.config.claim_keys import BASE
+from tokencredit.config.data_recipe_keys import SOURCES, DataRecipe, DropSource
 from tokencredit.config.keys import GeneratedDataset
 from tokencredit.config.model_keys import DEQUANTISED, EmbeddedModel, PackageModel
 from tokencredit.config.reading import known
@@ -21,6 +22,8 @@ def check_study(path: Path, file: StudyFile, config: Tables) -> None:
     _check_tested_apart(path, file, config)
     _check_resources(path, file, config)
     _check_counts(path, file, config)
+    if file.data_recipe is not None:
+        _check_data_recipe(path, file, file.data_recipe, config)
     _check_answer_told(path, file, config)
     _check_kinds_known(path, file, config)
     _check_groups(path, file, config)
@@ -66,6 +69,37 @@ def _check_names(path: Path, file: StudyFile, config: Tables) -> None:
                 f"{path}: evaluation.rows.{index}.name = {row.name!r}: is the name of a trained method; "
                 "every row needs a name of its own."
             )
+
+
+def _check_data_recipe(path: Path, file: StudyFile, recipe: DataRecipe, config: Tables) -> None:
+    use, key = recipe.validation, "data_recipe.validation"
+    known(path, f"{key}.benchmark", use.benchmark, config.benchmarks)
+    validation = config.benchmarks[use.benchmark]
+    if use.problems is not None and use.problems > validation.problems:
+        raise UserError(
+            f"{path}: {key}.problems = {use.problems}: {use.benchmark} has {validation.problems} problems, no more are allowed."
+        )
+    for test in file.evaluation.benchmarks:
+        if config.benchmarks[test.benchmark].dataset == validation.dataset:
+            raise UserError(
+                f"{path}: {key}.benchmark = {use.benchmark!r}: is of the data set {validation.dataset!r}, on which the study is evaluated "
+                f"({test.benchmark}); a search that scores on a test leaves none."
+            )
+    embedded = config.is_embedded(file.model)
+    if (recipe.pool.kind == "embedded") != embedded:
+        raise UserError(
+            f"{path}: data_recipe.pool.kind = {recipe.pool.kind!r}: {file.model!r} is {'an embedded' if embedded else 'a released'} model; "
+            f"its pool must be {'embedded' if embedded else 'file'!r}."
+        )
+    for name, steps in recipe.recipes.items():
+        for step in steps:
+            if embedded and isinstance(step, DropSource):
+                known(path, f"data_recipe.recipes.{name}: source", step.source, SOURCES)
+    if recipe.start is not None and file.oracle is not None and BASE in file.oracle.policies:
+        raise UserError(
+            f"{path}: oracle.policies = {BASE!r}: training starts from the winner of a search (data_recipe.start), so that the responses "
+            f"of its first step are not the base model's own; measure trained methods, or take data_recipe.start away."
+        )
 
 
 def _check_tested_apart(path: Path, file: StudyFile, config: Tables) -> None:
@@ -160,6 +194,9 @@ def _check_embedded(path: Path, file: StudyFile, config: Tables) -> None:
     uses = [(f"evaluation.benchmarks.{i}.benchmark", use.benchmark) for i, use in enumerate(evaluation.benchmarks)]
     tested = [(key, config.benchmarks[name].dataset) for key, name in uses]
     trained = [("training.datasets", name) for name in training.datasets]
+    if file.data_recipe is not None:
+        use = file.data_recipe.validation
+        trained.append(("data_recipe.validation.benchmark", config.benchmarks[use.benchmark].dataset))
     trained += [("start.dataset", file.start.dataset)] if file.start else []
     trained.append(("training.curve.benchmark", config.benchmarks[training.curve.benchmark].dataset))
     models = [(file.model, [*trained, *tested], [training.sampling, evaluation.sampling])]

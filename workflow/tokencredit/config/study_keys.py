@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from tokencredit.config.common_keys import BenchmarkUse, distinct
+from tokencredit.config.data_recipe_keys import DataRecipe
 from tokencredit.config.keys import (
     FEATURES,
     GPU_TYPE,
@@ -207,19 +209,6 @@ class EvaluationRow(Strict):
     title: str = Field(description="Name in tables and figures.")
 
 
-class BenchmarkUse(Strict):
-    """A benchmark of the study."""
-
-    benchmark: Name = Field(description="The benchmark, one of benchmarks.yaml.")
-    samples: Positive | None = Field(None, description="Responses per problem; the benchmark's own number without it.")
-    problems: Positive | None = Field(None, description="The first so many problems of the benchmark; all without it.")
-    beside: Annotated[bool, Field(exclude_if=lambda beside: not beside)] = Field(
-        False,
-        description="Shown beside the others, and in no mean, no claim and no figure of the paper: in a study of the paper's "
-        "a benchmark that is not the paper's.",
-    )
-
-
 class Evaluation(Strict):
     """The evaluation of every row of the results table."""
 
@@ -375,11 +364,10 @@ class StudyFile(Strict):
     training: Training = Field(description="The runs.")
     evaluation: Evaluation = Field(description="The evaluation of every row.")
     oracle: Oracle | None = Field(None, description="The measurement of the credit of tokens; none without it.")
+    # Left out where there is none: what is made of other studies keeps its digests.
+    data_recipe: DataRecipe | None = Field(
+        None,
+        description="The search for a data recipe of a supervised start; none without it.",
+        exclude_if=lambda found: found is None,
+    )
     resources: Resources = Field(description="What jobs ask of the scheduler.")
-
-
-def distinct(key: str, values: list[Any]) -> None:
-    """Raise ``ValueError`` where an entry of the list ``key`` is listed twice."""
-    for value in values:
-        if values.count(value) > 1:
-            raise ValueError(f"{key}: {value!r} is listed {values.count(value)} times; every entry may be listed once")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from tokencredit.config import Study
 from tokencredit.cost.estimate import Estimate
-from tokencredit.cost.quantity import Quantity, assumed, given, largest, total
+from tokencredit.cost.quantity import Quantity, assumed, largest, total
 from tokencredit.cost.show import LEGEND, in_bytes, in_time, marked
 from tokencredit.study.jobs import Job
 
@@ -18,7 +18,14 @@ if TYPE_CHECKING:
 
 _ON_A_MODEL = ("train", "oracle", "generate")
 # Which resources of a study a rule asks for; all others are light.
-KINDS = {"pretrain": "pretrain", "start": "pretrain", "train": "train", "oracle": "generate", "generate": "generate"}
+KINDS = {
+    "pretrain": "pretrain",
+    "start": "pretrain",
+    "train": "train",
+    **dict.fromkeys(("oracle", "generate", "pool", "search", "tune"), "generate"),
+}
+# Rules on a model that nothing estimates: on GPUs their jobs count for their time limit.
+_BY_LIMIT = ("pretrain", "start", "pool", "search", "tune")
 
 
 @dataclass(frozen=True)
@@ -40,21 +47,23 @@ class Cost:
 def cost_of(study: Study, estimate: Estimate, jobs: Iterable[Job]) -> Cost:
     """What ``jobs`` of ``study`` take together. Only jobs on a model are reckoned; others count as jobs.
 
-    A run with a checkpoint counts for the steps that it lacks. A pretraining or a supervised start on GPUs, which nothing estimates, counts
-    for its time limit.
+    A run with a checkpoint counts for the steps that it lacks. A job of ``_BY_LIMIT`` on GPUs counts for its time limit.
     """
     jobs = list(jobs)
     known = {(job.rule, job.name, job.model): job for job in estimate.jobs}
     parts = [(known[_key(job)], _part_left(study, job)) for job in jobs if job.rule in _ON_A_MODEL]
     fetched = [estimate.released[job.name] for job in jobs if job.rule == "fetch"]
-    pretraining = study.resources.pretrain
-    gpus = pretraining.gpu if pretraining else 0
-    seconds = assumed(60 * pretraining.runtime) if gpus else given(0)
-    pretrained = seconds * sum(KINDS.get(job.rule) == "pretrain" for job in jobs)
+    asked = [getattr(study.resources, KINDS[job.rule]) for job in jobs if job.rule in _BY_LIMIT]
+    limits = [(assumed(60 * needs.runtime), needs.gpu) for needs in asked if needs and needs.gpu]
     return Cost(
         jobs=len(jobs),
-        gpu_hours=total([job.gpu_hours * part for job, part in parts if job.gpu_hours]) + pretrained * gpus / 3600,
-        seconds=total([job.time * part for job, part in parts if job.time]) + pretrained,
+        gpu_hours=total(
+            [
+                *(job.gpu_hours * part for job, part in parts if job.gpu_hours),
+                *(limit * gpus / 3600 for limit, gpus in limits),
+            ]
+        ),
+        seconds=total([*(job.time * part for job, part in parts if job.time), *(limit for limit, _ in limits)]),
         unknown=sum(job.time is None for job, _ in parts),
         kept_bytes=total([*fetched, *(job.kept_bytes for job, _ in parts)]),
         peak_bytes=largest([job.memory.peak for job, _ in parts]) if parts else None,

@@ -95,6 +95,22 @@ def oracle(engine: str) -> str:
     return _digest("oracle.measurement.measure_policy", without=(*_other_engines(engine), "credit"))
 
 
+def pool(study: Study) -> str:
+    """The rows that data recipes choose from, with the task that makes them, and their signals."""
+    task = _generator_of(study.model_task) if study.model_task else ()
+    return _digest("data_recipe.stage.make_pool", *task, without=(*_other_engines(study.training.engine), "credit"))
+
+
+def search(study: Study) -> str:
+    """A search, with the engine that samples and not the other. No credit is assigned in one."""
+    return _digest("data_recipe.stage.search", without=(*_other_engines(study.training.engine), "credit"))
+
+
+def tuning(study: Study) -> str:
+    """A supervised start and its scores; which recipe it is comes from a search or the configuration."""
+    return _digest("data_recipe.stage.tune", without=(*_other_engines(study.training.engine), "credit"))
+
+
 def exhibit(study: Study, kind: str, name: str) -> str:
     """A table or figure: its own module, how its kind is written, and the task of the study's model, which tells what tokens do."""
     parts = ("records", "wide") if kind == "table" else ("draw",)

@@ -8,11 +8,18 @@ from tokencredit.config import Study
 
 ENVIRONMENTS = Path("envs")
 # Rules that work on a model, with the part of a study that says with what.
-STAGES = {"train": "training", "oracle": "training", "generate": "evaluation"}
+STAGES = {
+    "train": "training",
+    "oracle": "training",
+    "pool": "training",
+    "search": "training",
+    "tune": "training",
+    "generate": "evaluation",
+}
 
 
 def environment_of(rule: str, study: Study) -> str:
     """The environment of ``envs/`` for a rule that works on a model: vLLM asks for versions of its own, so it has one of its own."""
     if getattr(study, STAGES[rule]).engine == "vllm":
         return "vllm"
-    return {"train": "train", "oracle": "train", "generate": "evaluate"}[rule]
+    return "evaluate" if rule == "generate" else "train"

@@ -89,6 +89,10 @@ DIAGNOSTICS = (
     "the token's entropy, with its place in the response (0 first, 1 last) and with its log-probability; share "
     "of the credit |A| in each quadrant; mean |A| of a token. A token that a method leaves out has weight 0."
 )
+SEARCH = (
+    "Recipes of operators that choose rows of a pool of solutions for a supervised start, searched for on validation problems: an "
+    "adaptation of AutoSelection (arXiv 2605.12944), not a reproduction. Every recipe is trained on with as many updates."
+)
 EXHIBITS = (
     Exhibit(
         "table",
@@ -159,6 +163,18 @@ EXHIBITS = (
         keys=("part", "method", "metric"),
         reads=reads.scoreboard,
         when=reads.measures_base,
+    ),
+    Exhibit(
+        "table",
+        "search",
+        title="Search for a data recipe",
+        caption=SEARCH
+        + " Selection optimism is what the validation score of the winner, the best of as many as the search "
+        "evaluated, promises beyond its test; the same difference of a recipe that was not searched for is what the two sets of problems "
+        "differ by.",
+        keys=("line", "metric", "benchmark"),
+        reads=reads.data_recipes,
+        when=lambda study: study.data_recipe is not None,
     ),
     Exhibit(
         "table",
@@ -308,6 +324,17 @@ EXHIBITS = (
         keys=("part", "method", "metric"),
         reads=reads.scoreboard,
         when=reads.measures_base,
+    ),
+    Exhibit(
+        "figure",
+        "search",
+        title="Search for a data recipe",
+        caption=SEARCH
+        + " (a) The best validation score so far against the recipes evaluated. (b) Which operators the winners "
+        "hold. (c) How much of each source the winners keep.",
+        keys=("part", "line", "seed", "name"),
+        reads=reads.data_recipes,
+        when=lambda study: study.data_recipe is not None,
     ),
     Exhibit(
         "figure",

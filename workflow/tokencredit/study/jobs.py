@@ -14,7 +14,7 @@ from typing import Any
 
 from tokencredit.config import Row, Study
 from tokencredit.config.claim_keys import BASE
-from tokencredit.study import code, reads, settings
+from tokencredit.study import code, data_recipes, reads, settings
 from tokencredit.study.acceptance import record_of
 from tokencredit.study.exhibits import exhibits_of
 from tokencredit.study.measurements import measured_rows, source_runs
@@ -28,6 +28,9 @@ RULES = (
     "fetch",
     "audit",
     "start",
+    "pool",
+    "search",
+    "tune",
     "train",
     "oracle",
     "generate",
@@ -96,7 +99,8 @@ def _datasets(paths: Paths) -> Iterator[Job]:
     tested = [benchmark.dataset for benchmark in study.benchmarks.values()]
     watched = study.config.benchmarks[study.training.curve.benchmark].dataset
     learned = [study.start.dataset] if study.start else []
-    for name in dict.fromkeys([*learned, *study.training.datasets, *tested, watched]):
+    searched = [study.validation.dataset] if study.validation else []
+    for name in dict.fromkeys([*learned, *study.training.datasets, *tested, watched, *searched]):
         folder = paths.dataset(name)
         yield _job(
             paths,
@@ -198,7 +202,7 @@ def _training(paths: Paths, row: Row) -> Job:
         [paths.run(row).record],
         inputs={
             "audits": paths.audits,
-            "model": paths.model(study.model_name).manifest,
+            "model": paths.trained.manifest,
             "teacher": [paths.model(method.teacher).manifest] if method.teacher else [],
             "data": paths.training_problems,
             "curve_data": paths.benchmark_problems(study.training.curve.benchmark),
@@ -206,7 +210,7 @@ def _training(paths: Paths, row: Row) -> Job:
         config=partial(study.training_config, row.method),
         code=partial(code.training, study.training.engine, method.credit, method.control, study.model_task),
         row=row,
-        model=paths.model(study.model_name).folder,
+        model=paths.trained.folder,
     )
 
 
@@ -283,7 +287,7 @@ def _measurements(paths: Paths) -> Iterator[Job]:
             list(paths.measurement(row).tables),
             inputs={
                 "audits": paths.audits,
-                "base": paths.model(study.model_name).manifest,
+                "base": paths.trained.manifest,
                 "runs": [paths.run(run).record for run in source_runs(study, row)],
                 "data": paths.training_problems,
             },
@@ -291,6 +295,59 @@ def _measurements(paths: Paths) -> Iterator[Job]:
             code=partial(code.oracle, study.training.engine),
             row=row,
             model=paths.model_of(row),
+        )
+
+
+def _data_recipes(paths: Paths) -> Iterator[Job]:
+    """The pool, the searches, and the models that are trained on what a recipe keeps. No search reads a test."""
+    study = paths.study
+    if study.data_recipe is None:
+        return
+    model = paths.model(study.model_name)
+    validation = paths.benchmark_problems(study.data_recipe.validation.benchmark)
+    tests = [paths.benchmark_problems(name) for name in study.benchmarks]
+    own = {"model": model.manifest, "validation": validation}
+    rows = list(paths.pool.tables)
+    yield _job(
+        paths,
+        "pool",
+        study.home,
+        study.home,
+        rows,
+        inputs={"audits": paths.audits, **own, "tests": tests},
+        config=partial(settings.pool, study),
+        code=partial(code.pool, study),
+        model=model.folder,
+    )
+    for name, seed in data_recipes.searches(study):
+        yield _job(
+            paths,
+            "search",
+            f"{name}/seed{seed}",
+            f"{study.home}/{name}/seed{seed}",
+            [paths.search(name, seed).history],
+            inputs={"pool": rows, **own},
+            config=partial(settings.search, study, name),
+            code=partial(code.search, study),
+            model=model.folder,
+        )
+    for each in data_recipes.tuned(study):
+        folder = paths.tuned(each.line, each.seed)
+        yield _job(
+            paths,
+            "tune",
+            each.path,
+            f"{study.home}/{each.path}",
+            [folder.manifest, folder.scores],
+            inputs={
+                "pool": rows,
+                **own,
+                "tests": tests,
+                "found": [paths.search(name, each.seed).history for name in each.searches],
+            },
+            config=partial(settings.tuning, study, each.line),
+            code=partial(code.tuning, study),
+            model=model.folder,
         )
 
 
@@ -333,4 +390,4 @@ def _page(paths: Paths, computed: list[Job], shown: list[Job]) -> Job:
     )
 
 
-_COMPUTING = (_datasets, _overlaps, _models, _audits, _starts, _rows, _measurements)
+_COMPUTING = (_datasets, _overlaps, _models, _audits, _starts, _data_recipes, _rows, _measurements)

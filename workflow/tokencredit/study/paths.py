@@ -16,6 +16,7 @@ from tokencredit.config import FolderModel, Released, Row, Study
 from tokencredit.data import MANIFEST, PROBLEMS
 
 RESULTS = "results"
+RECIPES = "data-recipe"
 TABLE_FILES = ("csv", "tex", "json")
 FIGURE_FILES = ("pdf", "png", "csv", "json")
 # Of a released model: its settings, weights, tokenizer and chat template.
@@ -96,6 +97,30 @@ class MeasurementFolder(_Folder):
         return self.states, self.branches
 
 
+class PoolFolder(_Folder):
+    """The rows that a study's data recipes choose from."""
+
+    pool = FileName("pool.parquet")
+    pairs = FileName("pairs.parquet")
+
+    @property
+    def tables(self) -> tuple[Path, Path]:
+        return self.pool, self.pairs
+
+
+class SearchFolder(_Folder):
+    """A search for a data recipe under one search seed."""
+
+    history = FileName("history.parquet")
+    work = FileName("work")
+
+
+class TunedFolder(ModelFolder):
+    """The start model trained on the rows of one data recipe, and what it scores."""
+
+    scores = FileName("tuned.parquet")
+
+
 class Shared:
     """What studies share: data sets, their overlaps, and models."""
 
@@ -158,6 +183,24 @@ class Paths(Shared):
 
     def measurement(self, row: Row) -> MeasurementFolder:
         return MeasurementFolder(self.own / "oracle" / row.path)
+
+    @property
+    def pool(self) -> PoolFolder:
+        return PoolFolder(self.home / RECIPES / "pool")
+
+    def search(self, name: str, seed: int) -> SearchFolder:
+        """The search ``name`` of ``data_recipe.searches`` under a search seed."""
+        return SearchFolder(self.home / RECIPES / "search" / name / f"seed{seed}")
+
+    def tuned(self, line: str, seed: int) -> TunedFolder:
+        """A line of the table of data recipes, under a search seed."""
+        return TunedFolder(self.home / RECIPES / "tuned" / line / f"seed{seed}")
+
+    @property
+    def trained(self) -> ModelFolder:
+        """The model that methods train: the study's, or that which the winner of its search for a data recipe was trained to."""
+        winner = self.study.winner
+        return self.tuned(*winner) if winner else self.model(self.study.model_name)
 
     def table(self, name: str, suffix: str = "csv") -> Path:
         return self.own / "tables" / f"{name}.{suffix}"

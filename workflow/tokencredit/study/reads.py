@@ -8,6 +8,7 @@ from pathlib import Path
 from tokencredit.config import CreditContrast, Row, Study
 from tokencredit.config.claim_keys import BASE
 from tokencredit.data.tasks import TASKS
+from tokencredit.study.data_recipes import searches, tuned
 from tokencredit.study.measurements import measured_rows
 from tokencredit.study.paths import FileName, Paths, RunFolder
 from tokencredit.study.selection import base_row
@@ -57,6 +58,14 @@ def measured_policies(paths: Paths) -> Iterator[Path]:
     """The measured credit of tokens under all policies, and the records of the runs that trained them."""
     yield from runs(paths, [row.method for row in measured_rows(paths.study) if row.method])
     yield from measured(paths)
+
+
+def data_recipes(paths: Paths) -> Iterator[Path]:
+    """The histories of all searches for a data recipe, and the scores of all recipes that were tested."""
+    for name, seed in searches(paths.study):
+        yield paths.search(name, seed).history
+    for each in tuned(paths.study):
+        yield paths.tuned(each.line, each.seed).scores
 
 
 def measures_base(study: Study) -> bool:

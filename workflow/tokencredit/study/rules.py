@@ -45,6 +45,8 @@ class Wildcards(Protocol):
     method: str
     row: str
     policy: str
+    search: str
+    line: str
     seed: str
     benchmark: str
     dataset: str
@@ -147,6 +149,24 @@ class Graph:
             raise UserError(
                 f"{name} is not measured in study {w.study}; allowed: {', '.join(measured) or 'none, for it has no `oracle`'}."
             )
+        return name
+
+    def _pool(self, w: Wildcards) -> str:
+        self._one_job("pool", w, w.study)
+        return w.study
+
+    def _search(self, w: Wildcards) -> str:
+        return self._one_job("search", w, f"{w.search}/seed{w.seed}")
+
+    def _tuned(self, w: Wildcards) -> str:
+        return self._one_job("tune", w, f"{w.line}/seed{w.seed}")
+
+    def _one_job(self, rule: str, w: Wildcards, name: str) -> str:
+        """``name``, which must be that of a job of ``rule`` in the study below whose folder it is."""
+        names = [own for of, own in self._jobs(self._whole(w).name) if of == rule]
+        if name not in names:
+            listed = ", ".join(names) or "none, for it has no `data_recipe`"
+            raise UserError(f"{name} is not a {rule} job of study {w.study}; allowed: {listed}.")
         return name
 
     def _shown(self, kind: str, w: Wildcards) -> str:
@@ -264,6 +284,9 @@ _NAMES: dict[str, Callable[[Graph, Wildcards], str]] = {
     "grade": Graph._answers,
     "score": lambda graph, w: graph._row(w).path,
     "oracle": Graph._measured,
+    "pool": Graph._pool,
+    "search": Graph._search,
+    "tune": Graph._tuned,
     "table": lambda graph, w: graph._shown("table", w),
     "figure": lambda graph, w: graph._shown("figure", w),
     "report": lambda graph, w: w.study,

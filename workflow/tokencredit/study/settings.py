@@ -40,6 +40,49 @@ def measurement(study: Study) -> dict[str, Any]:
     }
 
 
+def pool(study: Study) -> dict[str, Any]:
+    """What decides the rows that data recipes choose from, and their signals, beside the model and the problems."""
+    recipe = study.data_recipe
+    return {
+        **recipe.model_dump(mode="json", include={"pool", "target"}),
+        "validation": study.validation.problems,
+        "tests": [benchmark.problems for benchmark in study.benchmarks.values()],
+        "sampling": study.training.sampling.model_dump(mode="json"),
+        "mixed_precision": study.training.mixed_precision,
+        "prompt": study.config.models[study.model_name].prompt,
+    }
+
+
+def _evaluated(study: Study) -> dict[str, Any]:
+    """What decides the model that a recipe's rows make and its score, beside the rows."""
+    training = study.training
+    return {
+        "tuning": study.data_recipe.tuning.model_dump(mode="json"),
+        "validation": study.validation.model_dump(mode="json", include={"samples", "problems"}),
+        "grader": study.grader_of(study.data_recipe.validation.benchmark),
+        "evaluation": {"seed": study.evaluation.seed, "sampling": study.evaluation.sampling.model_dump(mode="json")},
+        "engine": training.engine,
+        "mixed_precision": training.mixed_precision,
+        "prompt": study.config.models[study.model_name].prompt,
+    }
+
+
+def search(study: Study, name: str) -> dict[str, Any]:
+    """Everything in the configuration that decides what a search finds, beside the pool, the model and the problems."""
+    how = {"evaluations", "probes", "proposals", "patience", "exploration", "longest"}
+    return {"search": name, **study.data_recipe.model_dump(mode="json", include=how), **_evaluated(study)}
+
+
+def tuning(study: Study, line: str) -> dict[str, Any]:
+    """Everything in the configuration that decides a line of the table of data recipes, beside what the searches found."""
+    steps = study.data_recipe.model_dump(mode="json")["recipes"].get(line)
+    tests = {
+        name: {"samples": benchmark.samples, "problems": benchmark.problems, "grader": study.grader_of(name)}
+        for name, benchmark in study.benchmarks.items()
+    }
+    return {"line": line, "recipe": steps, "tests": tests, **_evaluated(study)}
+
+
 def analysis(study: Study) -> dict[str, Any]:
     """Everything in the configuration that tables and figures may show."""
     return {

@@ -160,6 +160,9 @@ def _records(study: Study, results: Path, without_responses: bool) -> tuple[list
         if job.rule == "prepare" and not is_free(study, job.name):
             left_out[f"the problems of {job.name}"] = study.config.datasets[job.name].licence
             made = [path for path in made if path.suffix != ".parquet"]
+        if job.rule == "pool" and study.data_recipe.pool.kind == "file":
+            left_out["the rows that data recipes choose from"] = "texts of others"
+            made = [path for path in made if path.suffix != ".parquet"]
         found += made
     return found, left_out
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tokencredit import files
 from tokencredit.config import Row, Study
 from tokencredit.errors import UserError
-from tokencredit.study import settings
+from tokencredit.study import data_recipes, settings
 from tokencredit.study.acceptance import record_of
 from tokencredit.study.exhibits import Kind, exhibits_of
 from tokencredit.study.jobs import Job
@@ -30,6 +30,10 @@ def check_study(study: Study, results: Path) -> None:
         _check_row(store, row)
     for row in measured_rows(study):
         _check_measurement(store, row)
+    for name, seed in data_recipes.searches(study):
+        store.search(name, seed)
+    for each in data_recipes.tuned(study):
+        store.tuned(each.line, each.seed)
     for method in study.methods:
         store.metrics(method)
         for table in (RunFolder.rollouts, RunFolder.evaluations, RunFolder.probe):

@@ -152,10 +152,10 @@ class Lineage:
         settings = {name: run[name] for name in ("method", "seed", "steps")}
         facts |= {"settings": _listed(settings | {"config": run["config_digest"][:12]}), **_about(run)}
         made = [self._source(path.parent / name, digest) for name, digest in run["files"].items()]
-        bases = [(run["model"]["model"], run["digests"]["model"])]
+        bases = [(run["model"], run["digests"]["model"])]
         if teacher := run.get("teacher"):
-            bases.append((teacher["model"], run["digests"]["teacher"]))
-        read = [self._base(name, digest) for name, digest in bases]
+            bases.append((teacher, run["digests"]["teacher"]))
+        read = [self._base(model, digest) for model, digest in bases]
         for name, digest in run["digests"].items():
             if name.startswith("data "):
                 read.append(self._problems(name.removeprefix("data "), digest))
@@ -177,8 +177,9 @@ class Lineage:
         names = sorted({run["model"]["model"] for run in began if run})
         return [self._source(self.results / "models" / name, about["model_sha256"]) for name in names]
 
-    def _base(self, name: str, recorded: str) -> Source:
-        folder = self.results / "models" / name
+    def _base(self, model: dict[str, Any], recorded: str) -> Source:
+        """A model that training began with or learnt from, by its manifest, which names the folder of one that is no base model."""
+        folder = self.results / model.get("folder", f"models/{model['model']}")
         weights = folder / "model.safetensors"
         if weights.is_file():
             return self._source(weights, recorded)

@@ -12,8 +12,21 @@ from tokencredit.errors import UserError
 
 # What a row can be about, in the order in which a person says it.
 KEYS = (
-    *("claim", "source", "panel", "policy", "part", "group", "method", "row", "benchmark", "metric", "contrast"),
-    *("quadrant", "reward", "seed", "step", "problem_id", "sample", "position", "k", "alpha", "token", "from"),
+    *(
+        "claim",
+        "source",
+        "panel",
+        "policy",
+        "part",
+        "group",
+        "method",
+        "row",
+        "line",
+        "benchmark",
+        "metric",
+        "contrast",
+    ),
+    *("quadrant", "reward", "seed", "step", "problem_id", "sample", "position", "k", "alpha", "token", "from", "name"),
 )
 SHOWN = 12  # values that an error lists
 

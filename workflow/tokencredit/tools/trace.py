@@ -17,6 +17,7 @@ from rich.tree import Tree
 from tokencredit import files
 from tokencredit.config import Config
 from tokencredit.errors import UserError
+from tokencredit.study.paths import RECIPES
 from tokencredit.tools import select_rows
 from tokencredit.tools.lineage import Lineage, Source
 
@@ -75,7 +76,7 @@ def _names(origin: dict[str, Any], rows: pd.DataFrame, datasets: set[str]) -> li
         own = {name for line in rows["files"] for name in line.split()}
         return [name for name in names if name.partition("/")[2] in own]
     names = [name for name in names if "/overlap/" not in name or Path(name).stem.split("--")[1] in datasets]
-    for column, kinds in (("method", ("runs", "eval")), ("policy", ("oracle",))):
+    for column, kinds in (("method", ("runs", "eval")), ("policy", ("oracle",)), ("line", (RECIPES,))):
         if column in rows:
             chosen = {None, *rows[column], *rows.get("reference", [])}
             names = [name for name in names if _owner(name, kinds) in chosen]
@@ -83,9 +84,9 @@ def _names(origin: dict[str, Any], rows: pd.DataFrame, datasets: set[str]) -> li
 
 
 def _owner(name: str, kinds: tuple[str, ...]) -> str | None:
-    """The method or policy of a file below one of the folders ``kinds`` of a study; None for others."""
+    """The method, policy or data recipe of a file below one of the folders ``kinds`` of a study; None for others."""
     parts = Path(name).parts
-    return parts[2] if parts[1] in kinds else None
+    return parts[3 if RECIPES in kinds else 2] if parts[1] in kinds else None
 
 
 def _plain(source: Source) -> dict[str, Any]:
