@@ -66,7 +66,7 @@ def test_an_unknown_key(place: Path) -> None:
 def test_an_unknown_method(place: Path) -> None:
     spoil(place / "config/studies/toy.yaml", "eapo,", "eapoo,")
     sentence = refused(place, "config", "check")
-    assert "toy.yaml: training.methods = 'eapoo': not known; allowed: " in sentence
+    assert "toy.yaml: training.methods = 'eapoo': not known; did you mean 'eapo'? allowed: " in sentence
 
 
 def test_no_samples_at_all(place: Path) -> None:
