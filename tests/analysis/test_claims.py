@@ -233,7 +233,7 @@ def take_fewer(store: Store, benchmark: str, samples: int) -> None:
 
 def effect(mean: float, p: float) -> claims.Effect:
     found = results.statistics.TwoLevel(
-        mean, mean - 0.1, mean + 0.1, p, [(0.01, 39)], [0.001], [(0.001, 3), (0.001, 3)]
+        mean, mean - 0.1, mean + 0.1, p, [(0.01, 39)], [0.001], [results.statistics.Spread(0.002, 3)]
     )
     return claims.Effect(found, "points", "", [0, 1, 2], [], 40, 8)
 
@@ -312,17 +312,15 @@ def test_a_difference_of_scores_is_recomputed_by_hand(quadrants: Store) -> None:
         )
         for name in ("nhr", "phr")
     }  # [seeds, benchmarks, questions]
-    delta = shares["nhr"].mean(0) - shares["phr"].mean(0)
-    noise = [
-        sum(np.mean(of[:, b] * (1 - of[:, b])) for of in shares.values()) / (MANY - 1) / PROBLEMS / len(SEEDS)
-        for b in range(len(TIERS))
-    ]
-    of_questions = sum(max(least, one.var(ddof=1) / PROBLEMS) for least, one in zip(noise, delta, strict=True))
-    margin = stats.t.ppf(0.975, PROBLEMS - 1) ** 2 * of_questions / len(TIERS) ** 2
-    for of in shares.values():
-        runs = of.mean((1, 2))
-        noise = np.mean(of * (1 - of)) / (MANY - 1) / (PROBLEMS * len(TIERS))
-        margin += stats.t.ppf(0.975, 2) ** 2 * max(0.0, runs.var(ddof=1) - noise) / 3
+    delta = shares["nhr"] - shares["phr"]
+    of_questions = 0.0
+    for one in delta.swapaxes(0, 1):
+        rest = one - one.mean(0) - one.mean(1, keepdims=True) + one.mean()
+        interaction = (rest**2).sum() / (2 * (PROBLEMS - 1)) / 3
+        of_questions += max(0.0, one.mean(0).var(ddof=1) - interaction) / PROBLEMS / len(TIERS) ** 2
+    noise = sum(np.mean(of * (1 - of)) for of in shares.values()) / (MANY - 1) / (PROBLEMS * len(TIERS))
+    of_pairs = max(noise, delta.mean((1, 2)).var(ddof=1)) / 3
+    margin = stats.t.ppf(0.975, PROBLEMS - 1) ** 2 * of_questions + stats.t.ppf(0.975, 2) ** 2 * of_pairs
     assert line["effect"] == pytest.approx(100 * delta.mean())
     assert line["low"] == pytest.approx(100 * (delta.mean() - math.sqrt(margin)))
     assert line["high"] == pytest.approx(100 * (delta.mean() + math.sqrt(margin)))
@@ -344,12 +342,11 @@ def test_steps_are_recomputed_by_hand(quadrants: Store) -> None:
         return np.array([(part["outcome"] == "right").groupby(part["problem_id"]).mean() for part in at])
 
     early, late = (right("phr", 10) + right("phr", 20)) / 2, right("plr", STEPS)  # step 15 lies between two
-    delta = early.mean(0) - late.mean(0)
-    noise = np.mean(late * (1 - late)) / (MANY - 1) / CURVE
-    spread = early.mean(1).var(ddof=1) / 3 + max(0.0, late.mean(1).var(ddof=1) - noise) / 3
-    margin = math.sqrt(
-        stats.t.ppf(0.975, CURVE - 1) ** 2 * delta.var(ddof=1) / CURVE + stats.t.ppf(0.975, 2) ** 2 * spread
-    )
+    delta = early - late
+    rest = delta - delta.mean(0) - delta.mean(1, keepdims=True) + delta.mean()
+    of_questions = max(0.0, delta.mean(0).var(ddof=1) - (rest**2).sum() / (2 * (CURVE - 1)) / 3) / CURVE
+    of_pairs = max(np.mean(late * (1 - late)) / (MANY - 1) / CURVE, delta.mean(1).var(ddof=1)) / 3
+    margin = math.sqrt(stats.t.ppf(0.975, CURVE - 1) ** 2 * of_questions + stats.t.ppf(0.975, 2) ** 2 * of_pairs)
     assert (line["low"], line["high"]) == pytest.approx((100 * (delta.mean() - margin), 100 * (delta.mean() + margin)))
 
 
@@ -368,9 +365,9 @@ def test_ratios_of_entropies_are_recomputed_by_hand(quadrants: Store) -> None:
     assert (line["low"], line["high"]) == pytest.approx(tuple(np.exp(list(tested.confidence_interval(0.95)))))
 
     line = line_of(quadrants, "c4", "NHR above PHR: entropy at the end, of the groups that each trains on")
-    sides = logs("nhr", last), logs("phr", last)
-    margin = stats.t.ppf(0.975, 2) * math.sqrt(sum(side.var(ddof=1) for side in sides) / 3)
-    assert line["low"] == pytest.approx(math.exp(sides[0].mean() - sides[1].mean() - margin))
+    pairs = logs("nhr", last) - logs("phr", last)
+    margin = stats.t.ppf(0.975, 2) * math.sqrt(pairs.var(ddof=1) / 3)
+    assert line["low"] == pytest.approx(math.exp(pairs.mean() - margin))
 
 
 def test_differences_of_scores_are_those_of_the_comparison_tables(quadrants: Store) -> None:

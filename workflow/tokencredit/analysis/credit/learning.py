@@ -19,6 +19,7 @@ from tokencredit.analysis.scores import LEVEL, NOT_RESOLVED, lines_of
 from tokencredit.analysis.store import Store
 from tokencredit.config import Study
 from tokencredit.seeds import generator
+from tokencredit.study.selection import paired
 
 ANSWER, CONTROL = "answer", "control"
 SCORE = "score"
@@ -140,10 +141,12 @@ def _titles(study: Study, *methods: str) -> list[str]:
     return [study.methods[name].title for name in methods]
 
 
-def _difference(store: Store, *methods: str) -> dict[str, float]:
-    """The first method's mean Avg@n less the second's, in points."""
-    scored = [lines_of(store, [row for row in store.study.rows if row.cell == name]).values() for name in methods]
-    found = statistics.two_level_difference(*map(list, scored), CONFIDENCE)
+def _difference(store: Store, method: str, control: str) -> dict[str, float]:
+    """The method's mean Avg@n less its control's, in points."""
+    scored = [
+        lines_of(store, [row for row in store.study.rows if row.cell == name]).values() for name in (method, control)
+    ]
+    found = statistics.two_level_difference(*map(list, scored), CONFIDENCE, paired=paired(store.study, method, control))
     values = {key: 100 * getattr(found, each) for key, each in (("value", "mean"), ("low", "low"), ("high", "high"))}
     p = found.p if found.seeds is not None else 1.0
     return values | {"p": p, "n": sum(line.shares.shape[1] for line in scored[0])}

@@ -17,7 +17,7 @@ from tokencredit.analysis.store import Store
 from tokencredit.config import Benchmark, Contrast, CreditContrast, EntropyContrast, Row, ScoreContrast, StepsContrast
 from tokencredit.config.claim_keys import BASE, START
 from tokencredit.study.measurements import measured_rows
-from tokencredit.study.selection import base_row
+from tokencredit.study.selection import base_row, paired
 
 NONE = float("nan")
 NOT_TRAINED = "the study does not train "
@@ -111,7 +111,7 @@ def _score(store: Store, contrast: ScoreContrast, other: str, confidence: float)
     own, reference = ([lines[name] for name in chosen] for lines in scored)
     samples = {benchmark.samples for benchmark in chosen.values()}
     return Effect(
-        tested=statistics.two_level_difference(own, reference, confidence),
+        tested=statistics.two_level_difference(own, reference, confidence, paired=_paired(store, contrast, other)),
         unit="points",
         test="t over questions and training seeds",
         seeds=store.study.training.seeds,
@@ -153,8 +153,9 @@ def _entropy(store: Store, contrast: EntropyContrast, other: str, confidence: fl
         own, reference = end - _log_entropy(store, contrast.method, last=False) - border, None
     else:
         own, reference = end - border, _log_entropy(store, other, last=True)
+    pairs = reference is not None and _paired(store, contrast, other)
     return Effect(
-        tested=statistics.run_difference(own, reference, confidence),
+        tested=statistics.run_difference(own, reference, confidence, paired=pairs),
         unit="ratio",
         test="t over training seeds, of logarithms",
         seeds=store.study.training.seeds,
@@ -196,11 +197,12 @@ def _steps(store: Store, contrast: StepsContrast, other: str, confidence: float)
     files = _sound(store, rows, [store.paths.run(row).evaluations for side in rows for row in side])
     steps = store.study.training.steps
     part = round(contrast.part * steps, 6)
+    pairs = _paired(store, contrast, other)
     early, late = _line(store, contrast.method, part), _line(store, other, steps)
     reverse = _line(store, contrast.method, steps), _line(store, other, part)
     return Effect(
-        tested=statistics.two_level_difference([early], [late], confidence),
-        contrary=statistics.two_level_difference([reverse[0]], [reverse[1]], confidence),
+        tested=statistics.two_level_difference([early], [late], confidence, paired=pairs),
+        contrary=statistics.two_level_difference([reverse[0]], [reverse[1]], confidence, paired=pairs),
         unit="points",
         test="t over questions and training seeds",
         seeds=store.study.training.seeds,
@@ -271,6 +273,11 @@ def _rows(store: Store, name: str) -> list[Row]:
     if not rows:
         raise NotMeasuredError(NOT_TRAINED + name)
     return rows
+
+
+def _paired(store: Store, contrast: ScoreContrast | EntropyContrast | StepsContrast, other: str) -> bool:
+    """Whether runs of one seed are compared as pairs."""
+    return paired(store.study, contrast.method, None if other == BASE else other)
 
 
 def _sound(store: Store, sides: list[list[Row]], paths: list[Path]) -> list[str]:
