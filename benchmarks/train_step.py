@@ -39,7 +39,7 @@ from trl import GRPOConfig, GRPOTrainer
 
 from tokencredit.base import load_policy
 from tokencredit.base.pretrain import build_model, new_tokenizer
-from tokencredit.config import Base, Config, EmbeddedModel, load_study
+from tokencredit.config import Config, EmbeddedModel, Recipe, load_study
 from tokencredit.data.embedded import sample_problems
 from tokencredit.engines import load_engine
 from tokencredit.errors import UserError
@@ -234,7 +234,7 @@ class Ours:
         groups = setting.rows // setting.group_size // setting.updates
         changed = {"prompts_per_update": groups, "micro_batch_tokens": budget}
         training = load_study("config", "toy").training.model_copy(update=changed)
-        base = Base(
+        base = Recipe(
             clip_low=0.2, clip_high=0.28, kl_coef=0.0, aggregation="token-mean", dynamic_sampling=False, max_refills=0
         )
         self.updater = Updater(Scorer(model.train()), training, base)

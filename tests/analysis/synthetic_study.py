@@ -66,7 +66,7 @@ def make_study(folder: Path, methods: list[str] = METHODS, seeds: tuple[int, ...
         files.write_json(results / "data" / "overlap" / f"toy-train--{benchmark}.json", report)
     for row in study.rows:
         files.write_parquet(results / "synthetic" / "eval" / row.path / "scores.parquet", *_scores(study, row))
-        if row.cell:
+        if row.method:
             _write_run(results / "synthetic" / "runs" / row.path, row)
     return study
 

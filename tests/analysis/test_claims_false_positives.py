@@ -38,7 +38,7 @@ class Drawn(Store):
 
     def scores(self, row: Row) -> pd.DataFrame:
         if row.path not in self.drawn:
-            shift = self.noise.normal(1, 0.3 if row.cell else 0)
+            shift = self.noise.normal(1, 0.3 if row.method else 0)
             counts = {name: self._right(shift + level) for name, level in self.difficulty.items()}
             parts = [
                 {"benchmark": name, "right": right, "problem_id": range(PROBLEMS)} for name, right in counts.items()

@@ -66,7 +66,7 @@ FILES: dict[str, Any] = {
         }
     },
     "methods.yaml": {
-        "bases": {
+        "recipes": {
             "plain": {
                 "clip_low": 0.2,
                 "clip_high": 0.28,
@@ -77,8 +77,8 @@ FILES: dict[str, Any] = {
             }
         },
         "methods": {
-            "grpo": {"title": "GRPO", "base": "plain", "credit": "grpo"},
-            "eapo": {"title": "EAPO", "base": "plain", "credit": "eapo", "params": {"alpha": 0.2, "phi": 2.0}},
+            "grpo": {"title": "GRPO", "recipe": "plain", "credit": "grpo"},
+            "eapo": {"title": "EAPO", "recipe": "plain", "credit": "eapo", "params": {"alpha": 0.2, "phi": 2.0}},
             "eapo-strong": {"extends": "eapo", "title": "EAPO, strong", "params": {"alpha": 0.5}},
         },
     },

@@ -20,7 +20,7 @@ WRONG: dict[str, tuple[str, str, Any, list[str]]] = {
     "unknown key in sampling": (STUDY, "training.sampling.top_k", 5, ["training.sampling.top_k", "top_p"]),
     "unknown key in a list": (STUDY, "evaluation.rows.0.models", "x", ["evaluation.rows.0.models", "mean 'model'"]),
     "unknown key of a method": ("methods.yaml", "methods.grpo.credits", "x", ["methods.grpo.credits", "'credit'"]),
-    "unknown key of a base": ("methods.yaml", "bases.plain.clip", 0.2, ["bases.plain.clip", "clip_low"]),
+    "unknown key of a recipe": ("methods.yaml", "recipes.plain.clip", 0.2, ["recipes.plain.clip", "clip_low"]),
     "unknown key of a model": ("models.yaml", "models.released.revison", "x", ["released.revison", "'revision'"]),
     "unknown key of pretraining": ("models.yaml", "models.small.pretraining.lr", 1, ["small.pretraining.lr", "steps"]),
     "unknown key of a data set": ("datasets.yaml", "datasets.real.hub.rev", "x", ["datasets.real.hub.rev", "split"]),
@@ -30,7 +30,7 @@ WRONG: dict[str, tuple[str, str, Any, list[str]]] = {
     "unknown kind": ("models.yaml", "models.small.kind", "hubb", ["models.small.kind = 'hubb'", "'embedded', 'hub'"]),
     "unknown method": (STUDY, "training.methods.1", "eapoo", ["training.methods = 'eapoo'", "did you mean 'eapo'"]),
     "unknown reference": (STUDY, "reference", "eapo-strong", ["reference = 'eapo-strong'", "allowed: grpo, eapo"]),
-    "unknown base": ("methods.yaml", "methods.grpo.base", "plane", ["methods.grpo.base = 'plane'", "'plain'"]),
+    "unknown recipe": ("methods.yaml", "methods.grpo.recipe", "plane", ["methods.grpo.recipe = 'plane'", "'plain'"]),
     "unknown credit": ("methods.yaml", "methods.grpo.credit", "grop", ["methods.grpo.credit = 'grop'", "'grpo'"]),
     "unknown data set": (STUDY, "training.datasets.0", "toy", ["training.datasets = 'toy'", "toy-train"]),
     "unknown data set of a benchmark": (
@@ -135,7 +135,7 @@ WRONG: dict[str, tuple[str, str, Any, list[str]]] = {
     "unknown choice of a parameter": (
         "methods.yaml",
         "methods.grpo",
-        {"title": "PHR", "base": "plain", "credit": "phr", "params": {"threshold": "group-p33"}},
+        {"title": "PHR", "recipe": "plain", "credit": "phr", "params": {"threshold": "group-p33"}},
         ["methods.grpo.params.threshold = 'group-p33'", "must be 'group-mean', 'group-p25'"],
     ),
     "random mask of what masks nothing": (
@@ -179,11 +179,11 @@ WRONG: dict[str, tuple[str, str, Any, list[str]]] = {
     "extends a list": ("methods.yaml", "methods.eapo-strong.extends", ["eapo"], ["extends = ['eapo']", "not known"]),
     "refills without dynamic sampling": (
         "methods.yaml",
-        "bases.plain.max_refills",
+        "recipes.plain.max_refills",
         3,
-        ["bases.plain", "max_refills = 3"],
+        ["recipes.plain", "max_refills = 3"],
     ),
-    "overlong buffer": ("methods.yaml", "bases.plain.overlong_buffer", 64, ["max_response_tokens = 32", "64 tokens"]),
+    "overlong buffer": ("methods.yaml", "recipes.plain.overlong_buffer", 64, ["max_response_tokens = 32", "64 tokens"]),
     "branch for a commit": (
         "models.yaml",
         "models.released.revision",
@@ -240,21 +240,21 @@ WRONG: dict[str, tuple[str, str, Any, list[str]]] = {
     "unknown teacher": (
         "methods.yaml",
         "methods.grpo",
-        {"title": "A", "base": "plain", "credit": "iw-opd", "teacher": "smal"},
+        {"title": "A", "recipe": "plain", "credit": "iw-opd", "teacher": "smal"},
         ["methods.grpo.teacher = 'smal'", "did you mean 'small'"],
     ),
     "an adapter's credit without an adapter": (
         "methods.yaml",
         "methods.grpo.credit",
         "arca",
-        ["methods.grpo.base = 'plain'", "trains no adapter", "nothing is allowed here"],
+        ["methods.grpo.recipe = 'plain'", "trains no adapter", "nothing is allowed here"],
     ),
-    "negative rank": ("methods.yaml", "bases.plain.lora_rank", -1, ["bases.plain.lora_rank = -1", "equal to 0"]),
+    "negative rank": ("methods.yaml", "recipes.plain.lora_rank", -1, ["recipes.plain.lora_rank = -1", "equal to 0"]),
     "unknown aggregation": (
         "methods.yaml",
-        "bases.plain.aggregation",
+        "recipes.plain.aggregation",
         "sum",
-        ["bases.plain.aggregation = 'sum'", "'token-mean', 'sequence-mean' or 'constant'"],
+        ["recipes.plain.aggregation = 'sum'", "'token-mean', 'sequence-mean' or 'constant'"],
     ),
     "privileged prompt without the answer": (
         "models.yaml",
@@ -270,7 +270,7 @@ WRONG: dict[str, tuple[str, str, Any, list[str]]] = {
 def test_a_wrong_value_is_one_sentence(spoil: Spoil, file: str, path: str, value: Any, parts: list[str]) -> None:
     config = spoil(file, path, value)
     message = message_of(config)
-    if "overlong" not in path:  # the base is right by itself: the study is where the combination is wrong
+    if "overlong" not in path:  # the recipe is right by itself: the study is where the combination is wrong
         assert message.startswith(f"{config / file}: ")
     assert all(part in message for part in parts), message
     assert "\n" not in message
@@ -279,8 +279,8 @@ def test_a_wrong_value_is_one_sentence(spoil: Spoil, file: str, path: str, value
     assert "Input should" not in message
 
 
-DASD = {"title": "DASD", "base": "plain", "credit": "dasd", "reconstruction": True}
-TAUGHT = {"title": "IW-OPD", "base": "plain", "credit": "iw-opd", "teacher": "released"}
+DASD = {"title": "DASD", "recipe": "plain", "credit": "dasd", "reconstruction": True}
+TAUGHT = {"title": "IW-OPD", "recipe": "plain", "credit": "iw-opd", "teacher": "released"}
 
 
 def test_a_method_that_tells_the_answer_needs_a_prompt_for_it(spoil: Spoil) -> None:
@@ -331,11 +331,11 @@ def test_a_teacher_shares_the_tokens_and_reads_as_much_as_the_policy_writes(spoi
 
 
 def test_every_group_is_refused_where_dynamic_sampling_drops_them(spoil: Spoil) -> None:
-    every = {"title": "NSR", "base": "plain", "credit": "nsr", "params": {"every_group": True}}
+    every = {"title": "NSR", "recipe": "plain", "credit": "nsr", "params": {"every_group": True}}
     assert load_study(spoil("methods.yaml", "methods.grpo", every), "one").methods["grpo"].params["every_group"]
-    config = spoil("methods.yaml", "methods.grpo", every, "methods.yaml", "bases.plain.dynamic_sampling", True)
+    config = spoil("methods.yaml", "methods.grpo", every, "methods.yaml", "recipes.plain.dynamic_sampling", True)
     assert message_of(config).startswith(
-        f"{config / 'methods.yaml'}: methods.grpo.params.every_group = true: has no effect on base 'plain'"
+        f"{config / 'methods.yaml'}: methods.grpo.params.every_group = true: has no effect on recipe 'plain'"
     )
 
 

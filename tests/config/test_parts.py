@@ -68,7 +68,7 @@ def test_the_jobs_on_models_and_answers_are_the_wholes(spoil: Spoil) -> None:
 
 def test_the_graph_builds_what_a_part_shows_from_the_files_of_its_whole(spoil: Spoil) -> None:
     graph = Graph(write(spoil(STUDY, "oracle", ORACLE)), asked="part")
-    runs = [f"results/one/runs/{cell}/seed1/run.json" for cell in ("eapo", "grpo")]
+    runs = [f"results/one/runs/{method}/seed1/run.json" for method in ("eapo", "grpo")]
     scores = [f"results/one/eval/{row}/scores.parquet" for row in ("base/seed0", "eapo/seed1", "grpo/seed1")]
     assert graph.runs("part") == runs
     assert graph.scores("part") == scores
@@ -95,7 +95,7 @@ def test_the_base_is_measured_at_the_responses_of_the_parts_runs(spoil: Spoil) -
 @pytest.mark.parametrize(
     ("rule", "wildcards"),
     [
-        ("train", {"cell": "eapo"}),
+        ("train", {"method": "eapo"}),
         ("generate", {"row": "eapo"}),
         ("score", {"row": "base"}),
         ("audit", {"benchmark": "easy"}),

@@ -33,8 +33,8 @@ def files_of(kind: str) -> list[Path]:
 @pytest.mark.parametrize("name", CONFIG.study_names)
 def test_every_study_loads_and_resolves(name: str) -> None:
     study = CONFIG.study(name)
-    for cell in study.methods:
-        assert set(study.training_config(cell)["params"]) == set(METHODS[study.methods[cell].credit].defaults)
+    for method in study.methods:
+        assert set(study.training_config(method)["params"]) == set(METHODS[study.methods[method].credit].defaults)
     for row in study.rows:
         for benchmark in study.benchmarks:
             assert study.evaluation_config(row, benchmark)["benchmark"]["problems"] > 0
@@ -94,10 +94,10 @@ def test_the_hyperparameters_are_the_papers(name: str, expected: tuple[int, ...]
     )
     assert (training.learning_rate, sampling.temperature, sampling.top_p) == (1e-6, 1.0, 0.95)
     assert training.datasets == ["deepscaler"]
-    for cell in study.methods:
-        base = study.base_of(cell)
+    for method in study.methods:
+        base = study.recipe_of(method)
         assert base.aggregation == "token-mean"
-        clip_high, kl_coef, dynamic = (0.2, 0.001, False) if cell == "grpo" else (0.28, 0.0, True)
+        clip_high, kl_coef, dynamic = (0.2, 0.001, False) if method == "grpo" else (0.28, 0.0, True)
         assert (base.clip_low, base.clip_high, base.kl_coef) == (0.2, clip_high, kl_coef)
         assert base.dynamic_sampling == dynamic
 
@@ -159,7 +159,7 @@ def test_the_schema_refuses_an_unknown_key(kind: str) -> None:
 
 def test_the_schema_refuses_a_method_with_an_unknown_key_or_without_a_base() -> None:
     raw = read_yaml(ROOT / "config/methods.yaml")
-    for entry in ({"title": "X", "base": "dapo", "credit": "eapo", "parms": {}}, {"title": "X", "credit": "eapo"}):
+    for entry in ({"title": "X", "recipe": "dapo", "credit": "eapo", "parms": {}}, {"title": "X", "credit": "eapo"}):
         spoiled = {**raw, "methods": {**raw["methods"], "x": entry}}
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate(spoiled, schema_of("methods"), cls=jsonschema.Draft202012Validator)

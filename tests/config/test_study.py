@@ -25,8 +25,8 @@ def study_of(spoil: Spoil, *changes: Any) -> Study:
 def test_rows_are_the_models_evaluated_only_and_every_run(spoil: Spoil) -> None:
     study = study_of(spoil)
     assert [row.path for row in study.rows] == ["base/seed0", "grpo/seed0", "grpo/seed1", "eapo/seed0", "eapo/seed1"]
-    assert study.row("base", 0).cell is None
-    assert study.row("eapo", 1).cell == "eapo"
+    assert study.row("base", 0).method is None
+    assert study.row("eapo", 1).method == "eapo"
     assert study.model_names == ["small"]
 
 
@@ -76,13 +76,13 @@ MATTERS: list[tuple[str, str, Any]] = [
     (STUDY, "training.rollouts.every", 2),
     (STUDY, "training.rollouts.prompts", 1),
     (STUDY, "model", "released"),
-    ("methods.yaml", "bases.plain.clip_low", 0.1),
-    ("methods.yaml", "bases.plain.clip_high", 0.2),
-    ("methods.yaml", "bases.plain.kl_coef", 0.001),
-    ("methods.yaml", "bases.plain.aggregation", "sequence-mean"),
-    ("methods.yaml", "bases.plain.dynamic_sampling", True),
-    ("methods.yaml", "bases.plain.overlong_buffer", 8),
-    ("methods.yaml", "bases.plain.lora_rank", 8),
+    ("methods.yaml", "recipes.plain.clip_low", 0.1),
+    ("methods.yaml", "recipes.plain.clip_high", 0.2),
+    ("methods.yaml", "recipes.plain.kl_coef", 0.001),
+    ("methods.yaml", "recipes.plain.aggregation", "sequence-mean"),
+    ("methods.yaml", "recipes.plain.dynamic_sampling", True),
+    ("methods.yaml", "recipes.plain.overlong_buffer", 8),
+    ("methods.yaml", "recipes.plain.lora_rank", 8),
     ("methods.yaml", "methods.eapo.credit", "eapo-per-update"),
     ("methods.yaml", "methods.eapo.control", "shuffled"),
     ("methods.yaml", "methods.eapo.params.alpha", 0.3),
@@ -147,14 +147,14 @@ def test_what_does_not_decide_a_run_leaves_it_alone(spoil: Spoil, change: tuple[
 
 
 def test_a_teacher_and_a_told_answer_decide_the_runs_that_use_them(spoil: Spoil) -> None:
-    taught = ("methods.yaml", "methods.grpo", {"title": "A", "base": "plain", "credit": "iw-opd", "teacher": "other"})
-    told = ("methods.yaml", "methods.grpo", {"title": "B", "base": "plain", "credit": "dasd", "reconstruction": True})
+    taught = ("methods.yaml", "methods.grpo", {"title": "A", "recipe": "plain", "credit": "iw-opd", "teacher": "other"})
+    told = ("methods.yaml", "methods.grpo", {"title": "B", "recipe": "plain", "credit": "dasd", "reconstruction": True})
     small = FILES["models.yaml"]["models"]["small"]
     models = {"small": {**small, "privileged_prompt": "{problem} {answer} Answer:"}, "other": copy.deepcopy(small)}
 
     def resolved(method: tuple[str, str, Any], *change: Any) -> list[dict[str, Any]]:
         study = study_of(spoil, *method, "models.yaml", "models", copy.deepcopy(models), *change)
-        return [study.training_config(cell) for cell in ("grpo", "eapo")]
+        return [study.training_config(method) for method in ("grpo", "eapo")]
 
     for method, change in (
         (taught, ("models.yaml", "models.other.pretraining.seed", 5)),

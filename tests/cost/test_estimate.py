@@ -80,7 +80,7 @@ def test_every_study_has_an_estimate_of_all_its_jobs(name: str) -> None:
     found = estimate(chosen)
     runs = [job for job in found.jobs if job.rule == "train"]
     assert [job.name for job in runs] == list(chosen.methods)
-    assert sum(job.count for job in runs) == sum(row.cell is not None for row in chosen.rows)
+    assert sum(job.count for job in runs) == sum(row.method is not None for row in chosen.rows)
     measured = [job.name for job in found.jobs if job.rule == "oracle"]
     assert measured == (chosen.oracle.policies if chosen.oracle else [])
     generated = sum(job.count for job in found.jobs if job.rule == "generate")
@@ -255,9 +255,9 @@ def test_jobs_on_an_unknown_gpu_are_refused() -> None:
         estimate(study("paper-7b", resources__gpu_model=None))
 
 
-def write_run(results: Path, name: str, cell: str, lines: int, seconds: float) -> None:
+def write_run(results: Path, name: str, method: str, lines: int, seconds: float) -> None:
     """A finished run of a cell of `toy`: 32 groups of 8 responses of 20 tokens a step, from 40 groups sampled."""
-    folder = results / name / "runs" / cell / "seed0"
+    folder = results / name / "runs" / method / "seed0"
     folder.mkdir(parents=True)
     phases = ("sample", "grade", "score", "update")
     metrics = {"tokens": 5120, "response_tokens": 20.0, "groups_sampled": 40, "groups_used": 32}
@@ -267,7 +267,7 @@ def write_run(results: Path, name: str, cell: str, lines: int, seconds: float) -
     ):
         text = "".join(json.dumps({"step": step, **record}) + "\n" for step in range(1, lines + 1))
         (folder / f"{file}.jsonl").write_text(text, encoding="utf-8")
-    run = {"config": study(name).training_config(cell), "processes": study(name).resources.train.processes}
+    run = {"config": study(name).training_config(method), "processes": study(name).resources.train.processes}
     (folder / "run.json").write_text(json.dumps(run), encoding="utf-8")
 
 
@@ -290,7 +290,7 @@ def test_earlier_runs_are_measured(tmp_path: Path) -> None:
     assert found.generation_seconds == {"toy-tier1": measured(8)}
 
     terms = Terms(Options(), found)
-    eapo, hapo = (job(chosen, cell, terms) for cell in ("eapo", "hapo"))
+    eapo, hapo = (job(chosen, method, terms) for method in ("eapo", "hapo"))
     assert eapo.time == hapo.time == measured(30 * 2 + 4 * 3)
     assert job(chosen, "toy-tier1", terms).time == measured(8)
     assert job(chosen, "toy-tier2", terms).time == measured(1600 * 20 / 12800)

@@ -31,7 +31,7 @@ CONFIG = {
         }
     },
     "methods": {
-        "bases": {
+        "recipes": {
             "grpo": {
                 "clip_low": 0.2,
                 "clip_high": 0.2,
@@ -41,7 +41,7 @@ CONFIG = {
                 "max_refills": 0,
             }
         },
-        "methods": {"grpo": {"title": "GRPO", "base": "grpo", "credit": "grpo"}},
+        "methods": {"grpo": {"title": "GRPO", "recipe": "grpo", "credit": "grpo"}},
     },
     "benchmarks": {"benchmarks": {"sums": {"title": "Sums", "dataset": "sums", "samples": 2, "problems": 3}}},
     "studies/small": {

@@ -15,18 +15,18 @@ from tokencredit.records import Problem
 PROBLEMS = [Problem("a", "What is a?", "1"), Problem("b", "What is b?", "2")]
 
 
-def write_run(folder: Path, cell: str, responses: dict[tuple[int, str, int], tuple[int, ...]]) -> Path:
+def write_run(folder: Path, method: str, responses: dict[tuple[int, str, int], tuple[int, ...]]) -> Path:
     """A run with the tokens of each (step, problem, sample)."""
     lines = [
         {"step": step, "problem_id": problem, "sample": sample, "position": position, "token_id": token}
         for (step, problem, sample), tokens in responses.items()
         for position, token in enumerate(tokens)
     ]
-    run = folder / cell / "seed0"
+    run = folder / method / "seed0"
     table = pd.DataFrame(lines).assign(token="x", old_logprob=-1.0, reward=1.0, quadrant=0)
     files.write_parquet(run / "rollouts.parquet", table)
     files.write_json(
-        run / "run.json", {"cell": cell, "files": {"rollouts.parquet": files.sha256(run / "rollouts.parquet")}}
+        run / "run.json", {"cell": method, "files": {"rollouts.parquet": files.sha256(run / "rollouts.parquet")}}
     )
     return run
 

@@ -11,7 +11,7 @@ from tokencredit.errors import UserError
 from tokencredit.study.rules import REQUESTED, Graph
 
 STUDY = "studies/one.yaml"
-RUN = SimpleNamespace(study="one", cell="eapo", seed="0")
+RUN = SimpleNamespace(study="one", method="eapo", seed="0")
 
 
 def requested(graph: Graph, kind: str, attempt: int = 1) -> dict[str, int | str]:

@@ -10,12 +10,12 @@ import pytest
 from tests.config.conftest import FILES, Spoil
 from tokencredit.study.rules import Graph
 
-TAUGHT = {"title": "IW-OPD", "base": "plain", "credit": "iw-opd", "teacher": "other"}
+TAUGHT = {"title": "IW-OPD", "recipe": "plain", "credit": "iw-opd", "teacher": "other"}
 SMALL = FILES["models.yaml"]["models"]["small"]
 
 
-def wildcards(cell: str) -> SimpleNamespace:
-    return SimpleNamespace(study="one", cell=cell, seed="0")
+def wildcards(method: str) -> SimpleNamespace:
+    return SimpleNamespace(study="one", method=method, seed="0")
 
 
 @pytest.fixture

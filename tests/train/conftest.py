@@ -21,7 +21,7 @@ from tokencredit.base.pretrain import build_model, new_tokenizer
 from tokencredit.config import Study, load_study, read_yaml
 from tokencredit.data.embedded import generate_problems
 from tokencredit.train import loop, measuring
-from tokencredit.train.cell import Cell
+from tokencredit.train.run_spec import RunSpec
 
 MODEL, TEACHER = "embedded-smoke", "tiny-teacher"
 
@@ -67,34 +67,34 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def tiny_cell(tiny: Path, name: str, out: Path) -> Cell:
-    """A cell of the tiny study under seed 0."""
+def tiny_spec(tiny: Path, name: str, out: Path) -> RunSpec:
+    """A run of the tiny study under seed 0."""
     study = _study(tiny / "config")
     data, test = tiny / "data/train/problems.parquet", tiny / "data/test/problems.parquet"
     teacher = tiny / "models" / TEACHER if study.methods[name].teacher else None
-    return Cell(study, name, 0, tiny / "models" / MODEL, [data], test, out, teacher)
+    return RunSpec(study, name, 0, tiny / "models" / MODEL, [data], test, out, teacher)
 
 
 @dataclass(frozen=True)
 class Trained:
     """What a finished run of the tiny study left."""
 
-    cell: Cell
+    spec: RunSpec
 
     @cached_property
     def metrics(self) -> pd.DataFrame:
         """One row per step."""
-        return pd.DataFrame(files.read_jsonl(self.cell.out / "metrics.jsonl"))
+        return pd.DataFrame(files.read_jsonl(self.spec.out / "metrics.jsonl"))
 
     @cached_property
     def tokens(self) -> pd.DataFrame:
         """The stored rollouts, with the number of the token's response. The two prompts of a step are those of its first update."""
-        tokens = files.read_parquet(self.cell.out / "rollouts.parquet")
+        tokens = files.read_parquet(self.spec.out / "rollouts.parquet")
         return tokens.assign(response=(tokens["position"] == 0).cumsum())
 
     @cached_property
     def weights(self) -> dict[str, Tensor]:
-        return load_file(self.cell.out / "model" / "model.safetensors")
+        return load_file(self.spec.out / "model" / "model.safetensors")
 
 
 @pytest.fixture(scope="session")
@@ -103,21 +103,21 @@ def trained(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[s
 
     @cache
     def run(name: str) -> Trained:
-        cell = tiny_cell(tiny, name, tmp_path_factory.mktemp(name))
+        spec = tiny_spec(tiny, name, tmp_path_factory.mktemp(name))
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(loop, "GradingPool", CoinPool)
             patch.setattr(measuring, "_MOST_TOKENS", 2)
-            assert loop.train(cell)
-        return Trained(cell)
+            assert loop.train(spec)
+        return Trained(spec)
 
     return run
 
 
 @pytest.fixture
-def cell(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cell:
+def spec(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunSpec:
     """EAPO of the tiny study, 5 steps, a checkpoint every second."""
     monkeypatch.setattr(loop, "GradingPool", CoinPool)
-    return tiny_cell(tiny, "eapo", tmp_path / "run")
+    return tiny_spec(tiny, "eapo", tmp_path / "run")
 
 
 @cache
@@ -143,9 +143,9 @@ def _fit_methods(raw: Any) -> None:
     """What acts on an untrained model within 6 tokens: a tiny teacher for all, short penalties, bounds that its entropies and covariances
     reach. And, to compare with, the group advantage on every base.
     """
-    for base in raw["bases"].values():
-        if "overlong_buffer" in base:
-            base["overlong_buffer"] = 4
+    for recipe in raw["recipes"].values():
+        if "overlong_buffer" in recipe:
+            recipe["overlong_buffer"] = 4
     for method in raw["methods"].values():
         if "teacher" in method:
             method["teacher"] = TEACHER
@@ -153,8 +153,8 @@ def _fit_methods(raw: Any) -> None:
             method["measure"] = {"continuations": 2}
     raw["methods"]["entroreg-adaptive"]["params"] = {"target": 10.0}
     raw["methods"]["clip-cov"]["params"] = {"low": 0.0}
-    for base in raw["bases"]:
-        raw["methods"][f"plain-{base}"] = {"title": "Plain", "base": base, "credit": "grpo"}
+    for recipe in raw["recipes"]:
+        raw["methods"][f"plain-{recipe}"] = {"title": "Plain", "recipe": recipe, "credit": "grpo"}
 
 
 def _shrink_study(raw: Any, methods: list[str]) -> None:

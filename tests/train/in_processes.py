@@ -14,8 +14,8 @@ import torch
 from transformers import Qwen3ForCausalLM
 
 from tests.models import tiny_qwen3
-from tests.train.conftest import CoinPool, tiny_cell
-from tests.train.test_update import BASE, batch, training
+from tests.train.conftest import CoinPool, tiny_spec
+from tests.train.test_update import RECIPE, batch, training
 from tokencredit.base.checked import load_checked
 from tokencredit.credit import TokenCredit
 from tokencredit.policy import Scorer, add_lora
@@ -59,7 +59,7 @@ def updates(name: str, processes: Processes, **changes: object) -> Measured:
     if name == "archer":
         signals = dataclasses.replace(signals, ref_logprob=old_logprob - 0.1)
     method = Credit(name.removesuffix("-lora").removesuffix("-untied"), {})
-    updater = Updater(scorer, training(prompts_per_update=4, **changes), BASE, processes)
+    updater = Updater(scorer, training(prompts_per_update=4, **changes), RECIPE, processes)
 
     found: list[torch.Tensor] = []
     step = updater.optimizer.step
@@ -79,7 +79,7 @@ def one_response(processes: Processes) -> Measured:
     scorer = trained_scorer(moving_model("grpo"), training(), processes)
     sequences, signals = batch(Scorer(tiny_qwen3()))
     advantage = torch.where(signals.response == 5, 1.0, 0.0)
-    updater = Updater(scorer, training(grad_clip=1e9), BASE, processes)
+    updater = Updater(scorer, training(grad_clip=1e9), RECIPE, processes)
     found: list[torch.Tensor] = []
     updater.optimizer.step = lambda: found.extend(unsharded(each.grad).clone() for each in scorer.parameters())
     metrics = updater.update(sequences, signals, TokenCredit(advantage, signals.every_token))
@@ -100,7 +100,7 @@ def measured(processes: Processes) -> dict[str, Measured]:
 
 def run(folder: Path, name: str, out: Path, processes: Processes, stop_at: int | None = None) -> bool:
     """A whole run of the tiny study in float64; at step ``stop_at`` the last process is sent a signal."""
-    cell = tiny_cell(folder, name, out)
+    spec = tiny_spec(folder, name, out)
     whole_step = Run.step
 
     def signalled(self: Run, step: int) -> Any:
@@ -113,7 +113,7 @@ def run(folder: Path, name: str, out: Path, processes: Processes, stop_at: int |
     loop.GradingPool, loop.load_checked, columns.load_checked = CoinPool, precise, precise
     Run.step = signalled
     try:
-        return loop.train(cell, processes)
+        return loop.train(spec, processes)
     finally:
         Run.step = whole_step
         loop.GradingPool, loop.load_checked, columns.load_checked = before

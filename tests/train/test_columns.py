@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.train.conftest import MODEL, TEACHER, CoinPool, tiny_cell
+from tests.train.conftest import MODEL, TEACHER, CoinPool, tiny_spec
 from tokencredit import files
 from tokencredit.base import load_policy, load_tokenizer
 from tokencredit.base.pretrain import build_model
@@ -26,23 +26,23 @@ from tokencredit.policy import Scorer, Sequence, add_lora, attention_entropy
 from tokencredit.prompts import prompt_of
 from tokencredit.records import Response, Rollout
 from tokencredit.train import columns
-from tokencredit.train.cell import Cell
 from tokencredit.train.columns import MAKERS, Columns, Source
 from tokencredit.train.processes import Processes
 from tokencredit.train.recorder import Recorder
 from tokencredit.train.rollouts import Prompts, RolloutBatch
+from tokencredit.train.run_spec import RunSpec
 
 
 @pytest.fixture
 def source(tiny: Path, tmp_path: Path) -> Source:
-    """IW-OPD's: a cell with a teacher."""
-    cell = tiny_cell(tiny, "iw-opd", tmp_path / "run")
-    tokenizer = load_tokenizer(cell.model_dir)
-    policy = load_policy(cell.model_dir)
-    sampling = cell.study.training.sampling
-    prompts = Prompts(cell.problems(), tokenizer, cell.model.prompt, sampling.max_prompt_tokens, cell.seed)
+    """IW-OPD's: a run with a teacher."""
+    spec = tiny_spec(tiny, "iw-opd", tmp_path / "run")
+    tokenizer = load_tokenizer(spec.model_dir)
+    policy = load_policy(spec.model_dir)
+    sampling = spec.study.training.sampling
+    prompts = Prompts(spec.problems(), tokenizer, spec.model.prompt, sampling.max_prompt_tokens, spec.seed)
     scorer = Scorer(policy, sampling.temperature)
-    return Source(cell, policy, scorer, tokenizer, prompts, Recorder(tmp_path / "work"), Processes())
+    return Source(spec, policy, scorer, tokenizer, prompts, Recorder(tmp_path / "work"), Processes())
 
 
 def batch_of(source: Source, logprobs: bool = True) -> RolloutBatch:
@@ -72,17 +72,17 @@ def column(source: Source, name: str, step: int = 1, batch: RolloutBatch | None 
 
 
 def measuring(source: Source, method: str, tiny: Path) -> Source:
-    """The same source of another method's cell, with what it takes to continue responses."""
-    cell, training = tiny_cell(tiny, method, source.cell.out), source.cell.study.training
+    """The same source of another method's run, with what it takes to continue responses."""
+    spec, training = tiny_spec(tiny, method, source.spec.out), source.spec.study.training
     engine = PolicyEngine(training, source.policy, source.tokenizer, lambda some: source.scorer.score(some, 1)[0], [])
-    return replace(source, cell=cell, sampling=engine, pool=CoinPool(1))
+    return replace(source, spec=spec, sampling=engine, pool=CoinPool(1))
 
 
 def with_training(source: Source, **changes: object) -> Source:
     """The same source with another setting of training."""
-    study = source.cell.study
+    study = source.spec.study
     file = study.file.model_copy(update={"training": study.training.model_copy(update=changes)})
-    return replace(source, cell=replace(source.cell, study=Study(study.name, file, study.config)))
+    return replace(source, spec=replace(source.spec, study=Study(study.name, file, study.config)))
 
 
 def test_every_column_that_is_named_can_be_made() -> None:
@@ -109,7 +109,7 @@ def test_noise_is_the_tokens_own_at_every_step(source: Source) -> None:
     assert torch.equal(column(source, "noise", step=1, batch=batch), noise)
     assert ((noise >= 0) & (noise < 1)).all()
     assert len(noise.unique()) == len(noise)  # the third group has the problem of the first, and noise of its own
-    other_seed = replace(source, cell=replace(source.cell, seed=1))
+    other_seed = replace(source, spec=replace(source.spec, seed=1))
     for other in (column(source, "noise", step=2, batch=batch), column(other_seed, "noise", step=1, batch=batch)):
         assert not torch.isin(other, noise).any()
     # A longer response before a token leaves the token's noise as it is.
@@ -143,7 +143,7 @@ def test_the_reference_stays_when_the_policy_moves(source: Source) -> None:
 def test_the_informed_policy_reads_the_answer_before_it_scores(source: Source) -> None:
     """By hand: the privileged prompt's text, encoded, before each response."""
     batch = batch_of(source)
-    answers = {problem.problem_id: problem for problem in source.cell.problems()}
+    answers = {problem.problem_id: problem for problem in source.spec.problems()}
     sequences = []
     for rollout in batch.rollouts:
         problem = answers[rollout.problem_id]
@@ -163,7 +163,7 @@ def test_the_contrast_is_another_problem_with_the_same_answer(source: Source, mo
         "encode_privileged_prompt",
         lambda tokenizer, model, problem: told.append(problem) or encode(tokenizer, model, problem),
     )
-    own = {problem.problem_id: problem for problem in source.cell.problems()}
+    own = {problem.problem_id: problem for problem in source.spec.problems()}
     first = column(source, "contrast_logprob", batch=batch)
     for rollout, problem in zip(batch.rollouts, told, strict=True):
         assert problem.answer == own[rollout.problem_id].answer
@@ -184,7 +184,7 @@ def test_the_contrast_is_another_problem_with_the_same_answer(source: Source, mo
 def test_a_privileged_prompt_that_cannot_be_used_is_refused(
     source: Source, prompt: str, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    models = source.cell.study.config.models
+    models = source.spec.study.config.models
     monkeypatch.setitem(models, MODEL, models[MODEL].model_copy(update={"privileged_prompt": prompt}))
     with pytest.raises(UserError, match=said):
         Columns(["privileged_logprob"], source)
@@ -198,7 +198,7 @@ def test_the_samplers_log_probs_are_taken_as_they_are(source: Source) -> None:
 
 
 def test_attention_is_the_middle_layers(source: Source) -> None:
-    settings = source.cell.model.model_copy(update={"layers": 3})
+    settings = source.spec.model.model_copy(update={"layers": 3})
     source, batch = replace(source, policy=build_model(settings, source.tokenizer)), batch_of(source)
     first, middle, last = (attention_entropy(source.policy, batch.sequences, layer, 10_000) for layer in range(3))
     found = column(source, "attention_entropy", batch=batch)
@@ -209,7 +209,7 @@ def test_attention_is_the_middle_layers(source: Source) -> None:
 
 def test_a_task_with_a_kind_of_its_own_is_refused(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
     """The problem's text is read where the task needs it, and nowhere else."""
-    task, seen = TASKS[source.cell.model.task], []
+    task, seen = TASKS[source.spec.model.task], []
     monkeypatch.setattr(task, "kinds", lambda tokens, problem: seen.append(problem) or ["routine"] * len(tokens))
     assert set(column(source, "kind").tolist()) == {KINDS.index("routine")}
     assert set(seen) == {""}
@@ -246,22 +246,22 @@ def test_a_teacher_with_another_vocabulary_is_refused(source: Source, tmp_path: 
     tokenizer.save_pretrained(other)
     files.write_json(other / "config.json", {})
     with pytest.raises(UserError, match=r"another vocabulary than .*: 1 entries differ"):
-        Columns(["teacher_logprob"], replace(source, cell=replace(source.cell, teacher_dir=other)))
+        Columns(["teacher_logprob"], replace(source, spec=replace(source.spec, teacher_dir=other)))
 
 
 def test_a_cell_and_its_teacher_belong_together(source: Source) -> None:
-    cell: Cell = source.cell
+    spec: RunSpec = source.spec
     with pytest.raises(UserError, match="--teacher: none is given, and the teacher of iw-opd is tiny-teacher"):
-        replace(cell, teacher_dir=None)
+        replace(spec, teacher_dir=None)
     with pytest.raises(UserError, match=r"--teacher: .* is given, and the teacher of eapo is nobody"):
-        replace(cell, name="eapo")
+        replace(spec, name="eapo")
 
 
 def test_the_teacher_and_the_control_decide_the_run(source: Source, tiny: Path) -> None:
-    cell = source.cell
-    assert cell.digests()["teacher"] == files.read_json(cell.teacher_dir / "model.json")["sha256"]
-    assert replace(cell, teacher_dir=tiny / "models" / MODEL).digests() != cell.digests()
-    plain, control = (tiny_cell(tiny, name, cell.out) for name in ("forking", "forking-shuffled"))
+    spec = source.spec
+    assert spec.digests()["teacher"] == files.read_json(spec.teacher_dir / "model.json")["sha256"]
+    assert replace(spec, teacher_dir=tiny / "models" / MODEL).digests() != spec.digests()
+    plain, control = (tiny_spec(tiny, name, spec.out) for name in ("forking", "forking-shuffled"))
     assert "teacher" not in plain.digests()
     assert plain.digests()["config"] != control.digests()["config"]
     assert plain.digests()["code"] != control.digests()["code"]

@@ -26,7 +26,7 @@ def trained_names() -> list[str]:
     """The first method of every credit function on every base, and of every control: the others differ from these in parameters only."""
     first: dict[tuple[str, str | None], str] = {}
     for name, method in CONFIGURED.items():
-        kind = (method.control, None) if method.control else (method.credit, method.base)
+        kind = (method.control, None) if method.control else (method.credit, method.recipe)
         first.setdefault(kind, name)
     return list(first.values())
 
@@ -56,7 +56,7 @@ def test_every_configured_method_has_a_credit_of_its_own(name: str) -> None:
 def test_every_method_trains_and_acts(name: str, trained: Run, tiny: Path) -> None:
     """Finite numbers, moved weights, and other weights than those of the plain group advantage on the same base."""
     run = trained(name)
-    method = run.cell.method
+    method = run.spec.method
     assert run.metrics["step"].tolist() == [1, 2, 3, 4, 5]
     numbers = run.metrics.select_dtypes("number")
     assert {"loss", "grad_norm", "kl_old", "ratio_max", "entropy", "credit_sum"} <= set(numbers)
@@ -68,7 +68,7 @@ def test_every_method_trains_and_acts(name: str, trained: Run, tiny: Path) -> No
     assert all(bool(weight.isfinite().all()) for weight in run.weights.values())
     assert max(float((run.weights[key] - base[key]).abs().max()) for key in base) > 1e-4
 
-    plain = trained(f"plain-{method.base}").weights
+    plain = trained(f"plain-{method.recipe}").weights
     same = all(torch.equal(run.weights[key], plain[key]) for key in plain)
     assert same == (method.credit in UNIFORM and method.control is None)
 

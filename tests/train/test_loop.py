@@ -30,10 +30,10 @@ from tokencredit.provenance import reached
 from tokencredit.study.acceptance import record_of
 from tokencredit.study.code import training
 from tokencredit.train import checkpoint, loop
-from tokencredit.train.cell import Cell
 from tokencredit.train.heartbeat import Heartbeat
 from tokencredit.train.lock import exclusive
 from tokencredit.train.loop import Run, train
+from tokencredit.train.run_spec import RunSpec
 from tokencredit.train.update import Updater
 
 RESULTS = ("metrics.jsonl", "rollouts.parquet", "evaluations.parquet", "probe.parquet")
@@ -48,14 +48,14 @@ def refuse(*_: object) -> None:
     raise AssertionError("trained again")
 
 
-def test_a_run_leaves_its_records_and_no_work_behind(cell: Cell) -> None:
-    assert train(cell)
-    run = files.read_json(cell.out / "run.json")
+def test_a_run_leaves_its_records_and_no_work_behind(spec: RunSpec) -> None:
+    assert train(spec)
+    run = files.read_json(spec.out / "run.json")
     assert (run["cell"], run["seed"], run["steps"], run["invalid"]) == ("eapo", 0, 5, None)
-    assert run["files"] == {name: files.sha256(cell.out / name) for name in RESULTS}
-    assert not (cell.out / "work").exists()
+    assert run["files"] == {name: files.sha256(spec.out / name) for name in RESULTS}
+    assert not (spec.out / "work").exists()
 
-    lines = files.read_jsonl(cell.out / "metrics.jsonl")
+    lines = files.read_jsonl(spec.out / "metrics.jsonl")
     assert [line["step"] for line in lines] == [1, 2, 3, 4, 5]
     for line in lines:
         assert sum(line[f"tokens_{quadrant}"] for quadrant in QUADRANTS) == pytest.approx(1)
@@ -63,14 +63,14 @@ def test_a_run_leaves_its_records_and_no_work_behind(cell: Cell) -> None:
         assert line["kl_ref"] is None
         assert line["updates"] == 2
 
-    rollouts = files.read_parquet(cell.out / "rollouts.parquet")
+    rollouts = files.read_parquet(spec.out / "rollouts.parquet")
     assert sorted(rollouts["step"].unique()) == [1, 2, 4, 5]
     ratio = rollouts["advantage"] / rollouts["group_advantage"]
     assert ratio.between(0.9 - 1e-6, 1.1 + 1e-6).all()
     assert ratio.std() > 0
-    evaluations = files.read_parquet(cell.out / "evaluations.parquet")
+    evaluations = files.read_parquet(spec.out / "evaluations.parquet")
     assert evaluations.groupby("step").size().to_dict() == {0: 8, 2: 8, 4: 8, 5: 8}
-    probe = files.read_parquet(cell.out / "probe.parquet")
+    probe = files.read_parquet(spec.out / "probe.parquet")
     start = probe[probe["step"] == 0]
     assert (start["entropy"] - start["base_entropy"]).abs().max() < 1e-5
     assert (probe[probe["step"] == 5]["entropy"] - probe[probe["step"] == 5]["base_entropy"]).abs().max() > 1e-4
@@ -82,11 +82,11 @@ def test_a_run_leaves_its_records_and_no_work_behind(cell: Cell) -> None:
     ("name", "killed_in"), [("eapo", 4), ("eapo", 1), ("arca", 4), ("entroreg-adaptive", 4), ("clip-cov", 4)]
 )
 def test_a_killed_run_that_goes_on_equals_an_unkilled_one(
-    name: str, killed_in: int, cell: Cell, monkeypatch: pytest.MonkeyPatch
+    name: str, killed_in: int, spec: RunSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cell = replace(cell, name=name)
-    train(cell)
-    killed = replace(cell, out=cell.out.parent / "killed")
+    spec = replace(spec, name=name)
+    train(spec)
+    killed = replace(spec, out=spec.out.parent / "killed")
     whole_step = Updater.step
 
     def dying(self: Updater, step: int, *arguments: object) -> object:
@@ -105,12 +105,12 @@ def test_a_killed_run_that_goes_on_equals_an_unkilled_one(
         file.write('{"step": 4, "solve_ra')
     monkeypatch.setattr(Updater, "step", whole_step)
     assert train(killed)
-    assert digests(killed.out) == digests(cell.out)
+    assert digests(killed.out) == digests(spec.out)
 
 
-def test_an_adapter_is_checkpointed_alone_and_merged_at_the_end(cell: Cell, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_adapter_is_checkpointed_alone_and_merged_at_the_end(spec: RunSpec, monkeypatch: pytest.MonkeyPatch) -> None:
     """The saved model is a plain one, with the base's names, and thinks what the policy thought at its last step."""
-    arca = replace(cell, name="arca")
+    arca = replace(spec, name="arca")
     kept: dict[str, set[str]] = {}
     whole_step = Run.step
 
@@ -124,17 +124,17 @@ def test_an_adapter_is_checkpointed_alone_and_merged_at_the_end(cell: Cell, monk
     assert set(kept) == {"step-000002", "step-000004"}
     assert all("lora" in name for names in kept.values() for name in names)
 
-    model, base = load_policy(arca.out / "model"), load_policy(cell.model_dir)
+    model, base = load_policy(arca.out / "model"), load_policy(spec.model_dir)
     assert {name for name, _ in model.named_parameters()} == {name for name, _ in base.named_parameters()}
     tokens = files.read_parquet(arca.out / "rollouts.parquet")
     probe = files.read_parquet(arca.out / "probe.parquet")
     last = probe[probe["step"] == 5]
     texts = tokens[tokens["step"] == 1].assign(response=lambda table: (table["position"] == 0).cumsum())
     prompts = {problem.problem_id: problem for problem in arca.problems()}
-    tokenizer = load_tokenizer(cell.model_dir)
+    tokenizer = load_tokenizer(spec.model_dir)
     sequences = [
         Sequence(
-            encode_prompt(tokenizer, cell.model.prompt, prompts[text["problem_id"].iloc[0]]), tuple(text["token_id"])
+            encode_prompt(tokenizer, spec.model.prompt, prompts[text["problem_id"].iloc[0]]), tuple(text["token_id"])
         )
         for _, text in texts.groupby("response")
     ]
@@ -144,41 +144,41 @@ def test_an_adapter_is_checkpointed_alone_and_merged_at_the_end(cell: Cell, monk
     assert abs(Scorer(base).score(sequences, 10_000)[1] - entropy).max() > 1e-3
 
 
-def test_a_finished_run_is_not_trained_again(cell: Cell, monkeypatch: pytest.MonkeyPatch) -> None:
-    train(cell)
-    before = (cell.out / "run.json").read_bytes()
-    assert train(cell)
-    assert (cell.out / "run.json").read_bytes() == before
+def test_a_finished_run_is_not_trained_again(spec: RunSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    train(spec)
+    before = (spec.out / "run.json").read_bytes()
+    assert train(spec)
+    assert (spec.out / "run.json").read_bytes() == before
 
     monkeypatch.setattr(Updater, "step", refuse)
-    assert train(cell)
+    assert train(spec)
     with pytest.raises(AssertionError, match="trained again"):
-        train(replace(cell, seed=cell.seed + 1))
+        train(replace(spec, seed=spec.seed + 1))
 
 
-def test_a_finished_run_outlives_its_run_json(cell: Cell, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_finished_run_outlives_its_run_json(spec: RunSpec, monkeypatch: pytest.MonkeyPatch) -> None:
     """Snakemake deletes what a job declares before it starts, and after it failed, which it also says of a job whose workflow is gone."""
-    train(cell)
-    manifest = cell.out / "run.json"
+    train(spec)
+    manifest = spec.out / "run.json"
     before = manifest.read_bytes()
     monkeypatch.setattr(Updater, "step", refuse)
     manifest.unlink()
-    assert train(cell)
+    assert train(spec)
     assert manifest.read_bytes() == before
 
     manifest.unlink()
     monkeypatch.setattr(loop, "environment", lambda device: {"device": device, "torch": "another"})
     with pytest.raises(AssertionError, match="trained again"):
-        train(cell)
+        train(spec)
     assert not manifest.exists()
 
 
 def test_a_finished_run_whose_change_of_code_was_accepted_is_not_trained_again(
-    cell: Cell, monkeypatch: pytest.MonkeyPatch
+    spec: RunSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Though its ``run.json`` is gone; and no further than that: another code, or a record of another file, is no acceptance."""
-    train(cell)
-    manifest = cell.out / "run.json"
+    train(spec)
+    manifest = spec.out / "run.json"
     made = json.loads(manifest.read_text())["code_digest"]
     said = {"by": "somebody", "at": "2026-01-01T00:00:00+0000", "reason": "A name."}
     lines = [
@@ -192,7 +192,7 @@ def test_a_finished_run_whose_change_of_code_was_accepted_is_not_trained_again(
         manifest.unlink(missing_ok=True)
         monkeypatch.setattr("tokencredit.study.code.training", lambda *_, code=code: code)
         with contextlib.nullcontext() if stands else pytest.raises(AssertionError, match="trained again"):
-            assert train(cell)
+            assert train(spec)
         assert manifest.exists() == stands
 
 
@@ -200,19 +200,21 @@ def test_a_finished_run_whose_change_of_code_was_accepted_is_not_trained_again(
 @pytest.mark.parametrize("name", ["metrics.jsonl", "rollouts.parquet", "model/config.json"])
 @pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"{}")])
 def test_a_finished_run_whose_files_were_changed_is_trained_again(
-    cell: Cell, name: str, damage: Callable[[Path], object], monkeypatch: pytest.MonkeyPatch
+    spec: RunSpec, name: str, damage: Callable[[Path], object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    train(cell)
-    damage(cell.out / name)
+    train(spec)
+    damage(spec.out / name)
     monkeypatch.setattr(Updater, "step", refuse)
     with pytest.raises(AssertionError, match="trained again"):
-        train(cell)
+        train(spec)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
-def test_a_signal_saves_and_stops_and_the_run_goes_on(cell: Cell, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    train(cell)
-    stopped = replace(cell, out=cell.out.parent / "stopped")
+def test_a_signal_saves_and_stops_and_the_run_goes_on(
+    spec: RunSpec, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(spec)
+    stopped = replace(spec, out=spec.out.parent / "stopped")
     whole_step = Updater.step
 
     def signalled(self: Updater, step: int, *arguments: object) -> object:
@@ -226,11 +228,11 @@ def test_a_signal_saves_and_stops_and_the_run_goes_on(cell: Cell, number: int, m
     assert sorted(path.name for path in stopped.out.glob("work/*/checkpoints/*")) == ["step-000002", "step-000003"]
     monkeypatch.setattr(Updater, "step", whole_step)
     assert train(stopped)
-    assert digests(stopped.out) == digests(cell.out)
+    assert digests(stopped.out) == digests(spec.out)
 
 
-def test_a_signal_in_the_last_step_leaves_only_publishing(cell: Cell, monkeypatch: pytest.MonkeyPatch) -> None:
-    last, whole_step = cell.study.training.steps, Updater.step
+def test_a_signal_in_the_last_step_leaves_only_publishing(spec: RunSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    last, whole_step = spec.study.training.steps, Updater.step
 
     def signalled(self: Updater, step: int, *arguments: object) -> object:
         if step == last:
@@ -238,30 +240,30 @@ def test_a_signal_in_the_last_step_leaves_only_publishing(cell: Cell, monkeypatc
         return whole_step(self, step, *arguments)
 
     monkeypatch.setattr(Updater, "step", signalled)
-    assert not train(cell)
-    assert not (cell.out / "run.json").exists()
+    assert not train(spec)
+    assert not (spec.out / "run.json").exists()
     monkeypatch.setattr(Updater, "step", refuse)
-    assert train(cell)
-    assert files.read_json(cell.out / "run.json")["steps"] == last
+    assert train(spec)
+    assert files.read_json(spec.out / "run.json")["steps"] == last
 
 
-def test_a_signal_ends_a_run_that_waits_for_another(cell: Cell) -> None:
-    with exclusive(cell.out):
+def test_a_signal_ends_a_run_that_waits_for_another(spec: RunSpec) -> None:
+    with exclusive(spec.out):
         threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM)).start()
-        assert not train(cell)
-    assert not (cell.out / "run.json").exists()
+        assert not train(spec)
+    assert not (spec.out / "run.json").exists()
 
 
-def test_a_checkpoint_of_another_configuration_is_refused(cell: Cell, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_checkpoint_of_another_configuration_is_refused(spec: RunSpec, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Updater, "step", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
-        train(cell)
-    (work,) = cell.out.glob("work/*")
+        train(spec)
+    (work,) = spec.out.glob("work/*")
     monkeypatch.undo()
     monkeypatch.setattr(loop, "GradingPool", CoinPool)
-    other = replace(cell, seed=1)
+    other = replace(spec, seed=1)
     own = files.digest_of({**other.digests(), "seed": 1})[:12]
-    train(replace(cell, out=cell.out.parent / "first", study=cell.study))
+    train(replace(spec, out=spec.out.parent / "first", study=spec.study))
     (work / "checkpoints" / "step-000002").mkdir(parents=True)
     files.write_json(work / "checkpoints/step-000002/state.json", {"step": 2, "drawn": 8, "run_digest": "f" * 64})
     shutil.move(work, work.parent / own)
@@ -271,56 +273,56 @@ def test_a_checkpoint_of_another_configuration_is_refused(cell: Cell, monkeypatc
     assert files.sha256(work.parent / own / "checkpoints") == before
 
 
-def test_a_run_says_in_which_phase_it_is(cell: Cell, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_says_in_which_phase_it_is(spec: RunSpec, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[tuple[int, str]] = []
     whole_phase = Heartbeat.phase
 
     def listening(self: Heartbeat, step: int, name: str) -> None:
         whole_phase(self, step, name)
         written = json.loads(self.path.read_text())
-        assert self.minutes == cell.study.training.watchdog_minutes
+        assert self.minutes == spec.study.training.watchdog_minutes
         assert (written["rank"], written["pid"]) == (0, os.getpid())
         told.append((written["step"], written["phase"]))
 
     monkeypatch.setattr(Heartbeat, "phase", listening)
-    assert train(cell)
+    assert train(spec)
     assert told[:2] == [(0, "start"), (0, "resume")]
     assert [name for step, name in told if step == 1] == ["sample", "score", "update"]
     assert [name for step, name in told if step == 2] == ["sample", "score", "update", "evaluate", "save"]
 
 
-def test_another_seed_is_another_run_and_the_same_seed_the_same(cell: Cell) -> None:
-    train(cell)
+def test_another_seed_is_another_run_and_the_same_seed_the_same(spec: RunSpec) -> None:
+    train(spec)
     for name, seed in (("again", 0), ("other", 1)):
-        train(replace(cell, out=cell.out.parent / name, seed=seed))
-    assert digests(cell.out.parent / "again") == digests(cell.out)
-    assert digests(cell.out.parent / "other")["metrics.jsonl"] != digests(cell.out)["metrics.jsonl"]
+        train(replace(spec, out=spec.out.parent / name, seed=seed))
+    assert digests(spec.out.parent / "again") == digests(spec.out)
+    assert digests(spec.out.parent / "other")["metrics.jsonl"] != digests(spec.out)["metrics.jsonl"]
 
 
-def test_grpo_with_kl_records_the_divergence_from_the_reference(cell: Cell) -> None:
-    train(replace(cell, name="grpo"))
-    lines = files.read_jsonl(cell.out / "metrics.jsonl")
+def test_grpo_with_kl_records_the_divergence_from_the_reference(spec: RunSpec) -> None:
+    train(replace(spec, name="grpo"))
+    lines = files.read_jsonl(spec.out / "metrics.jsonl")
     assert lines[-1]["kl_ref"] > lines[0]["kl_ref"] >= 0
 
 
-def test_rollout_tokens_carry_their_own_text_and_entropy(cell: Cell) -> None:
+def test_rollout_tokens_carry_their_own_text_and_entropy(spec: RunSpec) -> None:
     """The stored tokens of a response, joined, are the response; positions count from 0."""
-    train(cell)
-    rollouts = files.read_parquet(cell.out / "rollouts.parquet")
-    tokenizer = new_tokenizer(cell.study.config.models["embedded-smoke"])
+    train(spec)
+    rollouts = files.read_parquet(spec.out / "rollouts.parquet")
+    tokenizer = new_tokenizer(spec.study.config.models["embedded-smoke"])
     for _, response in rollouts.groupby(["step", "problem_id", "sample"]):
         assert response["position"].tolist() == list(range(len(response)))
         assert tokenizer.convert_ids_to_tokens(response["token_id"].tolist()) == response["token"].tolist()
     assert pd.api.types.is_float_dtype(rollouts["entropy"])
 
 
-def test_a_run_without_a_single_mixed_group_says_so(cell: Cell, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_without_a_single_mixed_group_says_so(spec: RunSpec, monkeypatch: pytest.MonkeyPatch) -> None:
     """A base that solves nothing gives dynamic sampling no group: an error names it, no empty result is published."""
     wrong = type("Grade", (), {"outcome": "wrong"})
     monkeypatch.setattr(CoinPool, "grade_many", lambda _, pairs: [wrong for _ in pairs])
     with pytest.raises(UserError, match="nothing was trained"):
-        train(cell)
-    assert not (cell.out / "run.json").exists()
+        train(spec)
+    assert not (spec.out / "run.json").exists()
 
 
 def test_a_cells_code_is_the_trainer_its_own_method_and_its_control() -> None:
@@ -351,7 +353,9 @@ def modules(*roots: str, without: tuple[str, ...] = ()) -> set[str]:
     return {node.module.removeprefix("tokencredit.") for node in reached(*roots, without=without).nodes}
 
 
-def test_a_lost_line_of_a_step_before_the_checkpoint_is_an_error(cell: Cell, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lost_line_of_a_step_before_the_checkpoint_is_an_error(
+    spec: RunSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As a machine that dies may leave it, which has not written everything to its disk."""
     whole_step = Run.step
 
@@ -362,22 +366,22 @@ def test_a_lost_line_of_a_step_before_the_checkpoint_is_an_error(cell: Cell, mon
 
     monkeypatch.setattr(Run, "step", dying)
     with pytest.raises(KeyboardInterrupt):
-        train(cell)
-    (metrics,) = cell.out.glob("work/*/metrics.jsonl")
+        train(spec)
+    (metrics,) = spec.out.glob("work/*/metrics.jsonl")
     metrics.write_text(metrics.read_text().partition("\n")[2])
     monkeypatch.setattr(Run, "step", whole_step)
     with pytest.raises(UserError, match=r"metrics.jsonl: 1 of the 2 steps before the checkpoint have a line"):
-        train(cell)
+        train(spec)
 
 
 @pytest.mark.parametrize(
     "error", [OSError(28, "No space left on device"), SafetensorError("Error while serializing: 28")]
 )
 def test_a_checkpoint_that_cannot_be_written_is_a_sentence(
-    error: Exception, cell: Cell, monkeypatch: pytest.MonkeyPatch
+    error: Exception, spec: RunSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:
-        if list(cell.out.glob("work/*/checkpoints/step-000002")):
+        if list(spec.out.glob("work/*/checkpoints/step-000002")):
             raise error
         save_file(*_)
 
@@ -385,5 +389,5 @@ def test_a_checkpoint_that_cannot_be_written_is_a_sentence(
     with pytest.raises(
         UserError, match=r"step-000004: the checkpoint cannot be written: .*; earlier ones are untouched"
     ):
-        train(cell)
-    assert [path.name for path in cell.out.glob("work/*/checkpoints/*")] == ["step-000002"]
+        train(spec)
+    assert [path.name for path in spec.out.glob("work/*/checkpoints/*")] == ["step-000002"]

@@ -54,7 +54,7 @@ def make_source(folder, credit: str = "vine", times: int = 8, tolerance: float =
     method = SimpleNamespace(credit=credit, measure=SimpleNamespace(continuations=times, tolerance=tolerance))
     problems = [(Problem(f"problem-{prompt}", "", "gold"), (prompt,)) for prompt in range(4)]
     return Source(
-        cell=SimpleNamespace(method=method, seed=0, study=SimpleNamespace(training=SimpleNamespace(sampling=sampling))),
+        spec=SimpleNamespace(method=method, seed=0, study=SimpleNamespace(training=SimpleNamespace(sampling=sampling))),
         policy=model,
         scorer=Scorer(model, SETTINGS.temperature),
         tokenizer=Letters(),
@@ -188,7 +188,7 @@ def test_a_measurement_is_a_function_of_seed_step_and_state(tmp_path) -> None:
     assert torch.equal(fill(again, "value")[1].value, first)
     assert not torch.equal(fill(again, "value", step=2)[1].value, first)
     other = make_source(tmp_path)
-    other.cell.seed = 1
+    other.spec.seed = 1
     assert not torch.equal(fill(other, "value")[1].value, first)
 
 

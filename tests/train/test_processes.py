@@ -131,7 +131,7 @@ def test_layers_are_computed_again_only_where_it_is_asked_for() -> None:
 
 
 def test_the_number_of_processes_is_one_for_each_gpu_and_decides_no_run(tiny: Path) -> None:
-    graph, wanted = Graph(tiny / "config", asked="smoke"), SimpleNamespace(study="smoke", cell="eapo", seed="0")
+    graph, wanted = Graph(tiny / "config", asked="smoke"), SimpleNamespace(study="smoke", method="eapo", seed="0")
     before = graph.job("train", wanted).config()
     needs = graph.study("smoke").resources.train
     for gpus, processes, expected in ((0, 1, 1), (0, 3, 3), (8, 1, 8)):

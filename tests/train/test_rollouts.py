@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 import torch
 
-from tokencredit.config import Base, Sampling
+from tokencredit.config import Recipe, Sampling
 from tokencredit.credit import assign
 from tokencredit.errors import UserError
 from tokencredit.records import Problem, Response, Rollout
@@ -17,7 +17,9 @@ from tokencredit.train.rollouts import Prompts, RolloutBatch, Sampler, overlong_
 
 PROBLEMS = [Problem(f"p{index}", "x" * (index + 1), "1") for index in range(10)]
 SAMPLING = Sampling(temperature=1.0, top_p=1.0, max_prompt_tokens=8, max_response_tokens=6)
-DROPPING = Base(clip_low=0.2, clip_high=0.2, kl_coef=0, aggregation="token-mean", dynamic_sampling=True, max_refills=2)
+DROPPING = Recipe(
+    clip_low=0.2, clip_high=0.2, kl_coef=0, aggregation="token-mean", dynamic_sampling=True, max_refills=2
+)
 KEEPING = DROPPING.model_copy(update={"dynamic_sampling": False})
 
 

@@ -8,14 +8,16 @@ import pytest
 import torch
 
 from tests.models import tiny_qwen3
-from tokencredit.config import Base, Training
+from tokencredit.config import Recipe, Training
 from tokencredit.credit import METHODS, TokenCredit, TokenSignals, assign, controlled, group_advantage
 from tokencredit.credit.registry import parameters_of
 from tokencredit.errors import UserError
 from tokencredit.policy import Scorer, Sequence, add_lora, policy_loss
 from tokencredit.train.update import Credit, Updater
 
-BASE = Base(clip_low=0.2, clip_high=0.28, kl_coef=0.0, aggregation="token-mean", dynamic_sampling=False, max_refills=0)
+RECIPE = Recipe(
+    clip_low=0.2, clip_high=0.28, kl_coef=0.0, aggregation="token-mean", dynamic_sampling=False, max_refills=0
+)
 
 
 def training(**changes: object) -> Training:
@@ -70,18 +72,18 @@ def batch(scorer: Scorer) -> tuple[list[Sequence], TokenSignals]:
 
 
 def weights_after(
-    name: str = "eapo", base: Base = BASE, control: str | None = None, **changes: object
+    name: str = "eapo", recipe: Recipe = RECIPE, control: str | None = None, **changes: object
 ) -> tuple[torch.Tensor, dict[str, float]]:
     scorer = Scorer(tiny_qwen3())
     sequences, signals = batch(scorer)
-    updater = Updater(scorer, training(**changes), base)
+    updater = Updater(scorer, training(**changes), recipe)
     metrics, _ = updater.step(1, sequences, signals, Credit(name, {}, control))
     return torch.cat([parameter.detach().flatten() for parameter in scorer.parameters()]), metrics
 
 
 # At the rollout and at every update, with gaps, under terms of their own, with ratios of whole responses, under a control.
 @pytest.mark.parametrize(
-    ("name", "base", "control"),
+    ("name", "recipe", "control"),
     [
         ("eapo", {}, None),
         ("phr", {"aggregation": "sequence-mean"}, None),
@@ -93,9 +95,9 @@ def weights_after(
         ("forking", {}, "random-mask"),
     ],
 )
-def test_the_micro_batch_budget_changes_nothing(name: str, base: dict[str, object], control: str | None) -> None:
-    whole, metrics = weights_after(name, BASE.model_copy(update=base), control)
-    split, split_metrics = weights_after(name, BASE.model_copy(update=base), control, micro_batch_tokens=20)
+def test_the_micro_batch_budget_changes_nothing(name: str, recipe: dict[str, object], control: str | None) -> None:
+    whole, metrics = weights_after(name, RECIPE.model_copy(update=recipe), control)
+    split, split_metrics = weights_after(name, RECIPE.model_copy(update=recipe), control, micro_batch_tokens=20)
     torch.testing.assert_close(whole, split, atol=1e-8, rtol=0)
     assert metrics == pytest.approx(split_metrics, abs=1e-6)
     assert metrics["updates"] == 2
@@ -135,7 +137,7 @@ def test_leaving_out_responses_without_a_gradient_leaves_the_gradient_as_it_is(
     seen: list[torch.Tensor] = []
     passed: list[int] = []
     scorer.register_forward_pre_hook(lambda _, arguments: passed.append(len(arguments[0])))
-    updater = Updater(scorer, training(grad_clip=1e9), BASE)
+    updater = Updater(scorer, training(grad_clip=1e9), RECIPE)
     updater.optimizer.step = lambda: seen.extend(parameter.grad.clone() for parameter in scorer.parameters())
     updater.update(sequences, signals, credit)
     assert (sum(passed) == len(sequences)) == (forwards == "all")
@@ -152,7 +154,7 @@ def test_a_penalty_reaches_a_response_without_advantage() -> None:
     signals = dataclasses.replace(signals, old_logprob=signals.old_logprob - 0.05)
     for keep, moved in ((signals.every_token, True), (~signals.every_token, False)):
         credit = TokenCredit(torch.zeros(len(signals.response)), keep, old_kl_coef=penalty)
-        updater = Updater(scorer, training(), BASE)
+        updater = Updater(scorer, training(), RECIPE)
         assert (updater.update(sequences, signals, credit)["grad_norm"] > 0) == moved
 
 
@@ -160,7 +162,7 @@ def test_a_step_whose_groups_are_all_equal_moves_nothing() -> None:
     scorer = Scorer(tiny_qwen3())
     sequences, signals = batch(scorer)
     before = [parameter.detach().clone() for parameter in scorer.parameters()]
-    updater = Updater(scorer, training(), BASE)
+    updater = Updater(scorer, training(), RECIPE)
     nothing = assign("grpo", dataclasses.replace(signals, advantage=torch.zeros(16)))
     metrics = updater.update(sequences, signals, nothing)
     assert metrics["grad_norm"] == 0.0
@@ -186,7 +188,7 @@ def test_every_option_of_the_optimiser_acts(changes: dict[str, object]) -> None:
 
 
 def test_warm_up_is_linear_in_steps() -> None:
-    updater = Updater(Scorer(tiny_qwen3()), training(warmup_steps=4), BASE)
+    updater = Updater(Scorer(tiny_qwen3()), training(warmup_steps=4), RECIPE)
     assert [updater.learning_rate(step) for step in (1, 2, 4, 9)] == pytest.approx([0.25e-2, 0.5e-2, 1e-2, 1e-2])
 
 
@@ -210,7 +212,7 @@ def test_a_method_of_the_update_stage_sees_the_policy_of_its_own_update(monkeypa
     monkeypatch.setitem(METHODS, "watching", declared)
     scorer = Scorer(tiny_qwen3())
     sequences, signals = batch(scorer)
-    updater = Updater(scorer, training(), BASE)
+    updater = Updater(scorer, training(), RECIPE)
     watched = Credit("watching", {"scale": 2.0})
     assert watched.columns == {"noise"}
     metrics, credit = updater.step(1, sequences, signals, watched)
@@ -230,7 +232,7 @@ def test_a_method_of_the_update_stage_sees_the_policy_of_its_own_update(monkeypa
 def test_a_control_stands_round_the_credit_at_either_stage(name: str) -> None:
     scorer = Scorer(tiny_qwen3())
     sequences, signals = batch(scorer)
-    updater = Updater(scorer, training(prompts_per_update=4), BASE)
+    updater = Updater(scorer, training(prompts_per_update=4), RECIPE)
     _, credit = updater.step(1, sequences, signals, Credit(name, {}, "shuffled"))
     logprob = {} if name == "eapo" else {"logprob": signals.old_logprob}
     expected = controlled("shuffled", signals, assign(name, dataclasses.replace(signals, **logprob)))
@@ -242,13 +244,13 @@ def test_a_control_stands_round_the_credit_at_either_stage(name: str) -> None:
 
 def test_the_constant_aggregation_divides_by_the_longest_response() -> None:
     """Twice the limit is half the loss, and the gradient's direction stays."""
-    base = BASE.model_copy(update={"aggregation": "constant"})
+    recipe = RECIPE.model_copy(update={"aggregation": "constant"})
     norms = []
     for longest in (8, 16):
         scorer = Scorer(tiny_qwen3())
         sequences, signals = batch(scorer)
         settings = training(sampling={**training().sampling.model_dump(), "max_response_tokens": longest})
-        updater = Updater(scorer, settings, base)
+        updater = Updater(scorer, settings, recipe)
         norms.append(updater.update(sequences, signals, assign("dr-grpo", signals))["grad_norm"])
     assert norms[0] == pytest.approx(2 * norms[1], rel=1e-6)
 
@@ -259,7 +261,7 @@ def test_an_adapter_is_all_that_the_optimiser_moves() -> None:
     scorer = Scorer(model)
     add_lora(model, 4, 8, seed=0)
     sequences, signals = batch(scorer)
-    updater = Updater(scorer, training(weight_decay=0.5), BASE)
+    updater = Updater(scorer, training(weight_decay=0.5), RECIPE)
     updater.step(1, sequences, signals, Credit("grpo", {}))
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     frozen = [parameter for parameter in model.parameters() if not parameter.requires_grad]
@@ -277,7 +279,7 @@ def test_before_the_first_update_of_a_step_the_ratio_is_exactly_one() -> None:
 
     def gradient(name: str, moved: bool) -> torch.Tensor:
         seen: list[torch.Tensor] = []
-        updater = Updater(scorer, training(grad_clip=1e9), BASE)
+        updater = Updater(scorer, training(grad_clip=1e9), RECIPE)
         updater.optimizer.step = lambda: seen.extend(parameter.grad.flatten() for parameter in scorer.parameters())
         credit = Credit(name, {"k": 0.3} if name == "kl-cov" else {})
         metrics = updater.update(
@@ -295,7 +297,7 @@ def test_before_the_first_update_of_a_step_the_ratio_is_exactly_one() -> None:
 def test_what_is_not_finite_ends_the_run_before_the_weights_move(broken: str) -> None:
     scorer = Scorer(tiny_qwen3())
     sequences, signals = batch(scorer)
-    updater = Updater(scorer, training(), BASE)
+    updater = Updater(scorer, training(), RECIPE)
     if broken == "loss":
         signals = dataclasses.replace(signals, old_logprob=signals.old_logprob * torch.nan)
     else:

@@ -78,10 +78,10 @@ def test_make_dry_run_prints_a_table_and_finds_what_is_not_as_configured(project
         "results/smoke/index.html (log results/logs/report/smoke.log), and the graph does not make it."
     ) in done.stdout
 
-    project.replace("workflow/rules/report.smk", "{wildcards.study} --results", "{wildcards.cell} --results")
+    project.replace("workflow/rules/report.smk", "{wildcards.study} --results", "{wildcards.method} --results")
     done = project.python("-m", "tokencredit", "dry-run")
     assert done.returncode == 2
-    assert "'Wildcards' object has no attribute 'cell'" in done.stdout
+    assert "'Wildcards' object has no attribute 'method'" in done.stdout
 
 
 # The Snakefile's own: the package, which needs pydantic and YAML (Snakemake's too), and the schema check of snakemake.utils.
@@ -114,7 +114,7 @@ def test_a_cell_is_asked_for_by_its_path_whatever_the_study(fresh: Project) -> N
 
 def test_a_cell_waits_for_its_teacher(fresh: Project) -> None:
     """The teacher is a model of its own, and the trainer is told where it is; a cell without one is not."""
-    runs = [f"results/toy-methods/runs/{cell}/seed0/run.json" for cell in ("iw-opd", "eapo")]
+    runs = [f"results/toy-methods/runs/{method}/seed0/run.json" for method in ("iw-opd", "eapo")]
     told = fresh.run("--dry-run", "--printshellcmds", *runs).stdout
     trainers = [line for line in told.splitlines() if "tokencredit.train" in line]
     with_teacher = ["--teacher results/models/embedded-1m-teacher " in line for line in sorted(trainers)]
@@ -128,8 +128,8 @@ def test_a_part_asks_for_runs_of_its_whole_and_for_no_others(project: Project) -
     config = Config(project.folder / "config")
     jobs = project.jobs("--config", "study=part")
     runs = {job.outputs[0] for job in jobs if job.rule == "train"}
-    assert runs == {f"results/smoke/runs/{row.path}/run.json" for row in config.study("part").rows if row.cell}
-    assert 0 < len(runs) < sum(row.cell is not None for row in config.study("smoke").rows)
+    assert runs == {f"results/smoke/runs/{row.path}/run.json" for row in config.study("part").rows if row.method}
+    assert 0 < len(runs) < sum(row.method is not None for row in config.study("smoke").rows)
     shown = {job.outputs[0].split("/")[1] for job in jobs if job.rule in ("oracle", "table", "figure", "report")}
     assert shown == {"part"}
     both = project.jobs("results/part/index.html", "results/smoke/index.html")

@@ -19,8 +19,8 @@ SMOKE = ("--config", "study=smoke")
 CELLS = ("grpo", "eapo", "phr", "eapo-without-nhr")
 
 
-def run_of(cell: str) -> str:
-    return f"results/smoke/runs/{cell}/seed0/run.json"
+def run_of(method: str) -> str:
+    return f"results/smoke/runs/{method}/seed0/run.json"
 
 
 def trainings(jobs: set[str]) -> set[str]:
@@ -41,8 +41,8 @@ def test_the_oracle_measured_the_base_at_its_own_responses(finished: Project) ->
         pd.read_parquet(results / f"oracle/base/seed0/{name}.parquet") for name in ("states", "branches")
     )
     key = ["problem_id", "sample", "position"]
-    for cell in CELLS:
-        rollouts = pd.read_parquet(results / f"runs/{cell}/seed0/rollouts.parquet")
+    for method in CELLS:
+        rollouts = pd.read_parquet(results / f"runs/{method}/seed0/rollouts.parquet")
         both = rollouts[rollouts["step"] == 1].merge(states, on=key, suffixes=("", "_measured"))
         assert len(both) == (rollouts["step"] == 1).sum() > 0
         assert (both["token_id"] == both["token_id_measured"]).all()
@@ -78,7 +78,7 @@ def test_editing_a_figure_draws_it_again_and_trains_nothing(done: Project) -> No
 def test_editing_the_loss_trains_every_cell_again_from_the_same_base(done: Project) -> None:
     done.append("workflow/tokencredit/policy/loss.py", "\n_EDITED = len('')\n")
     jobs = done.jobs(*SMOKE)
-    assert trainings({job.outputs[0] for job in jobs}) == {run_of(cell) for cell in CELLS}
+    assert trainings({job.outputs[0] for job in jobs}) == {run_of(method) for method in CELLS}
     assert not {"prepare", "pretrain", "audit", "overlap"} & {job.rule for job in jobs}
     assert not any("/eval/base/" in job.outputs[0] for job in jobs)
 

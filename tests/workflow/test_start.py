@@ -125,7 +125,7 @@ def test_a_budget_counts_what_would_run_and_not_the_rest(project: Project, monke
     on_gpus(project, "1e-9")
     check_start(Config("config"), ["results/smoke/audit/toy-tier1.json"], [])
     project.replace("config/studies/smoke.yaml", "1e-9", "100.0")
-    runs = [f"results/smoke/runs/{cell}/seed0/run.json" for cell in ("grpo", "eapo")]
+    runs = [f"results/smoke/runs/{method}/seed0/run.json" for method in ("grpo", "eapo")]
     check_start(Config("config"), runs, [])
 
 

@@ -127,7 +127,7 @@ wildcard_constraints:
     train=NAME,
     model=NAME,
     benchmark=NAME,
-    cell=NAME,
+    method=NAME,
     row=NAME,
     seed=r"\d+",
     shown=NAME,

@@ -11,11 +11,11 @@ rule train:
         data=input_of("train", "data"),  # results/data/{dataset}/problems.parquet
         curve_data=input_of("train", "curve_data"),  # the same of the benchmark that is watched during training
     output:
-        run="results/{study}/runs/{cell}/seed{seed}/run.json",
+        run="results/{study}/runs/{method}/seed{seed}/run.json",
     log:
-        "results/logs/train/{study}/{cell}/seed{seed}.log",
+        "results/logs/train/{study}/{method}/seed{seed}.log",
     benchmark:
-        "results/logs/train/{study}/{cell}/seed{seed}.usage.jsonl"
+        "results/logs/train/{study}/{method}/seed{seed}.usage.jsonl"
     conda:
         conda_of("train")
     container:
@@ -32,6 +32,6 @@ rule train:
         config=settings_of("train"),
         code=code_of("train"),
     shell:
-        "exec python -m tokencredit.train --config config --study {wildcards.study} --cell {wildcards.cell}"
+        "exec python -m tokencredit.train --config config --study {wildcards.study} --method {wildcards.method}"
         " --seed {wildcards.seed} --model {params.model} {params.teacher} {params.data} --curve-data {input.curve_data}"
         " --out {params.folder} --processes {resources.processes} --requeue > {log} 2>&1"

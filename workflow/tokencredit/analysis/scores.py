@@ -72,7 +72,7 @@ def lines_of(store: Store, seeds: list[Row], metric: Literal["avg", "pass"] = "a
             for part in parts
         ]
         samples = benchmark.samples if metric == "avg" else 1
-        lines[name] = statistics.Line(np.array(scores), samples, seeds[0].cell is not None)
+        lines[name] = statistics.Line(np.array(scores), samples, seeds[0].method is not None)
     return lines
 
 
@@ -97,19 +97,19 @@ def _record(
 ) -> dict[str, Any]:
     row = seeds[0]
     averages, reference = ({name: line.shares for name, line in side.items()} for side in (lines, other))
-    invalid = store.invalid(row.cell) if row.cell else ""
+    invalid = store.invalid(row.method) if row.method else ""
     origin = _origin(store, seeds, benchmark)
-    start = {"method": row.name, "title": row.title, "benchmark": benchmark, "trained": row.cell is not None}
+    start = {"method": row.name, "title": row.title, "benchmark": benchmark, "trained": row.method is not None}
     measured = _mean(store, averages) if benchmark == MEAN else _benchmark(store, seeds, benchmark, averages, targets)
     compared: dict[str, float] = {}
     if lines is not other:
-        pairs = paired(store.study, row.cell, against)
+        pairs = paired(store.study, row.method, against)
         compared = _difference(averages, reference, benchmark) | _over_runs(lines, other, benchmark, level, pairs)
     printed = {f"printed_{metric}": _printed(store, targets, row.name, benchmark, metric) for metric in ("avg", "pass")}
-    method = store.study.methods.get(row.cell or "")
+    method = store.study.methods.get(row.method or "")
     return {
         **start,
-        "seeds": " ".join(str(seed.seed) for seed in seeds) if row.cell else "",
+        "seeds": " ".join(str(seed.seed) for seed in seeds) if row.method else "",
         **measured,
         **{f"difference{key}": NONE for key in ("", "_low", "_high", "_detectable", "_seed_spread")},
         "p": NONE,
@@ -128,7 +128,7 @@ def _record(
 
 def _overlapping(store: Store, row: Row, benchmark: str) -> int:
     """How many of the questions behind a result of a trained method are in its training data."""
-    if not row.cell:
+    if not row.method:
         return 0
     if benchmark == MEAN:
         return sum(_overlapping(store, row, name) for name in store.study.benchmarks)

@@ -14,7 +14,6 @@ from tokencredit.config.claim_keys import (
 )
 from tokencredit.config.keys import (
     Architecture,
-    Base,
     Benchmark,
     Dataset,
     EmbeddedModel,
@@ -26,6 +25,7 @@ from tokencredit.config.keys import (
     Method,
     Model,
     Pretraining,
+    Recipe,
 )
 from tokencredit.config.load import Config, load_study
 from tokencredit.config.reading import read_yaml
@@ -47,7 +47,6 @@ from tokencredit.config.study_keys import (
 
 __all__ = [
     "Architecture",
-    "Base",
     "Benchmark",
     "BenchmarkUse",
     "Claim",
@@ -70,6 +69,7 @@ __all__ = [
     "Model",
     "Oracle",
     "Pretraining",
+    "Recipe",
     "Resources",
     "RolloutRecord",
     "Row",

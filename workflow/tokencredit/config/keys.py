@@ -267,7 +267,7 @@ class ModelsFile(Strict):
 # ---------------------------------------------------------------- methods.yaml
 
 
-class Base(Strict):
+class Recipe(Strict):
     """A recipe, which methods share: clipping, KL, aggregation and sampling of the policy update."""
 
     clip_low: Share = Field(description="The ratio is clipped below at 1 - `clip_low`.")
@@ -293,7 +293,7 @@ class Base(Strict):
     )
 
     @model_validator(mode="after")
-    def _refills(self) -> Base:
+    def _refills(self) -> Recipe:
         if self.max_refills and not self.dynamic_sampling:
             raise ValueError(f"max_refills = {self.max_refills} has no effect while dynamic_sampling = false")
         return self
@@ -317,7 +317,7 @@ class Method(Strict):
     """A method: a recipe, a credit function and its parameters."""
 
     title: str = Field(description="Name in tables and figures.")
-    base: Name = Field(description="The recipe, one of `bases`.")
+    recipe: Name = Field(description="One of `recipes`.")
     credit: Name = Field(description="The credit function, one of `tokencredit.credit.METHODS`.")
     params: dict[str, Scalar] = Field({}, description="Parameters of the credit function; its own defaults otherwise.")
     reconstruction: bool = Field(
@@ -337,7 +337,7 @@ class Method(Strict):
 class MethodsFile(Strict):
     """What a run can train with. A method may build on another by `extends: NAME`."""
 
-    bases: dict[Name, Base] = Field(description="The recipes by name.")
+    recipes: dict[Name, Recipe] = Field(description="The recipes by name.")
     methods: dict[Name, Method] = Field(description="The methods by name.")
 
 

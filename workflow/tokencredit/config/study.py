@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from tokencredit.config.keys import Base, Benchmark, Method
+from tokencredit.config.keys import Benchmark, Method, Recipe
 from tokencredit.config.reading import allowed
 from tokencredit.config.study_keys import StudyFile
 from tokencredit.config.tables import Tables
@@ -26,13 +26,13 @@ _OF_GRADES = {"grader", "audit"}  # decides no response
 
 @dataclass(frozen=True)
 class Row:
-    """What is evaluated: a method trained under a seed (``cell`` names it), or a model that is not trained here (``cell`` None, seed 0)."""
+    """What is evaluated: a method trained under a seed, or a model that is not trained here (``method`` None, seed 0)."""
 
     name: str
     seed: int
     title: str
     model: str
-    cell: str | None
+    method: str | None
 
     @property
     def path(self) -> str:
@@ -70,19 +70,21 @@ class Study:
     def methods(self) -> dict[str, Method]:
         return {name: self.config.methods[name] for name in self.training.methods}
 
-    def method(self, cell: str) -> Method:
+    def method(self, name: str) -> Method:
         """The trained method of that name; another name is a ``UserError``."""
-        if cell not in self.methods:
+        if name not in self.methods:
             raise UserError(
-                f"{cell} is not a trained method of study {self.name}; {allowed(cell, list(self.methods))}."
+                f"{name} is not a trained method of study {self.name}; {allowed(name, list(self.methods))}."
             )
-        return self.methods[cell]
+        return self.methods[name]
 
     @cached_property
     def rows(self) -> list[Row]:
-        only = [Row(name=row.name, seed=0, title=row.title, model=row.model, cell=None) for row in self.evaluation.rows]
+        only = [
+            Row(name=row.name, seed=0, title=row.title, model=row.model, method=None) for row in self.evaluation.rows
+        ]
         trained = [
-            Row(name=name, seed=seed, title=method.title, model=self.model_name, cell=name)
+            Row(name=name, seed=seed, title=method.title, model=self.model_name, method=name)
             for name, method in self.methods.items()
             for seed in self.training.seeds
         ]
@@ -142,12 +144,12 @@ class Study:
         teachers = [method.teacher for method in self.methods.values() if method.teacher]
         return list(dict.fromkeys([self.model_name, *(row.model for row in self.evaluation.rows), *teachers]))
 
-    def base_of(self, method: str) -> Base:
-        return self.config.bases[self.methods[method].base]
+    def recipe_of(self, method: str) -> Recipe:
+        return self.config.recipes[self.methods[method].recipe]
 
-    def training_config(self, cell: str) -> dict[str, Any]:
+    def training_config(self, name: str) -> dict[str, Any]:
         """Everything in the configuration that decides what a method's training computes, as plain JSON."""
-        method, training, config = self.method(cell), self.training, self.config
+        method, training, config = self.method(name), self.training, self.config
         decided_elsewhere = {"methods", "seeds", "datasets"}
         never_the_result = {"micro_batch_tokens", "gradient_checkpointing", "checkpoint_every", "watchdog_minutes"}
         never_the_result |= {"engine_memory", "engine_separate"}
@@ -158,14 +160,14 @@ class Study:
             "control": method.control,
             "teacher": {method.teacher: _facts(config.models[method.teacher])} if method.teacher else None,
             "privileged_prompt": config.models[self.model_name].privileged_prompt if told else None,
-            "lora_rank": self.base_of(cell).lora_rank or None,
+            "lora_rank": self.recipe_of(name).lora_rank or None,
             "measure": method.measure.model_dump(mode="json") if method.measure else None,
         }
         return {
             "model": {self.model_name: _facts(config.models[self.model_name])},
             "datasets": {name: _facts(config.datasets[name]) for name in training.datasets},
             "curve_dataset": _facts(config.datasets[config.benchmarks[training.curve.benchmark].dataset]),
-            "base": _facts(self.base_of(cell)),
+            "base": _facts(self.recipe_of(name)),
             "credit": method.credit,
             "params": METHODS[method.credit].resolved(method.params),
             "training": training.model_dump(mode="json", exclude=decided_elsewhere | never_the_result),

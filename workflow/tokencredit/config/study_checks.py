@@ -62,7 +62,7 @@ def _check_counts(path: Path, file: StudyFile, config: Tables) -> None:
         if wanted is not None and wanted > available:
             raise UserError(f"{path}: {key} = {wanted}: {benchmark} has {available} problems, no more are allowed.")
     for method in file.training.methods:
-        buffer = config.bases[config.methods[method].base].overlong_buffer
+        buffer = config.recipes[config.methods[method].recipe].overlong_buffer
         limit = file.training.sampling.max_response_tokens
         if buffer > limit:
             raise UserError(

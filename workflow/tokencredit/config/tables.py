@@ -40,7 +40,7 @@ class Tables:
         self.benchmarks = self._read("benchmarks.yaml", BenchmarksFile).benchmarks
         path = self.folder / "methods.yaml"
         methods = parse(path, MethodsFile, extended(path, read_yaml(path), "methods"))
-        self.bases, self.methods = methods.bases, methods.methods
+        self.recipes, self.methods = methods.recipes, methods.methods
         for name, dataset in self.datasets.items():
             known(self.folder / "datasets.yaml", f"datasets.{name}.grader", dataset.grader, GRADERS)
         for name, benchmark in self.benchmarks.items():
@@ -65,15 +65,15 @@ class Tables:
         return isinstance(self.models[model], EmbeddedModel)
 
     def _check_method(self, path: Path, key: str, method: Method) -> None:
-        known(path, f"{key}.base", method.base, self.bases)
+        known(path, f"{key}.recipe", method.recipe, self.recipes)
         known(path, f"{key}.credit", method.credit, METHODS)
         parse(path, METHODS[method.credit].parameters, method.params, under=f"{key}.params")
         self._check_credit(path, key, method)
         if method.control and (reason := refusal(method.control, METHODS[method.credit])):
             raise UserError(f"{path}: {key}.control = {method.control!r}: credit {method.credit!r} {reason}.")
-        if method.params.get("every_group") and self.bases[method.base].dynamic_sampling:
+        if method.params.get("every_group") and self.recipes[method.recipe].dynamic_sampling:
             raise UserError(
-                f"{path}: {key}.params.every_group = true: has no effect on base {method.base!r}, "
+                f"{path}: {key}.params.every_group = true: has no effect on recipe {method.recipe!r}, "
                 f"whose dynamic_sampling drops the groups that it is about."
             )
 
@@ -104,10 +104,10 @@ class Tables:
         if bool(measured) != bool(method.measure):
             needs = f"measures {measured[0]!r}: continuations are needed" if measured else "measures nothing"
             raise UserError(f"{path}: {key}.measure: {credit} {needs}.")
-        if "residual_norm" in columns and not self.bases[method.base].lora_rank:
-            adapted = [name for name, base in self.bases.items() if base.lora_rank]
+        if "residual_norm" in columns and not self.recipes[method.recipe].lora_rank:
+            adapted = [name for name, recipe in self.recipes.items() if recipe.lora_rank]
             raise UserError(
-                f"{path}: {key}.base = {method.base!r}: trains no adapter, and {credit} weighs tokens by one; {allowed('', adapted)}."
+                f"{path}: {key}.recipe = {method.recipe!r}: trains no adapter, and {credit} weighs tokens by one; {allowed('', adapted)}."
             )
 
     @cached_property

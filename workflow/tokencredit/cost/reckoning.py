@@ -86,13 +86,13 @@ class Planner:
     def training(self, method: str) -> Reckoned:
         """All seeds of one method."""
         study, terms, resources = self.study, self.terms, self.study.resources.train
-        training, base = study.training, study.base_of(method)
+        training, recipe = study.training, study.recipe_of(method)
         processes = resources.gpu or resources.processes
         setup, vllm = self._setup(method, processes)
         memory, room, gpu = training_memory(setup), self._room(resources, processes), self._gpu(resources)
         lengths = self._lengths(training.sampling)
         updated, scored = self._operations(method, lengths)
-        groups = given(training.prompts_per_step) * (terms.groups_sampled if base.dynamic_sampling else 1)
+        groups = given(training.prompts_per_step) * (terms.groups_sampled if recipe.dynamic_sampling else 1)
         sampled = work.forward(self.policy, lengths) * (groups * training.group_size)
         return Reckoned(
             rule="train",
@@ -103,7 +103,7 @@ class Planner:
             memory=memory,
             room_bytes=room,
             shortfalls=training_shortfalls(setup, memory, room, gpu.memory_gib * GIB if gpu else 0, vllm),
-            scratch_bytes=disk.checkpoint_bytes(self.policy, base.lora_rank) * disk.CHECKPOINTS,
+            scratch_bytes=disk.checkpoint_bytes(self.policy, recipe.lora_rank) * disk.CHECKPOINTS,
             kept_bytes=disk.run_bytes(study, self.policy, lengths.response),
             operations=(sampled + scored + updated).total * training.steps,
             seconds=self._training_seconds(method, setup, lengths, groups, (scored, updated)),
@@ -206,7 +206,7 @@ class Planner:
             width=self.width,
             tokens=max(longest, min(training.micro_batch_tokens, sequences * longest)),
             longest=longest,
-            lora_rank=study.base_of(method).lora_rank,
+            lora_rank=study.recipe_of(method).lora_rank,
             frozen=(*reference, *([self.architectures[teacher]] if teacher else [])),
             attention_maps="attention_entropy" in columns,
             checkpointing=training.gradient_checkpointing,
@@ -235,7 +235,7 @@ class Planner:
         """Of one step: the updates, and the passes that score the responses before and between them."""
         training, columns, teacher = self.study.training, self._columns(method), self.study.method(method).teacher
         responses = training.prompts_per_step * training.group_size
-        adapter = bool(self.study.base_of(method).lora_rank)
+        adapter = bool(self.study.recipe_of(method).lora_rank)
         updates = work.update(self.policy, lengths, training.gradient_checkpointing, adapter) * responses
         passes = 1 + ("ref_logprob" in columns) + sum(_EXTRA_PASSES.get(column, 0) for column in columns)
         if "logprob" in columns:  # seen by the current policy before every update but the first
@@ -286,7 +286,7 @@ class Planner:
 
     def _columns(self, method: str) -> set[str]:
         credit, control = self.study.method(method).credit, self.study.method(method).control
-        reference = {"ref_logprob"} if self.study.base_of(method).kl_coef else set()
+        reference = {"ref_logprob"} if self.study.recipe_of(method).kl_coef else set()
         return set(columns_of(credit, control)) | reference
 
     def _lengths(self, sampling: Sampling) -> Lengths:

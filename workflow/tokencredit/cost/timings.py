@@ -56,7 +56,7 @@ def read_timings(study: Study, results: str | Path, made_again: Collection[str] 
     everything = [step for run in steps.values() for step in run]
     learned = [step for step in everything if "tokens" in step]
     group = study.training.group_size
-    dynamic = [step for method, run in steps.items() if study.base_of(method).dynamic_sampling for step in run]
+    dynamic = [step for method, run in steps.items() if study.recipe_of(method).dynamic_sampling for step in run]
     evaluated = [step for step in everything if _evaluates(study, step["step"])]
     return Timings(
         runs=sum(map(len, folders.values())),
@@ -78,7 +78,7 @@ def _folders(study: Study, results: Path, method: str, processes: int) -> list[P
     # As JSON has it: no tuples.
     now = {"config": json.loads(json.dumps(study.training_config(method))), "processes": processes}
     paths = Paths(study, results)
-    finished = [folder for row in study.rows if row.cell == method if (folder := paths.run(row)).record.is_file()]
+    finished = [folder for row in study.rows if row.method == method if (folder := paths.run(row)).record.is_file()]
     return [folder.folder for folder in finished if now.items() <= read_json(folder.record).items()]
 
 

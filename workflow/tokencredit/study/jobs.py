@@ -138,7 +138,7 @@ def _audits(paths: Paths) -> Iterator[Job]:
 def _rows(paths: Paths) -> Iterator[Job]:
     """Runs, responses, grades and scores."""
     for row in paths.study.rows:
-        if row.cell:
+        if row.method:
             yield _training(paths, row)
         for name in paths.study.benchmarks:
             yield _generation(paths, row, name)
@@ -148,7 +148,7 @@ def _rows(paths: Paths) -> Iterator[Job]:
 
 def _training(paths: Paths, row: Row) -> Job:
     study = paths.study
-    method = study.methods[row.cell]
+    method = study.methods[row.method]
     return _job(
         paths,
         "train",
@@ -162,7 +162,7 @@ def _training(paths: Paths, row: Row) -> Job:
             "data": paths.training_problems,
             "curve_data": paths.benchmark_problems(study.training.curve.benchmark),
         },
-        config=partial(study.training_config, row.cell),
+        config=partial(study.training_config, row.method),
         code=partial(code.training, study.training.engine, method.credit, method.control, study.model_task),
         row=row,
         model=paths.model(study.model_name).folder,
@@ -180,7 +180,7 @@ def _generation(paths: Paths, row: Row, benchmark: str) -> Job:
         inputs={
             "audits": paths.audits,
             # What says that the model is there: the record of a run, or the manifest of a base model.
-            "model": paths.run(row).record if row.cell else paths.model(row.model).manifest,
+            "model": paths.run(row).record if row.method else paths.model(row.model).manifest,
             "problems": paths.benchmark_problems(benchmark),
         },
         config=partial(study.evaluation_config, row, benchmark),
@@ -270,7 +270,7 @@ def _page(paths: Paths, computed: list[Job], shown: list[Job]) -> Job:
     """The page of a study; what was accepted of its results is among what it shows."""
     study = paths.study
     made = [Path(path) for job in shown for path in job.outputs]
-    runs = [paths.run(row).record for row in study.rows if row.cell]
+    runs = [paths.run(row).record for row in study.rows if row.method]
     scores = list(reads.scores(paths, study.rows))
     # The problems that the page quotes stand behind the runs; a bundle may not hold them.
     measured = list(reads.measured(paths, BASE))

@@ -7,7 +7,7 @@ from tokencredit.config.claim_keys import BASE
 
 
 def measured_rows(study: Study) -> list[Row]:
-    """The measurements of a study: each policy of its ``oracle`` under every training seed. ``cell`` is None for the base model."""
+    """The measurements of a study: each policy of its ``oracle`` under every training seed. ``method`` is None for the base model."""
     if study.oracle is None:
         return []
     titles = {BASE: "Base model"} | {name: method.title for name, method in study.methods.items()}
@@ -20,4 +20,4 @@ def measured_rows(study: Study) -> list[Row]:
 
 def source_runs(study: Study, row: Row) -> list[Row]:
     """The runs whose stored responses a policy is measured at: a method's own run; for the base model every run with that seed."""
-    return [run for run in study.rows if run.cell and run.seed == row.seed and row.cell in (None, run.cell)]
+    return [run for run in study.rows if run.method and run.seed == row.seed and row.method in (None, run.method)]

@@ -136,7 +136,7 @@ class Paths(Shared):
 
     def model_of(self, row: Row) -> Path:
         """The folder of the model of a row or of a measured policy: of its training run, or the base model's."""
-        return self.run(row).model if row.cell else self.model(row.model).folder
+        return self.run(row).model if row.method else self.model(row.model).folder
 
     def evaluation(self, row: Row) -> EvaluationFolder:
         return EvaluationFolder(self.home / "eval" / row.path)

@@ -16,7 +16,7 @@ from tokencredit.study.selection import base_row
 def runs(paths: Paths, methods: Collection[str], *files: FileName) -> Iterator[Path]:
     """The records of the training runs of ``methods``, and ``files`` of each run."""
     for row in paths.study.rows:
-        if row.cell in methods:
+        if row.method in methods:
             folder = paths.run(row)
             yield from (folder.record, *(folder.folder / file.name for file in files))
 
@@ -28,7 +28,7 @@ def scores(paths: Paths, rows: Collection[Row]) -> Iterator[Path]:
 
 def runs_and_scores(paths: Paths, rows: Collection[Row], *files: FileName) -> Iterator[Path]:
     """The runs behind ``rows`` with ``files`` of each, and the scores of the rows."""
-    yield from runs(paths, [row.cell for row in rows if row.cell], *files)
+    yield from runs(paths, [row.method for row in rows if row.method], *files)
     yield from scores(paths, rows)
 
 
@@ -55,7 +55,7 @@ def measured(paths: Paths, policy: str | None = None) -> Iterator[Path]:
 
 def measured_policies(paths: Paths) -> Iterator[Path]:
     """The measured credit of tokens under all policies, and the records of the runs that trained them."""
-    yield from runs(paths, [row.cell for row in measured_rows(paths.study) if row.cell])
+    yield from runs(paths, [row.method for row in measured_rows(paths.study) if row.method])
     yield from measured(paths)
 
 
@@ -66,7 +66,7 @@ def measures_base(study: Study) -> bool:
 
 def scoreboard(paths: Paths) -> Iterator[Path]:
     """What methods gave to the tokens of the base model, what they made of the model, and what the tokens' credit is."""
-    yield from runs_and_scores(paths, [row for row in paths.study.rows if row.cell], RunFolder.rollouts)
+    yield from runs_and_scores(paths, [row for row in paths.study.rows if row.method], RunFolder.rollouts)
     yield from measured(paths, BASE)
 
 
@@ -90,7 +90,7 @@ def claims(paths: Paths) -> Iterator[Path]:
     files = {"entropy": RunFolder.metrics, "steps": RunFolder.evaluations}
     for row in study.rows:
         compared = kinds.get(row.name, set())
-        if row.cell and compared:
+        if row.method and compared:
             folder = paths.run(row)
             yield from (folder.record, *(folder.folder / file.name for kind, file in files.items() if kind in compared))
         if "score" in compared:

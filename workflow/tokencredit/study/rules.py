@@ -32,7 +32,7 @@ class Wildcards(Protocol):
     """The names in a rule's file patterns, as Snakemake hands them over."""
 
     study: str
-    cell: str
+    method: str
     row: str
     policy: str
     seed: str
@@ -83,9 +83,9 @@ class Graph:
         return self._jobs(w.study)[rule, _NAMES[rule](self, w)]
 
     def _run(self, w: Wildcards) -> str:
-        row = self._whole(w).row(w.cell, int(w.seed))
-        if row.cell is None:
-            raise UserError(f"{w.cell} is evaluated only in study {w.study}; it has no training run.")
+        row = self._whole(w).row(w.method, int(w.seed))
+        if row.method is None:
+            raise UserError(f"{w.method} is evaluated only in study {w.study}; it has no training run.")
         return row.path
 
     def _row(self, w: Wildcards) -> Row:

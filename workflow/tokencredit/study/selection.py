@@ -16,7 +16,7 @@ def ablations(study: Study) -> list[str]:
 
 def base_row(study: Study) -> Row | None:
     """The evaluation-only row of the model that training starts from; None if the study does not evaluate it."""
-    return next((row for row in study.rows if row.cell is None and row.model == study.model_name), None)
+    return next((row for row in study.rows if row.method is None and row.model == study.model_name), None)
 
 
 def paired(study: Study, own: str | None, other: str | None) -> bool:
@@ -27,7 +27,7 @@ def paired(study: Study, own: str | None, other: str | None) -> bool:
     """
     if own is None or other is None:
         return False
-    return study.base_of(own).dynamic_sampling == study.base_of(other).dynamic_sampling
+    return study.recipe_of(own).dynamic_sampling == study.recipe_of(other).dynamic_sampling
 
 
 def figure2_methods(study: Study) -> list[str]:
@@ -41,12 +41,12 @@ def heat_map_method(study: Study) -> str:
 
 def table3_rows(study: Study) -> list[Row]:
     names = {study.reference, "eapo", *ablations(study), *quadrant_runs(study)}
-    return [row for row in study.rows if row.cell in names or row == base_row(study)]
+    return [row for row in study.rows if row.method in names or row == base_row(study)]
 
 
 def figure5_rows(study: Study) -> list[Row]:
     names = {study.reference, *quadrant_runs(study)}
-    return [row for row in study.rows if row.cell in names or row == base_row(study)]
+    return [row for row in study.rows if row.method in names or row == base_row(study)]
 
 
 def alpha_sweep(study: Study) -> dict[str, float]:
@@ -59,20 +59,20 @@ def alpha_sweep(study: Study) -> dict[str, float]:
         if method.credit == "eapo" and method.control is None:
             rest = dict(METHODS["eapo"].resolved(method.params))
             alpha = rest.pop("alpha")
-            families.setdefault((method.base, *sorted(rest.items())), {})[name] = alpha
+            families.setdefault((method.recipe, *sorted(rest.items())), {})[name] = alpha
     largest = max(families.values(), key=len, default={})
     return dict(sorted(largest.items(), key=lambda entry: entry[1])) if len(set(largest.values())) > 1 else {}
 
 
 def without_entropy_term(study: Study) -> str | None:
     """What EAPO is at alpha = 0: the plain group advantage, on the base of the sweep if a method trains with that, else on another."""
-    base = study.methods[next(iter(alpha_sweep(study)))].base
+    recipe = study.methods[next(iter(alpha_sweep(study)))].recipe
     plain = [
         name for name, method in study.methods.items() if method.credit in ("grpo", "dapo") and method.control is None
     ]
-    return min(plain, key=lambda name: study.methods[name].base != base, default=None)
+    return min(plain, key=lambda name: study.methods[name].recipe != recipe, default=None)
 
 
 def figure7_rows(study: Study) -> list[Row]:
     sweep = alpha_sweep(study)
-    return [row for row in study.rows if row.cell in sweep or (sweep and row.cell == without_entropy_term(study))]
+    return [row for row in study.rows if row.method in sweep or (sweep and row.method == without_entropy_term(study))]

@@ -60,10 +60,10 @@ def files_of_job(job: Job) -> list[Path]:
 def _check_row(store: Store, row: Row) -> None:
     """What the records of a row say they were made with is this configuration, its run's model, and the problems that are there."""
     study, path = store.study, store.paths.evaluation(row).scores
-    run = store.run(row.name, row.seed) if row.cell else {}
-    if row.cell:
+    run = store.run(row.name, row.seed) if row.method else {}
+    if row.method:
         where = store.paths.run(row).record
-        _check_same(where, "config_digest", run["config_digest"], files.digest_of(study.training_config(row.cell)))
+        _check_same(where, "config_digest", run["config_digest"], files.digest_of(study.training_config(row.method)))
         for key, digest in run["digests"].items():
             if key.startswith("data "):
                 _check_same(where, f"digests.{key}", digest, _digest_of_problems(store, key.removeprefix("data ")))
@@ -72,7 +72,7 @@ def _check_row(store: Store, row: Row) -> None:
             "config_digest": files.digest_of(study.evaluation_config(row, name)),
             "data_sha256": _digest_of_problems(store, study.benchmarks[name].dataset),
         }
-        if row.cell:
+        if row.method:
             expected["model_sha256"] = run["model_sha256"]
         for key, value in expected.items():
             _check_same(path, f"{name}.{key}", entry.get(key), value)
@@ -80,7 +80,7 @@ def _check_row(store: Store, row: Row) -> None:
 
 def _check_measurement(store: Store, row: Row) -> None:
     """The credit of tokens was measured under this configuration, for the row's model, on the problems and responses that are there."""
-    evaluated, runs = row if row.cell else base_row(store.study), source_runs(store.study, row)
+    evaluated, runs = row if row.method else base_row(store.study), source_runs(store.study, row)
     scored = next(iter(store.scores_metadata(evaluated)["benchmarks"].values())) if evaluated else {}
     for path in store.paths.measurement(row).tables:
         about = files.parquet_metadata(path)

@@ -27,7 +27,7 @@ L = -\\frac1N \\sum_{i,t} S_{i,t},\\qquad
 S_{i,t} = \\min\\big(\\rho_{i,t} \\hat A_{i,t},\\ \\operatorname{clip}(\\rho_{i,t}, 1 - \\epsilon_l, 1 + \\epsilon_h) \\hat A_{i,t}\\big)
 ```
 
-with the clip bounds, the KL term and the aggregation of the method's recipe (`base` in `config/methods.yaml`).
+with the clip bounds, the KL term and the aggregation of the method's recipe (`recipe` in `config/methods.yaml`).
 
 *Stage*: *rollout*: computed once per step, with whole groups and the old policy; *update*: before every optimiser update, with
 entropies and log-probs of the current policy. Either way statistics belong to the whole batch (or group, or response) and never to a

@@ -21,7 +21,7 @@ app = cli.new_app("Train one method of a study under one seed; a killed run goes
 @app.command()
 def train(
     study: Annotated[str, typer.Option(help="Name of the study, a file of <config>/studies.")],
-    cell: Annotated[str, typer.Option(help="Name of the method.")],
+    method: Annotated[str, typer.Option(help="Name of the method.")],
     seed: Annotated[int, typer.Option(help="Training seed.")],
     model: Annotated[Path, typer.Option(help="Folder of the base model, with model.json.")],
     data: Annotated[list[Path], typer.Option(help="problems.parquet of a training set; may be repeated.")],
@@ -46,11 +46,11 @@ def train(
         sys.exit(status)
 
     from tokencredit.train import loop
-    from tokencredit.train.cell import Cell
     from tokencredit.train.processes import joined
+    from tokencredit.train.run_spec import RunSpec
 
     with joined() as all_processes:
-        wanted = Cell(load_study(config, study), cell, seed, model, data, curve_data, out, teacher)
+        wanted = RunSpec(load_study(config, study), method, seed, model, data, curve_data, out, teacher)
         finished = loop.train(wanted, all_processes)
         if all_processes.first and finished:
             folder = RunFolder(out)

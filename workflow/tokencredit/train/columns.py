@@ -26,11 +26,11 @@ from tokencredit.prompts import encode_privileged_prompt
 from tokencredit.records import Problem
 from tokencredit.seeds import derive_seed, uniforms
 from tokencredit.train import kinds, measuring
-from tokencredit.train.cell import Cell
 from tokencredit.train.mismatch import sampler_logprobs
 from tokencredit.train.processes import Processes
 from tokencredit.train.recorder import Recorder
 from tokencredit.train.rollouts import Prompts, RolloutBatch
+from tokencredit.train.run_spec import RunSpec
 from tokencredit.train.sharding import ready
 
 # The column of one step's batch, whose signals have no optional column yet: [N] on the CPU, or what ``TokenSignals`` holds once per batch.
@@ -45,7 +45,7 @@ class Source:
     continue responses. ``costs``: what these took in a step, by the name of a metric.
     """
 
-    cell: Cell
+    spec: RunSpec
     policy: PreTrainedModel
     scorer: Scorer
     tokenizer: PreTrainedTokenizerBase
@@ -59,13 +59,13 @@ class Source:
 
     @property
     def budget(self) -> int:
-        return self.cell.study.training.micro_batch_tokens
+        return self.spec.study.training.micro_batch_tokens
 
     def frozen(self, model_dir: Path) -> Scorer:
         """Another model as a scorer, in the precision of the policy's passes: of two equal models the log-probs are equal."""
-        training = self.cell.study.training
+        training = self.spec.study.training
         problems = [problem for problem, _ in self.prompts.problems]
-        model, _ = load_checked(model_dir, self.cell.model, problems, longest=training.sampling.longest, sampled=False)
+        model, _ = load_checked(model_dir, self.spec.model, problems, longest=training.sampling.longest, sampled=False)
         scorer = Scorer(model.requires_grad_(False), training.sampling.temperature)
         return ready(scorer, training, self.processes)
 
@@ -95,7 +95,7 @@ class Columns:
 
 def _reference(source: Source) -> Column:
     """log pi under the model that training started from."""
-    reference = source.frozen(source.cell.model_dir)
+    reference = source.frozen(source.spec.model_dir)
     return lambda step, batch, signals: source.logprob(reference, batch.sequences)
 
 
@@ -107,11 +107,11 @@ def _rollout(source: Source) -> Column:
 
 def _teacher(source: Source) -> Column:
     """log pi of the tokens under the method's teacher, after the same prompts. ``UserError`` unless it has the policy's vocabulary."""
-    folder = source.cell.teacher_dir
+    folder = source.spec.teacher_dir
     ours, theirs = source.tokenizer.get_vocab(), load_tokenizer(folder).get_vocab()
     if ours != theirs:
         raise UserError(
-            f"{folder}: the teacher {source.cell.method.teacher!r} has another vocabulary than {source.cell.model_dir}: "
+            f"{folder}: the teacher {source.spec.method.teacher!r} has another vocabulary than {source.spec.model_dir}: "
             f"{len(ours.items() ^ theirs.items())} entries differ, so its log-probs would be of other texts."
         )
     teacher = source.frozen(folder)
@@ -138,13 +138,13 @@ def _contrast(source: Source) -> Column:
     problems = source.prompts.problems
     places = {(problem.problem_id, prompt): place for place, (problem, prompt) in enumerate(problems)}
     if len(problems) < 2:
-        raise UserError(f"{source.cell.name}: compares with another problem, and there is one only.")
+        raise UserError(f"{source.spec.name}: compares with another problem, and there is one only.")
 
     def column(step: int, batch: RolloutBatch, signals: TokenSignals) -> Tensor:
         sequences = []
         for group, rollout in zip(batch.group.tolist(), batch.rollouts, strict=True):
             place = places[rollout.problem_id, rollout.prompt_tokens]
-            seed = derive_seed(source.cell.seed, "contrast", step, group, rollout.problem_id, rollout.sample)
+            seed = derive_seed(source.spec.seed, "contrast", step, group, rollout.problem_id, rollout.sample)
             other = problems[(place + 1 + seed % (len(problems) - 1)) % len(problems)][0]
             told = _told(source, dataclasses.replace(other, answer=problems[place][0].answer))
             sequences.append(Sequence(told, rollout.response.token_ids))
@@ -158,13 +158,13 @@ def _told(source: Source, problem: Problem) -> tuple[int, ...]:
 
     ``UserError`` for a prompt that an embedded model cannot read, or that leaves no room for the longest response.
     """
-    cell, room = source.cell, positions(source.policy)
-    longest = cell.study.training.sampling.max_response_tokens
-    tokens = encode_privileged_prompt(source.tokenizer, cell.model, problem)
+    spec, room = source.spec, positions(source.policy)
+    longest = spec.study.training.sampling.max_response_tokens
+    tokens = encode_privileged_prompt(source.tokenizer, spec.model, problem)
     if len(tokens) + longest > room:
         raise UserError(
-            f"{cell.name}: with its answer the prompt of problem {problem.problem_id} has {len(tokens)} tokens; "
-            f"models.{cell.study.model_name} reads {room}, of which max_response_tokens = {longest} are the response's."
+            f"{spec.name}: with its answer the prompt of problem {problem.problem_id} has {len(tokens)} tokens; "
+            f"models.{spec.study.model_name} reads {room}, of which max_response_tokens = {longest} are the response's."
         )
     return tokens
 
@@ -172,7 +172,7 @@ def _told(source: Source, problem: Problem) -> tuple[int, ...]:
 def _residual_norm(source: Source) -> Column:
     """How far the adapter moves the state that predicts each token."""
     if source.adapter is None:
-        raise ValueError("the column residual_norm needs an adapter: the base's lora_rank is 0.")
+        raise ValueError("the column residual_norm needs an adapter: the recipe's lora_rank is 0.")
     adapter = source.adapter
 
     def norm(share: list[Sequence]) -> Tensor:
@@ -196,7 +196,7 @@ def _noise(source: Source, salt: str = "noise") -> Column:
 
     def column(step: int, batch: RolloutBatch, signals: TokenSignals) -> Tensor:
         seeds = [
-            derive_seed(source.cell.seed, salt, step, group, rollout.problem_id, rollout.sample)
+            derive_seed(source.spec.seed, salt, step, group, rollout.problem_id, rollout.sample)
             for group, rollout in zip(batch.group.tolist(), batch.rollouts, strict=True)
         ]
         return torch.from_numpy(uniforms(np.array(seeds, np.uint64)[batch.response.numpy()], batch.position.numpy()))
@@ -206,7 +206,7 @@ def _noise(source: Source, salt: str = "noise") -> Column:
 
 def _progress(source: Source) -> Column:
     """The share of the run's steps that lie behind."""
-    steps = source.cell.study.training.steps
+    steps = source.spec.study.training.steps
     return lambda step, batch, signals: (step - 1) / steps
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def kind(source: Source) -> Column:
     """[N] int64: the place of each token's kind in ``KINDS``. ``UserError`` for a task that tells other kinds."""
-    name = source.cell.model.task
+    name = source.spec.model.task
     task = TASKS[name]
     texts = {(problem.problem_id, prompt): problem.problem for problem, prompt in source.prompts.problems}
 
@@ -32,7 +32,7 @@ def kind(source: Source) -> Column:
             found += task.kinds(tokens, problem)
         if unknown := sorted({*found} - {*KINDS}):
             raise UserError(
-                f"{source.cell.name}: the task {name!r} calls a token {unknown[0]!r}; credit by kind knows {', '.join(KINDS)}."
+                f"{source.spec.name}: the task {name!r} calls a token {unknown[0]!r}; credit by kind knows {', '.join(KINDS)}."
             )
         return torch.tensor([KINDS.index(each) for each in found], dtype=torch.long)
 

@@ -36,7 +36,6 @@ from tokencredit.policy import Adapter, Sequence, add_lora
 from tokencredit.provenance import environment
 from tokencredit.seeds import derive_seed
 from tokencredit.train import checkpoint, metrics
-from tokencredit.train.cell import Cell
 from tokencredit.train.checkpoint import Progress
 from tokencredit.train.columns import Columns, Source
 from tokencredit.train.heartbeat import Heartbeat
@@ -45,6 +44,7 @@ from tokencredit.train.mismatch import invalid_by_mismatch, mismatch, sampler_lo
 from tokencredit.train.processes import ALONE, Processes
 from tokencredit.train.recorder import Recorder
 from tokencredit.train.rollouts import Collected, Prompts, RolloutBatch, Sampler
+from tokencredit.train.run_spec import RunSpec
 from tokencredit.train.sharding import copy_weights, trained_scorer
 from tokencredit.train.update import Credit, Updater
 from tokencredit.train.watch import Curve, Probe
@@ -53,33 +53,33 @@ from tokencredit.train.watch import Curve, Probe
 _MOST_GRADERS = 4
 
 
-def train(cell: Cell, processes: Processes = ALONE) -> bool:
+def train(spec: RunSpec, processes: Processes = ALONE) -> bool:
     """Train one run to its last step, from a checkpoint if there is one. True when ``run.json`` is there, False when stopped.
 
     One run at a time: where a killed workflow left its trainer behind, the next one waits for it and takes over what it made. A run that
     is finished already is not trained again.
     """
-    with _signals() as stop, _alone(cell, stop, processes) as alone:
+    with _signals() as stop, _alone(spec, stop, processes) as alone:
         if not processes.from_first(lambda: alone):
             return False
         here = environment(str(processes.device))
-        return processes.from_first(lambda: cell.finished(here)) or _train(cell, stop, processes)
+        return processes.from_first(lambda: spec.finished(here)) or _train(spec, stop, processes)
 
 
-def _train(cell: Cell, stop: Stop, processes: Processes) -> bool:
+def _train(spec: RunSpec, stop: Stop, processes: Processes) -> bool:
     started = time.monotonic()
-    training = cell.study.training
-    workers, study = _graders(processes), cell.study
+    training = spec.study.training
+    workers, study = _graders(processes), spec.study
     curve_grader = study.grader_of(training.curve.benchmark)
     # A pool starts no worker before the first answer that needs one.
     with (
         GradingPool(workers, grader=study.grader) as pool,
         GradingPool(workers, grader=curve_grader) as curve_pool,
     ):
-        run = Run(cell, pool, pool if curve_grader == study.grader else curve_pool, processes)
+        run = Run(spec, pool, pool if curve_grader == study.grader else curve_pool, processes)
         with run.heartbeat, contextlib.closing(run.sampling):
             run.resume()
-            name = f"{cell.study.name}/{cell.name}/seed{cell.seed}"
+            name = f"{spec.study.name}/{spec.name}/seed{spec.seed}"
             with progress.bar(name, training.steps, processes.first, done=run.progress.step) as bar:
                 for step in range(run.progress.step + 1, training.steps + 1):
                     record = run.step(step)
@@ -98,47 +98,49 @@ def _train(cell: Cell, stop: Stop, processes: Processes) -> bool:
 class Run:
     """The moving parts of one run, and one step of it."""
 
-    def __init__(self, cell: Cell, pool: GradingPool, curve_pool: GradingPool, processes: Processes) -> None:
-        self.cell, self.training, self.processes = cell, cell.study.training, processes
-        training, base = self.training, cell.base
-        self.digests = cell.digests()
-        self.run_digest = files.digest_of({**self.digests, "seed": cell.seed})
-        self.recorder = Recorder(cell.out / "work" / self.run_digest[:12], processes)
+    def __init__(self, spec: RunSpec, pool: GradingPool, curve_pool: GradingPool, processes: Processes) -> None:
+        self.spec, self.training, self.processes = spec, spec.study.training, processes
+        training, recipe = self.training, spec.recipe
+        self.digests = spec.digests()
+        self.run_digest = files.digest_of({**self.digests, "seed": spec.seed})
+        self.recorder = Recorder(spec.out / "work" / self.run_digest[:12], processes)
         self.checkpoints = self.recorder.work / "checkpoints"
         self.heartbeat = Heartbeat(self.recorder.work / "processes", processes.rank, training.watchdog_minutes)
         self.progress = Progress(step=0, drawn=0)
         self.heartbeat.phase(0, "start")
-        torch.manual_seed(derive_seed(cell.seed, "torch"))
+        torch.manual_seed(derive_seed(spec.seed, "torch"))
 
         # What samples and is published: the weights in one piece. What is trained is the same model, or a sharded copy of it.
-        problems = cell.problems()
+        problems = spec.problems()
         self.policy, self.tokenizer = load_checked(
-            cell.model_dir,
-            cell.model,
+            spec.model_dir,
+            spec.model,
             problems,
             longest=training.sampling.longest,
             device=processes.device,
             sampled=training.engine == "transformers",
         )
         self.adapter: Adapter | None = None
-        if base.lora_rank:
-            self.adapter = add_lora(self.policy, base.lora_rank, 2 * base.lora_rank, derive_seed(cell.seed, "adapter"))
-        self.updater = Updater(trained_scorer(self.policy, training, processes), training, base, processes)
+        if recipe.lora_rank:
+            self.adapter = add_lora(
+                self.policy, recipe.lora_rank, 2 * recipe.lora_rank, derive_seed(spec.seed, "adapter")
+            )
+        self.updater = Updater(trained_scorer(self.policy, training, processes), training, recipe, processes)
 
         self.prompts = Prompts(
-            problems, self.tokenizer, cell.model.prompt, training.sampling.max_prompt_tokens, cell.seed
+            problems, self.tokenizer, spec.model.prompt, training.sampling.max_prompt_tokens, spec.seed
         )
         drawn = (tokens for _, tokens in self.prompts.problems)
         self.sampling = PolicyEngine(training, self.policy, self.tokenizer, lambda some: self._score(some)[0], drawn)
         engine = self.sampling.engine
-        self.sampler = Sampler(engine, pool, self.prompts, training.sampling, training.group_size, cell.seed, processes)
-        prompt, watched = cell.model.prompt, cell.curve_problems()
-        self.curve = Curve(engine, curve_pool, self.tokenizer, prompt, watched, cell.study, self.recorder, processes)
+        self.sampler = Sampler(engine, pool, self.prompts, training.sampling, training.group_size, spec.seed, processes)
+        prompt, watched = spec.model.prompt, spec.curve_problems()
+        self.curve = Curve(engine, curve_pool, self.tokenizer, prompt, watched, spec.study, self.recorder, processes)
         self.probe = Probe(self.recorder, self.updater.scorer, training.micro_batch_tokens, processes)
-        method = cell.method
+        method = spec.method
         self.credit = Credit(method.credit, METHODS[method.credit].resolved(method.params), method.control)
         source = Source(
-            cell=cell,
+            spec=spec,
             policy=self.policy,
             scorer=self.updater.scorer,
             adapter=self.adapter,
@@ -149,7 +151,7 @@ class Run:
             recorder=self.recorder,
             processes=processes,
         )
-        self.columns = Columns(self.credit.columns | ({"ref_logprob"} if base.kl_coef else set()), source)
+        self.columns = Columns(self.credit.columns | ({"ref_logprob"} if recipe.kl_coef else set()), source)
 
     def resume(self) -> None:
         """Go to the newest checkpoint, or evaluate the base model if there is none."""
@@ -174,7 +176,7 @@ class Run:
         """Sample, grade, score, assign credit, update, record. Returns the step's metrics."""
         clock = time.monotonic
         self.heartbeat.phase(step, "sample")
-        collected = self.sampler.collect(self.training.prompts_per_step, self.cell.base, self.progress.drawn)
+        collected = self.sampler.collect(self.training.prompts_per_step, self.spec.recipe, self.progress.drawn)
         record: dict[str, Any] = {"step": step, **metrics.collection_metrics(collected)}
         seconds = {
             "seconds_sample": collected.seconds_sample,
@@ -240,31 +242,31 @@ class Run:
 
     def publish(self, started: float) -> None:
         """Put the results beside each other, ``run.json`` last, and only then let the work folder go."""
-        cell = self.cell
+        spec = self.spec
         if not self.probe.kept:
             raise UserError(
-                f"{cell.out}: none of {self.training.steps} steps had a group with both right and wrong responses, so nothing was "
+                f"{spec.out}: none of {self.training.steps} steps had a group with both right and wrong responses, so nothing was "
                 f"trained: the model solves none or all of the training problems."
             )
-        made = self.recorder.publish(cell.out)
-        model_dir = cell.out / "model"
+        made = self.recorder.publish(spec.out)
+        model_dir = spec.out / "model"
         policy = self.adapter.merge() if self.adapter else self.policy
         policy.save_pretrained(model_dir)
         self.tokenizer.save_pretrained(model_dir)
         lines = files.read_jsonl(made["metrics.jsonl"])
-        cell.publish(
+        spec.publish(
             {
-                "study": cell.study.name,
-                "cell": cell.name,
-                "method": cell.method.credit,
-                "seed": cell.seed,
+                "study": spec.study.name,
+                "cell": spec.name,
+                "method": spec.method.credit,
+                "seed": spec.seed,
                 "steps": len(lines),
-                "config": cell.study.training_config(cell.name),
+                "config": spec.study.training_config(spec.name),
                 "digests": self.digests,
                 "config_digest": self.digests["config"],
                 "code_digest": self.digests["code"],
-                "model": load_manifest(cell.model_dir),
-                "teacher": load_manifest(cell.teacher_dir) if cell.teacher_dir else None,
+                "model": load_manifest(spec.model_dir),
+                "teacher": load_manifest(spec.teacher_dir) if spec.teacher_dir else None,
                 "prompts_too_long": self.prompts.too_long,
                 "processes": self.processes.count,
                 "environment": environment(str(self.processes.device)),
@@ -278,9 +280,9 @@ class Run:
         self.recorder.remove()
 
 
-def _alone(cell: Cell, stop: Stop, processes: Processes) -> contextlib.AbstractContextManager[bool]:
+def _alone(spec: RunSpec, stop: Stop, processes: Processes) -> contextlib.AbstractContextManager[bool]:
     """The run's folder to itself; False if a signal came while another had it. The first process asks for all."""
-    return exclusive(cell.out, lambda: stop.asked) if processes.first else contextlib.nullcontext(True)
+    return exclusive(spec.out, lambda: stop.asked) if processes.first else contextlib.nullcontext(True)
 
 
 def _graders(processes: Processes) -> int:

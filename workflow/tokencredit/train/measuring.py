@@ -117,7 +117,7 @@ def value(source: Source) -> Column:
     A method that weighs steps has the states measured that its steps begin at, and no others.
     """
     measure, steps = Measuring(source), response_step(source)
-    by_step = "response_step" in METHODS[source.cell.method.credit].columns
+    by_step = "response_step" in METHODS[source.spec.method.credit].columns
 
     def column(step: int, batch: RolloutBatch, signals: TokenSignals) -> Tensor:
         allowed = signals.every_token
@@ -152,7 +152,7 @@ class Measuring:
     """Measures states of a step's batch with the policy of now, each different state once. What it took is added to ``source.costs``."""
 
     def __init__(self, source: Source) -> None:
-        method = source.cell.method
+        method = source.spec.method
         if method.measure is None or source.sampling is None or source.pool is None:
             raise ValueError(f"the columns of credit {method.credit!r} need `measure`, an engine and a grading pool.")
         self.source, self.sampling, self.pool = source, source.sampling, source.pool
@@ -186,7 +186,7 @@ class Measuring:
         """I by row, in nats, at the rows ``wanted`` [N] bool; none where a token that was tried has no two graded continuations."""
         states = States(batch)
         firsts = states.firsts(wanted)
-        settings = Settings(self.times, _FEWEST, _MASS, _MOST_TOKENS, *self._sampling, seed=self.source.cell.seed)
+        settings = Settings(self.times, _FEWEST, _MASS, _MOST_TOKENS, *self._sampling, seed=self.source.spec.seed)
         mine = self.source.processes.block(list(firsts.values()))
         tried = self._tried(settings, batch, mine)
         starts = [
@@ -205,7 +205,7 @@ class Measuring:
 
     @property
     def _sampling(self) -> tuple[float, float, int]:
-        sampling = self.source.cell.study.training.sampling
+        sampling = self.source.spec.study.training.sampling
         return sampling.temperature, sampling.top_p, sampling.max_response_tokens
 
     def _start(
@@ -218,7 +218,7 @@ class Measuring:
         place = (step, int(batch.group[index]), rollout.problem_id, rollout.sample, position)
         names = (*place,) if token is None else (*place, token)
         times = self.times if times is None else times
-        seeds = [derive_seed(self.source.cell.seed, "measure", *names, number) for number in range(times)]
+        seeds = [derive_seed(self.source.spec.seed, "measure", *names, number) for number in range(times)]
         gold = self.golds[rollout.problem_id, rollout.prompt_tokens]
         return Start(rollout.prompt_tokens, begun if token is None else (*begun, token), gold, seeds)
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tokencredit.config import Base, Sampling
+from tokencredit.config import Recipe, Sampling
 from tokencredit.credit import TokenSignals, group_advantage
 from tokencredit.engines import Engine
 from tokencredit.errors import UserError
@@ -81,22 +81,22 @@ class Sampler:
         self.engine, self.pool, self.prompts, self.sampling = engine, pool, prompts, sampling
         self.group_size, self.seed, self.processes = group_size, seed, processes
 
-    def collect(self, prompts: int, base: Base, drawn: int) -> Collected:
+    def collect(self, prompts: int, recipe: Recipe, drawn: int) -> Collected:
         """``prompts`` groups, starting at draw number ``drawn``.
 
         With dynamic sampling, groups whose outcomes are all equal are dropped and others sampled in their place, at most
-        ``base.max_refills`` times; then the step has fewer groups.
+        ``recipe.max_refills`` times; then the step has fewer groups.
         """
         collected = Collected(groups=[], drawn=drawn)
-        for refill in range(1 + (base.max_refills if base.dynamic_sampling else 0)):
+        for refill in range(1 + (recipe.max_refills if recipe.dynamic_sampling else 0)):
             missing = prompts - len(collected.groups)
             if not missing:
                 break
             collected.refills = refill
-            self._sample(missing, base, collected)
+            self._sample(missing, recipe, collected)
         return collected
 
-    def _sample(self, prompts: int, base: Base, collected: Collected) -> None:
+    def _sample(self, prompts: int, recipe: Recipe, collected: Collected) -> None:
         asked = []
         for draw in range(collected.drawn, collected.drawn + prompts):
             problem, tokens = self.prompts.draw(draw)
@@ -121,7 +121,7 @@ class Sampler:
                 request.prompt_tokens,
                 response,
                 grade.outcome,
-                self._reward(grade.outcome, response, base),
+                self._reward(grade.outcome, response, recipe),
             )
             for (problem, sample, request), response, grade in zip(mine, graded.responses, graded.grades, strict=True)
         ]
@@ -139,13 +139,13 @@ class Sampler:
             group = [rollout for rollout in rollouts[first : first + self.group_size] if rollout.outcome != "ungraded"]
             equal = len({rollout.outcome for rollout in group}) < 2
             collected.zero_variance += equal
-            if len(group) > 1 and not (equal and base.dynamic_sampling):
+            if len(group) > 1 and not (equal and recipe.dynamic_sampling):
                 collected.groups.append(group)
 
-    def _reward(self, outcome: str, response: Any, base: Base) -> float:
+    def _reward(self, outcome: str, response: Any, recipe: Recipe) -> float:
         reward = 1.0 if outcome == "right" else -1.0
         return reward + overlong_penalty(
-            len(response.token_ids), self.sampling.max_response_tokens, base.overlong_buffer
+            len(response.token_ids), self.sampling.max_response_tokens, recipe.overlong_buffer
         )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tokencredit.config import Base, Training
+from tokencredit.config import Recipe, Training
 from tokencredit.credit import METHODS, TokenCredit, TokenSignals, assign, controlled
 from tokencredit.credit.columns import columns_of
 from tokencredit.errors import UserError
@@ -52,8 +52,8 @@ class Updater:
     The credit is the whole minibatch's, computed in every process; its forward and backward passes are shared out.
     """
 
-    def __init__(self, scorer: Scorer, training: Training, base: Base, processes: Processes = ALONE) -> None:
-        self.scorer, self.training, self.base, self.processes = scorer, training, base, processes
+    def __init__(self, scorer: Scorer, training: Training, recipe: Recipe, processes: Processes = ALONE) -> None:
+        self.scorer, self.training, self.recipe, self.processes = scorer, training, recipe, processes
         self.optimizer = torch.optim.AdamW(
             [parameter for parameter in scorer.parameters() if parameter.requires_grad],
             lr=training.learning_rate,
@@ -113,7 +113,7 @@ class Updater:
         A response none of whose tokens has a gradient is left out of forward and backward, and the normaliser still counts it. Clip
         fractions and ``kl_old`` then leave its tokens out of their sums.
         """
-        base, budget = self.base, self.training.micro_batch_tokens
+        recipe, budget = self.recipe, self.training.micro_batch_tokens
         starts = torch.tensor([0, *(len(sequence.response) for sequence in sequences)]).cumsum(0)
         active = _active(signals, credit)
         chosen = [sequences[index] for index in active]
@@ -132,10 +132,10 @@ class Updater:
                 logprob,
                 signals,
                 credit,
-                clip_low=base.clip_low,
-                clip_high=base.clip_high,
-                kl_coef=base.kl_coef,
-                aggregation=base.aggregation,
+                clip_low=recipe.clip_low,
+                clip_high=recipe.clip_high,
+                kl_coef=recipe.kl_coef,
+                aggregation=recipe.aggregation,
                 max_response_tokens=self.training.sampling.max_response_tokens,
                 entropy=entropy.cpu(),
                 rows=rows,

@@ -144,7 +144,7 @@ def _titles(study: Study, *methods: str) -> list[str]:
 def _difference(store: Store, method: str, control: str) -> dict[str, float]:
     """The method's mean Avg@n less its control's, in points."""
     scored = [
-        lines_of(store, [row for row in store.study.rows if row.cell == name]).values() for name in (method, control)
+        lines_of(store, [row for row in store.study.rows if row.method == name]).values() for name in (method, control)
     ]
     found = statistics.two_level_difference(*map(list, scored), CONFIDENCE, paired=paired(store.study, method, control))
     values = {key: 100 * getattr(found, each) for key, each in (("value", "mean"), ("low", "low"), ("high", "high"))}

@@ -50,7 +50,7 @@ def records(store: Store) -> pd.DataFrame:
     problems: the number behind a row; left_out: responses of the first step that were not measured, because another response has their
     name; refused: tokens of all responses with too few continuations to be split.
     """
-    yard = yardstick(store, [row for row in measured_rows(store.study) if row.cell is None])
+    yard = yardstick(store, [row for row in measured_rows(store.study) if row.method is None])
     lessons = {name: _lesson(store, yard, name) for name in store.study.methods}
     methods = []
     for name, lesson in lessons.items():
@@ -116,7 +116,9 @@ def _lesson(store: Store, yard: Yardstick, method: str) -> _Lesson:
 
 def _score(store: Store, method: str) -> pd.DataFrame:
     """Mean Avg@n over the benchmarks, as the results tables have it."""
-    shares = [line.shares for line in lines_of(store, [row for row in store.study.rows if row.cell == method]).values()]
+    shares = [
+        line.shares for line in lines_of(store, [row for row in store.study.rows if row.method == method]).values()
+    ]
     low, high = statistics.interval_of_mean([share.mean(0) for share in shares])
     value, questions = np.mean([share.mean() for share in shares]), sum(share.shape[1] for share in shares)
     return pd.DataFrame([{"metric": SCORE, "value": 100 * value, "low": 100 * low, "high": 100 * high, "n": questions}])

@@ -137,7 +137,7 @@ def final(store: Store, benchmark: str) -> pd.DataFrame:
                 "value": 100 * scores.mean(),
                 "low": 100 * low,
                 "high": 100 * high,
-                "invalid": rows[0].cell is not None and store.invalid(name) != "",
+                "invalid": rows[0].method is not None and store.invalid(name) != "",
             }
         )
     return pd.DataFrame(records)

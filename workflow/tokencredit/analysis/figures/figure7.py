@@ -142,7 +142,7 @@ def _note(store: Store, plain: str | None, paper: bool) -> str:
         + ("; dots in (b) are the single seeds." if seeds > 1 else "."),
     ]
     if plain:
-        same = study.methods[plain].base == study.methods[next(iter(alpha_sweep(study)))].base
+        same = study.methods[plain].recipe == study.methods[next(iter(alpha_sweep(study)))].recipe
         said.append(
             f"Dashed: {study.methods[plain].title}, "
             + ("which is α = 0." if same else "which is α = 0 but for clipping, KL and sampling of groups.")

@@ -240,7 +240,7 @@ def _credit(store: Store, contrast: CreditContrast, confidence: float) -> Effect
 
     There is no training seed: the policy is the base model.
     """
-    rows = [row for row in measured_rows(store.study) if row.cell is None]
+    rows = [row for row in measured_rows(store.study) if row.method is None]
     if not rows:
         raise NotMeasuredError("the study does not measure the credit of the base model's tokens")
     files = present(store, [path for row in rows for path in store.paths.measurement(row).tables])
@@ -269,7 +269,7 @@ def _rows(store: Store, name: str) -> list[Row]:
         if base is None:
             raise NotMeasuredError("the study does not evaluate the model that training starts from")
         return [base]
-    rows = [row for row in store.study.rows if row.cell == name]
+    rows = [row for row in store.study.rows if row.method == name]
     if not rows:
         raise NotMeasuredError(NOT_TRAINED + name)
     return rows
@@ -282,7 +282,7 @@ def _paired(store: Store, contrast: ScoreContrast | EntropyContrast | StepsContr
 
 def _sound(store: Store, sides: list[list[Row]], paths: list[Path]) -> list[str]:
     """``paths`` and the records of the runs behind them, if all are there and no run is invalid."""
-    cells = [row for side in sides for row in side if row.cell]
+    cells = [row for side in sides for row in side if row.method]
     found = present(store, [*(store.paths.run(row).record for row in cells), *paths])
     for name in dict.fromkeys(row.name for row in cells):
         if reason := store.invalid(name):

@@ -157,7 +157,7 @@ def _measured(
         runs=(scale * scores.mean(1)).tolist(),
         noise=scale * noise,
         question_se=scale * statistics.question_se(scores.mean(0)),
-        trained=rows[0].cell is not None,
+        trained=rows[0].method is not None,
         samples=samples,
         files=paths,
     )

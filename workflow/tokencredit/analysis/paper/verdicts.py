@@ -180,7 +180,7 @@ _NO_COST = {"train_seconds": NONE, "train_gpu_hours": NONE}
 def _training_cost(store: Store, row: Row) -> dict[str, float]:
     """Seconds and GPU-hours of the steps of all training runs of a row's method: all its cells rest on them. NaN where not kept."""
     seeds = store.study.training.seeds
-    if row.cell is None or not all(store.present(store.run_folder(row.name, seed).record) for seed in seeds):
+    if row.method is None or not all(store.present(store.run_folder(row.name, seed).record) for seed in seeds):
         return _NO_COST
     runs = [store.run(row.name, seed) for seed in seeds]
     seconds = [store.seconds_of_steps(row.name, seed) for seed in seeds]

@@ -8,7 +8,7 @@ from typing import Any
 
 from tokencredit import files
 from tokencredit.base import load_manifest
-from tokencredit.config import Base, Method, Model, Study
+from tokencredit.config import Method, Model, Recipe, Study
 from tokencredit.errors import UserError
 from tokencredit.records import Problem, problems_from
 from tokencredit.study import code
@@ -17,7 +17,7 @@ from tokencredit.study.paths import RunFolder
 
 
 @dataclass(frozen=True)
-class Cell:
+class RunSpec:
     """A study's method under a training seed, and the files that it reads and writes."""
 
     study: Study
@@ -39,8 +39,8 @@ class Cell:
         return self.study.method(self.name)
 
     @property
-    def base(self) -> Base:
-        return self.study.base_of(self.name)
+    def recipe(self) -> Recipe:
+        return self.study.recipe_of(self.name)
 
     @property
     def model(self) -> Model:
