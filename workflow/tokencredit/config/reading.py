@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import warnings
 from collections.abc import Hashable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin
@@ -67,6 +68,29 @@ def parse(path: Path, model: type[T], raw: Any, under: str = "") -> T:
         first, *others = sorted(error.errors(), key=lambda item: item["type"] != "extra_forbidden")
         more = f" ({len(others)} more wrong in this file)" if others else ""
         raise UserError(f"{_sentence(path, model, first, under)}{more}.") from error
+
+
+def renamed(path: Path, raw: Any, names: dict[str, str], under: str = "") -> Any:
+    """``raw`` with the keys that had another name in the version before, and a ``FutureWarning`` with a sentence for each.
+
+    A mapping that has both names of one key is a ``UserError``.
+    """
+    if not isinstance(raw, dict):
+        return raw
+    for old, new in names.items():
+        if old not in raw:
+            continue
+        where = f"{under}.{old}" if under else old
+        if new in raw:
+            raise UserError(
+                f"{path}: {where}: is the old name of {new!r}, which stands beside it; one of the two is allowed."
+            )
+        warnings.warn(
+            f"{path}: {where}: is called {new!r} now; the next version does not know the old name.",
+            FutureWarning,
+            stacklevel=2,
+        )
+    return {names.get(key, key): value for key, value in raw.items()}
 
 
 def extended(path: Path, raw: Any, table: str) -> Any:

@@ -18,7 +18,7 @@ from tokencredit.config.keys import (
     MethodsFile,
     ModelsFile,
 )
-from tokencredit.config.reading import allowed, extended, known, parse, read_yaml
+from tokencredit.config.reading import allowed, extended, known, parse, read_yaml, renamed
 from tokencredit.config.target_keys import TargetsFile
 from tokencredit.credit import METHODS
 from tokencredit.credit.columns import COLUMNS, MEASURED, columns_of
@@ -39,7 +39,7 @@ class Tables:
         self.models = self._read("models.yaml", ModelsFile).models
         self.benchmarks = self._read("benchmarks.yaml", BenchmarksFile).benchmarks
         path = self.folder / "methods.yaml"
-        methods = parse(path, MethodsFile, extended(path, read_yaml(path), "methods"))
+        methods = parse(path, MethodsFile, extended(path, _with_new_names(path, read_yaml(path)), "methods"))
         self.recipes, self.methods = methods.recipes, methods.methods
         for name, dataset in self.datasets.items():
             known(self.folder / "datasets.yaml", f"datasets.{name}.grader", dataset.grader, GRADERS)
@@ -143,3 +143,13 @@ class Tables:
 
 def _word(value: bool) -> str:
     return "true" if value else "false"
+
+
+def _with_new_names(path: Path, raw: Any) -> Any:
+    raw = renamed(path, raw, {"bases": "recipes"})
+    if isinstance(raw, dict) and isinstance(raw.get("methods"), dict):
+        of_methods = {
+            name: renamed(path, entry, {"base": "recipe"}, f"methods.{name}") for name, entry in raw["methods"].items()
+        }
+        return {**raw, "methods": of_methods}
+    return raw

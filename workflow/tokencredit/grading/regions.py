@@ -41,8 +41,7 @@ def region(value: Value, equal: Equal) -> tuple[str | None, list[Piece]] | None:
     if isinstance(value, Interval):
         return value.name, [Piece(_end(value.low), _end(value.high), value.closed_low, value.closed_high)]
     if isinstance(value, Union):
-        pieces = [region(piece, equal) for piece in value.pieces]
-        return None if None in pieces else (value.name, [piece for _, some in pieces for piece in some])
+        return _joined(value.name, [region(piece, equal) for piece in value.pieces])
     if isinstance(value, Parts):
         if value.kind in ("tuple", "brackets"):
             if len(value.items) != 2 or not all(isinstance(item, Expression) for item in value.items):
@@ -52,22 +51,30 @@ def region(value: Value, equal: Equal) -> tuple[str | None, list[Piece]] | None:
             return value.name, [Piece(_end(low), _end(high), closed, closed)]
         if len(value.items) > 1 and all(isinstance(item, Relation) for item in value.items):
             return _several(value)
-        pieces: list[Piece] = []
-        names = {value.name} - {None}
-        for item in value.items:
-            if isinstance(item, Relation | Interval | Union) or (isinstance(item, Parts) and item.kind != "set"):
-                found = region(item, equal)
-                if found is None:
-                    return None
-                names |= {found[0]} - {None}
-                pieces += found[1]
-            elif isinstance(item, Expression) and item.unit is None and value.kind == "set":
-                end = form(item.node)
-                pieces.append(Piece(end, end, True, True))
-            else:
-                return None
-        return (names.pop() if names else None, pieces) if len(names) < 2 else None
+        return _joined(value.name, [_member(item, value.kind, equal) for item in value.items])
     return None
+
+
+def _member(item: Value, kind: str, equal: Equal) -> tuple[str | None, list[Piece]] | None:
+    """The region of a member of a list or a set."""
+    if isinstance(item, Relation | Interval | Union) or (isinstance(item, Parts) and item.kind != "set"):
+        return region(item, equal)
+    if isinstance(item, Expression) and item.unit is None and kind == "set":
+        end = form(item.node)
+        return None, [Piece(end, end, True, True)]
+    return None
+
+
+def _joined(
+    name: str | None, regions: list[tuple[str | None, list[Piece]] | None]
+) -> tuple[str | None, list[Piece]] | None:
+    """Regions in one name or without one, put together; None where two names are in them."""
+    if None in regions:
+        return None
+    names = {name, *(each for each, _ in regions)} - {None}
+    if len(names) > 1:
+        return None
+    return (names.pop() if names else None), [piece for _, pieces in regions for piece in pieces]
 
 
 def _several(value: Parts) -> tuple[str | None, list[Piece]] | None:

@@ -41,8 +41,11 @@ def analysis(study: Study) -> dict[str, Any]:
     """Everything in the configuration that tables and figures may show."""
     return {
         "study": study.file.model_dump(mode="json", exclude={"resources"}),
-        "methods": {name: method.model_dump(mode="json") for name, method in study.methods.items()},
-        "rows": [asdict(row) for row in study.rows],
+        # Stored tables and bundles were made from settings with the names `base` and `cell`: another name would make all of them anew.
+        "methods": {
+            name: _renamed(method.model_dump(mode="json"), "recipe", "base") for name, method in study.methods.items()
+        },
+        "rows": [_renamed(asdict(row), "method", "cell") for row in study.rows],
         "benchmarks": {name: benchmark.model_dump(mode="json") for name, benchmark in study.benchmarks.items()},
         "targets": study.targets_config(),
         "claims": study.config.claims.model_dump(mode="json") if study.config.claims else {},
@@ -58,3 +61,7 @@ def page(study: Study) -> dict[str, Any]:
         "models": {name: config.models[name].model_dump(mode="json") for name in study.model_names},
         "gpu": config.gpus[gpu].model_dump(mode="json") if gpu else None,
     }
+
+
+def _renamed(entry: dict[str, Any], old: str, new: str) -> dict[str, Any]:
+    return {new if key == old else key: value for key, value in entry.items()}
