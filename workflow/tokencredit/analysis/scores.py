@@ -37,7 +37,7 @@ def results(store: Store, rows: list[Row], references: dict[str, str], targets: 
     scored = {name: lines_of(store, seeds) for name, seeds in lines.items()}
     level = LEVEL / max(1, sum(references[name] != name for name in lines))  # Holm's first step
     records = [
-        _record(store, lines[name], column, scored[name], scored[other], lines[other][0].cell, targets, level)
+        _record(store, lines[name], column, scored[name], scored[other], lines[other][0].method, targets, level)
         | {"reference": other}
         for name, other in ((name, references[name]) for name in lines)
         for column in columns
