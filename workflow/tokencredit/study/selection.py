@@ -65,7 +65,7 @@ def alpha_sweep(study: Study) -> dict[str, float]:
 
 
 def without_entropy_term(study: Study) -> str | None:
-    """What EAPO is at alpha = 0: the plain group advantage, on the base of the sweep if a method trains with that, else on another."""
+    """What EAPO is at alpha = 0: the plain group advantage, with the sweep's recipe if a method trains with that, else with another."""
     recipe = study.methods[next(iter(alpha_sweep(study)))].recipe
     plain = [
         name for name, method in study.methods.items() if method.credit in ("grpo", "dapo") and method.control is None
@@ -74,5 +74,7 @@ def without_entropy_term(study: Study) -> str | None:
 
 
 def figure7_rows(study: Study) -> list[Row]:
-    sweep = alpha_sweep(study)
-    return [row for row in study.rows if row.method in sweep or (sweep and row.method == without_entropy_term(study))]
+    if not (sweep := alpha_sweep(study)):
+        return []
+    shown = {*sweep, without_entropy_term(study)}
+    return [row for row in study.rows if row.method in shown]
