@@ -84,6 +84,8 @@ def test_equal(outcome: Outcome, gold: str, answer: str) -> None:
         (r"\text{east}", r"\text{west}"),
         ("1", "1, 2"),
         (r"\pm 2021", "2021"),
+        (r"\gcd(p,q)", r"\gcd(p,t)"),
+        (r"\operatorname{lcm}(p,q)", "pq"),
         ("(1,2)", "[1,2]"),
         ("5", r"\frac{1}{0}"),
         (r"x<1", "x>-1"),

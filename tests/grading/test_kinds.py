@@ -258,6 +258,13 @@ def test_what_can_be_read_in_two_ways_is_ungraded(gold: str, answer: str) -> Non
     assert verdict.reason.startswith("it can be read in two ways")
 
 
+@pytest.mark.parametrize(("gold", "answer"), [("245 yd.", "245yd"), (r"5\text{ m}", "5m"), ("3mi", "3 mi")])
+def test_letters_that_may_be_a_unit_or_a_product_are_ungraded(gold: str, answer: str) -> None:
+    verdict = fast(gold, answer)
+    assert verdict.outcome == "ungraded"
+    assert "a unit or a product" in verdict.reason
+
+
 def test_a_doubt_that_changes_nothing_is_none() -> None:
     assert fast(r"I(0) e^{-t}", r"I(0)e^{-t}") == Verdict("right", None)
     assert fast("7", "1/2x") == Verdict("wrong", None)

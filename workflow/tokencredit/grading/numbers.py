@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from fractions import Fraction
 from typing import NamedTuple
@@ -20,6 +21,8 @@ _TRUSTED = 1e-11  # relative; finer decimals are beyond floating point
 
 Equal = Callable[[Node | Quotient, Node | Quotient], bool]
 _INFINITY = Node("infty", ())
+_CONSTANTS = {"e": Node("e", ()), "i": Node("imaginary", ())}
+_SYMBOL = re.compile(r"([A-Za-z]{1,4})\^1")
 
 
 class Decimal(NamedTuple):
@@ -34,6 +37,8 @@ def same_quantity(gold: Expression, answer: Expression, equal: Equal) -> bool:
     """Whether two quantities are equal: by their numbers, units and percent signs."""
     if gold.percent != answer.percent:
         return _one_percent(gold, answer, equal)
+    if _unit_spelt_out(gold, answer, equal) or _unit_spelt_out(answer, gold, equal):
+        raise UndecidedError("the letters behind a number may be a unit or a product")
     if gold.unit is not None and answer.unit is not None and gold.unit.name != answer.unit.name:
         return _different_units(gold, answer, equal)
     if gold.unit is not None and gold.unit.dimension == "angle^1" and answer.unit is None and _has_pi(answer.node):
@@ -45,6 +50,17 @@ def same_quantity(gold: Expression, answer: Expression, equal: Equal) -> bool:
             gold.node, Node("div", (Node("mul", (answer.node, Node("pi", ()))), Node("number", (Fraction(180), None))))
         )
     return same_number(gold.node, answer.node, equal)
+
+
+def _unit_spelt_out(quantity: Expression, product: Expression, equal: Equal) -> bool:
+    """Whether ``product`` is the number of ``quantity`` times the letters of its unit: ``5cm`` beside ``5 cm``."""
+    if quantity.unit is None or product.unit is not None:
+        return False
+    symbol = _SYMBOL.fullmatch(quantity.unit.name)
+    if symbol is None:
+        return False
+    letters = (_CONSTANTS.get(letter, Node("name", (letter,))) for letter in symbol[1])
+    return equal(Node("mul", (quantity.node, *letters)), product.node)
 
 
 def _has_pi(node: Node) -> bool:

@@ -49,7 +49,7 @@ def _wide(gold: str, answer: Answer, rng: random.Random) -> str | None:
 
 
 def _narrow(gold: str, answer: Answer, rng: random.Random) -> str | None:
-    """No space but those that end a command, and those beside digits, which may stand between numbers."""
+    """No space but those that end a command, and those behind digits, which may stand between numbers or before a unit."""
     if answer.kind == "words" or _JOINED.search(gold):
         return None
     found = tokens(gold)
@@ -58,7 +58,7 @@ def _narrow(gold: str, answer: Answer, rng: random.Random) -> str | None:
         before = found[place - 1].text if place else " "
         after = found[place + 1].text if place + 1 < len(found) else " "
         ends_command = before.startswith("\\") and before[-1].isalpha() and after[0].isalnum()
-        between_numbers = before.isdigit() and (after.isdigit() or after.startswith("\\"))
+        between_numbers = before.isdigit() and (after.isalnum() or after.startswith("\\"))
         if not token.text.isspace() or ends_command or between_numbers:
             kept.append(token.text)
     text = "".join(kept)
@@ -220,7 +220,9 @@ def _is_equation(answer: Answer) -> bool:
 
 def _special(answer: Answer) -> bool:
     """What has no value that can be calculated with: infinity, several values in one sign, words, dots, times, ratios, bases, code."""
-    if _UNLIKE_NUMBERS.search(answer.text) or (answer.kind == "expression" and re.search("[=<>]", answer.text)):
+    if _UNLIKE_NUMBERS.search(answer.text) or (
+        answer.kind == "expression" and any(token.text in RELATIONS for token in tokens(answer.text))
+    ):
         return True
     bare = re.sub(r"\\[A-Za-z]+", "", answer.core)
     return answer.kind == "expression" and not letters(answer.core) and bool(re.search(r"[A-Za-z]{2,}", bare))

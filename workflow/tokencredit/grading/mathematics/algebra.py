@@ -30,9 +30,9 @@ _FUNCTIONS = {
         "arcsin": sympy.asin,
         "arctan": sympy.atan,
         "factorial": sympy.factorial,
-        "gcd": sympy.gcd,
+        "gcd": lambda *arguments: _of_integers(sympy.gcd, arguments),
     },
-    **{"pow": sympy.Pow, "power": sympy.Pow, "lcm": sympy.lcm},
+    **{"pow": sympy.Pow, "power": sympy.Pow, "lcm": lambda *arguments: _of_integers(sympy.lcm, arguments)},
 }
 _POINTS = [
     sympy.Rational(7, 5),
@@ -93,6 +93,13 @@ def _is_moderate(value: Quotient) -> bool:
             if not _is_moderate(argument):
                 return False
     return True
+
+
+def _of_integers(function: Any, arguments: tuple[Any, ...]) -> Any:
+    """SymPy's gcd and lcm are of polynomials where a name is among the arguments: gcd(p, q) is 1 there."""
+    if not all(argument.is_Integer for argument in arguments):
+        raise UndecidedError("a common divisor or multiple of names is not worked out")
+    return function(*arguments)
 
 
 def _with_factored_roots(value: Any) -> Any:

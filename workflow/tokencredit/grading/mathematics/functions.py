@@ -13,6 +13,7 @@ from tokencredit.grading.mathematics.powers import absolute, content, is_positiv
 from tokencredit.grading.reading.tokens import UnreadableError
 
 LARGEST_FACTORIAL = 3_000
+LARGEST_BINOMIAL = 10_000  # below it a coefficient has at most some 3,000 digits
 MOST_SHIFT = 12  # (n + 12)! is written with n!
 
 
@@ -94,7 +95,7 @@ def _binomial(above: Quotient, below: Quotient) -> Quotient:
     if n is not None and k is not None:
         if n.denominator != 1 or k.denominator != 1 or n < 0 or k < 0:
             raise UnreadableError("a binomial coefficient of numbers that are not natural")
-        if n > LARGEST_FACTORIAL:
+        if n > LARGEST_BINOMIAL:
             raise TooLargeError("a binomial coefficient that is too large")
         return poly.of_fraction(math.comb(int(n), int(k)))
     return poly.divide(factorial(above), poly.multiply(factorial(below), factorial(poly.add(above, below, -1))))
