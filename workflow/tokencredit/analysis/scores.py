@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -59,19 +59,22 @@ def results(store: Store, rows: list[Row], references: dict[str, str], targets: 
     return table
 
 
-def lines_of(store: Store, seeds: list[Row], metric: Literal["avg", "pass"] = "avg") -> dict[str, statistics.Line]:
-    """Avg@n or Pass@n of every seed and question, by benchmark, questions in the data set's order.
+def lines_of(store: Store, seeds: list[Row], k: int | None = None) -> dict[str, statistics.Line]:
+    """Avg@n, or with ``k`` the unbiased Pass@k, of every seed and question, by benchmark, questions in the data set's order.
 
-    Pass@n of n responses is one try of each question: its sampling noise is unknown and stays in the spread over seeds.
+    What sampling adds to Pass@k stays in the spread over seeds and questions: nothing is known of it where k is n. A benchmark of which
+    fewer than k responses were taken has no Pass@k and is not there.
     """
     lines = {}
     for name, benchmark in store.study.benchmarks.items():
+        if k is not None and k > benchmark.samples:
+            continue
         parts = [store.questions(row, name) for row in seeds]
         scores = [
-            avg_at_k(part["n"], part["right"]) if metric == "avg" else pass_at_k(part["n"], part["right"], part["n"])
+            avg_at_k(part["n"], part["right"]) if k is None else pass_at_k(part["n"], part["right"], k)
             for part in parts
         ]
-        samples = benchmark.samples if metric == "avg" else 1
+        samples = benchmark.samples if k is None else 1
         lines[name] = statistics.Line(np.array(scores), samples, seeds[0].method is not None)
     return lines
 

@@ -52,6 +52,7 @@ class Study:
         self.training = file.training
         self.evaluation = file.evaluation
         self.oracle = file.oracle
+        self.analysis = file.analysis
         self.resources = file.resources
         self.reference = file.reference
         self.model_name = file.model
@@ -107,6 +108,17 @@ class Study:
             )
             for use in self.evaluation.benchmarks
         }
+
+    @property
+    def updates(self) -> int:
+        """Optimiser updates of a training run."""
+        return self.training.steps * self.training.prompts_per_step // self.training.prompts_per_update
+
+    @property
+    def speed_steps(self) -> range:
+        """The steps whose mean solve rate is a method's speed."""
+        first, last = self.analysis.speed_steps or (min(2, self.training.steps), max(2, self.training.steps // 2))
+        return range(first, last + 1)
 
     @property
     def grader(self) -> str:

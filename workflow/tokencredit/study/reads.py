@@ -38,6 +38,12 @@ def scored(paths: Paths, rows: Collection[Row]) -> Iterator[Path]:
     yield from paths.overlaps
 
 
+def scored_and_learned(paths: Paths) -> Iterator[Path]:
+    """The same of all rows, with what each run tells of its learning."""
+    yield from scored(paths, paths.study.rows)
+    yield from runs(paths, paths.study.methods, RunFolder.metrics, RunFolder.evaluations)
+
+
 def curves_and_scores(paths: Paths) -> Iterator[Path]:
     """The evaluations inside training of all methods, and the scores of all rows."""
     return runs_and_scores(paths, paths.study.rows, RunFolder.evaluations)
@@ -66,7 +72,8 @@ def measures_base(study: Study) -> bool:
 
 def scoreboard(paths: Paths) -> Iterator[Path]:
     """What methods gave to the tokens of the base model, what they made of the model, and what the tokens' credit is."""
-    yield from runs_and_scores(paths, [row for row in paths.study.rows if row.method], RunFolder.rollouts)
+    files = (RunFolder.rollouts, RunFolder.metrics, RunFolder.evaluations)
+    yield from runs_and_scores(paths, [row for row in paths.study.rows if row.method], *files)
     yield from measured(paths, BASE)
 
 
