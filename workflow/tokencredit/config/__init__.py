@@ -10,6 +10,7 @@ from tokencredit.config.claim_keys import (
     CreditContrast,
     EntropyContrast,
     ScoreContrast,
+    SpeedContrast,
     StepsContrast,
 )
 from tokencredit.config.keys import (
@@ -75,6 +76,7 @@ __all__ = [
     "Row",
     "Sampling",
     "ScoreContrast",
+    "SpeedContrast",
     "StepsContrast",
     "Study",
     "StudyFile",

@@ -130,10 +130,10 @@ EXHIBITS = (
         "claims",
         title="Claims of the paper",
         caption="What the paper claims, each claim as contrasts of stored records that were declared beforehand in "
-        "config/claims.yaml. A claim is supported only if each of its contrasts is, contradicted if one of "
-        "them is resolved the other way (Holm-adjusted over its contrasts), else not resolved; not measured "
-        "where the study lacks a side. Training runs count as runs: with one seed no claim about methods is "
-        "resolved.",
+        "config/claims.yaml. A claim is supported only if each of its contrasts is and Holm's adjustment over all claims leaves it, "
+        "contradicted if one of them is resolved the other way (adjusted over the contrasts of all claims); not testable where the "
+        "records could not decide it, however they came out; not measured where the study lacks a side; else not resolved. Training "
+        "runs count as runs: with one seed no claim about methods is resolved.",
         keys=("claim", "source", "contrast"),
         reads=reads.claims,
         when=lambda study: study.config.claims is not None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from tokencredit.config import CreditContrast, Row, Study
+from tokencredit.config import Contrast, CreditContrast, EntropyContrast, Row, ScoreContrast, SpeedContrast, Study
 from tokencredit.config.claim_keys import BASE
 from tokencredit.data.tasks import TASKS
 from tokencredit.study.measurements import measured_rows
@@ -93,8 +93,16 @@ def claims(paths: Paths) -> Iterator[Path]:
     kinds: dict[str, set[str]] = {}
     for contrast in declared:
         for name in [] if isinstance(contrast, CreditContrast) else [contrast.method, *contrast.against]:
-            kinds.setdefault(base.name if name == BASE and base else name, set()).add(contrast.kind)
-    files = {"entropy": RunFolder.metrics, "steps": RunFolder.evaluations}
+            kinds.setdefault(base.name if name == BASE and base else name, set()).add(_what(contrast))
+        if isinstance(contrast, ScoreContrast) and contrast.metric == "pass" and base:
+            kinds.setdefault(base.name, set()).add("score")  # which decides k
+    files = {
+        "trained": RunFolder.metrics,
+        "speed": RunFolder.metrics,
+        "probe": RunFolder.probe,
+        "steps": RunFolder.evaluations,
+        "area": RunFolder.evaluations,
+    }
     for row in study.rows:
         compared = kinds.get(row.name, set())
         if row.method and compared:
@@ -102,5 +110,14 @@ def claims(paths: Paths) -> Iterator[Path]:
             yield from (folder.record, *(folder.folder / file.name for kind, file in files.items() if kind in compared))
         if "score" in compared:
             yield paths.evaluation(row).scores
-    if any(isinstance(contrast, CreditContrast) for contrast in declared):
-        yield from measured(paths, BASE)
+    policies = {name for contrast in declared if isinstance(contrast, CreditContrast) for name in contrast.policies}
+    yield from runs(paths, [row.method for row in measured_rows(study) if row.method in policies])
+    for name in dict.fromkeys(row.name for row in measured_rows(study) if row.name in policies):
+        yield from measured(paths, name)
+
+
+def _what(contrast: Contrast) -> str:
+    """What a contrast compares, as the files that hold it are told apart."""
+    if isinstance(contrast, EntropyContrast):
+        return contrast.tokens
+    return contrast.measure if isinstance(contrast, SpeedContrast) else contrast.kind
