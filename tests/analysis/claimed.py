@@ -7,6 +7,7 @@ from typing import Any
 from unittest.mock import patch
 
 import pandas as pd
+import pytest
 import synthetic_study
 import yaml
 from synthetic_config import methods_file
@@ -24,21 +25,26 @@ def score(method: str, *against: str, metric: str = "avg", direction: str = "hig
     return {"kind": "score", "metric": metric, "method": method, "against": list(against), "direction": direction}
 
 
+def at_any_length(claim: dict[str, Any]) -> dict[str, Any]:
+    """The claim without the number of updates below which it is not testable: synthetic runs are short."""
+    contrasts = [{key: each[key] for key in each if key != "updates_at_least"} for each in claim["contrasts"]]
+    return claim | {"contrasts": contrasts}
+
+
 def named(claim: dict[str, Any]) -> list[str]:
     """The methods of a claim, each once."""
-    contrasts = [contrast for contrast in claim["contrasts"] if "method" in contrast]
-    names = [name for contrast in contrasts for name in (contrast["method"], *contrast["against"])]
+    names = [
+        name
+        for contrast in claim["contrasts"]
+        for name in contrast.get("policies") or (contrast["method"], *contrast["against"])
+    ]
     return [name for name in dict.fromkeys(names) if name not in ("base", "start")]
 
 
 def store_of(folder: Path, methods: list[str], seeds: tuple[int, ...], declared: dict[str, Any]) -> Store:
     """A study of ``methods`` under ``folder`` with the claims ``declared``, which may name others."""
-    none = pd.DataFrame({"step": [0]})
-    with (
-        patch.object(synthetic_study, "_rollouts", return_value=none),
-        patch.object(synthetic_study, "_probe", return_value=none),
-    ):
-        synthetic_study.make_study(folder, methods, seeds)  # no claim reads tokens
+    with patch.object(synthetic_study, "_rollouts", return_value=pd.DataFrame({"step": [0]})):
+        synthetic_study.make_study(folder, methods, seeds)  # no claim reads rollouts
     write_claims(folder / "config", declared)
     return Store(load_study(folder / "config", "synthetic"), folder / "results")
 
@@ -55,3 +61,18 @@ def decided(store: Store) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The lines of claims, by name, and those of contrasts."""
     table = claims.records(store)
     return table[table["contrast"] == ""].set_index("claim"), table[table["contrast"] != ""].reset_index(drop=True)
+
+
+def plant(monkeypatch: pytest.MonkeyPatch, gains: dict[str, float], entropies: dict[str, float]) -> None:
+    for name, gain in gains.items():
+        monkeypatch.setitem(synthetic_study.GAIN, name, gain)
+    for name, end in entropies.items():
+        monkeypatch.setitem(synthetic_study.END_ENTROPY, name, end)
+
+
+def quadrants_of(folder: Path, samples: int) -> Store:
+    """Three seeds of the quadrants and EAPO, ``samples`` responses to a question, with the claims about them."""
+    chosen = {name: OWN[name] for name in ("c1", "c2", "c3", "c4", "c5", "c8")}
+    methods = ["grpo", "eapo", "phr", "plr", "nhr", "nlr"]
+    with patch.object(synthetic_study, "SAMPLES", samples):
+        return store_of(folder, methods, SEEDS, chosen)

@@ -21,7 +21,8 @@ from tokencredit.study.measurements import measured_rows
 def claimed_of(folder: Path, states: pd.DataFrame, branches: pd.DataFrame) -> Store:
     """A study with measured states, and the project's claim on them."""
     store_of(folder, states, branches)
-    write_claims(folder / "config", {"c10": OWN["c10"]})
+    (contrast,) = OWN["c10"]["contrasts"]
+    write_claims(folder / "config", {"c10": {"contrasts": [contrast | {"policies": ["base"]}]}})
     return Store(load_study(folder / "config", "synthetic"), folder / "results")
 
 

@@ -21,7 +21,7 @@ from tokencredit.study.exhibits import planned
         ("- grpo\n", "- eapo\n", r"claims\.x\.contrasts\.0\.against = 'eapo': is the method itself"),
         ("- grpo\n", "- start\n", r"claims\.x\.contrasts\.0\.against = 'start': not known"),
         ("metric: avg", "metrik: avg", r"claims\.x\.contrasts\.0\.metrik: unknown key; allowed: .*metric"),
-        ("kind: score", "kind: scores", r"claims\.x\.contrasts\.0\.kind = 'scores': must be one of 'score', 'entropy'"),
+        ("kind: score", "kind: scores", r"claims\.x\.contrasts\.0\.kind = 'scores': must be one of 'score', 'speed', 'entropy'"),
         ("direction: higher", "direction: up", r"claims\.x\.contrasts\.0\.direction = 'up': must be 'higher' or 'lower'"),
     ],
 )  # fmt: skip

@@ -15,6 +15,7 @@ from tokencredit.oracle.estimate import (
     exact_information,
     hindsight,
     information,
+    null_information,
     squared_advantages,
 )
 
@@ -60,6 +61,21 @@ def test_counts_put_in_for_shares_would_find_information_where_there_is_none() -
     corrected = np.mean([information(seen).value for seen in states])
     assert plugged_in > 0.008
     assert abs(corrected) < plugged_in / 8
+
+
+@pytest.mark.parametrize("value", [0.03, 0.34, 0.69, 0.97])
+def test_less_its_null_the_estimate_has_no_bias_where_there_is_no_information(value: float) -> None:
+    """Eight likely tokens of eight continuations each and ten rare ones of three, as the oracle had them: the jackknife is biased there."""
+    rng = np.random.default_rng(round(1000 * value))
+    probability = np.r_[np.full(8, 0.998 / 8), np.full(10, 0.002 / 10)]
+    trials = np.r_[np.full(8, 8), np.full(10, 3)]
+    found, less = [], []
+    for _ in range(400):
+        seen = Branches(probability, rng.binomial(trials, value), trials)
+        found.append(information(seen).value)
+        less.append(found[-1] - null_information(seen, rng, draws=5))
+    assert abs(np.mean(less)) < 3 * np.std(less) / math.sqrt(len(less))
+    assert abs(np.mean(found)) > 0.004
 
 
 def test_more_continuations_narrow_the_interval() -> None:

@@ -151,15 +151,6 @@ def test_pass_sampling_error_matches_simulation() -> None:
     assert statistics.pass_sampling_se([8], [0], 8) > 0
 
 
-def test_variance_of_the_seeds_leaves_sampling_noise_out() -> None:
-    assert statistics.seed_variance([0.1, 0.3], 0.1) == pytest.approx(0.02 - 0.01)
-    assert statistics.seed_variance([0.1, 0.3], 0.2) == 0
-    assert np.isnan(statistics.seed_variance([0.1], 0.2))
-    rng = np.random.default_rng(10)
-    drawn = [statistics.seed_variance(rng.normal(0, np.hypot(3, 1), 5), 1.0) for _ in range(3000)]
-    assert np.mean(drawn) == pytest.approx(9, rel=0.06)
-
-
 def test_margins_add_up_in_squares() -> None:
     assert statistics.margin_of([(4.0, np.inf)], 0.025) == pytest.approx(2 * 1.96, abs=0.001)
     alone = [statistics.margin_of([part], 0.05) for part in ((1.0, 2), (2.0, 9))]
@@ -210,17 +201,58 @@ def test_two_levels_of_equal_differences_keep_the_noise_of_sampling(own: float, 
     assert found.low < more.low < more.mean
 
 
-def test_two_levels_of_several_benchmarks_are_their_unweighted_mean() -> None:
+def mean_square(table: np.ndarray) -> float:
+    """The interaction of rows and columns, as a table of the analysis of variance has it."""
+    rest = [
+        value - table[:, column].mean() - table[row].mean() + table.mean()
+        for (row, column), value in np.ndenumerate(table)
+    ]
+    return float(np.sum(np.square(rest)) / np.prod(np.subtract(table.shape, 1)))
+
+
+@pytest.mark.parametrize("paired", [True, False])
+def test_two_levels_of_several_benchmarks_are_their_unweighted_mean(paired: bool) -> None:
     rng = np.random.default_rng(13)
-    own, other = ([rng.uniform(size=(3, n)) for n in (30, 90)] for _ in range(2))
+    difficulty = [rng.normal(0, 2, n) for n in (30, 90)]
+    own, other = ([rng.normal(d, 1, (3, d.size)) - shift * d for d in difficulty] for shift in (0, 0.5))
     found = statistics.two_level_difference(
-        [statistics.Line(part, 1) for part in own], [statistics.Line(part, 1) for part in other]
+        [statistics.Line(part, 1) for part in own], [statistics.Line(part, 1) for part in other], paired=paired
     )
-    deltas = [a.mean(0) - b.mean(0) for a, b in zip(own, other, strict=True)]
+    deltas = [a - b for a, b in zip(own, other, strict=True)]
     assert found.mean == pytest.approx(np.mean([delta.mean() for delta in deltas]))
-    assert [part for part, _ in found.questions] == pytest.approx([statistics.question_se(d) ** 2 / 4 for d in deltas])
-    runs = [np.mean([part.mean(1) for part in parts], axis=0) for parts in (own, other)]
-    assert found.seeds == [(pytest.approx(run.var(ddof=1)), 3) for run in runs]
+    tables = zip(*([deltas] if paired else [own, other]), strict=True)
+    assert [part for part, _ in found.questions] == pytest.approx(
+        [
+            (delta.mean(0).var(ddof=1) - sum(map(mean_square, of)) / 3) / delta.shape[1] / 4
+            for delta, of in zip(deltas, tables, strict=True)
+        ]
+    )
+    runs = [np.mean([part.mean(1) for part in parts], axis=0) for parts in ([deltas] if paired else [own, other])]
+    assert found.seeds == [(pytest.approx(run.var(ddof=1)), 3, 0) for run in runs]
+
+
+def test_paired_runs_are_the_t_test_of_their_differences() -> None:
+    """What both runs of a seed have in common drops out, whatever it is, and many questions leave only the pairs."""
+    rng = np.random.default_rng(15)
+    luck, own, other = rng.normal(0, 3, 5), rng.normal(0.5, 0.1, 5), rng.normal(0.4, 0.1, 5)
+    sides = [lines((run + luck)[:, None] + np.zeros(40), samples=1) for run in (own, other)]
+    found, expected = statistics.two_level_difference(*sides, paired=True), scipy_stats.ttest_rel(own, other)
+    assert found.p == pytest.approx(expected.pvalue)
+    assert (found.low, found.high) == pytest.approx(tuple(expected.confidence_interval(0.95)))
+    assert statistics.two_level_difference(*sides).p > 0.5
+    of_runs = statistics.run_difference(own + luck, other + luck, paired=True)
+    assert (of_runs.p, of_runs.paired) == (pytest.approx(expected.pvalue), True)
+    with pytest.raises(ValueError, match="paired with the one of its seed"):
+        statistics.run_difference(own, other[:3], paired=True)
+    with pytest.raises(ValueError, match="is of a model that is not trained"):
+        statistics.two_level_difference(lines(own), lines(other, trained=False), paired=True)
+
+
+def test_pairs_spread_no_less_than_their_sampling_noise() -> None:
+    found = statistics.two_level_difference(lines(np.full((3, 30), 0.5)), lines(np.full((3, 30), 0.25)), paired=True)
+    noise = (0.5**2 + 0.25 * 0.75) / 15 / 30
+    assert found.seeds == [(pytest.approx(noise), 3, pytest.approx(noise))]
+    assert found.low < found.mean < found.high
 
 
 def test_one_seed_says_nothing_about_seeds_and_borrows_the_others() -> None:
@@ -230,7 +262,9 @@ def test_one_seed_says_nothing_about_seeds_and_borrows_the_others() -> None:
     assert alone.seeds is None
     assert np.isnan(alone.seeds_needed())
     borrowed = statistics.two_level_difference(lines(own, 1), lines(other[0], 1))
-    assert borrowed.seeds == [(pytest.approx(own.mean(1).var(ddof=1)), count) for count in (3, 1)]
+    assert [(each.variance, each.seeds) for each in borrowed.seeds or []] == [
+        (pytest.approx(own.mean(1).var(ddof=1)), count) for count in (3, 1)
+    ]
     with pytest.raises(ValueError, match="the same two questions or more"):
         statistics.two_level_difference(lines(own), lines(other[:, :20]))
 
@@ -273,22 +307,31 @@ def test_training_results_of_one_run_tell_nothing_of_others() -> None:
     assert np.isnan([found.low, found.high, found.p]).all()
 
 
-def two_level(mean: float, seeds: list[tuple[float, int]] | None) -> statistics.TwoLevel:
+def two_level(mean: float, seeds: list[statistics.Spread] | None) -> statistics.TwoLevel:
     return statistics.TwoLevel(mean, 0, 0, 1, questions=[(2e-4, 10_000)], sampling=[1.5e-4], seeds=seeds)
 
 
 def test_what_it_takes_is_enough_and_no_more() -> None:
-    found = two_level(0.06, [(2e-4, 3), (1e-4, 3)])
+    found = two_level(0.06, [statistics.Spread(2e-4, 3, 1e-4), statistics.Spread(1e-4, 3)])
     times, seeds = found.samples_needed(), found.seeds_needed()
-    enough = replace(found, questions=[(0.5e-4 + 1.5e-4 / times, 10_000)])
+    first, second = found.seeds or []
+    enough = replace(
+        found,
+        questions=[(0.5e-4 + 1.5e-4 / times, 10_000)],
+        seeds=[first._replace(variance=1e-4 + 1e-4 / times), second],
+    )
     assert enough.detectable() == pytest.approx(0.06, rel=1e-6)
     for count in (seeds - 1, seeds):
-        runs = [(2e-4, count), (1e-4, count)]
-        again = replace(found, questions=[(0.5e-4 + 1.5e-4 * 3 / count, 10_000)], seeds=runs)
+        again = replace(found, seeds=[each._replace(seeds=int(count)) for each in (first, second)])
         assert (again.detectable() <= 0.06) == (count == seeds)
 
 
+def test_an_effect_outside_the_interval_is_excluded() -> None:
+    found = replace(two_level(0.02, None), low=-0.01, high=0.05)
+    assert [found.excludes(value) for value in (-0.02, -0.01, 0.007, 0.06)] == [True, False, False, True]
+
+
 def test_what_no_number_of_responses_or_seeds_can_show() -> None:
-    found = two_level(0.01, [(2e-4, 3), (1e-4, 3)])
+    found = two_level(0.01, [statistics.Spread(2e-4, 3), statistics.Spread(1e-4, 3)])
     assert (found.samples_needed(), found.seeds_needed()) == (np.inf, np.inf)
     assert np.isnan(two_level(0.05, None).seeds_needed())

@@ -80,6 +80,37 @@ def test_training_seeds_are_not_taken_for_an_effect(questions: int, samples: int
     assert over_both / trials <= 0.08
 
 
+# The spread of the embedded study's final scores, in points: what runs of one seed have in common, what a run has of its own, and what it
+# has of its own on a question, sampling included (twelve methods on one recipe, five seeds, three benchmarks of 32 questions).
+LUCK, RUN, QUESTION = 1.4, 0.3, 7.8
+
+
+@pytest.mark.parametrize(("effect", "least", "most"), [(0.0, 0.03, 0.05), (3.0, 0.85, 1.0)])
+def test_pairs_of_five_seeds_keep_their_level_and_find_three_points(effect: float, least: float, most: float) -> None:
+    generator = np.random.default_rng(17)
+    found = covered = unpaired = 0
+    trials = 1000
+    for _ in range(trials):
+        luck = 0.5 + generator.normal(0, LUCK, 5) / 100
+        own, other = (
+            [
+                statistics.Line((luck + run)[:, None] + generator.normal(0, QUESTION / 100, (5, 32)) + shift, 256)
+                for _ in range(3)
+            ]
+            for run, shift in (
+                (generator.normal(0, RUN, 5) / 100, effect / 100),
+                (generator.normal(0, RUN, 5) / 100, 0),
+            )
+        )
+        pairs = statistics.two_level_difference(own, other, paired=True)
+        found += pairs.excludes(0)
+        covered += not pairs.excludes(effect / 100)
+        unpaired += statistics.two_level_difference(own, other).excludes(0)
+    assert least <= found / trials <= most
+    assert 0.95 <= covered / trials <= 0.98
+    assert unpaired < 0.75 * found
+
+
 def test_the_detectable_difference_is_detected_as_often_as_it_says() -> None:
     generator = np.random.default_rng(11)
     error = np.sqrt(2 * 0.2**2 / 40)

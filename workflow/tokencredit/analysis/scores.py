@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cache
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,7 @@ from tokencredit import statistics
 from tokencredit.analysis.store import Store
 from tokencredit.config import Row
 from tokencredit.statistics.estimators import avg_at_k, pass_at_k
-from tokencredit.study.selection import base_row, table3_rows
+from tokencredit.study.selection import base_row, paired, table3_rows
 
 MEAN = "mean"
 NONE = float("nan")
@@ -27,10 +27,10 @@ def results(store: Store, rows: list[Row], references: dict[str, str], targets: 
 
     Intervals are over questions, 95 %. ``difference…``: paired, on the same questions, against the line that ``references`` names for
     the line; none where one of the two is invalid. ``p_holm`` is adjusted over all lines compared, one family per column of the table
-    (a benchmark's Avg@k, or the mean). ``runs_…``: the same difference over questions *and* training runs (``two_level_difference``), with
-    what it could have found and what it would take, at the level of Holm's first step; ``outcome``: its Holm-adjusted test at 0.05 in
-    words. ``over_base``: points above the model that training starts from. ``targets``: the table of the paper whose printed numbers are
-    put beside.
+    (a benchmark's Avg@k, or the mean). ``runs_…``: the same difference over questions *and* training runs (``two_level_difference``,
+    ``runs_pairs`` of them as pairs), with what it could have found and what it would take, at the level of Holm's first step; ``outcome``:
+    its Holm-adjusted test at 0.05 in words. ``over_base``: points above the model that training starts from. ``targets``: the table of the
+    paper whose printed numbers are put beside.
     """
     lines: dict[str, list[Row]] = {}
     for row in rows:
@@ -39,7 +39,8 @@ def results(store: Store, rows: list[Row], references: dict[str, str], targets: 
     scored = {name: lines_of(store, seeds, names=store.study.benchmarks) for name, seeds in lines.items()}
     level = LEVEL / max(1, sum(references[name] != name for name in lines))  # Holm's first step
     records = [
-        _record(store, lines[name], column, scored[name], scored[other], targets, level) | {"reference": other}
+        _record(store, lines[name], column, scored[name], scored[other], lines[other][0].method, targets, level)
+        | {"reference": other}
         for name, other in ((name, references[name]) for name in lines)
         for column in columns
     ]
@@ -61,21 +62,26 @@ def results(store: Store, rows: list[Row], references: dict[str, str], targets: 
 
 
 def lines_of(
-    store: Store, seeds: list[Row], metric: Literal["avg", "pass"] = "avg", names: Iterable[str] | None = None
+    store: Store, seeds: list[Row], k: int | None = None, names: Iterable[str] | None = None
 ) -> dict[str, statistics.Line]:
-    """Avg@n or Pass@n of every seed and question, by benchmark, questions in the data set's order. ``names``: of which benchmarks; those
-    of the mean without it.
+    """Avg@n, or with ``k`` the unbiased Pass@k, of every seed and question, by benchmark, questions in the data set's order.
 
-    Pass@n of n responses is one try of each question: its sampling noise is unknown and stays in the spread over seeds.
+    ``names``: of which benchmarks; those of the mean without it.
+
+    What sampling adds to Pass@k stays in the spread over seeds and questions: nothing is known of it where k is n. A benchmark of which
+    fewer than k responses were taken has no Pass@k and is not there.
     """
     lines = {}
     for name in store.study.averaged if names is None else names:
+        benchmark = store.study.benchmarks[name]
+        if k is not None and k > benchmark.samples:
+            continue
         parts = [store.questions(row, name) for row in seeds]
         scores = [
-            avg_at_k(part["n"], part["right"]) if metric == "avg" else pass_at_k(part["n"], part["right"], part["n"])
+            avg_at_k(part["n"], part["right"]) if k is None else pass_at_k(part["n"], part["right"], k)
             for part in parts
         ]
-        samples = store.study.benchmarks[name].samples if metric == "avg" else 1
+        samples = benchmark.samples if k is None else 1
         lines[name] = statistics.Line(np.array(scores), samples, seeds[0].method is not None)
     return lines
 
@@ -95,6 +101,7 @@ def _record(
     benchmark: str,
     lines: dict[str, statistics.Line],
     other: dict[str, statistics.Line],
+    against: str | None,
     targets: str | None,
     level: float,
 ) -> dict[str, Any]:
@@ -109,7 +116,8 @@ def _record(
     measured = _mean(store, averages) if benchmark == MEAN else _benchmark(store, seeds, benchmark, averages, targets)
     compared: dict[str, float] = {}
     if not with_itself:
-        compared = _difference(averages, reference, benchmark) | _over_runs(lines, other, benchmark, level)
+        pairs = paired(store.study, row.method, against)
+        compared = _difference(averages, reference, benchmark) | _over_runs(lines, other, benchmark, level, pairs)
     printed = {f"printed_{metric}": _printed(store, targets, row.name, benchmark, metric) for metric in ("avg", "pass")}
     method = store.study.methods.get(row.method or "")
     return {
@@ -119,7 +127,8 @@ def _record(
         **{f"difference{key}": NONE for key in ("", "_low", "_high", "_detectable", "_seed_spread")},
         "p": NONE,
         **{
-            f"runs_{key}": NONE for key in ("low", "high", "p", "detectable", "samples_needed", "seeds_needed", "seeds")
+            f"runs_{key}": NONE
+            for key in ("low", "high", "p", "detectable", "samples_needed", "seeds_needed", "seeds", "pairs")
         },
         **compared,
         **printed,
@@ -216,12 +225,15 @@ def _difference(own: dict[str, np.ndarray], other: dict[str, np.ndarray], benchm
 
 
 def _over_runs(
-    own: dict[str, statistics.Line], reference: dict[str, statistics.Line], benchmark: str, level: float
+    own: dict[str, statistics.Line], reference: dict[str, statistics.Line], benchmark: str, level: float, pairs: bool
 ) -> dict[str, float]:
-    """The difference of two methods, not of two sets of checkpoints: over training runs too. What resolving it takes is at ``level``."""
+    """The difference of two methods, not of two sets of checkpoints: over training runs too, as ``pairs`` where they share their luck.
+
+    What resolving it takes is at ``level``.
+    """
     names = list(own) if benchmark == MEAN else [benchmark]
     sides = [[side[name] for name in names] for side in (own, reference)]
-    found = statistics.two_level_difference(*sides)
+    found = statistics.two_level_difference(*sides, paired=pairs)
     samples = sides[0][0].samples if len({line.samples for line in sides[0]}) == 1 else NONE
     return {
         "runs_low": 100 * found.low,
@@ -230,7 +242,8 @@ def _over_runs(
         "runs_detectable": 100 * found.detectable(level=level),
         "runs_samples_needed": np.ceil(samples * found.samples_needed(level=level)),
         "runs_seeds_needed": found.seeds_needed(level=level),
-        "runs_seeds": 0 if found.seeds is None else min((count for _, count in found.seeds), default=1),
+        "runs_seeds": 0 if found.seeds is None else min((each.seeds for each in found.seeds), default=1),
+        "runs_pairs": len(sides[0][0].shares) if pairs else 0,
     }
 
 

@@ -10,6 +10,7 @@ from tokencredit.config.claim_keys import (
     CreditContrast,
     EntropyContrast,
     ScoreContrast,
+    SpeedContrast,
     StepsContrast,
 )
 from tokencredit.config.common_keys import BenchmarkUse
@@ -87,6 +88,7 @@ __all__ = [
     "Row",
     "Sampling",
     "ScoreContrast",
+    "SpeedContrast",
     "Step",
     "StepsContrast",
     "Study",

@@ -10,6 +10,7 @@ from tokencredit.config.keys import Name, Positive, Rate, Share, Strict
 
 BASE, START = "base", "start"  # what a method is compared with beside other methods
 
+Printed = Literal["table1", "table2", "table3", "table9", "figure2", "figure5"]
 Direction = Literal["higher", "lower"]
 Methods = Annotated[list[Name], Field(min_length=1)]
 
@@ -19,8 +20,8 @@ class ScoreContrast(Strict):
 
     kind: Literal["score"] = Field(description="`score`: final scores.")
     metric: Literal["avg", "pass"] = Field(
-        description="`avg`: Avg@n; `pass`: Pass@n with all n responses of a question, on the benchmarks of the largest n alone, for Pass@n "
-        "of one n and of another have no mean. The unweighted mean over benchmarks."
+        description="`avg`: Avg@n; `pass`: the unbiased Pass@k at the largest k of the study's `analysis.pass_k` at which the model that "
+        "training starts from does not solve nearly all (`analysis.pass_below`). The unweighted mean over benchmarks."
     )
     samples_at_least: Positive = Field(
         1,
@@ -31,14 +32,34 @@ class ScoreContrast(Strict):
         description="Methods, or `base` for the model that training starts from; a contrast with each."
     )
     direction: Direction = Field(description="Whether `method` is claimed to be `higher` or `lower` than the other.")
+    printed: list[Printed] = Field(
+        [],
+        description="Tables and figures of the paper that print the difference (`config/targets`): whether the interval here excludes it "
+        "is said. `figure2`: the last step; `figure5`: Pass@k.",
+    )
+
+
+class SpeedContrast(Strict):
+    """How fast two methods learn: a difference, over training seeds."""
+
+    kind: Literal["speed"] = Field(description="`speed`: how fast a method learns.")
+    measure: Literal["speed", "area"] = Field(
+        description="`speed`: the mean solve rate of all groups sampled in the study's `analysis.speed_steps`; `area`: the mean of "
+        "Avg@n on the curve benchmark over training."
+    )
+    method: Name = Field(description="The method that the claim is about.")
+    against: Methods = Field(description="Methods; a contrast with each.")
+    direction: Direction = Field(description="Whether `method` is claimed to learn faster (`higher`) or more slowly.")
 
 
 class EntropyContrast(Strict):
     """Mean token entropy at the end of training: a ratio, over training seeds."""
 
-    kind: Literal["entropy"] = Field(
-        description="`entropy`: the mean over the last five steps of training, of the groups trained on (some methods drop groups that are "
-        "all right or all wrong)."
+    kind: Literal["entropy"] = Field(description="`entropy`: mean token entropy.")
+    tokens: Literal["trained", "probe"] = Field(
+        "trained",
+        description="`trained`: the mean over the last five steps of training, of the groups trained on (some methods drop groups that are "
+        "all right or all wrong); `probe`: of fixed tokens of the model that training starts from, after training.",
     )
     method: Name = Field(description="The method that the claim is about.")
     against: Methods = Field(
@@ -48,6 +69,9 @@ class EntropyContrast(Strict):
         description="Whether the ratio of `method` to the other is claimed `higher` or `lower` than `ratio`."
     )
     ratio: Rate = Field(1.0, description="The ratio claimed; 0.5 is half the other's entropy.")
+    updates_at_least: Positive = Field(
+        1, description="Optimiser updates below which a run is too short to show it; the contrast is then not testable."
+    )
 
 
 class StepsContrast(Strict):
@@ -58,7 +82,8 @@ class StepsContrast(Strict):
     against: Methods = Field(description="Methods at the end of their training; a contrast with each.")
     part: Share = Field(
         description="The part of the steps after which `method` is claimed to score higher than the other method after all steps. Only the "
-        "reverse contradicts it: the other after that part scores higher than `method` after all."
+        "reverse contradicts it: the other after that part scores higher than `method` after all. Not testable where the other ends no "
+        "higher than it starts: every step of `method` is then above it."
     )
 
 
@@ -72,10 +97,13 @@ class CreditContrast(Strict):
     ratio: Share = Field(
         description="Mean credit at positions of low entropy is claimed to be below this many times that at positions of high entropy."
     )
+    policies: Methods = Field(
+        description="Measured policies, `base` or trained methods at their last step; a contrast for each."
+    )
 
 
 Contrast = Annotated[
-    ScoreContrast | EntropyContrast | StepsContrast | CreditContrast,
+    ScoreContrast | SpeedContrast | EntropyContrast | StepsContrast | CreditContrast,
     Field(discriminator="kind"),
 ]
 

@@ -59,6 +59,7 @@ class Study:
         self.evaluation = file.evaluation
         self.oracle = file.oracle
         self.data_recipe = file.data_recipe
+        self.analysis = file.analysis
         self.resources = file.resources
         self.reference = file.reference
         self.model_name = file.model
@@ -146,6 +147,17 @@ class Study:
     def beside(self) -> dict[str, Benchmark]:
         """The benchmarks that are shown beside the others."""
         return {name: benchmark for name, benchmark in self.benchmarks.items() if name not in self.averaged}
+
+    @property
+    def updates(self) -> int:
+        """Optimiser updates of a training run."""
+        return self.training.steps * self.training.prompts_per_step // self.training.prompts_per_update
+
+    @property
+    def speed_steps(self) -> range:
+        """The steps whose mean solve rate is a method's speed."""
+        first, last = self.analysis.speed_steps or (min(2, self.training.steps), max(2, self.training.steps // 2))
+        return range(first, last + 1)
 
     @property
     def grader(self) -> str:

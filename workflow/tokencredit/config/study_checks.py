@@ -142,6 +142,11 @@ def _check_counts(path: Path, file: StudyFile, config: Tables) -> None:
         available = config.benchmarks[benchmark].problems
         if wanted is not None and wanted > available:
             raise UserError(f"{path}: {key} = {wanted}: {benchmark} has {available} problems, no more are allowed.")
+    last, steps = (file.analysis.speed_steps or [0, 0])[1], file.training.steps
+    if last > steps:
+        raise UserError(
+            f"{path}: analysis.speed_steps.1 = {last}: training has {steps} steps, no later one is allowed."
+        )
     for method in file.training.methods:
         buffer = config.recipes[config.methods[method].recipe].overlong_buffer
         limit = file.training.sampling.max_response_tokens

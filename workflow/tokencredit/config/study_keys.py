@@ -247,6 +247,31 @@ class Oracle(Strict):
         return self
 
 
+class Analysis(Strict):
+    """What tables and claims take from the records, declared before they are looked at."""
+
+    speed_steps: Annotated[list[Positive], Field(min_length=2, max_length=2)] | None = Field(
+        None,
+        description="First and last step of those whose mean solve rate of all sampled groups is a method's speed; without it 2, for the "
+        "model that training starts from samples step 1, and half of the steps.",
+    )
+    pass_k: Annotated[list[Positive], Field(min_length=1)] = Field(
+        [4, 16, 64], description="The k of Pass@k in Table 1's CSV, and those that claims about Pass choose from."
+    )
+    pass_below: Share = Field(
+        0.95,
+        description="Claims about Pass take the largest k at which the model that training starts from solves less than this share: where "
+        "nearly all is solved by trying, nothing can be told.",
+    )
+
+    @model_validator(mode="after")
+    def _combinations(self) -> Analysis:
+        distinct("pass_k", self.pass_k)
+        if self.speed_steps and self.speed_steps[0] > self.speed_steps[1]:
+            raise ValueError(f"speed_steps = {self.speed_steps} must be the first step and then the last")
+        return self
+
+
 class JobResources(Strict):
     """What one job of a kind asks of the scheduler."""
 
@@ -370,4 +395,5 @@ class StudyFile(Strict):
         description="The search for a data recipe of a supervised start; none without it.",
         exclude_if=lambda found: found is None,
     )
+    analysis: Analysis = Field(Analysis(), description="What tables and claims take from the records.")
     resources: Resources = Field(description="What jobs ask of the scheduler.")

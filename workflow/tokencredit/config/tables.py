@@ -150,9 +150,11 @@ class Tables:
             for index, contrast in enumerate(claim.contrasts):
                 key = f"claims.{name}.contrasts.{index}"
                 if isinstance(contrast, CreditContrast):
+                    for policy in contrast.policies:
+                        known(path, f"{key}.policies", policy, [BASE, *self.methods])
                     continue
                 known(path, f"{key}.method", contrast.method, self.methods)
-                others = {"score": [BASE], "entropy": [START], "steps": []}[contrast.kind]
+                others = {"score": [BASE], "entropy": [START], "steps": [], "speed": []}[contrast.kind]
                 for other in contrast.against:
                     known(path, f"{key}.against", other, [*others, *self.methods])
                     if other == contrast.method:

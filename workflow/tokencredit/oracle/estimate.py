@@ -81,16 +81,27 @@ def hindsight(probability: np.ndarray, right: np.ndarray) -> np.ndarray:
 def information(branches: Branches, confidence: float = CONFIDENCE) -> Information:
     """The estimate and its interval.
 
-    The bias is what the jackknife finds when it leaves out one continuation of one token at a time. The error holds the first and the
-    second order of I in the counts, for at a state without information the first vanishes.
+    The bias is what the jackknife finds when it leaves out one continuation of one token at a time; what it leaves at a state without
+    information is ``null_information``. The error holds the first and the second order of I in the counts, for at a state without
+    information the first vanishes.
     """
     tried = branches.tried
-    plugged_in = exact_information(branches.shares, branches.means)
-    estimate = tried * (plugged_in - _jackknife_bias(branches, plugged_in))
+    estimate = tried * float(_corrected(branches, branches.right[None])[0])
     se = tried * _error(branches)
     margin = stats.norm.ppf((1 + confidence) / 2) * se
     high = min(math.log(2), max(0.0, estimate + margin) + _untried(branches))
     return Information(estimate, se, min(max(0.0, estimate - margin), high), high)
+
+
+def null_information(branches: Branches, rng: np.random.Generator, draws: int = 20) -> float:
+    """What the jackknife's estimate is on average where the same outcomes have nothing to do with the token, among the tokens tried.
+
+    The outcomes of the state are shuffled among the continuations of all its tokens, so V, the tokens and the noise stay as they are and
+    all information is gone. The jackknife takes off the bias of order 1/n; where tokens have few continuations, and V is near 0 or 1, as
+    much is left as a style fork seems to hold. It is the bias of a state without information: of one with much it is too large.
+    """
+    shuffled = rng.multivariate_hypergeometric(branches.trials, int(branches.right.sum()), size=draws)
+    return branches.tried * float(_corrected(branches, shuffled).mean())
 
 
 def advantages(branches: Branches) -> tuple[np.ndarray, np.ndarray]:
@@ -112,18 +123,22 @@ def _of_differences(share: np.ndarray, variance: np.ndarray) -> np.ndarray:
     return np.sum(share**2 * variance) + (1 - 2 * share) * variance
 
 
-def _jackknife_bias(branches: Branches, plugged_in: float) -> float:
-    share, right, trials = branches.shares, branches.right, branches.trials
-    value, within = share @ branches.means, share @ binary_entropy(branches.means)
-    bias = 0.0
+def _corrected(branches: Branches, right: np.ndarray) -> np.ndarray:
+    """Shares of right continuations put in for p(v), less the jackknife's bias, for several lots of counts ``right`` [K, V]: [K]."""
+    share, trials = branches.shares, branches.trials
+    means = right / trials
+    value, uncertain = means @ share, binary_entropy(means)
+    within = uncertain @ share
+    plugged_in = binary_entropy(value) - within
+    bias = np.zeros(len(right))
     for lost in (0, 1):  # a wrong continuation, or a right one
         how_many = right if lost else trials - right
-        without = np.where(how_many > 0, (right - lost) / (trials - 1), branches.means)
-        values = value + share * (without - branches.means)
-        withins = within + share * (binary_entropy(without) - binary_entropy(branches.means))
-        change = binary_entropy(values) - withins - plugged_in
-        bias += float(np.sum((trials - 1) * how_many / trials * change))
-    return bias
+        without = np.where(how_many > 0, (right - lost) / (trials - 1), means)
+        values = value[:, None] + share * (without - means)
+        withins = within[:, None] + share * (binary_entropy(without) - uncertain)
+        change = binary_entropy(values) - withins - plugged_in[:, None]
+        bias += np.sum((trials - 1) * how_many / trials * change, axis=1)
+    return plugged_in - bias
 
 
 def _smooth(branches: Branches) -> np.ndarray:

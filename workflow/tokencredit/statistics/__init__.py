@@ -7,7 +7,8 @@ Which function answers which question:
 
 - how far is this number from the one of all such questions: ``mean_interval``
 - do these two checkpoints differ on such questions: ``paired_difference`` (t interval, sign flips), ``paired_bootstrap``
-- do these two *methods* differ, over training runs and questions: ``two_level_difference``
+- do these two *methods* differ, over training runs and questions: ``two_level_difference``, with runs of one seed as pairs where they share
+  their luck
 - do they differ in something that is measured once per training run: ``run_difference``
 - what could this comparison have found, and what would it take: ``minimal_detectable_difference``, ``TwoLevel.samples_needed``,
   ``TwoLevel.seeds_needed``
@@ -21,7 +22,6 @@ from tokencredit.statistics.errors import (
     question_se,
     sampling_se,
     seed_spread,
-    seed_variance,
 )
 from tokencredit.statistics.intervals import interval_of_mean, mean_interval
 from tokencredit.statistics.paired import (
@@ -31,12 +31,13 @@ from tokencredit.statistics.paired import (
     paired_difference,
     sign_flip_p,
 )
-from tokencredit.statistics.two_level import Line, TwoLevel, run_difference, two_level_difference
+from tokencredit.statistics.two_level import Line, Spread, TwoLevel, run_difference, two_level_difference
 
 __all__ = [
     "CONFIDENCE",
     "Difference",
     "Line",
+    "Spread",
     "TwoLevel",
     "holm",
     "interval_of_mean",
@@ -50,7 +51,6 @@ __all__ = [
     "run_difference",
     "sampling_se",
     "seed_spread",
-    "seed_variance",
     "sign_flip_p",
     "two_level_difference",
 ]

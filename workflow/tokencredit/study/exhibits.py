@@ -100,9 +100,10 @@ EXHIBITS = (
         title="Table 1",
         caption="All methods on all benchmarks: Avg@n and Pass@k in percent with 95 % intervals over questions, and "
         'the paired difference to the reference method on the same questions. "paper" is the number printed '
-        "in arXiv 2604.11056v1 for the same model, method and benchmark.",
+        "in arXiv 2604.11056v1 for the same model, method and benchmark. The CSV file also has Pass@k at the declared k, and how fast "
+        "a method learns: the solve rate of the declared steps, and the area under its learning curve.",
         keys=("method", "benchmark"),
-        reads=lambda paths: reads.scored(paths, paths.study.rows),
+        reads=reads.scored_and_learned,
     ),
     Exhibit(
         "table",
@@ -133,10 +134,10 @@ EXHIBITS = (
         "claims",
         title="Claims of the paper",
         caption="What the paper claims, each claim as contrasts of stored records that were declared beforehand in "
-        "config/claims.yaml. A claim is supported only if each of its contrasts is, contradicted if one of "
-        "them is resolved the other way (Holm-adjusted over its contrasts), else not resolved; not measured "
-        "where the study lacks a side. Training runs count as runs: with one seed no claim about methods is "
-        "resolved.",
+        "config/claims.yaml. A claim is supported only if each of its contrasts is and Holm's adjustment over all claims leaves it, "
+        "contradicted if one of them is resolved the other way (adjusted over the contrasts of all claims); not testable where the "
+        "records could not decide it, however they came out; not measured where the study lacks a side; else not resolved. Training "
+        "runs count as runs: with one seed no claim about methods is resolved.",
         keys=("claim", "source", "contrast"),
         reads=reads.claims,
         when=lambda study: study.config.claims is not None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from tokencredit.config import CreditContrast, Row, Study
+from tokencredit.config import Contrast, CreditContrast, EntropyContrast, Row, ScoreContrast, SpeedContrast, Study
 from tokencredit.config.claim_keys import BASE
 from tokencredit.data.tasks import TASKS
 from tokencredit.study.data_recipes import searches, tuned
@@ -37,6 +37,12 @@ def scored(paths: Paths, rows: Collection[Row]) -> Iterator[Path]:
     """The runs behind ``rows``, the scores of the rows, and what the training sets have in common with the benchmarks."""
     yield from runs_and_scores(paths, rows)
     yield from paths.overlaps
+
+
+def scored_and_learned(paths: Paths) -> Iterator[Path]:
+    """The same of all rows, with what each run tells of its learning."""
+    yield from scored(paths, paths.study.rows)
+    yield from runs(paths, paths.study.methods, RunFolder.metrics, RunFolder.evaluations)
 
 
 def curves_and_scores(paths: Paths) -> Iterator[Path]:
@@ -75,7 +81,8 @@ def measures_base(study: Study) -> bool:
 
 def scoreboard(paths: Paths) -> Iterator[Path]:
     """What methods gave to the tokens of the base model, what they made of the model, and what the tokens' credit is."""
-    yield from runs_and_scores(paths, [row for row in paths.study.rows if row.method], RunFolder.rollouts)
+    files = (RunFolder.rollouts, RunFolder.metrics, RunFolder.evaluations)
+    yield from runs_and_scores(paths, [row for row in paths.study.rows if row.method], *files)
     yield from measured(paths, BASE)
 
 
@@ -95,8 +102,16 @@ def claims(paths: Paths) -> Iterator[Path]:
     kinds: dict[str, set[str]] = {}
     for contrast in declared:
         for name in [] if isinstance(contrast, CreditContrast) else [contrast.method, *contrast.against]:
-            kinds.setdefault(base.name if name == BASE and base else name, set()).add(contrast.kind)
-    files = {"entropy": RunFolder.metrics, "steps": RunFolder.evaluations}
+            kinds.setdefault(base.name if name == BASE and base else name, set()).add(_what(contrast))
+        if isinstance(contrast, ScoreContrast) and contrast.metric == "pass" and base:
+            kinds.setdefault(base.name, set()).add("score")  # which decides k
+    files = {
+        "trained": RunFolder.metrics,
+        "speed": RunFolder.metrics,
+        "probe": RunFolder.probe,
+        "steps": RunFolder.evaluations,
+        "area": RunFolder.evaluations,
+    }
     for row in study.rows:
         compared = kinds.get(row.name, set())
         if row.method and compared:
@@ -104,5 +119,14 @@ def claims(paths: Paths) -> Iterator[Path]:
             yield from (folder.record, *(folder.folder / file.name for kind, file in files.items() if kind in compared))
         if "score" in compared:
             yield paths.evaluation(row).scores
-    if any(isinstance(contrast, CreditContrast) for contrast in declared):
-        yield from measured(paths, BASE)
+    policies = {name for contrast in declared if isinstance(contrast, CreditContrast) for name in contrast.policies}
+    yield from runs(paths, [row.method for row in measured_rows(study) if row.method in policies])
+    for name in dict.fromkeys(row.name for row in measured_rows(study) if row.name in policies):
+        yield from measured(paths, name)
+
+
+def _what(contrast: Contrast) -> str:
+    """What a contrast compares, as the files that hold it are told apart."""
+    if isinstance(contrast, EntropyContrast):
+        return contrast.tokens
+    return contrast.measure if isinstance(contrast, SpeedContrast) else contrast.kind

@@ -19,6 +19,17 @@ def base_row(study: Study) -> Row | None:
     return next((row for row in study.rows if row.method is None and row.model == study.model_name), None)
 
 
+def paired(study: Study, own: str | None, other: str | None) -> bool:
+    """Whether two trained methods share the luck of a training seed: they draw the same problems with the same random numbers.
+
+    Both derive from the seed and from how many groups were drawn before. A method that drops groups draws others in their place and is
+    soon at other problems than one that keeps them all; its runs are paired with those of methods that drop groups too.
+    """
+    if own is None or other is None:
+        return False
+    return study.recipe_of(own).dynamic_sampling == study.recipe_of(other).dynamic_sampling
+
+
 def figure2_methods(study: Study) -> list[str]:
     return [study.reference, *(name for name in quadrant_runs(study) if name != study.reference)]
 

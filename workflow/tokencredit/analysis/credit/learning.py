@@ -13,15 +13,19 @@ import pandas as pd
 from scipy import stats
 
 from tokencredit import statistics
+from tokencredit.analysis import speed
 from tokencredit.analysis.credit.states import CONFIDENCE, RESAMPLES
 from tokencredit.analysis.layout import number
 from tokencredit.analysis.scores import LEVEL, NOT_RESOLVED, lines_of
+from tokencredit.analysis.speed import AREA, SPEED
 from tokencredit.analysis.store import Store
 from tokencredit.config import Study
 from tokencredit.seeds import generator
+from tokencredit.study.selection import paired
 
 ANSWER, CONTROL = "answer", "control"
 SCORE = "score"
+GAINS = {SCORE: "score", SPEED: "solve rate", AREA: "area under the curve"}  # what a method may have of better credit
 ASKED = {"rho": "|Q − V|", "rho_information": "I", "signed": "signed Q − V", "lift": "credit per weight"}
 FEWEST = 8  # methods that a correlation over methods is taken of
 PERMUTATIONS = 9999
@@ -52,9 +56,10 @@ def against_controls(store: Store, methods: pd.DataFrame) -> pd.DataFrame:
     """The ``control`` records: every method less each of its controls in the study, named by the control.
 
     ``rho``: of the agreements in ``methods``, the methods' own records. ``score``: of mean Avg@n in points, with interval and p over
-    questions and training seeds (``two_level_difference``; p Holm-adjusted over the controls), n questions, and an outcome: whether the
-    method or control whose weights agree better ends higher. Not measured if one of the two has an invalid run or no agreement; not
-    resolved with one training seed, which says nothing about other runs.
+    questions and training seeds (``two_level_difference``), n questions. ``speed``, ``area``: of how fast the two learn
+    (``analysis.speed``), in points, over training seeds, n of them. p is Holm-adjusted over the controls. Each has an outcome: whether the
+    method or control whose weights agree better ends higher, or learns faster. Not measured if one of the two has an invalid run or no
+    agreement; not resolved with one training seed, which says nothing about other runs.
     """
     rho = methods[methods["metric"] == "rho"].set_index("method")["value"]
     lines = []
@@ -62,13 +67,15 @@ def against_controls(store: Store, methods: pd.DataFrame) -> pd.DataFrame:
         known = {"part": CONTROL, "method": control, "title": " − ".join(_titles(store.study, method, control))}
         apart = rho[method] - rho[control]
         lines.append(known | {"metric": "rho", "value": apart, "n": 2})
-        line = known | {"metric": SCORE, "outcome": NOT_MEASURED} | _UNKNOWN
-        if not (np.isnan(apart) or store.invalid(method) or store.invalid(control)):
-            line |= _difference(store, method, control)
-        lines.append(line)
+        sound = not (np.isnan(apart) or store.invalid(method) or store.invalid(control))
+        for metric in GAINS:
+            line = known | {"metric": metric, "outcome": NOT_MEASURED} | _UNKNOWN
+            lines.append(line | (_difference(store, metric, method, control) if sound else {}))
     if not lines:
         return pd.DataFrame()
-    table = _adjusted(pd.DataFrame(lines))
+    table = pd.concat(
+        [_adjusted(family) for _, family in pd.DataFrame(lines).groupby("metric", sort=False)]
+    ).sort_index()
     asked = table["p"].notna()
     apart = table["method"].map(table[table["metric"] == "rho"].set_index("method")["value"])
     decided = asked & (table["p"] < LEVEL) & (apart != 0)
@@ -88,17 +95,22 @@ def in_words(table: pd.DataFrame) -> list[str]:
     """The conclusions from the records of a scoreboard, as sentences."""
     found = table[table["part"] == CONTROL]
     apart = found[found["metric"] == "rho"].set_index("method")
-    scores = found[(found["metric"] == SCORE) & (found["outcome"] != NOT_MEASURED)].set_index("method")
-    if scores.empty:
+    gains = found[(found["metric"] != "rho") & (found["outcome"] != NOT_MEASURED)]
+    if gains.empty:
         return [_over_methods_in_words(table)]
-    said = "; ".join(
-        f"{line['title']}: ρ {number(apart.loc[name, 'value'], 2)}, score {_with_interval(line, 1, ' points')}, {line['outcome']}"
-        for name, line in scores.iterrows()
-    )
+    said = [
+        f"{lines['title'].iloc[0]}: ρ {number(apart.loc[name, 'value'], 2)}, "
+        + ", ".join(
+            f"{GAINS[line['metric']]} {_with_interval(line, 1, ' points')}, {line['outcome']}"
+            for _, line in lines.iterrows()
+        )
+        for name, lines in gains.groupby("method", sort=False)
+    ]
     return [
         _over_methods_in_words(table),
-        f"Does the one that agrees better end higher, where as much weight lies on other tokens? A method less its control: {said}. "
-        f"Intervals: 95 %, over questions and training seeds; p: Holm-adjusted over {len(scores)}.",
+        "Does the one that agrees better end higher, or learn faster, where as much weight lies on other tokens? A method less its "
+        f"control: {'; '.join(said)}. Intervals: 95 %, of scores over questions and training seeds, of solve rate and area over seeds; p: "
+        f"Holm-adjusted over {len(said)}.",
     ]
 
 
@@ -140,13 +152,22 @@ def _titles(study: Study, *methods: str) -> list[str]:
     return [study.methods[name].title for name in methods]
 
 
-def _difference(store: Store, *methods: str) -> dict[str, float]:
-    """The first method's mean Avg@n less the second's, in points."""
-    scored = [lines_of(store, [row for row in store.study.rows if row.method == name]).values() for name in methods]
-    found = statistics.two_level_difference(*map(list, scored), CONFIDENCE)
+def _difference(store: Store, metric: str, method: str, control: str) -> dict[str, float]:
+    """One of ``GAINS`` of the method less its control's, in points."""
+    if metric != SCORE:
+        of_runs = speed.difference(store, metric, method, control, CONFIDENCE)
+        return _in_points(of_runs) | {"n": len(store.study.training.seeds)}
+    scored = [
+        lines_of(store, [row for row in store.study.rows if row.method == name]).values() for name in (method, control)
+    ]
+    found = statistics.two_level_difference(*map(list, scored), CONFIDENCE, paired=paired(store.study, method, control))
+    return _in_points(found) | {"n": sum(line.shares.shape[1] for line in scored[0])}
+
+
+def _in_points(found: statistics.TwoLevel) -> dict[str, float]:
+    """One training seed decides nothing: p is then 1."""
     values = {key: 100 * getattr(found, each) for key, each in (("value", "mean"), ("low", "low"), ("high", "high"))}
-    p = found.p if found.seeds is not None else 1.0
-    return values | {"p": p, "n": sum(line.shares.shape[1] for line in scored[0])}
+    return values | {"p": found.p if found.seeds is not None else 1.0}
 
 
 def _adjusted(table: pd.DataFrame) -> pd.DataFrame:

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from tokencredit import statistics
+from tokencredit.analysis import speed
 from tokencredit.analysis.credit import learning
 from tokencredit.analysis.credit.agreement import Credit, agreement
 from tokencredit.analysis.credit.learning import SCORE
@@ -43,19 +44,20 @@ _NAME = ["seed", "problem_id", "sample"]
 def records(store: Store) -> pd.DataFrame:
     """One record per row of the scoreboard and metric: value with its 95 % interval, and n.
 
-    part ``method``: the measures of ``agreement``, and ``score``, the mean Avg@n over benchmarks of all seeds in percent, its interval
-    over questions. part ``peer``: the same measures of weights that no method has; ``shuffled`` is the mean over methods, with the range
-    of 95 % of them; ``oracle`` are weights from a third of the oracle's continuations, compared with the other two. parts ``answer`` and
-    ``control``: whether methods that agree better end higher, over all methods and for each against its controls; see ``learning``.
-    problems: the number behind a row; left_out: responses of the first step that were not measured, because another response has their
-    name; refused: tokens of all responses with too few continuations to be split.
+    part ``method``: the measures of ``agreement``; ``score``, the mean Avg@n over benchmarks of all seeds in percent, its interval over
+    questions; ``speed`` and ``area``, how fast the method learns (``analysis.speed``), in percent, over seeds. part ``peer``: the same
+    measures of weights that no method has; ``shuffled`` is the mean over methods, with the range of 95 % of them; ``oracle`` are weights
+    from a third of the oracle's continuations, compared with the other two. parts ``answer`` and ``control``: whether methods that agree
+    better end higher, and for each against its controls whether it also learns faster; see ``learning``. problems: the number behind a
+    row; left_out: responses of the first step that were not measured, because another response has their name; refused: tokens of all
+    responses with too few continuations to be split.
     """
     yard = yardstick(store, [row for row in measured_rows(store.study) if row.method is None])
     lessons = {name: _lesson(store, yard, name) for name in store.study.methods}
     methods = []
     for name, lesson in lessons.items():
         method = store.study.methods[name]
-        found = pd.concat([agreement(yard, lesson.credit), _score(store, name)], ignore_index=True)
+        found = pd.concat([agreement(yard, lesson.credit), _score(store, name), _speed(store, name)], ignore_index=True)
         known = {"part": METHOD, "method": name, "title": method.title, "left_out": lesson.left_out}
         known |= {"reconstruction": method.reconstruction, "invalid": store.invalid(name)}
         methods.append(found.assign(problems=_problems(yard, lesson.credit), **known))
@@ -124,6 +126,19 @@ def _score(store: Store, method: str) -> pd.DataFrame:
     return pd.DataFrame([{"metric": SCORE, "value": 100 * value, "low": 100 * low, "high": 100 * high, "n": questions}])
 
 
+def _speed(store: Store, method: str) -> pd.DataFrame:
+    """How fast the method learns, as Table 1's CSV has it."""
+    found = speed.columns(store, method, None)
+    ends = {"value": "", "low": "_low", "high": "_high"}
+    return pd.DataFrame(
+        [
+            {"metric": measure, "n": len(store.study.training.seeds)}
+            | {key: found[f"{measure}{end}"] for key, end in ends.items()}
+            for measure in speed.MEASURES
+        ]
+    )
+
+
 def _problems(yard: Yardstick, credit: Credit) -> int:
     return yard.tokens["problem_id"].iloc[credit.rows].nunique()
 
@@ -167,6 +182,8 @@ _COLUMNS = {
     "nothing": ("Weight (%)", "on no credit", (100, 0)),
     "direction": ("Signs (%)", "right", (100, 0)),
     SCORE: ("Score (%)", "mean Avg@n", (1, 1)),
+    speed.SPEED: ("Learning (%)", "solve rate", (1, 1)),
+    speed.AREA: ("Learning (%)", "area", (1, 1)),
 }
 
 
@@ -182,10 +199,10 @@ def wide(table: pd.DataFrame, store: Store) -> Wide:
         title = marked(first["title"], bool(first["reconstruction"]), first["invalid"])
         rows.append((title, [_cell(lines, measure, *shown) for measure, (*_, shown) in _COLUMNS.items()]))
     columns = [(head, below) for head, below, _ in _COLUMNS.values()]
-    return Wide(columns, rows, notes(table) + meanings("".join(title for title, _ in rows)))
+    return Wide(columns, rows, notes(table, store) + meanings("".join(title for title, _ in rows)))
 
 
-def notes(table: pd.DataFrame) -> list[str]:
+def notes(table: pd.DataFrame, store: Store) -> list[str]:
     """The notes under the table: what follows from the numbers, what they are of, and whose weights are equal."""
     methods = table[table["part"] == METHOD]
     facts = methods.drop_duplicates("method")
@@ -196,10 +213,11 @@ def notes(table: pd.DataFrame) -> list[str]:
         f"n = {_span(compared)} responses of the first step to {_span(facts['problems'])} problems, training seeds "
         f"{facts['seeds'].iloc[0]}; left out: {left_out:.0f} responses that were not measured, and {refused} tokens of which a "
         f"candidate had fewer than {PARTS} graded continuations.",
-        "Intervals: 95 %, over problems; of scores over questions. ρ is 0 in a response whose weights are equal; what it is with a "
-        "measurement of nothing is subtracted. Noise in the measured credit hides agreement, for methods and peers alike; AUC (the chance "
-        "that a unit of credit lies at a token of larger weight than another) and credit per weight are free of it. What has no credit is "
-        "known of nearly sure tokens alone.",
+        "Intervals: 95 %, over problems; of scores over questions, of learning over training seeds (solve rate: of all groups sampled in "
+        f"steps {store.study.speed_steps[0]} to {store.study.speed_steps[-1]}; area: Avg@n on the curve, a mean over all steps).",
+        "ρ is 0 in a response whose weights are equal; what it is with a measurement of nothing is subtracted. Noise in the measured "
+        "credit hides agreement, for methods and peers alike; AUC (the chance that a unit of credit lies at a token of larger weight than "
+        "another) and credit per weight are free of it. What has no credit is known of nearly sure tokens alone.",
     ]
     if equal := equal_weights(table):
         lines.append(

@@ -18,7 +18,14 @@ from tokencredit.credit import QUADRANTS
 from tokencredit.data.tasks import TASKS
 from tokencredit.errors import UserError
 from tokencredit.oracle.estimate import CONFIDENCE as STATE_CONFIDENCE
-from tokencredit.oracle.estimate import Branches, advantages, binary_entropy, information, squared_advantages
+from tokencredit.oracle.estimate import (
+    Branches,
+    advantages,
+    binary_entropy,
+    information,
+    null_information,
+    squared_advantages,
+)
 from tokencredit.seeds import generator
 from tokencredit.study.measurements import measured_rows
 
@@ -29,17 +36,19 @@ SUMS = ("states", "entropy", "information", "squared")  # what a group of states
 _NONE = float("nan")
 
 
-def states(store: Store, row: Row) -> tuple[pd.DataFrame, int]:
+def states(store: Store, row: Row, null: bool = False) -> tuple[pd.DataFrame, int]:
     """One line per measured state of a policy, and how many could not be measured: a candidate had fewer than two graded continuations.
 
     Beside the columns of ``states.parquet``: information, se, low, high (nats, ``estimate.information``), value (V), advantage and
     advantage_se (Q - V of the token taken, in shares of right responses), squared (its square without bias), decile of entropy (1 to 10
     over all measured states), top (among the ``TOP`` share of highest entropy), and for the embedded task the token's kind. Where a single
     candidate holds the mass, I lies between 0 and the entropy of whether the token is another one; V and the advantage are not known, and
-    the square, at most that of the mass not tried, is counted as 0.
+    the square, at most that of the mass not tried, is counted as 0. With ``null`` also what I is estimated at where the state's outcomes
+    are shuffled among its tokens (``estimate.null_information``).
     """
     table, branches = store.oracle(row)
-    measured = [_measured(own, found) for own, found in _by_state(table, branches)]
+    rng = generator("information of nothing", row.path) if null else None
+    measured = [_measured(own, found, rng) for own, found in _by_state(table, branches)]
     found = table.assign(**pd.DataFrame(measured, index=table.index))
     model = store.study.config.models[row.model]
     if isinstance(model, EmbeddedModel):
@@ -54,9 +63,9 @@ def states(store: Store, row: Row) -> tuple[pd.DataFrame, int]:
     return _ranked(found), len(table) - len(found)
 
 
-def policy_states(store: Store, policy: str) -> tuple[pd.DataFrame, int]:
+def policy_states(store: Store, policy: str, null: bool = False) -> tuple[pd.DataFrame, int]:
     """``states`` of a policy under all training seeds (column ``seed``), ranked by entropy together."""
-    parts = [(*states(store, row), row.seed) for row in measured_rows(store.study) if row.name == policy]
+    parts = [(*states(store, row, null), row.seed) for row in measured_rows(store.study) if row.name == policy]
     found = pd.concat([table.assign(seed=seed) for table, _, seed in parts], ignore_index=True)
     return _ranked(found), sum(refused for _, refused, _ in parts)
 
@@ -65,7 +74,7 @@ def records(store: Store) -> pd.DataFrame:
     """One record per policy and group of its states, all seeds together; see ``groups``."""
     parts = []
     for policy, title in titles(store).items():
-        found, refused = policy_states(store, policy)
+        found, refused = policy_states(store, policy, null=True)
         known = {"policy": policy, "title": title, "seeds": " ".join(map(str, store.study.training.seeds))}
         parts.append(groups(found).assign(refused=refused, **known))
     return pd.concat(parts, ignore_index=True)[[*known, *parts[0].columns.drop(list(known))]]
@@ -83,6 +92,7 @@ def groups(found: pd.DataFrame) -> pd.DataFrame:
     right responses; share_…: of all states, and of the sums of H, I and (Q - V)^2 over them. Intervals (…_low, …_high) are over problems
     (``ends``); missing with one problem, or where a sum is not above zero.
     single: states with a single candidate; single_information: what I could be on average if those had the most that is possible there;
+    Where the states have a null: null, its mean; less_null, mean I less it, and share_less_null, the group's part of all I less it.
     untried: mean probability of the tokens not tried; above: states whose interval of I begins above H, which the bound forbids;
     above_chance: how many would if all of I were H, so the most that chance explains.
     """
@@ -147,7 +157,8 @@ def _ranked(found: pd.DataFrame) -> pd.DataFrame:
 def _summary(found: pd.DataFrame, chosen: pd.Series) -> dict[str, Any]:
     """Means over the ``chosen`` states, and their share of everything."""
     part = found[chosen]
-    every = found.assign(states=1.0)[list(SUMS)]
+    sizes = [*SUMS, "less_null"] if "null" in found else list(SUMS)
+    every = found.assign(states=1.0, **_less_null(found))[sizes]
     sums = pd.concat([every.where(chosen, 0.0), every.add_prefix("all_")], axis=1)
     single = part["value"].isna()
     possible = part["information"].where(~single, np.minimum(part["high"], part["entropy"]))
@@ -155,6 +166,7 @@ def _summary(found: pd.DataFrame, chosen: pd.Series) -> dict[str, Any]:
         "states": len(part),
         "entropy": part["entropy"].mean(),
         **over_problems(sums, found["problem_id"], _quantities),
+        **({"null": part["null"].mean()} if "null" in found else {}),
         "single": int(single.sum()),
         "single_information": possible.mean(),
         "untried": (1 - part["tried"]).clip(lower=0).mean(),
@@ -164,15 +176,22 @@ def _summary(found: pd.DataFrame, chosen: pd.Series) -> dict[str, Any]:
 
 
 def _quantities(sums: np.ndarray) -> dict[str, np.ndarray]:
-    own, everything = sums[..., : len(SUMS)], sums[..., len(SUMS) :]
-    count, entropy, information, squared = np.moveaxis(own, -1, 0)
+    sizes = sums.shape[-1] // 2
+    own, everything = sums[..., :sizes], sums[..., sizes:]
+    count, entropy, information, squared, *rest = np.moveaxis(own, -1, 0)
     found = {
         "information": over(information, count),
         "ratio": over(information, entropy),
         "size": np.sqrt(np.maximum(0.0, over(squared, count))),
     }
     shares = over(own, everything)
-    return found | {f"share_{name}": shares[..., index] for index, name in enumerate(SUMS)}
+    names = [*SUMS, "less_null"][:sizes]
+    found |= {f"share_{name}": shares[..., index] for index, name in enumerate(names)}
+    return found | ({"less_null": over(rest[0], count)} if rest else {})
+
+
+def _less_null(found: pd.DataFrame) -> dict[str, pd.Series]:
+    return {"less_null": found["information"] - found["null"]} if "null" in found else {}
 
 
 def _by_state(table: pd.DataFrame, branches: pd.DataFrame) -> list[tuple[Any, pd.DataFrame]]:
@@ -194,12 +213,16 @@ def _kinds(found: pd.DataFrame, task: str, problems: dict[str, str]) -> pd.Serie
     return pd.concat(kinds)
 
 
-def _measured(own: Any, found: pd.DataFrame) -> dict[str, float]:
-    """What the counts ``found`` say of the state ``own``; all missing where a candidate has fewer than two graded continuations."""
+def _measured(own: Any, found: pd.DataFrame, rng: np.random.Generator | None) -> dict[str, float]:
+    """What the counts ``found`` say of the state ``own``; all missing where a candidate has fewer than two graded continuations.
+
+    With ``rng``, for the shuffling, what they would say without information too.
+    """
     names = ("information", "se", "low", "high", "value", "advantage", "advantage_se", "squared")
     if len(found) == 1:
         most = float(binary_entropy(own.tried))
-        return dict(zip(names, (0.0, 0.0, 0.0, most, _NONE, _NONE, _NONE, 0.0), strict=True))
+        nothing = {} if rng is None else {"null": 0.0}
+        return dict(zip(names, (0.0, 0.0, 0.0, most, _NONE, _NONE, _NONE, 0.0), strict=True)) | nothing
     trials = (found["right"] + found["wrong"]).to_numpy()
     if (trials < 2).any():
         return dict.fromkeys(names, _NONE)
@@ -209,7 +232,8 @@ def _measured(own: Any, found: pd.DataFrame) -> dict[str, float]:
     value = seen.shares @ seen.means
     of_taken = (advantage[taken], se[taken], squared_advantages(seen)[taken])
     numbers = (estimate.value, estimate.se, estimate.low, estimate.high, value, *of_taken)
-    return dict(zip(names, map(float, numbers), strict=True))
+    nothing = {} if rng is None else {"null": null_information(seen, rng)}
+    return dict(zip(names, map(float, numbers), strict=True)) | nothing
 
 
 # ---------------------------------------------------------------- layout
@@ -227,7 +251,7 @@ _SHARE = "Share of all (%)"
 def wide(table: pd.DataFrame, store: Store) -> Wide:
     """One line per group of states."""
     columns = [("States", ""), ("H (nats)", "mean"), ("I (mnat)", "mean"), ("I/H (%)", "")]
-    columns += [(_SHARE, name) for name in ("states", "H", "I", "(Q − V)²")]
+    columns += [(_SHARE, name) for name in ("states", "H", "I", "(Q − V)²", "I less its null")]
     several = table["policy"].nunique() > 1
     rows = []
     for record in table.to_dict("records"):
@@ -236,7 +260,7 @@ def wide(table: pd.DataFrame, store: Store) -> Wide:
         title = f"{record['title']}: {title}" if several else title
         cells = [Cell(f"{record['states']:,}"), Cell(f"{record['entropy']:.3f}")]
         cells += [_cell(record, "information", 1000), _cell(record, "ratio", 100)]
-        cells += [_cell(record, f"share_{name}", 100) for name in SUMS]
+        cells += [_cell(record, f"share_{name}", 100) for name in (*SUMS, "less_null")]
         rows.append((title, cells))
     return Wide(columns, rows, _notes(table, store), long=True)
 
@@ -251,6 +275,8 @@ def _notes(table: pd.DataFrame, store: Store) -> list[str]:
         "I: the information that the next token holds about the reward, measured by continuing from every plausible next token; H: the "
         "token's entropy; Q − V: what the token that was taken changed in the chance to be right, squared without the bias of few "
         "continuations, so that shares may fall below zero.",
+        "I less its null: less what the same estimate finds where the outcomes of a state are shuffled among its tokens, which is its bias "
+        "at states without information. Where there is much it takes off too much.",
         f"n = {count:,} states of responses to {everything['problems'].max()} problems, training seeds together; "
         f"{everything['refused'].sum()} more had too few graded continuations. Intervals: {100 * CONFIDENCE:.0f} %, over problems "
         f"resampled {RESAMPLES:,} times; they hold no spread between training runs.",

@@ -50,7 +50,7 @@ def draw(store: Store) -> style.Drawn:
     if len(methods):
         labels.place(right, _labels(store, methods, lines), [*_bars(methods), *_shafts(arrows)])
     told = ["Arrows in (b) lead from a control to its method."] if arrows else []
-    said = [*notes(table), *told, *style.marks_note(store, lines)]
+    said = [*notes(table, store), *told, *style.marks_note(store, lines)]
     return style.Drawn(fig, shown, " ".join(said))
 
 

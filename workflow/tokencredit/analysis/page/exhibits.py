@@ -30,6 +30,7 @@ OUTCOMES = {
         "supported": "agrees",
         "not resolved": "open",
         "contradicted": "differs",
+        "not testable": "without",
         "not measured": "without",
     },
 }

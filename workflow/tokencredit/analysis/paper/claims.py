@@ -1,16 +1,18 @@
 """The paper's claims tested on a study: each claim is a conjunction of contrasts, and each contrast a test on stored records.
 
-A claim is *supported* if each of its contrasts is resolved as claimed (the intersection-union test of Berger 1982: no adjustment is due,
-for the claim holds only if all of them do), *contradicted* if one of them is resolved the other way after Holm's adjustment over the
-claim's contrasts, else *not measured* where the study lacks a side of one, else *not resolved*. Tests are two-sided, at one minus the
-confidence of ``config/claims.yaml``. A comparison that rests on one training seed is not resolved: it is about these checkpoints, and a
-claim is about methods.
+A claim is *supported* if each of its contrasts is resolved as claimed (the intersection-union test of Berger 1982: the claim's p is the
+largest of theirs) and Holm's adjustment over all claims leaves that; *contradicted* if one of its contrasts is resolved the other way
+after Holm's adjustment over all contrasts of all claims; else *not measured* where the study lacks a side of one; else *not testable*
+where the records could not decide one, however its numbers came out: training is too short, or the comparison holds for an untrained model
+too; else *not resolved*. Tests are two-sided, at one minus the confidence of ``config/claims.yaml``. What rests on one training seed is
+not resolved: it is about these checkpoints, and a claim is about methods.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -24,84 +26,145 @@ from tokencredit.analysis.paper.obtained import ONE_SEED, NotMeasuredError
 from tokencredit.analysis.store import Store
 from tokencredit.config import Claim, Contrast
 
-SUPPORTED, CONTRADICTED, NOT_MEASURED = "supported", "contradicted", "not measured"
+SUPPORTED, CONTRADICTED, NOT_MEASURED, NOT_TESTABLE = "supported", "contradicted", "not measured", "not testable"
 NOT_RESOLVED = scores.NOT_RESOLVED
 FOR_CHECKPOINTS = f"; {scores.CHECKPOINTS}"
-OUTCOMES = (SUPPORTED, CONTRADICTED, NOT_RESOLVED, NOT_MEASURED)
+OUTCOMES = (SUPPORTED, CONTRADICTED, NOT_RESOLVED, NOT_TESTABLE, NOT_MEASURED)
 COLUMNS = (
     *("claim", "statement", "outcome", "contrast", "effect", "low", "high", "unit", "p", "p_holm", "test"),
-    *("questions", "samples", "seeds", "detectable", "samples_needed", "seeds_needed", "reason", "files", "source"),
+    *(
+        "questions",
+        "samples",
+        "k",
+        "seeds",
+        "pairs",
+        "detectable",
+        "samples_needed",
+        "seeds_needed",
+        "printed",
+        "excluded",
+        "reason",
+    ),
+    *("files", "source"),
 )
 NONE = float("nan")
-_NO_TEXTS = dict.fromkeys(("unit", "test", "seeds", "files"), "")
+_NO_TEXTS = dict.fromkeys(("unit", "test", "seeds", "printed", "excluded", "files"), "")
+
+
+@dataclass(frozen=True)
+class _Line:
+    """A contrast in words with its effect, or why there is none."""
+
+    contrast: Contrast
+    words: str
+    effect: Effect | None
+    reason: str = ""
+
+    @property
+    def as_claimed(self) -> bool:
+        return self.effect is not None and _as_claimed(self.effect.tested, self.contrast)
+
+    @property
+    def tested(self) -> bool:
+        """Whether its p is one of those that are adjusted."""
+        return self.effect is not None and not self.effect.untestable and not math.isnan(self.effect.against.p)
 
 
 def records(store: Store) -> pd.DataFrame:
     """One line per claim (``contrast`` empty), followed by one per contrast.
 
     effect with its interval at the configuration's confidence, in ``unit``: points, nats, or a ratio; p of the two-sided test against the
-    value that the claim's direction is seen from; Holm's over the claim's contrasts, of the tests that could contradict it (of "needs fewer
-    steps" the reverse, see ``contrasts``); questions, responses per question, the training seeds.
-    Where it is not resolved: ``detectable``, the smallest effect found with 80 % power (points, or a factor), and the responses per
-    question or training seeds that an effect as large as the observed one takes (infinite: none would do). reason; files below the
-    study's folder.
+    value that the claim's direction is seen from, of a claim the largest of its contrasts, 1 where one is not as claimed; p_holm of a
+    contrast: Holm's over the contrasts of all claims, of the tests that could contradict it (of "needs fewer steps" the reverse, see
+    ``contrasts``), of a claim: over all claims; questions, responses per question, k of Pass@k, the training seeds, and how many of them
+    are compared as pairs. ``detectable``: the smallest effect found with 80 % power (points, or a factor). Where it is not resolved: the
+    responses per question or training seeds that an effect as large as the observed one takes (infinite: none would do). printed: the
+    paper's own differences; excluded: those that the interval leaves out. reason; files below the study's folder.
     """
     declared = store.study.config.claims
-    lines: list[dict[str, Any]] = []
-    for name, claim in declared.claims.items() if declared else ():
+    claims = declared.claims if declared else {}
+    confidence = declared.confidence if declared else statistics.CONFIDENCE
+    lines = {name: _lines(store, claim, confidence) for name, claim in claims.items()}
+    adjusted = _adjusted(
+        {(name, place): line for name in lines for place, line in enumerate(lines[name]) if line.tested}
+    )
+    found = {
+        name: [_record(line, adjusted.get((name, place), NONE), 1 - confidence) for place, line in enumerate(of_claim)]
+        for name, of_claim in lines.items()
+    }
+    whole = {
+        name: max(line.effect.tested.p if line.as_claimed else 1.0 for line in of_claim)
+        for name, of_claim in lines.items()
+        if all(line.tested for line in of_claim)
+    }
+    of_all = dict(zip(whole, statistics.holm(list(whole.values())), strict=True)) if whole else {}
+    table: list[dict[str, Any]] = []
+    for name, claim in claims.items():
         known = {"claim": name, "source": claim.source, "statement": claim.statement}
-        found = _contrasts(store, claim, declared.confidence)
-        lines += [known | line for line in [_claim(found), *found]]
-    return pd.DataFrame(lines, columns=list(COLUMNS))
+        of_claim = _claim(found[name], whole.get(name, NONE), of_all.get(name, NONE), 1 - confidence)
+        table += [known | line for line in [of_claim, *found[name]]]
+    return pd.DataFrame(table, columns=list(COLUMNS))
 
 
 def outcome_of_claim(outcomes: list[str]) -> str:
     """The outcome of a claim from those of its contrasts. One that is contradicted decides it, whatever was not measured."""
-    for decisive in (CONTRADICTED, NOT_MEASURED, NOT_RESOLVED):
+    for decisive in (CONTRADICTED, NOT_MEASURED, NOT_TESTABLE, NOT_RESOLVED):
         if decisive in outcomes:
             return decisive
     return SUPPORTED
 
 
-def _claim(found: list[dict[str, Any]]) -> dict[str, Any]:
+def _claim(found: list[dict[str, Any]], p: float, p_holm: float, level: float) -> dict[str, Any]:
     outcome = outcome_of_claim([line["outcome"] for line in found])
+    known = {"contrast": "", "p": p, "p_holm": p_holm, **_NO_TEXTS}
+    if outcome == SUPPORTED:
+        among_all = f"as one of all claims p = {p_holm:.3f}"
+        if p_holm >= level:
+            return known | {"outcome": NOT_RESOLVED, "reason": f"each of {len(found)} as claimed, but {among_all}"}
+        return known | {"outcome": SUPPORTED, "reason": f"each of {len(found)}"}
     deciding = [line for line in found if line["outcome"] == outcome]
     rest = Counter(line["outcome"] for line in found if line["outcome"] != outcome)
     said = list(dict.fromkeys(line["reason"].removesuffix(FOR_CHECKPOINTS) or line["contrast"] for line in deciding))
     untrained = [sentence.removeprefix(NOT_TRAINED) for sentence in said if sentence.startswith(NOT_TRAINED)]
     said = [NOT_TRAINED + ", ".join(untrained)] * bool(untrained) + [s for s in said if not s.startswith(NOT_TRAINED)]
-    reason = f"each of {len(found)}" if outcome == SUPPORTED else "; ".join(said)
+    reason = "; ".join(said)
     if rest:
         counts = ", ".join(f"{rest[name]} {name}" for name in OUTCOMES if name in rest)
         reason += f"; of the other contrasts: {counts}"
-    return {"contrast": "", "outcome": outcome, "reason": reason, **_NO_TEXTS}
+    return known | {"outcome": outcome, "reason": reason}
 
 
 # ---------------------------------------------------------------- contrasts
 
 
-def _contrasts(store: Store, claim: Claim, confidence: float) -> list[dict[str, Any]]:
-    lines, effects = [], []
+def _lines(store: Store, claim: Claim, confidence: float) -> list[_Line]:
+    lines = []
     for contrast, other in contrasts.pairs(claim.contrasts):
-        line = {"contrast": contrasts.in_words(store, contrast, other)}
+        words = contrasts.in_words(store, contrast, other)
         try:
-            effect = contrasts.measure(store, contrast, other, confidence)
+            lines.append(_Line(contrast, words, contrasts.measure(store, contrast, other, confidence)))
         except NotMeasuredError as reason:
-            lines.append(line | {"outcome": NOT_MEASURED, "reason": str(reason), **_NO_TEXTS})
-            continue
-        lines.append(line | _measured(effect))
-        effects.append((lines[-1], contrast, effect))
-    tested = [entry for entry in effects if not math.isnan(entry[2].against.p)]
-    for (line, _, _), p in zip(tested, statistics.holm([effect.against.p for *_, effect in tested]), strict=True):
-        line["p_holm"] = float(p)
-    for line, contrast, effect in effects:
-        line |= _judged(effect, contrast, line.get("p_holm", NONE), 1 - confidence, len(tested))
+            lines.append(_Line(contrast, words, None, str(reason)))
     return lines
 
 
-def _measured(effect: Effect) -> dict[str, Any]:
+def _adjusted(tested: dict[tuple[str, int], _Line]) -> dict[tuple[str, int], float]:
+    """Holm's p of all contrasts of all claims together, by claim and place."""
+    p_values = [line.effect.against.p for line in tested.values() if line.effect]
+    return dict(zip(tested, map(float, statistics.holm(p_values)), strict=True)) if tested else {}
+
+
+def _record(line: _Line, p_holm: float, level: float) -> dict[str, Any]:
+    if line.effect is None:
+        return {"contrast": line.words, "outcome": NOT_MEASURED, "reason": line.reason, **_NO_TEXTS}
+    judged = _judged(line.effect, line.contrast, p_holm, level)
+    return {"contrast": line.words} | _measured(line.effect, level) | {"p_holm": p_holm} | judged
+
+
+def _measured(effect: Effect, level: float) -> dict[str, Any]:
     tested = effect.tested
     shown = {key: effect.shown(getattr(tested, key)) for key in ("mean", "low", "high")}
+    excluded = {name: value for name, value in effect.printed.items() if tested.excludes(value / 100)}
     return {
         "effect": shown["mean"],
         "low": shown["low"],
@@ -111,31 +174,41 @@ def _measured(effect: Effect) -> dict[str, Any]:
         "test": effect.test,
         "questions": effect.questions,
         "samples": effect.samples,
+        "k": effect.k,
         "seeds": " ".join(map(str, effect.seeds)),
+        "pairs": len(effect.seeds) if tested.paired else 0,
+        "detectable": NONE if tested.seeds is None else effect.detectable(level),
+        "printed": _printed(effect.printed),
+        "excluded": "" if tested.seeds is None else _printed(excluded),
         "files": " ".join(effect.files),
     }
 
 
-def _judged(effect: Effect, contrast: Contrast, p_holm: float, level: float, family: int) -> dict[str, Any]:
+def _printed(effects: dict[str, float]) -> str:
+    return ", ".join(f"{value:+.1f} ({name})" for name, value in effects.items())
+
+
+def _as_claimed(found: statistics.TwoLevel, contrast: Contrast) -> bool:
+    return (found.mean > 0) == (getattr(contrast, "direction", "higher") == "higher")
+
+
+def _judged(effect: Effect, contrast: Contrast, p_holm: float, level: float) -> dict[str, Any]:
+    """``p_holm``: of what contradicts, which is adjusted. What supports is not: each contrast of a claim has to."""
     tested = effect.tested
-    higher = getattr(contrast, "direction", "higher") == "higher"
-    as_claimed, stands = ((side.mean > 0) == higher for side in (tested, effect.against))
+    if effect.untestable:
+        return {"outcome": NOT_TESTABLE, "reason": effect.untestable}
     if tested.seeds is None:
         return {"outcome": NOT_RESOLVED, "reason": ONE_SEED + (FOR_CHECKPOINTS if tested.p < level else "")}
-    if as_claimed and tested.p < level:
+    if _as_claimed(tested, contrast) and tested.p < level:
         return {"outcome": SUPPORTED, "reason": ""}
-    if not stands and p_holm < level:
+    if not _as_claimed(effect.against, contrast) and p_holm < level:
         return {"outcome": CONTRADICTED, "reason": ""}
-    # Holm's first step: what contradicts is adjusted, what supports is not.
-    level = level if as_claimed else level / family
+    samples = tested.questions and effect.samples * tested.samples_needed(level=level)
     return {
         "outcome": NOT_RESOLVED,
         "reason": "",
-        "detectable": effect.detectable(level),
-        "samples_needed": math.nan
-        if not tested.questions
-        else _whole(effect.samples * tested.samples_needed(level=level)),
-        "seeds_needed": tested.seeds_needed(level=level) if effect.seeds else math.nan,
+        "samples_needed": _whole(samples) if tested.questions else NONE,
+        "seeds_needed": tested.seeds_needed(level=level) if effect.seeds else NONE,
     }
 
 
@@ -158,11 +231,14 @@ def wide(table: pd.DataFrame, store: Store) -> Wide:
     claims = table[table["contrast"] == ""]
     counts = claims["outcome"].value_counts()
     declared = store.study.config.claims
+    level = 1 - (declared.confidence if declared else statistics.CONFIDENCE)
     said = ", ".join(f"{counts.get(name, 0)} {name}" for name in OUTCOMES)
     notes = [
         f"{len(claims)} claims: {said}.",
-        "supported: each contrast is resolved as claimed; contradicted: one is resolved the other way, Holm-adjusted over the claim's "
-        "contrasts; with one training seed none is resolved.",
+        "supported: each contrast is resolved as claimed, and so is the claim after Holm's adjustment over all claims; contradicted: one "
+        "is resolved the other way after Holm's adjustment over all contrasts; not testable: the records cannot decide one, however its "
+        "numbers come out; with one training seed none is resolved.",
+        _family(table, level),
         f"Effects are differences in points (of credit in nats), or ratios of entropies, with {100 * declared.confidence:g} % "
         "intervals; two-sided p."
         if declared
@@ -170,6 +246,15 @@ def wide(table: pd.DataFrame, store: Store) -> Wide:
         "Sources: " + "; ".join(f"{line.claim.upper()} {line.source}" for line in claims.itertuples()) + ".",
     ]
     return Wide(columns, rows, notes, long=True)
+
+
+def _family(table: pd.DataFrame, level: float) -> str:
+    """How many tests there are, and how many of them chance alone would resolve."""
+    p = table.loc[(table["contrast"] != "") & table["p_holm"].notna(), "p"]
+    return (
+        f"{len(p)} contrasts are tested, some in two claims; without any effect about {level * len(p):.0f} of them would have p below "
+        f"{level:g}; {(p < level).sum()} have."
+    )
 
 
 def _effect(record: dict[str, Any]) -> Cell:
@@ -196,22 +281,29 @@ def _test(record: dict[str, Any]) -> Cell:
         ("questions", record["questions"]),
         ("responses each", record["samples"]),
     ]
+    of_pairs = ", paired" if record["pairs"] > 0 else ""
     rests_on = ", ".join(
         f"{count:.0f} {name if count > 1 else name.removesuffix('s')}" for name, count in counts if count > 0
     )
+    rests_on += of_pairs + (f", k = {record['k']:.0f}" if record["k"] > 0 else "")
     p = "–" if math.isnan(record["p"]) else "< 0.001" if record["p"] < 0.001 else f"{record['p']:.3f}"
     return Cell(p, notes=(rests_on,))
 
 
 def _needed(record: dict[str, Any]) -> str:
-    """What the comparison could have found, and what an effect as large as the observed one takes."""
+    """What the comparison could have found, what an effect as large as the observed one takes, and what of the paper's is excluded."""
     if math.isnan(record["detectable"]):
         return ""
-    ways = [("k", record["samples_needed"]), ("seeds", record["seeds_needed"])]
-    enough = [f"{name} = {count:.0f}" for name, count in ways if math.isfinite(count)]
     if record["unit"] == "ratio":
         smallest = f"a factor of {record['detectable']:.2f}"
     else:
         smallest = f"±{record['detectable']:.{_DIGITS[record['unit']]}f}"
-    takes = "more problems" if record["unit"] == "nats" else " or ".join(enough) or "more than k or seeds"
-    return f"finds {smallest}, takes {takes}"
+    said = f"finds {smallest}"
+    if record["outcome"] == NOT_RESOLVED:
+        ways = [("responses", record["samples_needed"]), ("seeds", record["seeds_needed"])]
+        enough = [f"{count:.0f} {name}" for name, count in ways if math.isfinite(count)]
+        said += f", takes {'more problems' if record['unit'] == 'nats' else ' or '.join(enough) or 'more than responses or seeds'}"
+    if record["printed"]:
+        excluded = f"excluded: {record['excluded']}" if record["excluded"] else "not excluded"
+        said += f"; the paper has {record['printed']}: {excluded}"
+    return said

@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from tokencredit import statistics
+from tokencredit.analysis import speed
 from tokencredit.analysis.credit import states
 from tokencredit.analysis.paper.obtained import SMOOTHED, NotMeasuredError, curve_right, present
+from tokencredit.analysis.paper.printed_effects import printed_effects
+from tokencredit.analysis.passes import telling_k
 from tokencredit.analysis.scores import lines_of
 from tokencredit.analysis.store import Store
-from tokencredit.config import Benchmark, Contrast, CreditContrast, EntropyContrast, Row, ScoreContrast, StepsContrast
+from tokencredit.config import (
+    Benchmark,
+    Contrast,
+    CreditContrast,
+    EntropyContrast,
+    Row,
+    ScoreContrast,
+    SpeedContrast,
+    StepsContrast,
+)
 from tokencredit.config.claim_keys import BASE, START
 from tokencredit.study.measurements import measured_rows
-from tokencredit.study.selection import base_row
+from tokencredit.study.paths import RunFolder
+from tokencredit.study.selection import base_row, paired
 
 NONE = float("nan")
 NOT_TRAINED = "the study does not train "
@@ -27,9 +40,11 @@ NOT_TRAINED = "the study does not train "
 class Effect:
     """A contrast measured. ``tested``: positive where it is higher than the value that the claim's direction is seen from.
 
-    Of scores it is a difference in shares, ``unit`` points; of entropies a difference of logarithms, ``unit`` ratio, and ``border`` the
-    ratio that it is seen from; of credit a difference in ``unit`` nats. ``contrary``: where another comparison contradicts the claim, that
-    one. ``samples``: responses per question, NaN where there are none or benchmarks differ; ``files``: below the study's folder.
+    Of scores and speeds it is a difference in shares, ``unit`` points; of entropies a difference of logarithms, ``unit`` ratio, and
+    ``border`` the ratio that it is seen from; of credit a difference in ``unit`` nats. ``contrary``: where another comparison contradicts
+    the claim, that one. ``samples``: responses per question, NaN where there are none or benchmarks differ; ``k``: that of Pass@k;
+    ``files``: below the study's folder; ``printed``: the paper's own differences, in points, by where it prints them; ``untestable``: why
+    the records cannot decide the contrast, however the numbers come out, or nothing.
     """
 
     tested: statistics.TwoLevel
@@ -41,6 +56,9 @@ class Effect:
     samples: float = NONE
     border: float = 1.0
     contrary: statistics.TwoLevel | None = None
+    k: float = NONE
+    printed: dict[str, float] = field(default_factory=dict)
+    untestable: str = ""
 
     @property
     def against(self) -> statistics.TwoLevel:
@@ -61,18 +79,20 @@ _SCALE = {"points": 100.0, "nats": 1.0}
 
 
 def pairs(contrasts: list[Contrast]) -> list[tuple[Contrast, str]]:
-    """Every single contrast: one for each method that another is compared with."""
+    """Every single contrast: one for each method that another is compared with, or for each measured policy."""
     return [
         (contrast, other)
         for contrast in contrasts
-        for other in ([""] if isinstance(contrast, CreditContrast) else contrast.against)
+        for other in (contrast.policies if isinstance(contrast, CreditContrast) else contrast.against)
     ]
 
 
 def measure(store: Store, contrast: Contrast, other: str, confidence: float) -> Effect:
     """The effect of a contrast with one ``other``. Raises ``NotMeasuredError`` where the study has none that can be compared."""
     if isinstance(contrast, CreditContrast):
-        return _credit(store, contrast, confidence)
+        return _credit(store, contrast, other, confidence)
+    if isinstance(contrast, SpeedContrast):
+        return _speed(store, contrast, other, confidence)
     if isinstance(contrast, ScoreContrast):
         return _score(store, contrast, other, confidence)
     if isinstance(contrast, EntropyContrast):
@@ -82,19 +102,25 @@ def measure(store: Store, contrast: Contrast, other: str, confidence: float) -> 
 
 def in_words(store: Store, contrast: Contrast, other: str) -> str:
     """The contrast in words."""
-    if isinstance(contrast, CreditContrast):
-        return f"credit where entropy is below its mean less than {contrast.ratio:g} × that where it is above: means, base model"
     titles = {name: method.title for name, method in store.study.config.methods.items()} | {BASE: "the base model"}
+    if isinstance(contrast, CreditContrast):
+        where = f"{titles[other]}{'' if other == BASE else ' at its last step'}"
+        return f"credit where entropy is below its mean less than {contrast.ratio:g} × that where it is above: means, {where}"
     title, against = titles[contrast.method], titles.get(other, "")
     if isinstance(contrast, StepsContrast):
         return f"{title} after {100 * contrast.part:.0f} % of the steps above {against} after all: Avg@n on the curve"
     word = {"higher": "above", "lower": "below"}[contrast.direction]
     if isinstance(contrast, ScoreContrast):
         return f"{title} {word} {against}: {_score_in_words(store, contrast)}"
+    if isinstance(contrast, SpeedContrast):
+        steps = store.study.speed_steps
+        of_steps = f"solve rate of steps {steps[0]} to {steps[-1]}"
+        return f"{title} {word} {against}: {of_steps if contrast.measure == speed.SPEED else 'area under Avg@n on the curve'}"
     times = "" if contrast.ratio == 1 else f"{contrast.ratio:g} × "
+    of_probe = ", of fixed tokens of the base model" if contrast.tokens == "probe" else ""
     if other == START:
-        return f"{title} {word} {times}its start: entropy at the end"
-    return f"{title} {word} {times}{against}: entropy at the end, of the groups that each trains on"
+        return f"{title} {word} {times}its start: entropy at the end{of_probe}"
+    return f"{title} {word} {times}{against}: entropy at the end{of_probe or ', of the groups that each trains on'}"
 
 
 # ---------------------------------------------------------------- final scores
@@ -107,39 +133,69 @@ def _score(store: Store, contrast: ScoreContrast, other: str, confidence: float)
         raise NotMeasuredError(f"the study takes {contrast.samples_at_least} responses to a question on no benchmark")
     rows = [_rows(store, name) for name in (contrast.method, other)]
     files = _sound(store, rows, [store.paths.evaluation(row).scores for side in rows for row in side])
-    scored = [lines_of(store, side, contrast.metric) for side in rows]
+    k = None
+    if contrast.metric == "pass":
+        k, of_base = _telling_k(store, list(chosen))
+        files = list(dict.fromkeys([*files, *of_base]))
+    scored = [lines_of(store, side, k) for side in rows]
     own, reference = ([lines[name] for name in chosen] for lines in scored)
     samples = {benchmark.samples for benchmark in chosen.values()}
     return Effect(
-        tested=statistics.two_level_difference(own, reference, confidence),
+        tested=statistics.two_level_difference(own, reference, confidence, paired=_paired(store, contrast, other)),
         unit="points",
         test="t over questions and training seeds",
         seeds=store.study.training.seeds,
         files=files,
         questions=sum(line.shares.shape[1] for line in own),
         samples=samples.pop() if len(samples) == 1 else NONE,
+        k=NONE if k is None else k,
+        printed=printed_effects(store, contrast, other, NONE if k is None else k),
     )
 
 
 def _benchmarks(store: Store, contrast: ScoreContrast) -> dict[str, Benchmark]:
-    """Benchmarks with responses enough; for Pass@n those with the most of them, as Pass@n of one n and of another have no mean."""
-    enough = {
+    """Benchmarks with responses enough."""
+    return {
         name: benchmark
         for name, benchmark in store.study.averaged.items()
         if benchmark.samples >= contrast.samples_at_least
     }
-    if contrast.metric == "avg":
-        return enough
-    most = max((benchmark.samples for benchmark in enough.values()), default=0)
-    return {name: benchmark for name, benchmark in enough.items() if benchmark.samples == most}
+
+
+def _telling_k(store: Store, benchmarks: list[str]) -> tuple[int, list[str]]:
+    """The k that a claim about Pass@k is decided at, and the files that tell it."""
+    base, declared = _rows(store, BASE), store.study.analysis
+    files = present(store, [store.paths.evaluation(row).scores for row in base])
+    k = telling_k(store, benchmarks)
+    if k is None:
+        raise NotMeasuredError(
+            f"the base model solves {100 * declared.pass_below:g} % or more at each k of {', '.join(map(str, declared.pass_k))} that the "
+            "responses allow"
+        )
+    return k, files
 
 
 def _score_in_words(store: Store, contrast: ScoreContrast) -> str:
     chosen = _benchmarks(store, contrast)
-    n = next(iter(chosen.values())).samples if contrast.metric == "pass" and chosen else "n"
-    named = f"mean {contrast.metric.capitalize()}@{n}"
+    named = "mean Avg@n" if contrast.metric == "avg" else "mean Pass@k"
     all_taken = len(chosen) in (0, len(store.study.averaged))
     return named if all_taken else f"{named} of {', '.join(benchmark.title for benchmark in chosen.values())}"
+
+
+# ---------------------------------------------------------------- speed of training
+
+
+def _speed(store: Store, contrast: SpeedContrast, other: str, confidence: float) -> Effect:
+    rows = [_rows(store, name) for name in (contrast.method, other)]
+    of_measure = {speed.SPEED: RunFolder.metrics, speed.AREA: RunFolder.evaluations}[contrast.measure]
+    files = _sound(store, rows, [store.paths.run(row).folder / of_measure.name for side in rows for row in side])
+    return Effect(
+        tested=speed.difference(store, contrast.measure, contrast.method, other, confidence),
+        unit="points",
+        test="t over training seeds",
+        seeds=store.study.training.seeds,
+        files=files,
+    )
 
 
 # ---------------------------------------------------------------- entropy of training
@@ -147,20 +203,34 @@ def _score_in_words(store: Store, contrast: ScoreContrast) -> str:
 
 def _entropy(store: Store, contrast: EntropyContrast, other: str, confidence: float) -> Effect:
     rows = [_rows(store, name) for name in (contrast.method, other) if name != START]
-    files = _sound(store, rows, [store.paths.run(row).metrics for side in rows for row in side])
-    end, border = _log_entropy(store, contrast.method, last=True), math.log(contrast.ratio)
+    of_tokens = {"trained": RunFolder.metrics, "probe": RunFolder.probe}[contrast.tokens]
+    files = _sound(store, rows, [store.paths.run(row).folder / of_tokens.name for side in rows for row in side])
+    log_entropy = _probed if contrast.tokens == "probe" else _log_entropy
+    end, border = log_entropy(store, contrast.method, last=True), math.log(contrast.ratio)
     if other == START:
-        own, reference = end - _log_entropy(store, contrast.method, last=False) - border, None
+        own, reference = end - log_entropy(store, contrast.method, last=False) - border, None
     else:
-        own, reference = end - border, _log_entropy(store, other, last=True)
+        own, reference = end - border, log_entropy(store, other, last=True)
+    pairs = reference is not None and _paired(store, contrast, other)
+    short = store.study.updates < contrast.updates_at_least
     return Effect(
-        tested=statistics.run_difference(own, reference, confidence),
+        tested=statistics.run_difference(own, reference, confidence, paired=pairs),
         unit="ratio",
         test="t over training seeds, of logarithms",
         seeds=store.study.training.seeds,
         files=files,
         border=contrast.ratio,
+        untestable=f"at this length: {store.study.updates:,} updates, {contrast.updates_at_least:,} are needed"
+        if short
+        else "",
     )
+
+
+def _probed(store: Store, method: str, last: bool) -> np.ndarray:
+    """Logarithm of the mean entropy of every seed's fixed tokens before training or after it, [S]."""
+    table = store.tokens(RunFolder.probe, method, ["step", "entropy"])
+    steps = store.study.training.steps if last else 0
+    return np.log(table[table["step"] == steps].groupby("seed")["entropy"].mean().to_numpy())
 
 
 def _log_entropy(store: Store, method: str, last: bool) -> np.ndarray:
@@ -196,17 +266,30 @@ def _steps(store: Store, contrast: StepsContrast, other: str, confidence: float)
     files = _sound(store, rows, [store.paths.run(row).evaluations for side in rows for row in side])
     steps = store.study.training.steps
     part = round(contrast.part * steps, 6)
+    pairs = _paired(store, contrast, other)
     early, late = _line(store, contrast.method, part), _line(store, other, steps)
     reverse = _line(store, contrast.method, steps), _line(store, other, part)
     return Effect(
-        tested=statistics.two_level_difference([early], [late], confidence),
-        contrary=statistics.two_level_difference([reverse[0]], [reverse[1]], confidence),
+        tested=statistics.two_level_difference([early], [late], confidence, paired=pairs),
+        contrary=statistics.two_level_difference([reverse[0]], [reverse[1]], confidence, paired=pairs),
         unit="points",
         test="t over questions and training seeds",
         seeds=store.study.training.seeds,
         files=files,
         questions=early.shares.shape[1],
         samples=store.study.training.curve.samples,
+        untestable=_no_rise(store, other),
+    )
+
+
+def _no_rise(store: Store, method: str) -> str:
+    """Why no number of steps to where ``method`` ends tells anything: it ends no higher than it starts. Empty where it rises."""
+    first, last = (100 * _line(store, method, step).shares.mean() for step in (0, store.study.training.steps))
+    if last > first:
+        return ""
+    title = store.study.methods[method].title
+    return (
+        f"{title} ends at {last:.1f} % and starts at {first:.1f} %: each step is above its end, the untrained model too"
     )
 
 
@@ -233,15 +316,16 @@ def _line(store: Store, method: str, step: float) -> statistics.Line:
 # ---------------------------------------------------------------- measured credit of tokens
 
 
-def _credit(store: Store, contrast: CreditContrast, confidence: float) -> Effect:
-    """Of the base model's measured states: how far credit, in mean, stays below what the claim allows. Means of problems are compared.
+def _credit(store: Store, contrast: CreditContrast, policy: str, confidence: float) -> Effect:
+    """Of a policy's measured states: how far credit, in mean, stays below what the claim allows. Means of problems are compared.
 
-    There is no training seed: the policy is the base model.
+    Training seeds are taken together: of the base model they are other problems, of a trained policy other runs too.
     """
-    rows = [row for row in measured_rows(store.study) if row.method is None]
+    rows = [row for row in measured_rows(store.study) if row.name == policy]
     if not rows:
-        raise NotMeasuredError("the study does not measure the credit of the base model's tokens")
-    files = present(store, [path for row in rows for path in store.paths.measurement(row).tables])
+        whose = "the base model's tokens" if policy == BASE else f"the tokens of {policy}"
+        raise NotMeasuredError(f"the study does not measure the credit of {whose}")
+    files = _sound(store, [rows], [path for row in rows for path in store.paths.measurement(row).tables])
     table = pd.concat([states.states(store, row)[0] for row in rows], ignore_index=True)
     high = table["entropy"] >= table["entropy"].mean()
     credit = table.groupby(["problem_id", high.rename("high")])["information"].mean().unstack().dropna()
@@ -271,6 +355,11 @@ def _rows(store: Store, name: str) -> list[Row]:
     if not rows:
         raise NotMeasuredError(NOT_TRAINED + name)
     return rows
+
+
+def _paired(store: Store, contrast: ScoreContrast | EntropyContrast | StepsContrast, other: str) -> bool:
+    """Whether runs of one seed are compared as pairs."""
+    return paired(store.study, contrast.method, None if other == BASE else other)
 
 
 def _sound(store: Store, sides: list[list[Row]], paths: list[Path]) -> list[str]:
