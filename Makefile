@@ -36,7 +36,7 @@ smoke: .venv/runtime ## the same graph with everything tiny (about two minutes)
 	@$(BIN)/python -m tokencredit.analysis summary --config config --study smoke --results results
 
 pocket: .venv/runtime ## the study `pocket`: a pretrained model of 135 million weights from the Python registry, 6 trainings (docs/pocket.md)
-	$(BIN)/snakemake --cores $(CORES) --quiet host rules --config study=pocket
+	$(call study,pocket)
 	@$(BIN)/python -m tokencredit.analysis summary --config config --study pocket --results results
 
 bundle: .venv/runtime ## the stored records of a finished study in one archive, bundle-STUDY.tar.gz: make bundle STUDY=toy

@@ -318,3 +318,15 @@ def test_what_is_not_finite_ends_the_run_before_the_weights_move(broken: str) ->
     with pytest.raises(UserError, match=f"training diverged: the {broken} is"):
         updater.update(sequences, signals, assign("grpo", signals))
     assert all(torch.equal(a, b) for a, b in zip(before, scorer.parameters(), strict=True))
+
+
+def test_balanced_rewards_leave_a_step_its_number_of_updates() -> None:
+    """Four groups where two prompts are a step and one is an update: two updates, as without balance there would be four."""
+    counts = []
+    for balance in (None, 0.25):
+        scorer = Scorer(tiny_qwen3())
+        sequences, signals = batch(scorer)
+        settings = training(prompts_per_step=2, prompts_per_update=1, balance_rewards=balance)
+        metrics, _ = Updater(scorer, settings, RECIPE).step(1, sequences, signals, Credit("eapo", {}))
+        counts.append(metrics["updates"])
+    assert counts == [4, 2]

@@ -88,7 +88,7 @@ class Updater:
         parts: list[TokenCredit] = []
         history: list[dict[str, float]] = []
         settings, moved = self.training, False
-        for chosen in minibatches(signals, settings.prompts_per_update, settings.keep_groups_together, self.seed, step):
+        for chosen in minibatches(signals, self._prompts(signals), settings.keep_groups_together, self.seed, step):
             part, rows = signals.select(chosen)
             members = [sequences[index] for index in chosen.tolist()]
             among = [drawable[index] for index in chosen.tolist()] if drawable else None
@@ -112,6 +112,14 @@ class Updater:
             "updates": len(history),
         }
         return means, whole if whole is not None else _joined(parts)
+
+    def _prompts(self, signals: TokenSignals) -> int:
+        """Prompts of an update. Balanced rewards keep fewer responses of more prompts; a step still has its number of updates."""
+        settings = self.training
+        if settings.balance_rewards is None:
+            return settings.prompts_per_update
+        groups = int(signals.group.max()) + 1
+        return math.ceil(groups * settings.prompts_per_update / settings.prompts_per_step)
 
     def update(
         self,
