@@ -227,7 +227,7 @@ def test_outcomes_come_first_in_words_and_counted(store: Store, made: Path, tmp_
     chips = [text for text in page.within["span"] if re.fullmatch(r"\d+ [a-z ]+", text)]
     counted = {"higher": 1, "lower": 1, "not measured": 1, "invalid": 1}
     assert chips[:6] == [f"{counted.get(word, 0)} {word}" for word in verdicts.VERDICTS]
-    assert sum(int(text.split()[0]) for text in chips[6:10]) == len(OWN)
+    assert sum(int(text.split()[0]) for text in chips[6 : 6 + len(claims.OUTCOMES)]) == len(OWN)
     assert page.within["span"].count("higher") == 1
 
 

@@ -150,7 +150,7 @@ def test_a_response_that_was_not_measured_is_left_out_and_counted(board: pd.Data
     line = board.loc[("nhr", "rho")]
     assert (line["n"], line["left_out"], line["value"]) == (47, 1, pytest.approx(1, abs=0.05))
     assert board.loc[("dapo", "rho"), "left_out"] == 0
-    assert any("left out: 1 responses" in note for note in scoreboard.notes(board.reset_index()))
+    assert any("left out: 1 responses" in note for note in scoreboard.notes(board.reset_index(), weighed))
 
 
 def test_a_run_of_which_nothing_was_measured_is_refused(tmp_path: Path) -> None:

@@ -313,7 +313,7 @@ def test_types(text: str, kind: str) -> None:
 def test_nothing_takes_long(answer: str) -> None:
     started = time.process_time()
     verdict = fast("8", answer)
-    assert time.process_time() - started < 1
+    assert time.process_time() - started < 5  # a grader that expands does not come back at all
     assert verdict is None or verdict.outcome != "right"
 
 

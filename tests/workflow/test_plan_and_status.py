@@ -68,7 +68,7 @@ def test_plan_says_what_would_run_and_makes_nothing(project: Project) -> None:
 def test_status_of_a_study_that_never_ran(fresh: Project) -> None:
     found = counts(answer(fresh, "status", *SMOKE))
     assert found["train"] == {**dict.fromkeys(STATES, 0), "waiting": 4}
-    assert set(found) == {*RULES} - {"fetch", "start"}
+    assert set(found) == {*RULES} - {"fetch", "start", "pool", "search", "tune"}
 
 
 def test_status_and_plan_of_a_finished_study(done: Project) -> None:

@@ -22,6 +22,7 @@ from tokencredit.statistics.errors import (
     question_se,
     sampling_se,
     seed_spread,
+    seed_variance,
 )
 from tokencredit.statistics.intervals import interval_of_mean, mean_interval
 from tokencredit.statistics.paired import (
@@ -51,6 +52,7 @@ __all__ = [
     "run_difference",
     "sampling_se",
     "seed_spread",
+    "seed_variance",
     "sign_flip_p",
     "two_level_difference",
 ]

@@ -65,6 +65,15 @@ def seed_spread(means: ArrayLike) -> float:
     return float(means.std(ddof=1)) if means.size > 1 else float("nan")
 
 
+def seed_variance(means: ArrayLike, sampling: float) -> float:
+    """The part of the variance over training seeds that is not sampling noise: max(0, s^2 - sampling^2). NaN for one seed.
+
+    means: the result of each seed, [S]; ``sampling``: the sampling error of one of them. The analysis-of-variance estimate of a
+    variance component (Searle, Casella and McCulloch 1992, chapter 3).
+    """
+    return max(0.0, seed_spread(means) ** 2 - sampling**2) if np.size(means) > 1 else float("nan")
+
+
 def margin_of(parts: Iterable[tuple[float, float]], tail: float) -> float:
     """The half-width of an interval whose error has several parts, (variance, degrees of freedom): sqrt(sum t[1 - tail; df]^2 variance).
 
