@@ -61,7 +61,7 @@ class Submitted:
 
     def wait(self, status: int = 0) -> str:
         """Everything it said, when it has ended with ``status``."""
-        assert self.process.wait(timeout=1200) == status, self.said
+        assert self.process.wait(timeout=1800) == status, self.said
         return self.said
 
     def jobs(self, rule: str = "") -> list[SlurmJob]:
