@@ -6,7 +6,7 @@
 
 rule pool:
     input:
-        audits=ancient(input_of("pool", "audits")),  # results/{study}/audit/{benchmark}.json of every benchmark
+        audits=gate_of("pool"),  # results/{study}/audit/{benchmark}.json of every benchmark
         model=input_of("pool", "model"),  # results/models/{model}/model.json
         validation=input_of("pool", "validation"),  # results/data/{dataset}/problems.parquet
         tests=input_of("pool", "tests"),  # the same of every benchmark
@@ -37,6 +37,7 @@ rule pool:
 
 rule search:
     input:
+        audits=gate_of("search", direct=False),
         pool=input_of("search", "pool"),  # results/{study}/data-recipe/pool/{pool,pairs}.parquet
         model=input_of("search", "model"),  # results/models/{model}/model.json
         validation=input_of("search", "validation"),  # results/data/{dataset}/problems.parquet
@@ -67,6 +68,7 @@ rule search:
 
 rule tune:
     input:
+        audits=gate_of("tune", direct=False),
         pool=input_of("tune", "pool"),  # results/{study}/data-recipe/pool/{pool,pairs}.parquet
         model=input_of("tune", "model"),  # results/models/{model}/model.json
         validation=input_of("tune", "validation"),  # results/data/{dataset}/problems.parquet

@@ -3,7 +3,7 @@
 
 rule start:
     input:
-        audits=ancient(input_of("start", "audits")),  # results/{study}/audit/{benchmark}.json of every benchmark
+        audits=gate_of("start"),  # results/{study}/audit/{benchmark}.json of every benchmark
         model=input_of("start", "model"),  # results/models/{model}/model.json
         data=input_of("start", "data"),  # results/data/{dataset}/problems.parquet
     output:
