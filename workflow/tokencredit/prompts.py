@@ -75,6 +75,21 @@ def encode_prompts(
     return prompts
 
 
+def end_of_solution(tokenizer: Any, template: str, whose: str) -> int:
+    """The token that a text to be learned ends with: the mark that closes the turn, or the tokenizer's own end.
+
+    ``UserError`` where there is neither; ``whose`` says of which tokenizer.
+    """
+    closing = closing_mark(tokenizer, template)
+    end = tokenizer.eos_token_id if closing is None else closing
+    if end is None:
+        raise UserError(
+            f"{whose} names no end token, and the prompt closes no turn: a solution would have no end. Name eos_token in the tokenizer's "
+            f"settings."
+        )
+    return end
+
+
 def closing_mark(tokenizer: Any, template: str) -> int | None:
     """The special token that closes the turn of the problem, which closes the assistant's too; None where the template has none.
 

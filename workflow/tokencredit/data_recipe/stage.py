@@ -23,7 +23,7 @@ from tokencredit.data_recipe.operators import Pool, Steps, digest, execute, stat
 from tokencredit.data_recipe.pool import embedded_pool, read_pool, without_problems
 from tokencredit.data_recipe.search import Decision, Evaluation, Search
 from tokencredit.data_recipe.signals import model_signals
-from tokencredit.data_recipe.tuning import Questions, Workbench, ending
+from tokencredit.data_recipe.tuning import Questions, Workbench
 from tokencredit.errors import UserError
 from tokencredit.prompts import encode_prompt
 from tokencredit.provenance import environment
@@ -63,7 +63,7 @@ def make_pool(
         signals = model_signals(
             bench.policy,
             [each for each, fit in zip(sequences, fits, strict=True) if fit],
-            ending(bench.tokenizer, bench.template),
+            bench.end,
             target,
             study.training.micro_batch_tokens,
         )

@@ -14,7 +14,6 @@ from types import TracebackType
 import numpy as np
 import pandas as pd
 import torch
-from transformers import PreTrainedTokenizerBase
 
 from tokencredit.base.checked import load_checked
 from tokencredit.base.supervised import learning_rate
@@ -24,7 +23,7 @@ from tokencredit.errors import UserError
 from tokencredit.grading import GradingPool
 from tokencredit.policy import Scorer, Sequence
 from tokencredit.policy.scoring import micro_batch_rows
-from tokencredit.prompts import closing_mark, encode_prompt, encode_prompts
+from tokencredit.prompts import encode_answer, encode_prompt, encode_prompts, end_of_solution
 from tokencredit.records import Problem, Request
 from tokencredit.seeds import derive_seed, generator
 from tokencredit.train.graded import sample_and_grade
@@ -71,6 +70,7 @@ class Workbench:
             device=alone.device,
             sampled=training.engine == "transformers",
         )
+        self.end = end_of_solution(self.tokenizer, self.template, f"{model_dir}: the tokenizer")
         self.scorer = ready(Scorer(self.policy), training, alone)
         self._start = {name: weight.detach().clone() for name, weight in self.policy.named_parameters()}
         prompts = encode_prompts(self.tokenizer, self.template, problems, training.sampling.max_prompt_tokens)
@@ -89,11 +89,10 @@ class Workbench:
 
     def sequences(self, rows: pd.DataFrame) -> list[Sequence]:
         """The rows (columns prompt, response) as tokens, each response with its end."""
-        end = ending(self.tokenizer, self.template)
         return [
             Sequence(
                 encode_prompt(self.tokenizer, self.template, Problem("", prompt, "")),
-                (*self.tokenizer.encode(response, add_special_tokens=False), end),
+                (*encode_answer(self.tokenizer, response), self.end),
             )
             for prompt, response in zip(rows["prompt"], rows["response"], strict=True)
         ]
@@ -146,12 +145,6 @@ class Workbench:
 
     def _score(self, sequences: list[Sequence]) -> torch.Tensor:
         return self.scorer.score(sequences, self.study.training.micro_batch_tokens)[0]
-
-
-def ending(tokenizer: PreTrainedTokenizerBase, template: str) -> int:
-    """The token that a response ends with: the mark that closes the turn of the prompt, or the tokenizer's own end."""
-    closing = closing_mark(tokenizer, template)
-    return tokenizer.eos_token_id if closing is None else closing
 
 
 def tune(scorer: Scorer, rows: list[Sequence], settings: Tuning, seed: int, budget: int) -> Tuned:

@@ -25,7 +25,7 @@ from tokencredit.config.study_keys import Sampling, Start
 from tokencredit.errors import UserError
 from tokencredit.policy import Scorer, Sequence, micro_batches
 from tokencredit.policy.packing import layout_of
-from tokencredit.prompts import closing_mark, encode_answer, encode_prompt
+from tokencredit.prompts import encode_answer, encode_prompt, end_of_solution
 from tokencredit.provenance import environment
 from tokencredit.records import Problem, problems_from
 from tokencredit.study import code
@@ -185,13 +185,7 @@ def make_examples(
     data: Path,
 ) -> list[Example]:
     """The first ``settings.examples`` of ``learned`` that fit into ``sampling``, as tokens: the prompt that RL gives, the text, the end."""
-    closing = closing_mark(tokenizer, model.prompt)
-    end = tokenizer.eos_token_id if closing is None else closing
-    if end is None:
-        raise UserError(
-            f"{data}: the tokenizer of {settings.dataset!r}'s model names no end token, and the prompt closes no turn: a solution would "
-            f"have no end. Name eos_token in the tokenizer's settings."
-        )
+    end = end_of_solution(tokenizer, model.prompt, f"{data}: the tokenizer of {settings.dataset!r}'s model")
     examples = []
     for problem, text in learned:
         prompt = encode_prompt(tokenizer, model.prompt, problem)
