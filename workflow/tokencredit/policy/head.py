@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from tokencredit.policy.portions import slices
+
 # The work is cut into tiles of tokens x vocabulary. No array of a tile (its logits, their exponentials, the weight's rows, their gradient)
 # has more numbers than this, and at most six are held at once (nine with a soft cap): 2**22 are 16 MiB in float32. On a CPU the time is the
 # same from 2**20 to 2**23 (docs/performance.md).
@@ -269,8 +271,4 @@ def _tiles(states: Tensor, weight: Tensor) -> tuple[list[slice], list[slice]]:
     """The tiles of the vocabulary and those of the tokens; a small vocabulary is one tile with as many tokens as the budget holds."""
     tokens = min(len(states), max(_TILE_TOKENS, _TILE_NUMBERS // max(len(weight), states.shape[1])))
     columns = _TILE_NUMBERS // max(tokens, states.shape[1], 1)
-    return _slices(len(weight), max(columns, 1)), _slices(len(states), max(tokens, 1))
-
-
-def _slices(length: int, size: int) -> list[slice]:
-    return [slice(start, min(start + size, length)) for start in range(0, length, size)]
+    return slices(len(weight), max(columns, 1)), slices(len(states), max(tokens, 1))

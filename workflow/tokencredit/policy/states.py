@@ -9,6 +9,7 @@ from torch import Tensor
 
 from tokencredit.policy.logits import head_of
 from tokencredit.policy.packing import Sequence, layout_of
+from tokencredit.policy.portions import portions
 from tokencredit.policy.scoring import evaluating, micro_batch_rows
 
 if TYPE_CHECKING:
@@ -50,7 +51,8 @@ def uniqueness(model: PreTrainedModel, group: list[Sequence], budget: int, tempe
     counts = torch.bincount(position)
     values = torch.empty(len(position))
     by_position = position.argsort(stable=True)
-    for rows in by_position.split(_tiles(counts.tolist(), len(module.weight))):
+    tiles = portions(counts.tolist(), _TILE_NUMBERS // len(module.weight))
+    for rows in by_position.split([int(counts[positions].sum()) for positions in tiles]):
         place = position[rows].to(module.weight.device)
         own = states[rows].to(module.weight)
         p = (head.logits(own, module).to(states.dtype) / temperature).softmax(1)
@@ -59,16 +61,6 @@ def uniqueness(model: PreTrainedModel, group: list[Sequence], budget: int, tempe
         mean /= torch.bincount(place)[:, None]
         values[rows] = _divergence(p, mean[place]).float().cpu()
     return values
-
-
-def _tiles(counts: list[int], vocabulary: int) -> list[int]:
-    """How many rows each tile has: whole positions, ``counts`` rows each, as many as the budget of numbers allows, at least one."""
-    tiles = [0]
-    for count in counts:
-        if tiles[-1] and (tiles[-1] + count) * vocabulary > _TILE_NUMBERS:
-            tiles.append(0)
-        tiles[-1] += count
-    return tiles
 
 
 def _divergence(p: Tensor, q: Tensor) -> Tensor:

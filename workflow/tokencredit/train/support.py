@@ -5,7 +5,7 @@ Both read a pass's states: a ``Scorer`` calls them with ``also``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -15,6 +15,7 @@ from torch.utils.checkpoint import checkpoint
 from tokencredit.engines.sampling import nucleus
 from tokencredit.policy import Scorer, Sequence, micro_batches
 from tokencredit.policy.packing import layout_of
+from tokencredit.policy.portions import portions, slices
 from tokencredit.policy.scoring import Predicting
 
 # Numbers of an array that is made at once: logits of some places, or the head's rows of the tokens that could be drawn there.
@@ -79,7 +80,7 @@ def nuclei(states: Predicting, top_p: float) -> tuple[Tensor, Tensor]:
     The token that was drawn is always one of them: where the sampler rounds otherwise, the last of its set may be another.
     """
     tokens, counts = [states.target[:0]], [states.target[:0]]
-    for rows in _slices(len(states.target), max(1, _NUMBERS // states.vocabulary)):
+    for rows in slices(len(states.target), max(1, _NUMBERS // states.vocabulary)):
         inside = nucleus((states.logits(rows) / states.temperature).softmax(-1).double(), top_p) > 0
         inside.scatter_(1, states.target[rows, None], True)
         tokens.append(inside.nonzero()[:, 1])
@@ -103,7 +104,7 @@ def restricted_logprob(states: Predicting, tokens: Tensor, counts: Tensor) -> Te
             use_reentrant=False,
             preserve_rng_state=False,
         )
-        for rows in _portions(counts.tolist(), max(1, _NUMBERS // states.hidden.shape[-1]))
+        for rows in portions(counts.tolist(), max(1, _NUMBERS // states.hidden.shape[-1]))
     ]
     return torch.cat(parts) if parts else states.hidden.new_empty(0)
 
@@ -115,19 +116,3 @@ def _restricted(states: Predicting, tokens: Tensor, counts: Tensor) -> Tensor:
     total = torch.zeros_like(top).index_add(0, place, (among - top[place]).exp())
     own = states.logits_of(torch.arange(len(counts), device=counts.device), states.target) / states.temperature
     return own - top - total.log()
-
-
-def _portions(counts: list[int], most: int) -> Iterator[slice]:
-    """Runs of places that have at most ``most`` tokens together; a place with more stands alone."""
-    start = total = 0
-    for place, count in enumerate(counts):
-        if total + count > most and place > start:
-            yield slice(start, place)
-            start, total = place, 0
-        total += count
-    if counts:
-        yield slice(start, len(counts))
-
-
-def _slices(length: int, size: int) -> list[slice]:
-    return [slice(start, min(start + size, length)) for start in range(0, length, size)]
