@@ -61,22 +61,28 @@ def test_iw_opd_weights_lie_between_one_and_one_plus_gamma_and_never_increase(se
     torch.testing.assert_close(weight[signals.position == 0], torch.full_like(signals.reward, 1 + gamma))
 
 
+def right_and_wrong(hidden: torch.Tensor) -> TokenSignals:
+    """A group of a right and a wrong response of equal length, with the last states ``hidden`` [N, H] of one after the other."""
+    length = len(hidden) // 2
+    return TokenSignals(
+        response=torch.arange(2).repeat_interleave(length),
+        position=torch.arange(length).repeat(2),
+        entropy=torch.ones(len(hidden)),
+        old_logprob=torch.zeros(len(hidden)),
+        reward=torch.tensor([1.0, -1.0], dtype=torch.float64),
+        advantage=torch.tensor([1.0, -1.0], dtype=torch.float64),
+        group=torch.tensor([0, 0]),
+        hidden=hidden,
+    )
+
+
 @settings(max_examples=4, deadline=None)
 @given(seed=st.integers(0, 2**16), tile=st.sampled_from([1, 2**22]))
 def test_shear_bounds_the_cost_of_the_best_assignment(seed: int, tile: int) -> None:
     """W1 <= W <= W1 + epsilon log n (arXiv 2604.23318, Lemma 1), by the assignment of equal spans; from below as iterations go on."""
     random = torch.Generator().manual_seed(seed)
     hidden = torch.randn(10, 4, generator=random, dtype=torch.float64)
-    signals = TokenSignals(
-        response=torch.tensor([0] * 5 + [1] * 5),
-        position=torch.arange(5).repeat(2),
-        entropy=torch.ones(10),
-        old_logprob=torch.zeros(10),
-        reward=torch.tensor([1.0, -1.0], dtype=torch.float64),
-        advantage=torch.tensor([1.0, -1.0], dtype=torch.float64),
-        group=torch.tensor([0, 0]),
-        hidden=hidden,
-    )
+    signals = right_and_wrong(hidden)
     cost = (hidden[:5, None] - hidden[None, 5:]).norm(dim=2) / hidden.norm(dim=1).mean()
     exact = cost.numpy()[linear_sum_assignment(cost.numpy())].mean()
 
@@ -95,17 +101,7 @@ def test_shear_finds_the_stretch_that_differs() -> None:
     """Two responses with the same states but for the last four: the first span is near 0, the last far."""
     same = torch.eye(4, dtype=torch.float64).repeat(2, 1)
     hidden = torch.cat([same, torch.full((4, 4), 1.0), same, torch.full((4, 4), -1.0)]).double()
-    signals = TokenSignals(
-        response=torch.tensor([0] * 12 + [1] * 12),
-        position=torch.arange(12).repeat(2),
-        entropy=torch.ones(24),
-        old_logprob=torch.zeros(24),
-        reward=torch.tensor([1.0, -1.0], dtype=torch.float64),
-        advantage=torch.tensor([1.0, -1.0], dtype=torch.float64),
-        group=torch.tensor([0, 0]),
-        hidden=hidden,
-    )
-    weight = assign("shear", signals, window=4, stride=4).advantage.abs().view(2, 3, 4)
+    weight = assign("shear", right_and_wrong(hidden), window=4, stride=4).advantage.abs().view(2, 3, 4)
     assert weight[:, :2].max() < 0.1
     assert weight[:, 2].min() > 0.5
 
