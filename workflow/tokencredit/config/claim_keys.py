@@ -1,10 +1,10 @@
-"""Every key of ``config/claims.yaml``: what the paper claims, each claim as contrasts that stored records can decide."""
+"""Every key of ``config/claims.yaml`` and of a study's ``experiments``: statements, each as contrasts that stored records can decide."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tokencredit.config.keys import Name, Positive, Rate, Share, Strict
 
@@ -15,7 +15,30 @@ Direction = Literal["higher", "lower"]
 Methods = Annotated[list[Name], Field(min_length=1)]
 
 
-class ScoreContrast(Strict):
+class Difference(Strict):
+    """A difference in points, above or below zero, or within a margin of it."""
+
+    direction: Literal["higher", "lower", "equal"] = Field(
+        description="Whether `method` is claimed to be `higher` or `lower` than the other, or `equal` to it within `margin`."
+    )
+    margin: Rate | None = Field(
+        None,
+        exclude_if=lambda margin: margin is None,
+        description="Points within which two methods count as equal; with `direction: equal` alone, which two one-sided tests decide "
+        "(Schuirmann 1987).",
+    )
+
+    @model_validator(mode="after")
+    def _margin(self) -> Difference:
+        if (self.direction == "equal") != (self.margin is not None):
+            raise ValueError(
+                f"direction = {self.direction!r} {'needs' if self.margin is None else 'has no'} margin, the points within which two "
+                "methods count as equal"
+            )
+        return self
+
+
+class ScoreContrast(Difference):
     """Final scores of two methods on benchmarks of the study: a difference, over questions and training seeds."""
 
     kind: Literal["score"] = Field(description="`score`: final scores.")
@@ -31,7 +54,6 @@ class ScoreContrast(Strict):
     against: Methods = Field(
         description="Methods, or `base` for the model that training starts from; a contrast with each."
     )
-    direction: Direction = Field(description="Whether `method` is claimed to be `higher` or `lower` than the other.")
     printed: list[Printed] = Field(
         [],
         description="Tables and figures of the paper that print the difference (`config/targets`): whether the interval here excludes it "
@@ -39,7 +61,7 @@ class ScoreContrast(Strict):
     )
 
 
-class SpeedContrast(Strict):
+class SpeedContrast(Difference):
     """How fast two methods learn: a difference, over training seeds."""
 
     kind: Literal["speed"] = Field(description="`speed`: how fast a method learns.")
@@ -49,7 +71,6 @@ class SpeedContrast(Strict):
     )
     method: Name = Field(description="The method that the claim is about.")
     against: Methods = Field(description="Methods; a contrast with each.")
-    direction: Direction = Field(description="Whether `method` is claimed to learn faster (`higher`) or more slowly.")
 
 
 class EntropyContrast(Strict):
@@ -116,6 +137,15 @@ class Claim(Strict):
     contrasts: Annotated[list[Contrast], Field(min_length=1)] = Field(
         description="The comparisons that all have to come out as claimed."
     )
+
+
+class Experiment(Strict):
+    """A question that a study is run for, with what decides it, declared before the study is run."""
+
+    question: str = Field(description="The question in one sentence.")
+    contrasts: Annotated[
+        list[Annotated[ScoreContrast | SpeedContrast, Field(discriminator="kind")]], Field(min_length=1)
+    ] = Field(description="The expectations, each decided by itself; Holm's adjustment is over all of the experiment.")
 
 
 class ClaimsFile(Strict):

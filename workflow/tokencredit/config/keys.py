@@ -206,7 +206,7 @@ class Method(Strict):
         None, description="The model whose log-probs the credit function asks for, one of models.yaml."
     )
     measure: Measure | None = Field(None, description="How the credit function's measured columns are filled.")
-    control: Literal["norm-matched", "shuffled", "random-mask"] | None = Field(
+    control: Literal["norm-matched", "shuffled", "random-mask", "random-high-mask"] | None = Field(
         None,
         description="What replaces the method's credit, made from it: uniform weights of the same norm, the same credits shuffled within "
         "each response, or as many tokens chosen at random.",

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from tokencredit.config.claim_keys import Experiment
 from tokencredit.config.common_keys import BenchmarkUse, distinct
 from tokencredit.config.data_recipe_keys import DataRecipe
 from tokencredit.config.keys import (
@@ -396,4 +397,9 @@ class StudyFile(Strict):
         exclude_if=lambda found: found is None,
     )
     analysis: Analysis = Field(Analysis(), description="What tables and claims take from the records.")
+    experiments: dict[Name, Experiment] = Field(
+        {},
+        description="The questions that the study is run for, declared before it is; their answers are the table `experiments`.",
+        exclude_if=lambda experiments: not experiments,
+    )
     resources: Resources = Field(description="What jobs ask of the scheduler.")

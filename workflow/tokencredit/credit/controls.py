@@ -9,10 +9,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from tokencredit.credit.registry import Method
 from tokencredit.credit.signals import TokenCredit, TokenSignals
 from tokencredit.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,7 @@ class Control:
 
 def refusal(control: str, method: Method) -> str | None:
     """Why the control cannot act around the method, as the end of a sentence; None where it can."""
-    if control == "random-mask" and not method.masks:
+    if control in ("random-mask", "random-high-mask") and not method.masks:
         return "leaves no token out, so there is no mask to draw anew"
     if control == "shuffled" and not method.per_token:
         return "treats all tokens of a response alike, so there is nothing to permute"
@@ -71,8 +75,22 @@ def shuffled(signals: TokenSignals, credit: TokenCredit) -> TokenCredit:
 
 def random_mask(signals: TokenSignals, credit: TokenCredit) -> TokenCredit:
     """As many tokens as the method keeps in the batch, but random ones, each with the group advantage: what any such subset does."""
+    return _masked(signals, credit, signals.control_noise)
+
+
+def random_high_mask(signals: TokenSignals, credit: TokenCredit) -> TokenCredit:
+    """As `random_mask`, but drawn among the tokens of entropy above the batch's mean: what high entropy alone does, in the method's number.
+
+    Where the method keeps more tokens than that, all of these are kept, and the rest is drawn among the others.
+    """
+    low = signals.entropy <= signals.entropy.double().mean()
+    return _masked(signals, credit, signals.control_noise.double() + low)  # noise is below 1: high ones come first
+
+
+def _masked(signals: TokenSignals, credit: TokenCredit, order: Tensor) -> TokenCredit:
+    """As many tokens as ``credit`` keeps, the first by ``order`` [N], each with the group advantage."""
     keep = signals.every_token & False
-    keep[signals.control_noise.argsort(stable=True)[: int(credit.keep.sum())]] = True
+    keep[order.argsort(stable=True)[: int(credit.keep.sum())]] = True
     advantage = signals.token_advantage.to(credit.advantage.dtype)
     return dataclasses.replace(credit, advantage=advantage, keep=keep)
 
@@ -81,4 +99,5 @@ CONTROLS: dict[str, Control] = {
     "norm-matched": Control(norm_matched),
     "shuffled": Control(shuffled, columns=("control_noise",)),
     "random-mask": Control(random_mask, columns=("control_noise",)),
+    "random-high-mask": Control(random_high_mask, columns=("control_noise",)),
 }
