@@ -22,7 +22,7 @@ from tokencredit.study.exhibits import planned
         ("- grpo\n", "- start\n", r"claims\.x\.contrasts\.0\.against = 'start': not known"),
         ("metric: avg", "metrik: avg", r"claims\.x\.contrasts\.0\.metrik: unknown key; allowed: .*metric"),
         ("kind: score", "kind: scores", r"claims\.x\.contrasts\.0\.kind = 'scores': must be one of 'score', 'speed', 'entropy'"),
-        ("direction: higher", "direction: up", r"claims\.x\.contrasts\.0\.direction = 'up': must be 'higher' or 'lower'"),
+        ("direction: higher", "direction: up", r"claims\.x\.contrasts\.0\.direction = 'up': must be 'higher', 'lower' or 'equal'"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_in_the_file_is_one_sentence(tmp_path: Path, old: str, new: str, sentence: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 import pytest
@@ -22,13 +23,9 @@ def quadrants(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return quadrants_of(tmp_path_factory.mktemp("quadrants"), 16)
 
 
-def effect(mean: float, p: float) -> claims.Effect:
+def effect(mean: float, p: float, direction: Literal["higher", "lower"] = "higher") -> claims.Effect:
     found = statistics.TwoLevel(mean, mean - 0.1, mean + 0.1, p, [(0.01, 39)], [0.001], [statistics.Spread(0.002, 3)])
-    return claims.Effect(found, "points", "", [0, 1, 2], [], 40, 8)
-
-
-def contrast(direction: str) -> ScoreContrast:
-    return ScoreContrast(**score("eapo", "grpo", direction=direction))
+    return claims.Effect(found, "points", "", [0, 1, 2], [], 40, 8, direction=direction)
 
 
 def test_a_claim_about_long_training_is_not_testable_on_a_short_one(quadrants: Store) -> None:
@@ -95,7 +92,7 @@ def test_a_conjunction_needs_each_of_its_contrasts(tmp_path: Path, monkeypatch: 
 def test_what_contradicts_is_adjusted_over_the_contrasts_of_all_claims() -> None:
     p_values = [0.04, 0.001, 0.2, 0.012]
     names = [("a", 0), ("a", 1), ("b", 0), ("b", 1)]
-    lines = [claims._Line(contrast("higher"), "", effect(-0.1, p)) for p in p_values]
+    lines = [claims._Line(ScoreContrast(**score("eapo", "grpo")), "", effect(-0.1, p)) for p in p_values]
     adjusted = claims._adjusted(dict(zip(names, lines, strict=True)))
     assert list(adjusted.values()) == pytest.approx(multipletests(p_values, method="holm")[1])
     assert list(adjusted) == names
@@ -125,7 +122,7 @@ def test_what_is_against_a_claim_is_adjusted_for_its_contrasts() -> None:
     lines = [("higher", 0.03, 0.03, "contradicted"), ("higher", 0.03, 0.06, "not resolved")]
     lines.append(("lower", 0.03, 0.06, "supported"))
     for direction, p, p_holm, outcome in lines:
-        assert claims._judged(effect(-0.1, p), contrast(direction), p_holm, 0.05)["outcome"] == outcome
+        assert claims._judged(effect(-0.1, p, direction), p_holm, 0.05)["outcome"] == outcome
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats as scipy_stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
-from statsmodels.stats.weightstats import DescrStatsW
+from statsmodels.stats.weightstats import DescrStatsW, ttost_paired
 
 from tokencredit import statistics
 from tokencredit.statistics.estimators import pass_at_k
@@ -335,3 +335,13 @@ def test_what_no_number_of_responses_or_seeds_can_show() -> None:
     found = two_level(0.01, [statistics.Spread(2e-4, 3), statistics.Spread(1e-4, 3)])
     assert (found.samples_needed(), found.seeds_needed()) == (np.inf, np.inf)
     assert np.isnan(two_level(0.05, None).seeds_needed())
+
+
+@pytest.mark.parametrize("shift", [-0.4, 0.0, 0.1, 0.4])
+def test_equivalence_is_two_one_sided_tests(shift: float) -> None:
+    """Of paired runs they are Student's t tests, as statsmodels computes them."""
+    own, reference = np.random.default_rng(4).normal(size=(2, 9)) * 0.1
+    found = statistics.run_difference(own + shift, reference, paired=True)
+    assert found.p_within(0.2) == pytest.approx(ttost_paired(own + shift, reference, -0.2, 0.2)[0], rel=1e-6)
+    beyond = scipy_stats.ttest_rel(own + shift, reference + np.sign(found.mean) * 0.2).pvalue
+    assert found.p_beyond(0.2) == pytest.approx(beyond if abs(found.mean) > 0.2 else 1.0, rel=1e-6)

@@ -9,6 +9,7 @@ from tokencredit.config.claim_keys import (
     Contrast,
     CreditContrast,
     EntropyContrast,
+    Experiment,
     ScoreContrast,
     SpeedContrast,
     StepsContrast,
@@ -37,19 +38,17 @@ from tokencredit.config.model_keys import (
     Released,
 )
 from tokencredit.config.reading import read_yaml
+from tokencredit.config.resource_keys import JobResources, Resources, TrainingResources
 from tokencredit.config.study import Row, Study
 from tokencredit.config.study_keys import (
     Curve,
     Evaluation,
     EvaluationRow,
-    JobResources,
     Oracle,
-    Resources,
     RolloutRecord,
     Sampling,
     StudyFile,
     Training,
-    TrainingResources,
 )
 
 __all__ = [
@@ -68,6 +67,7 @@ __all__ = [
     "EntropyContrast",
     "Evaluation",
     "EvaluationRow",
+    "Experiment",
     "FileDataset",
     "FilePool",
     "FolderModel",

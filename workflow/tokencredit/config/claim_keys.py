@@ -18,6 +18,7 @@ Methods = Annotated[list[Name], Field(min_length=1)]
 class Difference(Strict):
     """A difference in points, above or below zero, or within a margin of it."""
 
+    kind: Literal["score", "speed"]  # the first key of an entry tells its kind
     direction: Literal["higher", "lower", "equal"] = Field(
         description="Whether `method` is claimed to be `higher` or `lower` than the other, or `equal` to it within `margin`."
     )

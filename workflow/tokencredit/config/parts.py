@@ -44,7 +44,10 @@ def is_part(raw: Any) -> bool:
 
 
 def cut(path: Path, part: PartFile, whole: StudyFile) -> StudyFile:
-    """The study that ``part``, the file ``path``, says. Raises ``UserError`` for what its ``whole`` has not."""
+    """The study that ``part``, the file ``path``, says. Raises ``UserError`` for what its ``whole`` has not.
+
+    The experiments of the whole were declared for all of its methods and seeds, so a part decides none.
+    """
     for key, chosen, there in (
         ("methods", part.methods, whole.training.methods),
         ("seeds", part.seeds, whole.training.seeds),
@@ -68,4 +71,5 @@ def cut(path: Path, part: PartFile, whole: StudyFile) -> StudyFile:
                 f"give it policies of its own ({', '.join([BASE, *part.methods])}), or null for no measurement."
             )
     training = whole.training.model_copy(update={"methods": part.methods, "seeds": part.seeds})
-    return whole.model_copy(update={"title": part.title, "training": training, "oracle": oracle})
+    changed = {"title": part.title, "training": training, "oracle": oracle, "experiments": {}}
+    return whole.model_copy(update=changed)

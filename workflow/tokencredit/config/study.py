@@ -60,6 +60,7 @@ class Study:
         self.oracle = file.oracle
         self.data_recipe = file.data_recipe
         self.analysis = file.analysis
+        self.experiments = file.experiments
         self.resources = file.resources
         self.reference = file.reference
         self.model_name = file.model

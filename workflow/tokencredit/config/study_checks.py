@@ -38,6 +38,13 @@ def _check_names(path: Path, file: StudyFile, config: Tables) -> None:
     for method in training.methods:
         known(path, "training.methods", method, config.methods)
     known(path, "reference", file.reference, training.methods)
+    for name, experiment in file.experiments.items():
+        for index, contrast in enumerate(experiment.contrasts):
+            key = f"experiments.{name}.contrasts.{index}"
+            others = [method for method in training.methods if method != contrast.method]
+            known(path, f"{key}.method", contrast.method, training.methods)
+            for other in contrast.against:
+                known(path, f"{key}.against", other, [*([BASE] if contrast.kind == "score" else []), *others])
     for policy in file.oracle.policies if file.oracle else ():
         known(path, "oracle.policies", policy, [BASE, *training.methods])
     for dataset in training.datasets:

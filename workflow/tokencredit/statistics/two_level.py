@@ -66,6 +66,19 @@ class TwoLevel:
         """Whether a true difference of so much, in shares, lies outside the interval."""
         return not self.low <= difference <= self.high
 
+    def p_within(self, margin: float) -> float:
+        """p of two one-sided tests that the true difference lies within ``margin`` of zero, both in shares (Schuirmann 1987)."""
+        return max(self._p_below(margin), 1 - self._p_below(-margin))
+
+    def p_beyond(self, margin: float) -> float:
+        """Two-sided p of a true difference further from zero than ``margin``, both in shares; 1 where the observed one is not."""
+        return min(1.0, 2 * min(1 - self._p_below(margin), self._p_below(-margin)))
+
+    def _p_below(self, border: float) -> float:
+        """p of the one-sided test that the true difference is less than ``border``."""
+        tail = _p(self.mean - border, [*self.questions, *_runs(self.seeds)]) / 2
+        return tail if self.mean < border else 1 - tail
+
     def samples_needed(self, power: float = 0.8, level: float = 0.05) -> float:
         """How many times the responses per question a difference as large as the observed one takes, seeds and questions as they are.
 

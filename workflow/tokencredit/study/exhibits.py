@@ -131,6 +131,17 @@ EXHIBITS = (
     ),
     Exhibit(
         "table",
+        "experiments",
+        title="Experiments",
+        caption="The questions that this study was run for. Each expectation was declared in the study's file before it was run, and is "
+        "decided by itself.",
+        keys=("experiment", "contrast"),
+        reads=reads.experiments,
+        when=lambda study: bool(study.experiments),
+        optional=True,
+    ),
+    Exhibit(
+        "table",
         "claims",
         title="Claims of the paper",
         caption="What the paper claims, each claim as contrasts of stored records that were declared beforehand in "

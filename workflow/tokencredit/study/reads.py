@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from tokencredit.config import Contrast, CreditContrast, EntropyContrast, Row, ScoreContrast, SpeedContrast, Study
@@ -96,9 +96,21 @@ def verdicts(paths: Paths) -> Iterator[Path]:
 
 def claims(paths: Paths) -> Iterator[Path]:
     """What the contrasts of ``config/claims.yaml`` compare, as far as the study has it."""
+    yield from _compared(
+        paths, [contrast for claim in paths.study.config.claims.claims.values() for contrast in claim.contrasts]
+    )
+
+
+def experiments(paths: Paths) -> Iterator[Path]:
+    """What the contrasts of the study's own experiments compare."""
+    yield from _compared(
+        paths, [each for experiment in paths.study.experiments.values() for each in experiment.contrasts]
+    )
+
+
+def _compared(paths: Paths, declared: Sequence[Contrast]) -> Iterator[Path]:
     study = paths.study
     base = base_row(study)
-    declared = [contrast for claim in study.config.claims.claims.values() for contrast in claim.contrasts]
     kinds: dict[str, set[str]] = {}
     for contrast in declared:
         for name in [] if isinstance(contrast, CreditContrast) else [contrast.method, *contrast.against]:

@@ -98,6 +98,12 @@ def analysis(study: Study) -> dict[str, Any]:
     }
 
 
+def declaration(study: Study) -> dict[str, Any]:
+    """What the study's file declares of its experiments: what is trained and evaluated, and what decides each."""
+    keys = {"model", "reference", "start", "training", "evaluation", "analysis", "experiments"}
+    return study.file.model_dump(mode="json", include=dict.fromkeys(keys, True), exclude={"training": NEVER_THE_RESULT})
+
+
 def whole_file(study: Study) -> dict[str, Any]:
     """All that a study's file says, but for what jobs may take."""
     return study.file.model_dump(mode="json", exclude={"resources"})

@@ -20,7 +20,7 @@ import pandas as pd
 from tokencredit import statistics
 from tokencredit.analysis import scores
 from tokencredit.analysis.layout import Cell, Wide
-from tokencredit.analysis.paper import contrasts
+from tokencredit.analysis.paper import contrasts, lines
 from tokencredit.analysis.paper.contrasts import NOT_TRAINED, Effect
 from tokencredit.analysis.paper.obtained import ONE_SEED, NotMeasuredError
 from tokencredit.analysis.store import Store
@@ -62,12 +62,12 @@ class _Line:
 
     @property
     def as_claimed(self) -> bool:
-        return self.effect is not None and _as_claimed(self.effect.tested, self.contrast)
+        return self.effect is not None and self.effect.as_claimed
 
     @property
     def tested(self) -> bool:
         """Whether its p is one of those that are adjusted."""
-        return self.effect is not None and not self.effect.untestable and not math.isnan(self.effect.against.p)
+        return self.effect is not None and not self.effect.untestable and not math.isnan(self.effect.p_otherwise)
 
 
 def records(store: Store) -> pd.DataFrame:
@@ -84,17 +84,17 @@ def records(store: Store) -> pd.DataFrame:
     declared = store.study.config.claims
     claims = declared.claims if declared else {}
     confidence = declared.confidence if declared else statistics.CONFIDENCE
-    lines = {name: _lines(store, claim, confidence) for name, claim in claims.items()}
+    of_claims = {name: _lines(store, claim, confidence) for name, claim in claims.items()}
     adjusted = _adjusted(
-        {(name, place): line for name in lines for place, line in enumerate(lines[name]) if line.tested}
+        {(name, place): line for name in of_claims for place, line in enumerate(of_claims[name]) if line.tested}
     )
     found = {
         name: [_record(line, adjusted.get((name, place), NONE), 1 - confidence) for place, line in enumerate(of_claim)]
-        for name, of_claim in lines.items()
+        for name, of_claim in of_claims.items()
     }
     whole = {
-        name: max(line.effect.tested.p if line.as_claimed else 1.0 for line in of_claim)
-        for name, of_claim in lines.items()
+        name: max(line.effect.p if line.as_claimed else 1.0 for line in of_claim)
+        for name, of_claim in of_claims.items()
         if all(line.tested for line in of_claim)
     }
     of_all = dict(zip(whole, statistics.holm(list(whole.values())), strict=True)) if whole else {}
@@ -138,70 +138,39 @@ def _claim(found: list[dict[str, Any]], p: float, p_holm: float, level: float) -
 
 
 def _lines(store: Store, claim: Claim, confidence: float) -> list[_Line]:
-    lines = []
+    found = []
     for contrast, other in contrasts.pairs(claim.contrasts):
         words = contrasts.in_words(store, contrast, other)
         try:
-            lines.append(_Line(contrast, words, contrasts.measure(store, contrast, other, confidence)))
+            found.append(_Line(contrast, words, contrasts.measure(store, contrast, other, confidence)))
         except NotMeasuredError as reason:
-            lines.append(_Line(contrast, words, None, str(reason)))
-    return lines
+            found.append(_Line(contrast, words, None, str(reason)))
+    return found
 
 
 def _adjusted(tested: dict[tuple[str, int], _Line]) -> dict[tuple[str, int], float]:
     """Holm's p of all contrasts of all claims together, by claim and place."""
-    p_values = [line.effect.against.p for line in tested.values() if line.effect]
+    p_values = [line.effect.p_otherwise for line in tested.values() if line.effect]
     return dict(zip(tested, map(float, statistics.holm(p_values)), strict=True)) if tested else {}
 
 
 def _record(line: _Line, p_holm: float, level: float) -> dict[str, Any]:
     if line.effect is None:
         return {"contrast": line.words, "outcome": NOT_MEASURED, "reason": line.reason, **_NO_TEXTS}
-    judged = _judged(line.effect, line.contrast, p_holm, level)
-    return {"contrast": line.words} | _measured(line.effect, level) | {"p_holm": p_holm} | judged
+    judged = _judged(line.effect, p_holm, level)
+    return {"contrast": line.words} | lines.measured(line.effect, level) | {"p_holm": p_holm} | judged
 
 
-def _measured(effect: Effect, level: float) -> dict[str, Any]:
-    tested = effect.tested
-    shown = {key: effect.shown(getattr(tested, key)) for key in ("mean", "low", "high")}
-    excluded = {name: value for name, value in effect.printed.items() if tested.excludes(value / 100)}
-    return {
-        "effect": shown["mean"],
-        "low": shown["low"],
-        "high": shown["high"],
-        "unit": effect.unit,
-        "p": tested.p,
-        "test": effect.test,
-        "questions": effect.questions,
-        "samples": effect.samples,
-        "k": effect.k,
-        "seeds": " ".join(map(str, effect.seeds)),
-        "pairs": len(effect.seeds) if tested.paired else 0,
-        "detectable": NONE if tested.seeds is None else effect.detectable(level),
-        "printed": _printed(effect.printed),
-        "excluded": "" if tested.seeds is None else _printed(excluded),
-        "files": " ".join(effect.files),
-    }
-
-
-def _printed(effects: dict[str, float]) -> str:
-    return ", ".join(f"{value:+.1f} ({name})" for name, value in effects.items())
-
-
-def _as_claimed(found: statistics.TwoLevel, contrast: Contrast) -> bool:
-    return (found.mean > 0) == (getattr(contrast, "direction", "higher") == "higher")
-
-
-def _judged(effect: Effect, contrast: Contrast, p_holm: float, level: float) -> dict[str, Any]:
+def _judged(effect: Effect, p_holm: float, level: float) -> dict[str, Any]:
     """``p_holm``: of what contradicts, which is adjusted. What supports is not: each contrast of a claim has to."""
     tested = effect.tested
     if effect.untestable:
         return {"outcome": NOT_TESTABLE, "reason": effect.untestable}
     if tested.seeds is None:
         return {"outcome": NOT_RESOLVED, "reason": ONE_SEED + (FOR_CHECKPOINTS if tested.p < level else "")}
-    if _as_claimed(tested, contrast) and tested.p < level:
+    if effect.as_claimed and effect.p < level:
         return {"outcome": SUPPORTED, "reason": ""}
-    if not _as_claimed(effect.against, contrast) and p_holm < level:
+    if effect.otherwise and p_holm < level:
         return {"outcome": CONTRADICTED, "reason": ""}
     samples = tested.questions and effect.samples * tested.samples_needed(level=level)
     return {
@@ -226,8 +195,8 @@ def wide(table: pd.DataFrame, store: Store) -> Wide:
     for record in table.to_dict("records"):
         is_claim = record["contrast"] == ""
         title = f"{record['claim'].upper()}. {record['statement']}" if is_claim else f"– {record['contrast']}"
-        notes = tuple(filter(None, [record["reason"], _needed(record)]))
-        rows.append((title, [Cell(record["outcome"], notes=notes), _effect(record), _test(record)]))
+        notes = tuple(filter(None, [record["reason"], lines.needed(record)]))
+        rows.append((title, [Cell(record["outcome"], notes=notes), lines.effect_cell(record), lines.test_cell(record)]))
     claims = table[table["contrast"] == ""]
     counts = claims["outcome"].value_counts()
     declared = store.study.config.claims
@@ -255,55 +224,3 @@ def _family(table: pd.DataFrame, level: float) -> str:
         f"{len(p)} contrasts are tested, some in two claims; without any effect about {level * len(p):.0f} of them would have p below "
         f"{level:g}; {(p < level).sum()} have."
     )
-
-
-def _effect(record: dict[str, Any]) -> Cell:
-    if math.isnan(record["effect"]):
-        return Cell("")
-    low, high = (_number(record, record[end]) for end in ("low", "high"))
-    return Cell(_number(record, record["effect"]), "" if math.isnan(record["low"]) else f"[{low}, {high}]")
-
-
-def _number(record: dict[str, Any], value: float) -> str:
-    if record["unit"] == "ratio":
-        return f"× {value:.2f}"
-    return f"{value:+.{_DIGITS[record['unit']]}f}".replace("-", "−")
-
-
-_DIGITS = {"points": 1, "nats": 4}
-
-
-def _test(record: dict[str, Any]) -> Cell:
-    if math.isnan(record["effect"]):
-        return Cell("")
-    counts = [
-        ("seeds", len(record["seeds"].split())),
-        ("questions", record["questions"]),
-        ("responses each", record["samples"]),
-    ]
-    of_pairs = ", paired" if record["pairs"] > 0 else ""
-    rests_on = ", ".join(
-        f"{count:.0f} {name if count > 1 else name.removesuffix('s')}" for name, count in counts if count > 0
-    )
-    rests_on += of_pairs + (f", k = {record['k']:.0f}" if record["k"] > 0 else "")
-    p = "–" if math.isnan(record["p"]) else "< 0.001" if record["p"] < 0.001 else f"{record['p']:.3f}"
-    return Cell(p, notes=(rests_on,))
-
-
-def _needed(record: dict[str, Any]) -> str:
-    """What the comparison could have found, what an effect as large as the observed one takes, and what of the paper's is excluded."""
-    if math.isnan(record["detectable"]):
-        return ""
-    if record["unit"] == "ratio":
-        smallest = f"a factor of {record['detectable']:.2f}"
-    else:
-        smallest = f"±{record['detectable']:.{_DIGITS[record['unit']]}f}"
-    said = f"finds {smallest}"
-    if record["outcome"] == NOT_RESOLVED:
-        ways = [("responses", record["samples_needed"]), ("seeds", record["seeds_needed"])]
-        enough = [f"{count:.0f} {name}" for name, count in ways if math.isfinite(count)]
-        said += f", takes {'more problems' if record['unit'] == 'nats' else ' or '.join(enough) or 'more than responses or seeds'}"
-    if record["printed"]:
-        excluded = f"excluded: {record['excluded']}" if record["excluded"] else "not excluded"
-        said += f"; the paper has {record['printed']}: {excluded}"
-    return said

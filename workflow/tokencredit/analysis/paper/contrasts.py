@@ -1,10 +1,11 @@
-"""The effect that a study measured for a contrast of ``config/claims.yaml``, with its error, from the stored records."""
+"""The effect that a study measured for a contrast of a claim or an experiment, with its error, from the stored records."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -44,7 +45,7 @@ class Effect:
     ``border`` the ratio that it is seen from; of credit a difference in ``unit`` nats. ``contrary``: where another comparison contradicts
     the claim, that one. ``samples``: responses per question, NaN where there are none or benchmarks differ; ``k``: that of Pass@k;
     ``files``: below the study's folder; ``printed``: the paper's own differences, in points, by where it prints them; ``untestable``: why
-    the records cannot decide the contrast, however the numbers come out, or nothing.
+    the records cannot decide the contrast, however the numbers come out, or nothing; ``direction``, ``margin``: what is claimed, in shares.
     """
 
     tested: statistics.TwoLevel
@@ -59,11 +60,35 @@ class Effect:
     k: float = NONE
     printed: dict[str, float] = field(default_factory=dict)
     untestable: str = ""
+    direction: Literal["higher", "lower", "equal"] = "higher"
+    margin: float = 0.0
 
     @property
-    def against(self) -> statistics.TwoLevel:
-        """The comparison that contradicts the claim where it is resolved the other way."""
-        return self.contrary or self.tested
+    def as_claimed(self) -> bool:
+        """Whether the observed effect lies where the contrast claims it."""
+        return self._claimed(self.tested)
+
+    @property
+    def p(self) -> float:
+        """p of the test that supports the contrast: two-sided, or of equality by two one-sided tests."""
+        return self.tested.p_within(self.margin) if self.direction == "equal" else self.tested.p
+
+    @property
+    def otherwise(self) -> bool:
+        """Whether the comparison that can contradict the contrast came out against it."""
+        return not self._claimed(self.contrary or self.tested)
+
+    @property
+    def p_otherwise(self) -> float:
+        """Two-sided p of that comparison."""
+        if self.direction == "equal":
+            return self.tested.p_beyond(self.margin)
+        return (self.contrary or self.tested).p
+
+    def _claimed(self, found: statistics.TwoLevel) -> bool:
+        if self.direction == "equal":
+            return abs(found.mean) < self.margin
+        return (found.mean > 0) == (self.direction == "higher")
 
     def shown(self, value: float) -> float:
         """A value of ``tested`` in the unit of the effect: points, nats, or a ratio."""
@@ -89,6 +114,12 @@ def pairs(contrasts: list[Contrast]) -> list[tuple[Contrast, str]]:
 
 def measure(store: Store, contrast: Contrast, other: str, confidence: float) -> Effect:
     """The effect of a contrast with one ``other``. Raises ``NotMeasuredError`` where the study has none that can be compared."""
+    effect = _effect(store, contrast, other, confidence)
+    margin = getattr(contrast, "margin", None) or 0.0
+    return replace(effect, direction=getattr(contrast, "direction", "higher"), margin=margin / _SCALE["points"])
+
+
+def _effect(store: Store, contrast: Contrast, other: str, confidence: float) -> Effect:
     if isinstance(contrast, CreditContrast):
         return _credit(store, contrast, other, confidence)
     if isinstance(contrast, SpeedContrast):
@@ -109,7 +140,11 @@ def in_words(store: Store, contrast: Contrast, other: str) -> str:
     title, against = titles[contrast.method], titles.get(other, "")
     if isinstance(contrast, StepsContrast):
         return f"{title} after {100 * contrast.part:.0f} % of the steps above {against} after all: Avg@n on the curve"
-    word = {"higher": "above", "lower": "below"}[contrast.direction]
+    word = {
+        "higher": "above",
+        "lower": "below",
+        "equal": f"within {getattr(contrast, 'margin', None) or 0:g} points of",
+    }[contrast.direction]
     if isinstance(contrast, ScoreContrast):
         return f"{title} {word} {against}: {_score_in_words(store, contrast)}"
     if isinstance(contrast, SpeedContrast):
