@@ -46,7 +46,7 @@ def is_part(raw: Any) -> bool:
 def cut(path: Path, part: PartFile, whole: StudyFile) -> StudyFile:
     """The study that ``part``, the file ``path``, says. Raises ``UserError`` for what its ``whole`` has not.
 
-    The experiments of the whole were declared for all of its methods and seeds, so a part decides none.
+    The experiments of the whole were declared for all of its seeds, so a part with fewer decides none.
     """
     for key, chosen, there in (
         ("methods", part.methods, whole.training.methods),
@@ -71,5 +71,6 @@ def cut(path: Path, part: PartFile, whole: StudyFile) -> StudyFile:
                 f"give it policies of its own ({', '.join([BASE, *part.methods])}), or null for no measurement."
             )
     training = whole.training.model_copy(update={"methods": part.methods, "seeds": part.seeds})
-    changed = {"title": part.title, "training": training, "oracle": oracle, "experiments": {}}
+    experiments = whole.experiments if part.seeds == whole.training.seeds else {}
+    changed = {"title": part.title, "training": training, "oracle": oracle, "experiments": experiments}
     return whole.model_copy(update=changed)
