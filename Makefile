@@ -21,7 +21,7 @@ PROCESSES := --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder
 # Files of slow tests alone that each process would import, to run none: TRL, peft and all that the workflow's tests take.
 SLOW_TO_IMPORT := 'tests/adapters/test_trl*' 'tests/workflow/*'
 
-.PHONY: help demo smoke pocket bundle rebuild test test-fast test-verl test-vllm test-slurm test-page test-envs check dry-run format pins clean
+.PHONY: help demo smoke pocket bundle rebuild test test-fast test-verl test-vllm test-slurm test-page test-envs site check dry-run format pins clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -64,6 +64,10 @@ test-slurm: .venv/development ## the Slurm profile on a real Slurm of one node, 
 test-page: .venv/development ## the page of a study in Chromium, which is installed where it is missing (root)
 	tests/analysis/chromium.sh
 	$(PYTEST) -m browser tests/analysis
+
+site: .venv/development ## the documentation as a static site in results/site, every link checked
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --config-file workflow/site/mkdocs.yml
+	@echo results/site/index.html
 
 check: .venv/development ## formatters and linters of Python and Snakemake
 	$(BIN)/ruff check
