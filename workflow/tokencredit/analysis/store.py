@@ -114,8 +114,11 @@ class Store:
             parts.append(part.assign(seed=seed))
         return pd.concat(parts, ignore_index=True)
 
-    def tokens(self, table: FileName, method: str, columns: list[str]) -> pd.DataFrame:
-        """A Parquet table of training, ``RunFolder.rollouts`` for example, over all seeds of a method, with a column ``seed``."""
+    def tokens(self, table: FileName, method: str, columns: list[str] | None = None) -> pd.DataFrame:
+        """A Parquet table of training, ``RunFolder.rollouts`` for example, over all seeds of a method, with a column ``seed``.
+
+        Without ``columns`` it has all that are stored.
+        """
         parts = []
         for seed in self.study.training.seeds:
             path = self._of_run(method, seed, table)
