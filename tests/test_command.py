@@ -16,7 +16,7 @@ from tokencredit.__main__ import app
 from tokencredit.config import Config
 
 ROOT = Path(__file__).parents[1]
-COMMANDS = ("status", "plan", "trace", "compare", "bundle", "rebuild", "regrade", "dry-run", "docs", "accept")
+COMMANDS = ("status", "watch", "plan", "trace", "compare", "bundle", "rebuild", "regrade", "dry-run", "docs", "accept")
 # As the console script does, with what was imported at the end.
 SCRIPT = (
     "import atexit, sys; atexit.register(lambda: print('loaded', *sys.modules, file=sys.stderr));"
@@ -73,7 +73,7 @@ def test_the_shell_completes_commands_options_and_studies(typed: list[str], comp
 
 def test_what_is_generated_is_checked_and_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for folder in ("config", "docs", "workflow/schemas"):
-        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("results"))
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("*.tar.gz", "*.png"))
     monkeypatch.chdir(tmp_path)
     assert CliRunner().invoke(app, ["docs", "--check"]).exit_code == 0
     methods, keys, schema = (

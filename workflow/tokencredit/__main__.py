@@ -90,6 +90,20 @@ def status(study: StudyOption) -> None:
     print_status(study)
 
 
+@app.command()
+def watch(
+    study: StudyOption,
+    config: ConfigOption = CONFIG,
+    results: ResultsOption = RESULTS,
+    every: Annotated[float, typer.Option(min=0.5, help="Seconds between two looks.")] = 5.0,
+    once: Annotated[bool, typer.Option("--once", help="Print the runs as they stand, and end.")] = False,
+) -> None:
+    """Every training run of a study, live in the terminal."""
+    from tokencredit.tools.watch import watch
+
+    watch(study, config, results, every, once)
+
+
 @app.command("dry-run")
 def dry_run() -> None:
     """Hold every study's graph against its configuration.

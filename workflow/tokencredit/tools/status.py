@@ -23,6 +23,9 @@ from tokencredit.tools.dry_run import dry_run
 from tokencredit.train.lock import Owner, owner_of
 
 SNAKEMAKE = Path(".snakemake")
+ERROR = re.compile(
+    r"error: |[\w.]+(Error|Exception|Interrupt)\b"
+)  # how the line of a log begins that says why its job failed
 
 
 class State(StrEnum):
@@ -102,7 +105,7 @@ def last_word(log: Path) -> str:
     """The line of a log that says why its job ended: an error, or else its last one."""
     # A progress bar writes over its own line.
     lines = [line.strip() for line in re.split(r"[\r\n]+", _text(log, last=2**16)) if line.strip()]
-    errors = [line for line in lines if re.match(r"error: |[\w.]+(Error|Exception|Interrupt)\b", line)]
+    errors = [line for line in lines if ERROR.match(line)]
     return next(reversed(errors or lines), "ended without a word")
 
 

@@ -1,0 +1,176 @@
+"""``tokencredit watch``: every training run of a study, live from its files, in a terminal.
+
+Files alone are read, so that a login node sees what compute nodes do over a shared file system. Nothing is changed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from tokencredit.config import Study, load_study
+from tokencredit.study.jobs import jobs_of
+from tokencredit.study.paths import Paths, RunFolder
+from tokencredit.tools.status import ERROR, State, last_word
+from tokencredit.train.lock import owner_of
+
+RECENT = 10  # steps whose mean time tells how long the rest takes
+_ORDER = (State.RUNNING, State.STARTED, State.FAILED, State.STOPPED, State.DONE, State.WAITING)
+_COLOURS = {
+    State.RUNNING: "cyan",
+    State.STARTED: "cyan",
+    State.FAILED: "red",
+    State.STOPPED: "yellow",
+    State.DONE: "green",
+}
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is: its last step with what that step measured, shares and nats; ``left``: seconds, None where nothing tells."""
+
+    run: str
+    state: State
+    step: int
+    solve_rate: float | None = None
+    entropy: float | None = None
+    tokens_per_second: float | None = None
+    left: float | None = None
+    node: str = ""
+    note: str = ""
+
+
+def watch(study: str, config: Path, results: Path, every: float, once: bool) -> None:
+    """Show the runs of a study, anew ``every`` so many seconds until Ctrl-C or the last run is done; ``once``: print them and end."""
+    resolved, console = load_study(config, study), Console()
+    if once:
+        console.print(table(resolved, runs_of(resolved, results)))
+        return
+    with contextlib.suppress(KeyboardInterrupt), Live(console=console, auto_refresh=False) as live:
+        while True:
+            found = runs_of(resolved, results)
+            live.update(table(resolved, found), refresh=True)
+            if all(each.state == State.DONE for each in found):
+                return
+            time.sleep(every)
+
+
+def runs_of(study: Study, results: Path) -> list[Progress]:
+    """Every training run of a study: those at work first, then those that failed, stopped, ended, and that nobody began."""
+    logs = {Path(job.outputs[0]).parent: Path(job.log) for job in jobs_of(study, results) if job.rule == "train"}
+    paths = Paths(study, results)
+    found = [
+        _progress(study, f"{row.method}/seed{row.seed}", paths.run(row), logs[paths.run(row).folder])
+        for row in study.rows
+        if row.method
+    ]
+    return sorted(found, key=lambda each: _ORDER.index(each.state))
+
+
+def table(study: Study, found: list[Progress]) -> Table:
+    """The runs that have begun; those that nobody began are counted below."""
+    counts = Counter(each.state for each in found)
+    shown = Table(
+        title=f"{study.name}: {study.title}",
+        caption=", ".join(f"{counts[state]} {state}" for state in _ORDER if counts[state]),
+        box=box.SIMPLE_HEAD,
+        title_justify="left",
+        caption_justify="left",
+    )
+    shown.add_column("run", overflow="ellipsis", min_width=12)
+    shown.add_column("state", no_wrap=True, min_width=7)
+    for name, width in (("step", 5), ("solve rate", 10), ("entropy", 7), ("tokens/s", 8), ("left", 12)):
+        shown.add_column(name, justify="right", no_wrap=True, min_width=width)
+    shown.add_column("where, or why")
+    for each in found:
+        if each.state == State.WAITING:
+            continue
+        shown.add_row(
+            each.run,
+            f"[{_COLOURS[each.state]}]{each.state}[/]",
+            f"{each.step}/{study.training.steps}",
+            "" if each.solve_rate is None else f"{100 * each.solve_rate:.0f} %",
+            "" if each.entropy is None else f"{each.entropy:.3f}",
+            "" if each.tokens_per_second is None else f"{each.tokens_per_second:,.0f}",
+            "" if each.left is None else _duration(each.left),
+            "; ".join(filter(None, (each.node, each.note))).replace("[", r"\["),
+        )
+    return shown
+
+
+def _progress(study: Study, run: str, folder: RunFolder, log: Path) -> Progress:
+    work = max(folder.folder.glob("work/*/metrics.jsonl"), key=_changed, default=None)
+    ended = folder.record.exists()
+    metrics = _last_lines(folder.metrics if ended else work, 1)
+    timing = _last_lines(folder.timing if ended else work and work.with_name("timing.jsonl"), RECENT)
+    last = metrics[-1] if metrics else {}
+    seconds = [sum(value for key, value in line.items() if key.startswith("seconds_")) for line in timing]
+    step = last.get("step", 0)
+    state, node, note = _state(folder, log, ended, work is not None)
+    running = state == State.RUNNING and bool(seconds)
+    return Progress(
+        run,
+        state,
+        step,
+        solve_rate=last.get("solve_rate"),
+        entropy=last.get("entropy"),
+        tokens_per_second=timing[-1].get("tokens_per_second") if timing else None,
+        left=(study.training.steps - step) * sum(seconds) / len(seconds) if running else None,
+        node=node,
+        note=note,
+    )
+
+
+def _state(folder: RunFolder, log: Path, ended: bool, begun: bool) -> tuple[State, str, str]:
+    """The state of a run, the machine it is on, and why it is no further."""
+    if ended:
+        with contextlib.suppress(OSError, json.JSONDecodeError):
+            reason = json.loads(folder.record.read_text(encoding="utf-8")).get("invalid")
+            return State.DONE, "", f"invalid: {reason}" if reason else ""
+        return State.DONE, "", ""
+    if owner := owner_of(folder.folder):
+        return State.RUNNING, owner.host, ""
+    if not (begun or log.exists()):
+        return State.WAITING, "", ""
+    word = last_word(log) if log.exists() else ""
+    if ERROR.match(word):
+        return State.FAILED, "", word
+    return (State.STOPPED, "", word) if begun else (State.STARTED, "", "")
+
+
+def _last_lines(path: Path | None, count: int) -> list[dict[str, Any]]:
+    """The last records of a file of JSON lines; what is being written at this moment is left out."""
+    return list(_records(path))[-count:] if path else []
+
+
+def _records(path: Path) -> Iterator[dict[str, Any]]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return
+    for line in lines:
+        with contextlib.suppress(json.JSONDecodeError):
+            yield json.loads(line)
+
+
+def _changed(path: Path) -> float:
+    with contextlib.suppress(FileNotFoundError):
+        return path.stat().st_mtime
+    return 0.0
+
+
+def _duration(seconds: float) -> str:
+    hours, rest = divmod(round(seconds), 3600)
+    minutes, rest = divmod(rest, 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
