@@ -14,6 +14,7 @@ from statsmodels.stats.multitest import multipletests
 from synthetic_study import STEPS
 
 from tokencredit.analysis import tables
+from tokencredit.analysis.figures import experiments as figure
 from tokencredit.analysis.layout import latex
 from tokencredit.analysis.paper.obtained import ONE_SEED
 from tokencredit.analysis.store import Store
@@ -115,6 +116,17 @@ def test_the_table_is_made_read_and_shown(planted: Path) -> None:
     assert shown.rows[0][0] == "E1. Is it so?"
     assert [cell.value for cell in shown.rows[0][1]] == ["2 supported", "", ""]
     assert "within 8 points" in latex(shown)
+
+
+def test_the_figure_shows_each_seed_and_each_contrast(planted: Path) -> None:
+    store = declared(planted, score("eapo", "grpo"), SPEED, SPEED | {"direction": "equal", "margin": 99})
+    drawn = figure.draw(store.of("figure", "experiments"))
+    methods, contrasts = (drawn.table[drawn.table["part"] == part] for part in ("method", "contrast"))
+    assert methods.groupby("name").size().to_dict() == {"GRPO": len(SEEDS) + 1, "EAPO": len(SEEDS) + 1}
+    means = methods[methods["seed"] == "mean"].set_index("name")["value"]
+    assert contrasts["value"].tolist()[1:] == pytest.approx([means["EAPO"] - means["GRPO"]] * 2)
+    assert [text.get_text() for text in drawn.figure.axes[1].get_yticklabels()][2] == "EAPO within 99 points of GRPO"
+    assert f"{len(SEEDS)} training seeds" in drawn.note
 
 
 @pytest.mark.parametrize(

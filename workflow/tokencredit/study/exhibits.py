@@ -339,6 +339,15 @@ EXHIBITS = (
     ),
     Exhibit(
         "figure",
+        "experiments",
+        title="Experiments",
+        caption="(a) How fast each method of the study's experiments learns. (b) What was expected of every pair, and what came out.",
+        keys=("part", "experiment", "name", "seed"),
+        reads=reads.experiments,
+        when=lambda study: bool(study.experiments),
+    ),
+    Exhibit(
+        "figure",
         "search",
         title="Search for a data recipe",
         caption=SEARCH
