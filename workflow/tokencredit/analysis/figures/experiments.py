@@ -37,9 +37,9 @@ def draw(store: Store) -> style.Drawn:
     style.letter(right, 1, "What was expected, and what came out")
     fig.legend(*_key(contrasts), loc="outside lower center", ncols=4)
     note = (
-        f"{seeds} training seeds (hollow points), runs of one seed as pairs; bars are 95 % intervals. (b) Differences in points: filled, of "
-        "the solve rate; hollow, of the score after the last step. Colours are outcomes after Holm's adjustment over the experiment; grey "
-        "bands are margins within which two methods count as equal."
+        f"{seeds} training seeds (hollow points), runs of one seed as pairs; bars are 95 % intervals. (b) Differences in points: "
+        "filled, of the solve rate; hollow, of the score after the last step. Colours are outcomes after Holm's adjustment over the "
+        "experiment; grey bands are margins within which two methods count as equal."
     )
     if left_out:
         note += f" {left_out} declared contrasts are of methods that this study does not train."
