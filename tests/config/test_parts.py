@@ -73,7 +73,7 @@ def test_the_graph_builds_what_a_part_shows_from_the_files_of_its_whole(spoil: S
     assert graph.runs("part") == runs
     assert graph.scores("part") == scores
     assert "results/part/index.html" in graph.everything("part")
-    w = SimpleNamespace(study="part", policy="eapo", seed="1", shown="table1")
+    w = SimpleNamespace(study="part", policy="eapo", seed="1", exhibit="table1")
     oracle, table, page = (graph.job(rule, w) for rule in ("oracle", "table", "report"))
     assert list(map(str, oracle.inputs["runs"])) == runs[:1]
     assert str(oracle.model) == "results/one/runs/eapo/seed1/model"

@@ -67,7 +67,7 @@ def test_a_privileged_prompt_makes_no_model_again(spoil: Spoil) -> None:
         ("train", {"study": "toy", "method": "base"}, "it has no training run"),
         ("train", {"study": "toy-core", "method": "eapo"}, "toy-core is a part of study toy-full"),
         ("grade", {"study": "toy", "row": "base", "benchmark": "aime24"}, "aime24 is not a benchmark of study toy"),
-        ("table", {"study": "toy", "shown": "table7"}, "table7 is not a table of study toy"),
+        ("table", {"study": "toy", "exhibit": "table7"}, "table7 is not a table of study toy"),
     ],
 )
 def test_a_job_that_no_study_has_is_one_sentence(rule: str, named: dict[str, str], sentence: str) -> None:
@@ -96,7 +96,7 @@ def test_the_page_is_made_again_where_what_it_alone_shows_changed(
     one = SimpleNamespace(study="one")
     graphs = (Graph(spoil(*changes), asked="one") for changes in ((), change))
     before, after = (
-        [graph.job("table", SimpleNamespace(study="one", shown="table1")).config(), graph.job("report", one).config()]
+        [graph.job("table", SimpleNamespace(study="one", exhibit="table1")).config(), graph.job("report", one).config()]
         for graph in graphs
     )
     assert before[0] == after[0]

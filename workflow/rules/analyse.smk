@@ -6,13 +6,13 @@ rule table:
         input_of("table", "records"),  # what its entry in workflow/tokencredit/study/exhibits.py reads
         gate_of("table", direct=False),
     output:
-        csv="results/{study}/tables/{shown}.csv",
-        tex="results/{study}/tables/{shown}.tex",
-        origin="results/{study}/tables/{shown}.json",
+        csv="results/{study}/tables/{exhibit}.csv",
+        tex="results/{study}/tables/{exhibit}.tex",
+        origin="results/{study}/tables/{exhibit}.json",
     log:
-        "results/logs/table/{study}/{shown}.log",
+        "results/logs/table/{study}/{exhibit}.log",
     benchmark:
-        "results/logs/table/{study}/{shown}.usage.jsonl"
+        "results/logs/table/{study}/{exhibit}.usage.jsonl"
     conda:
         "../../envs/analysis.yaml"
     container:
@@ -26,7 +26,7 @@ rule table:
         code=code_of("table"),
     shell:
         "python -m tokencredit.analysis tables --config config --study {wildcards.study} --results results"
-        " --only {wildcards.shown} --out {params.folder} > {log} 2>&1"
+        " --only {wildcards.exhibit} --out {params.folder} > {log} 2>&1"
 
 
 rule figure:
@@ -34,14 +34,14 @@ rule figure:
         input_of("figure", "records"),  # what its entry in workflow/tokencredit/study/exhibits.py reads
         gate_of("figure", direct=False),
     output:
-        pdf="results/{study}/figures/{shown}.pdf",
-        png="results/{study}/figures/{shown}.png",
-        csv="results/{study}/figures/{shown}.csv",
-        origin="results/{study}/figures/{shown}.json",
+        pdf="results/{study}/figures/{exhibit}.pdf",
+        png="results/{study}/figures/{exhibit}.png",
+        csv="results/{study}/figures/{exhibit}.csv",
+        origin="results/{study}/figures/{exhibit}.json",
     log:
-        "results/logs/figure/{study}/{shown}.log",
+        "results/logs/figure/{study}/{exhibit}.log",
     benchmark:
-        "results/logs/figure/{study}/{shown}.usage.jsonl"
+        "results/logs/figure/{study}/{exhibit}.usage.jsonl"
     conda:
         "../../envs/analysis.yaml"
     container:
@@ -55,4 +55,4 @@ rule figure:
         code=code_of("figure"),
     shell:
         "python -m tokencredit.analysis figures --config config --study {wildcards.study} --results results"
-        " --only {wildcards.shown} --out {params.folder} > {log} 2>&1"
+        " --only {wildcards.exhibit} --out {params.folder} > {log} 2>&1"

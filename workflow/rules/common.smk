@@ -186,4 +186,4 @@ wildcard_constraints:
     line=NAME,
     row=NAME,
     seed=r"\d+",
-    shown=NAME,
+    exhibit=NAME,

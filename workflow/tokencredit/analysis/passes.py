@@ -10,9 +10,8 @@ from tokencredit import statistics
 from tokencredit.analysis.scores import MEAN, lines_of
 from tokencredit.analysis.store import Store
 from tokencredit.config import Row
+from tokencredit.statistics import NAN
 from tokencredit.study.selection import base_row, paired
-
-NONE = float("nan")
 
 
 def columns(store: Store, seeds: list[Row], reference: list[Row], compared: bool) -> dict[str, dict[str, float]]:
@@ -28,7 +27,7 @@ def columns(store: Store, seeds: list[Row], reference: list[Row], compared: bool
         own, other = (lines_of(store, each, k, names=store.study.benchmarks) for each in (seeds, reference))
         groups = {name: [name] for name in store.study.benchmarks} | {MEAN: list(store.study.averaged)}
         for column, chosen in groups.items():
-            values = dict.fromkeys((f"pass_at_{k}{name}" for name in names), NONE)
+            values = dict.fromkeys((f"pass_at_{k}{name}" for name in names), NAN)
             if set(chosen) <= own.keys():
                 scores = [own[name].shares.mean(0) for name in chosen]
                 low, high = (

@@ -12,11 +12,11 @@ import pandas as pd
 from tokencredit import statistics
 from tokencredit.analysis.store import Store
 from tokencredit.config import Row
+from tokencredit.statistics import NAN
 from tokencredit.statistics.estimators import avg_at_k, pass_at_k
 from tokencredit.study.selection import base_row, paired, table3_rows
 
 MEAN = "mean"
-NONE = float("nan")
 LEVEL = 0.05
 RESOLVED, CHECKPOINTS, NOT_RESOLVED = "resolved", "resolved for these checkpoints", "not resolved"
 
@@ -47,14 +47,14 @@ def results(store: Store, rows: list[Row], references: dict[str, str], targets: 
     table = pd.DataFrame(records)
     unsound = set(table.loc[table["invalid"] != "", "method"])
     differences = [column for column in table if column.startswith(("difference", "runs_"))] + ["p"]
-    table.loc[table["method"].isin(unsound) | table["reference"].isin(unsound), differences] = NONE
+    table.loc[table["method"].isin(unsound) | table["reference"].isin(unsound), differences] = NAN
     for p in ("p", "runs_p"):
-        table[f"{p}_holm"] = NONE
+        table[f"{p}_holm"] = NAN
         for _, family in table[table[p].notna()].groupby("benchmark"):
             table.loc[family.index, f"{p}_holm"] = statistics.holm(family[p])
     table["outcome"] = [_outcome(record) for record in table.to_dict("records")]
     base = base_row(store.study)
-    table["over_base"] = NONE
+    table["over_base"] = NAN
     if base is not None and base.name in lines:
         of_base = table[table["method"] == base.name].set_index("benchmark")["avg"]
         table["over_base"] = (table["avg"] - table["benchmark"].map(of_base)).where(table["trained"])
@@ -124,10 +124,10 @@ def _record(
         **start,
         "seeds": " ".join(str(seed.seed) for seed in seeds) if row.method else "",
         **measured,
-        **{f"difference{key}": NONE for key in ("", "_low", "_high", "_detectable", "_seed_spread")},
-        "p": NONE,
+        **{f"difference{key}": NAN for key in ("", "_low", "_high", "_detectable", "_seed_spread")},
+        "p": NAN,
         **{
-            f"runs_{key}": NONE
+            f"runs_{key}": NAN
             for key in ("low", "high", "p", "detectable", "samples_needed", "seeds_needed", "seeds", "pairs")
         },
         **compared,
@@ -191,7 +191,7 @@ def _mean(store: Store, averages: dict[str, np.ndarray]) -> dict[str, Any]:
     by_seed = np.mean([average.mean(1) for average in averages.values()], axis=0)
     return {
         "questions": sum(average.shape[1] for average in averages.values()),
-        "samples": NONE,
+        "samples": NAN,
         "avg": 100 * value,
         "avg_low": 100 * low,
         "avg_high": 100 * high,
@@ -213,7 +213,7 @@ def _difference(own: dict[str, np.ndarray], other: dict[str, np.ndarray], benchm
         by_seed = np.mean([own[name].mean(1) - other[name].mean(1) for name in names], axis=0)
         spread = statistics.seed_spread(by_seed)
     else:
-        spread = NONE
+        spread = NAN
     return {
         "difference": 100 * found.mean,
         "difference_low": 100 * found.low,
@@ -234,7 +234,7 @@ def _over_runs(
     names = list(own) if benchmark == MEAN else [benchmark]
     sides = [[side[name] for name in names] for side in (own, reference)]
     found = statistics.two_level_difference(*sides, paired=pairs)
-    samples = sides[0][0].samples if len({line.samples for line in sides[0]}) == 1 else NONE
+    samples = sides[0][0].samples if len({line.samples for line in sides[0]}) == 1 else NAN
     return {
         "runs_low": 100 * found.low,
         "runs_high": 100 * found.high,
@@ -256,7 +256,7 @@ def _pass_k(store: Store, benchmark: str, samples: int, targets: str | None) -> 
 def _printed(store: Store, targets: str | None, method: str, benchmark: str, metric: str) -> float:
     printed = _targets(store, targets, benchmark, metric)
     values = printed.loc[printed["method"] == method, "value"]
-    return float(values.iloc[0]) if len(values) else NONE
+    return float(values.iloc[0]) if len(values) else NAN
 
 
 def _targets(store: Store, table: str | None, benchmark: str, metric: str) -> pd.DataFrame:

@@ -28,7 +28,6 @@ from tokencredit.study import data_recipes
 MEAN = "mean"  # of all tests, each with the same weight
 ALL = "all"  # in place of a benchmark, where a number is of none
 OPTIMISM = "selection-optimism"
-_NONE = math.nan
 
 
 @dataclass(frozen=True)

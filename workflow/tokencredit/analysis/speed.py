@@ -13,10 +13,10 @@ import numpy as np
 from tokencredit import statistics
 from tokencredit.analysis.paper.obtained import curve_right
 from tokencredit.analysis.store import Store
+from tokencredit.statistics import NAN
 from tokencredit.study.selection import paired
 
 SPEED, AREA = "speed", "area"
-NONE = float("nan")
 
 
 def speed(store: Store, method: str) -> np.ndarray:
@@ -52,7 +52,7 @@ def columns(store: Store, method: str | None, reference: str | None) -> dict[str
     All missing for a model that is not trained, and the differences for the reference itself. p is not adjusted.
     """
     names = ("", "_low", "_high", "_difference", "_difference_low", "_difference_high", "_difference_p")
-    found = {f"{measure}{name}": NONE for measure in MEASURES for name in names}
+    found = {f"{measure}{name}": NAN for measure in MEASURES for name in names}
     if method is None:
         return found
     for measure, of in MEASURES.items():

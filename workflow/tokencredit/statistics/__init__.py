@@ -16,6 +16,7 @@ Which function answers which question:
 
 from tokencredit.statistics.errors import (
     CONFIDENCE,
+    NAN,
     margin_of,
     minimal_detectable_difference,
     pass_sampling_se,
@@ -36,6 +37,7 @@ from tokencredit.statistics.two_level import Line, Spread, TwoLevel, run_differe
 
 __all__ = [
     "CONFIDENCE",
+    "NAN",
     "Difference",
     "Line",
     "Spread",

@@ -12,6 +12,7 @@ from scipy import special, stats
 from tokencredit.statistics.estimators import pass_at_k
 
 CONFIDENCE = 0.95
+NAN = float("nan")  # in place of a number that was not measured, or that so few runs or responses do not tell
 
 
 def numbers(scores: np.ndarray) -> np.ndarray:
@@ -27,7 +28,7 @@ def numbers(scores: np.ndarray) -> np.ndarray:
 def question_se(scores: ArrayLike) -> float:
     """Standard error of the mean score over questions as a sample of questions: s / sqrt(Q), ddof 1. NaN for one question."""
     scores = np.asarray(scores, float)
-    return float(scores.std(ddof=1) / np.sqrt(scores.size)) if scores.size > 1 else float("nan")
+    return float(scores.std(ddof=1) / np.sqrt(scores.size)) if scores.size > 1 else NAN
 
 
 def sampling_se(n: ArrayLike, c: ArrayLike) -> float:
@@ -38,7 +39,7 @@ def sampling_se(n: ArrayLike, c: ArrayLike) -> float:
     """
     n, c = np.asarray(n, float), np.asarray(c, float)
     if np.any(n < 2):
-        return float("nan")
+        return NAN
     share = c / n
     return float(np.sqrt(np.sum(share * (1 - share) / (n - 1))) / n.size)
 
@@ -62,7 +63,7 @@ def pass_sampling_se(n: ArrayLike, c: ArrayLike, k: int) -> float:
 def seed_spread(means: ArrayLike) -> float:
     """Standard deviation (ddof 1) of a result over training seeds. NaN for one seed."""
     means = np.asarray(means, float)
-    return float(means.std(ddof=1)) if means.size > 1 else float("nan")
+    return float(means.std(ddof=1)) if means.size > 1 else NAN
 
 
 def seed_variance(means: ArrayLike, sampling: float) -> float:
@@ -71,7 +72,7 @@ def seed_variance(means: ArrayLike, sampling: float) -> float:
     means: the result of each seed, [S]; ``sampling``: the sampling error of one of them. The analysis-of-variance estimate of a
     variance component (Searle, Casella and McCulloch 1992, chapter 3).
     """
-    return max(0.0, seed_spread(means) ** 2 - sampling**2) if np.size(means) > 1 else float("nan")
+    return max(0.0, seed_spread(means) ** 2 - sampling**2) if np.size(means) > 1 else NAN
 
 
 def margin_of(parts: Iterable[tuple[float, float]], tail: float) -> float:

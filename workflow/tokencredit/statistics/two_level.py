@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import optimize, stats
 
-from tokencredit.statistics.errors import CONFIDENCE, margin_of, margin_of_equal
+from tokencredit.statistics.errors import CONFIDENCE, NAN, margin_of, margin_of_equal
 
 MOST_SEEDS = 100
 SMALLEST_P = 1e-9
@@ -98,7 +98,7 @@ class TwoLevel:
         Infinite where more would not do either; NaN where the spread over seeds is not known.
         """
         if self.seeds is None:
-            return math.nan
+            return NAN
 
         def enough(count: int) -> bool:
             runs = _runs([each._replace(seeds=count) for each in self.seeds or []])
@@ -175,10 +175,10 @@ def run_difference(
         sides = [_pairs(*sides)]
     mean = float(sides[0].mean() - (sides[1].mean() if len(sides) > 1 else 0.0))
     if min(side.size for side in sides) < 2:
-        return TwoLevel(mean, math.nan, math.nan, math.nan, questions=[], sampling=[], seeds=None, paired=paired)
+        return TwoLevel(mean, NAN, NAN, NAN, questions=[], sampling=[], seeds=None, paired=paired)
     seeds = [Spread(float(side.var(ddof=1)), side.size) for side in sides]
     if mean and all(each.variance <= _NOTHING for each in seeds):
-        return TwoLevel(mean, math.nan, math.nan, math.nan, questions=[], sampling=[], seeds=None, paired=paired)
+        return TwoLevel(mean, NAN, NAN, NAN, questions=[], sampling=[], seeds=None, paired=paired)
     margin = margin_of(_runs(seeds), (1 - confidence) / 2)
     p = _p(mean, _runs(seeds))
     return TwoLevel(mean, mean - margin, mean + margin, p, questions=[], sampling=[], seeds=seeds, paired=paired)
@@ -236,7 +236,7 @@ def _seeds(sources: list[_Source]) -> list[Spread] | None:
     found = []
     for source in sources:
         means = np.mean([shares.mean(1) for shares in source.shares], axis=0)
-        variance = max(float(means.var(ddof=1)), source.sampling) if len(means) > 1 else math.nan
+        variance = max(float(means.var(ddof=1)), source.sampling) if len(means) > 1 else NAN
         found.append(Spread(variance, len(means), source.sampling))
     known = [each.variance for each in found if not math.isnan(each.variance)]
     if sources and not known:

@@ -51,7 +51,7 @@ class Wildcards(Protocol):
     benchmark: str
     dataset: str
     model: str
-    shown: str
+    exhibit: str
 
 
 class Later(str):
@@ -169,11 +169,11 @@ class Graph:
             raise UserError(f"{name} is not a {rule} job of study {w.study}; allowed: {listed}.")
         return name
 
-    def _shown(self, kind: str, w: Wildcards) -> str:
+    def _exhibit(self, kind: str, w: Wildcards) -> str:
         names = planned(self.study(w.study))[f"{kind}s"]
-        if w.shown not in names:
-            raise UserError(f"{w.shown} is not a {kind} of study {w.study}; allowed: {', '.join(names)}.")
-        return w.shown
+        if w.exhibit not in names:
+            raise UserError(f"{w.exhibit} is not a {kind} of study {w.study}; allowed: {', '.join(names)}.")
+        return w.exhibit
 
     # ---------------------------------------------------------------- data and models, which studies share
 
@@ -287,8 +287,8 @@ _NAMES: dict[str, Callable[[Graph, Wildcards], str]] = {
     "pool": Graph._pool,
     "search": Graph._search,
     "tune": Graph._tuned,
-    "table": lambda graph, w: graph._shown("table", w),
-    "figure": lambda graph, w: graph._shown("figure", w),
+    "table": lambda graph, w: graph._exhibit("table", w),
+    "figure": lambda graph, w: graph._exhibit("figure", w),
     "report": lambda graph, w: w.study,
 }
 

@@ -11,12 +11,12 @@ from numpy.typing import ArrayLike
 from tokencredit.analysis.credit.reference import CREDIT, INFORMATION, Yardstick, unit_ranks
 from tokencredit.analysis.credit.states import ends, over, problem_draws
 from tokencredit.seeds import generator
+from tokencredit.statistics import NAN
 
 MEASURES = (
     *("rho", "rho_information", "rho_unequal", "rho_shuffled", "signed"),
     *("auc", "auc_information", "lift", "lift_information", "nothing", "direction"),
 )
-_NONE = float("nan")
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def agreement(yard: Yardstick, credit: Credit) -> pd.DataFrame:
     n = 0.
     """
     if not len(credit.rows):
-        return pd.DataFrame({"metric": MEASURES, "value": _NONE, "low": _NONE, "high": _NONE, "n": 0})
+        return pd.DataFrame({"metric": MEASURES, "value": NAN, "low": NAN, "high": NAN, "n": 0})
     tokens = yard.tokens.iloc[credit.rows].reset_index(drop=True)
     rng = generator("agreement", len(tokens))
     sums = pd.DataFrame(_sums(yard, credit, tokens, rng)).groupby(tokens["problem_id"]).sum()

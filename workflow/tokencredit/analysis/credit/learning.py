@@ -21,6 +21,7 @@ from tokencredit.analysis.speed import AREA, SPEED
 from tokencredit.analysis.store import Store
 from tokencredit.config import Study
 from tokencredit.seeds import generator
+from tokencredit.statistics import NAN
 from tokencredit.study.selection import paired
 
 ANSWER, CONTROL = "answer", "control"
@@ -133,14 +134,14 @@ def correlation(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
 
 
 _ENDS = ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2)
-_UNKNOWN = dict.fromkeys(("value", "low", "high", "p"), float("nan"))
+_UNKNOWN = dict.fromkeys(("value", "low", "high", "p"), NAN)
 
 
 def _pearson(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """The correlation of each line, missing where one of the two does not vary."""
     x, y = (values - values.mean(1, keepdims=True) for values in (x, y))
     length = np.sqrt((x**2).sum(1) * (y**2).sum(1))
-    return np.divide((x * y).sum(1), length, out=np.full(length.shape, float("nan")), where=length > 0)
+    return np.divide((x * y).sum(1), length, out=np.full(length.shape, NAN), where=length > 0)
 
 
 def _recipe(method: Any) -> str:

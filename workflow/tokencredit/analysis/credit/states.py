@@ -27,13 +27,13 @@ from tokencredit.oracle.estimate import (
     squared_advantages,
 )
 from tokencredit.seeds import generator
+from tokencredit.statistics import NAN
 from tokencredit.study.measurements import measured_rows
 
 STATE = ["problem_id", "cell", "sample", "position"]
 TOP = 0.2  # the share of tokens of highest entropy that forking tokens are said to be (arXiv 2506.01939)
 RESAMPLES, CONFIDENCE = 2000, 0.95
 SUMS = ("states", "entropy", "information", "squared")  # what a group of states holds a share of
-_NONE = float("nan")
 
 
 def states(store: Store, row: Row, null: bool = False) -> tuple[pd.DataFrame, int]:
@@ -139,14 +139,14 @@ def ends(drawn: np.ndarray, count: int) -> np.ndarray:
     """
     drawn = drawn[~np.isnan(drawn)]
     if not drawn.size:
-        return np.full(2, _NONE)
+        return np.full(2, NAN)
     tail = stats.norm.cdf(-math.sqrt(count / (count - 1)) * stats.t.ppf((1 + CONFIDENCE) / 2, count - 1))
     return np.quantile(drawn, [tail, 1 - tail])
 
 
 def over(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     """``part`` / ``whole``, missing where that is not above zero."""
-    return np.where(whole > 0, part / np.where(whole > 0, whole, 1), _NONE)
+    return np.where(whole > 0, part / np.where(whole > 0, whole, 1), NAN)
 
 
 def _ranked(found: pd.DataFrame) -> pd.DataFrame:
@@ -222,10 +222,10 @@ def _measured(own: Any, found: pd.DataFrame, rng: np.random.Generator | None) ->
     if len(found) == 1:
         most = float(binary_entropy(own.tried))
         nothing = {} if rng is None else {"null": 0.0}
-        return dict(zip(names, (0.0, 0.0, 0.0, most, _NONE, _NONE, _NONE, 0.0), strict=True)) | nothing
+        return dict(zip(names, (0.0, 0.0, 0.0, most, NAN, NAN, NAN, 0.0), strict=True)) | nothing
     trials = (found["right"] + found["wrong"]).to_numpy()
     if (trials < 2).any():
-        return dict.fromkeys(names, _NONE)
+        return dict.fromkeys(names, NAN)
     seen = Branches(found["probability"].to_numpy(), found["right"].to_numpy(), trials)
     estimate, (advantage, se) = information(seen), advantages(seen)
     taken = found["token_id"].to_numpy().tolist().index(own.token_id)

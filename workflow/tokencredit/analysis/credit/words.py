@@ -13,6 +13,7 @@ from tokencredit.analysis import style
 from tokencredit.analysis.figures.figure11 import shown_token
 from tokencredit.analysis.labels import extent
 from tokencredit.analysis.store import Store
+from tokencredit.statistics import NAN
 from tokencredit.study.paths import RunFolder
 
 WORDS, RANKED = 60, 20  # tokens in the cloud, and in the ranking
@@ -72,7 +73,7 @@ def ranked(tokens: pd.DataFrame, part: str, least: int) -> pd.DataFrame:
             continue
         value = float(group["entropy"].mean())
         problems = group.groupby("problem_id")["entropy"].agg(["sum", "size"])
-        margin = float("nan")
+        margin = NAN
         if len(problems) > 1:
             pull = (problems["sum"] - value * problems["size"]) / problems["size"].mean()
             margin = statistics.margin_of([(statistics.question_se(pull) ** 2, len(pull) - 1)], 0.025)

@@ -11,6 +11,7 @@ from tokencredit.analysis import style
 from tokencredit.analysis.figures.figure3 import curve_panels
 from tokencredit.analysis.layout import marked
 from tokencredit.analysis.store import Store
+from tokencredit.statistics import NAN
 from tokencredit.study.selection import alpha_sweep, without_entropy_term
 
 MEAN = "mean"
@@ -66,7 +67,7 @@ def scores(store: Store, method: str, columns: list[str]) -> pd.DataFrame:
         parts = list(shares.values()) if column == MEAN else [shares[column]]
         low, high = statistics.interval_of_mean([part.mean(0) for part in parts])
         runs = np.mean([part.mean(1) for part in parts], axis=0)
-        start = {"source": "here", "method": method, "benchmark": column, "seed": float("nan")}
+        start = {"source": "here", "method": method, "benchmark": column, "seed": NAN}
         records.append(start | {"value": 100 * runs.mean(), "low": 100 * low, "high": 100 * high})
         if len(rows) > 1:
             records += [start | {"seed": row.seed, "value": 100 * run} for row, run in zip(rows, runs, strict=True)]

@@ -25,6 +25,7 @@ from tokencredit.analysis.paper.contrasts import NOT_TRAINED, Effect
 from tokencredit.analysis.paper.obtained import ONE_SEED, NotMeasuredError
 from tokencredit.analysis.store import Store
 from tokencredit.config import Claim, Contrast
+from tokencredit.statistics import NAN
 
 SUPPORTED, CONTRADICTED, NOT_MEASURED, NOT_TESTABLE = "supported", "contradicted", "not measured", "not testable"
 NOT_RESOLVED = scores.NOT_RESOLVED
@@ -47,7 +48,6 @@ COLUMNS = (
     ),
     *("files", "source"),
 )
-NONE = float("nan")
 _NO_TEXTS = dict.fromkeys(("unit", "test", "seeds", "printed", "excluded", "files"), "")
 
 
@@ -89,7 +89,7 @@ def records(store: Store) -> pd.DataFrame:
         {(name, place): line for name in of_claims for place, line in enumerate(of_claims[name]) if line.tested}
     )
     found = {
-        name: [_record(line, adjusted.get((name, place), NONE), 1 - confidence) for place, line in enumerate(of_claim)]
+        name: [_record(line, adjusted.get((name, place), NAN), 1 - confidence) for place, line in enumerate(of_claim)]
         for name, of_claim in of_claims.items()
     }
     whole = {
@@ -101,7 +101,7 @@ def records(store: Store) -> pd.DataFrame:
     table: list[dict[str, Any]] = []
     for name, claim in claims.items():
         known = {"claim": name, "source": claim.source, "statement": claim.statement}
-        of_claim = _claim(found[name], whole.get(name, NONE), of_all.get(name, NONE), 1 - confidence)
+        of_claim = _claim(found[name], whole.get(name, NAN), of_all.get(name, NAN), 1 - confidence)
         table += [known | line for line in [of_claim, *found[name]]]
     return pd.DataFrame(table, columns=list(COLUMNS))
 
@@ -176,8 +176,8 @@ def _judged(effect: Effect, p_holm: float, level: float) -> dict[str, Any]:
     return {
         "outcome": NOT_RESOLVED,
         "reason": "",
-        "samples_needed": _whole(samples) if tested.questions else NONE,
-        "seeds_needed": tested.seeds_needed(level=level) if effect.seeds else NONE,
+        "samples_needed": _whole(samples) if tested.questions else NAN,
+        "seeds_needed": tested.seeds_needed(level=level) if effect.seeds else NAN,
     }
 
 

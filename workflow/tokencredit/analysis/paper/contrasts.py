@@ -29,11 +29,11 @@ from tokencredit.config import (
     StepsContrast,
 )
 from tokencredit.config.claim_keys import BASE, START
+from tokencredit.statistics import NAN
 from tokencredit.study.measurements import measured_rows
 from tokencredit.study.paths import RunFolder
 from tokencredit.study.selection import base_row, paired
 
-NONE = float("nan")
 NOT_TRAINED = "the study does not train "
 
 
@@ -53,11 +53,11 @@ class Effect:
     test: str
     seeds: list[int]
     files: list[str]
-    questions: float = NONE
-    samples: float = NONE
+    questions: float = NAN
+    samples: float = NAN
     border: float = 1.0
     contrary: statistics.TwoLevel | None = None
-    k: float = NONE
+    k: float = NAN
     printed: dict[str, float] = field(default_factory=dict)
     untestable: str = ""
     direction: Literal["higher", "lower", "equal"] = "higher"
@@ -182,9 +182,9 @@ def _score(store: Store, contrast: ScoreContrast, other: str, confidence: float)
         seeds=store.study.training.seeds,
         files=files,
         questions=sum(line.shares.shape[1] for line in own),
-        samples=samples.pop() if len(samples) == 1 else NONE,
-        k=NONE if k is None else k,
-        printed=printed_effects(store, contrast, other, NONE if k is None else k),
+        samples=samples.pop() if len(samples) == 1 else NAN,
+        k=NAN if k is None else k,
+        printed=printed_effects(store, contrast, other, NAN if k is None else k),
     )
 
 

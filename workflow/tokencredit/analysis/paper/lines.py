@@ -8,8 +8,7 @@ from typing import Any
 from tokencredit.analysis import scores
 from tokencredit.analysis.layout import Cell
 from tokencredit.analysis.paper.contrasts import Effect
-
-NAN = float("nan")
+from tokencredit.statistics import NAN
 
 
 def measured(effect: Effect, level: float) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from tokencredit import statistics
 from tokencredit.analysis.paper.printed import MEAN, TRAINING
 from tokencredit.analysis.store import Store
 from tokencredit.config import Row
+from tokencredit.statistics import NAN
 from tokencredit.statistics.estimators import avg_at_k, pass_at_k
 from tokencredit.study import reads
 from tokencredit.study.paths import FileName, RunFolder
@@ -111,12 +112,12 @@ def _training(store: Store, rows: list[Row], target: pd.Series) -> Measured:
     if around[metric].isna().any():
         raise NotMeasuredError(f"a step around step {step} learned nothing and has no {metric.replace('_', ' ')}")
     runs = [scale * float(run[metric].mean()) for _, run in around.groupby("seed")]
-    noise = float("nan")
+    noise = NAN
     if metric == "solve_rate":
         # The prompts of a step are drawn anew: the responses to one of them count as one.
         share, prompts = np.mean(runs) / 100, around["step"].nunique() * store.study.training.prompts_per_step
         noise = 100 * float(np.sqrt(share * (1 - share) / prompts))
-    return Measured(runs, noise, float("nan"), True, store.study.training.group_size, paths)
+    return Measured(runs, noise, NAN, True, store.study.training.group_size, paths)
 
 
 def _curve(store: Store, rows: list[Row], target: pd.Series) -> Measured:

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from tokencredit.analysis.store import Store
+from tokencredit.statistics import NAN
 
 MEAN = "mean"
 TRAINING = "training"
@@ -51,18 +52,18 @@ def _part(store: Store, name: str, source: Any) -> pd.DataFrame:
     table = store.targets(source.file)
     if source.file == "tables":
         table = table[(table["table"] == name) & (table["model"] == store.study.model_name)]
-        table = table.rename(columns={"value": "printed"}).assign(step=float("nan"))
+        table = table.rename(columns={"value": "printed"}).assign(step=NAN)
     elif source.file == "figure2":
         found = [_PANELS[panel] for panel in table["panel"]]
         table = table.rename(columns={"value": "printed"}).assign(
             benchmark=[benchmark for benchmark, _ in found],
             metric=[metric for _, metric in found],
-            k=[32.0 if benchmark != TRAINING else float("nan") for benchmark, _ in found],
+            k=[32.0 if benchmark != TRAINING else NAN for benchmark, _ in found],
         )
     elif source.file == "figure3":
-        table = table.rename(columns={"value": "printed"}).assign(step=float("nan"))
+        table = table.rename(columns={"value": "printed"}).assign(step=NAN)
     else:
-        table = table.rename(columns={"pass_percent": "printed"}).assign(metric="pass", step=float("nan"))
+        table = table.rename(columns={"pass_percent": "printed"}).assign(metric="pass", step=NAN)
     table = table.rename(columns={"se": "printed_se"})
     slip = table["slip"].astype(object).fillna("") if "slip" in table else ""
     return table.assign(source=name, title=source.title, page=source.page, slip=slip)

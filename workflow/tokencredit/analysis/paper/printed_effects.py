@@ -9,6 +9,7 @@ import numpy as np
 from tokencredit.analysis.paper.printed import MEAN
 from tokencredit.analysis.store import Store
 from tokencredit.config import ScoreContrast
+from tokencredit.statistics import NAN
 
 
 def printed_effects(store: Store, contrast: ScoreContrast, other: str, k: float) -> dict[str, float]:
@@ -30,8 +31,8 @@ def _value(store: Store, source: str, metric: str, method: str, k: float) -> flo
     table = table[table["method"] == method]
     if source == "figure2":
         table = table[table["panel"] == f"{metric}_percent"]
-        return float(table.sort_values("step")["value"].iloc[-1]) if len(table) else float("nan")
+        return float(table.sort_values("step")["value"].iloc[-1]) if len(table) else NAN
     if source == "figure5":
         return float(table.loc[(table["k"] == k) & (metric == "pass"), "pass_percent"].mean())
     table = table[(table["table"] == source) & (table["benchmark"] == MEAN) & (table["metric"] == metric)]
-    return float(np.mean(table["value"])) if len(table) else float("nan")
+    return float(np.mean(table["value"])) if len(table) else NAN

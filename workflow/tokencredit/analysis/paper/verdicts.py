@@ -20,6 +20,7 @@ from tokencredit.analysis.paper import printed
 from tokencredit.analysis.paper.obtained import ONE_SEED, Measured, NotMeasuredError, measure
 from tokencredit.analysis.store import Store
 from tokencredit.config import Row
+from tokencredit.statistics import NAN
 from tokencredit.statistics.two_level import MOST_SEEDS
 
 VERDICTS = ("reproduced", "consistent", "higher", "lower", "not measured", "invalid")
@@ -30,7 +31,6 @@ COLUMNS = (
     *("difference", "difference_low", "difference_high", "error", "tolerance", "verdict", "reason"),
     *("samples_needed", "seeds_needed", "train_seconds", "train_gpu_hours", "evaluate_seconds", "files"),
 )
-NONE = float("nan")
 TOO_UNSURE = "the printed number's own error is wider than the tolerance"
 
 
@@ -82,14 +82,14 @@ def half_width(
 
 def _judged(store: Store, target: pd.Series) -> dict[str, Any]:
     tolerance = _tolerance(store, target)
-    empty = dict.fromkeys(_NUMBERS, NONE) | {"tolerance": tolerance, "seeds": "", "error": "", "files": ""}
+    empty = dict.fromkeys(_NUMBERS, NAN) | {"tolerance": tolerance, "seeds": "", "error": "", "files": ""}
     try:
         found = measure(store, target)
     except NotMeasuredError as reason:
         return empty | {"verdict": "not measured", "reason": str(reason)}
     seeds = store.study.training.seeds if found.trained else []
     line = empty | {
-        "samples_here": found.samples or NONE,
+        "samples_here": found.samples or NAN,
         "seeds": " ".join(map(str, seeds)),
         "obtained": found.value,
         "question_se": found.question_se,
@@ -111,7 +111,7 @@ def _compared(target: pd.Series, found: Measured, tolerance: float, confidence: 
     noise = 0.0 if math.isnan(found.noise) else found.noise
     printed_se = 0.0 if math.isnan(target["printed_se"]) else target["printed_se"]
     count = len(found.runs)
-    spread = statistics.seed_spread(found.runs) ** 2 if found.trained else NONE
+    spread = statistics.seed_spread(found.runs) ** 2 if found.trained else NAN
     difference = found.value - target["printed"]
     margin = half_width(count, noise, spread, printed_se, target["runs"], confidence)
     low, high = difference - margin, difference + margin
@@ -174,7 +174,7 @@ def _tolerance(store: Store, target: pd.Series) -> float:
 
 _NUMBERS = ("samples_here", "obtained", "question_se", "sampling_se", "seed_spread", "difference", "difference_low")
 _NUMBERS += ("difference_high", "samples_needed", "seeds_needed")
-_NO_COST = {"train_seconds": NONE, "train_gpu_hours": NONE}
+_NO_COST = {"train_seconds": NAN, "train_gpu_hours": NAN}
 
 
 def _training_cost(store: Store, row: Row) -> dict[str, float]:
@@ -196,9 +196,9 @@ def _evaluation_cost(store: Store, target: pd.Series) -> dict[str, float]:
     rows = [row for row in study.rows if row.name == target["method"]]
     names = list(study.averaged) if target["benchmark"] == printed.MEAN else [target["benchmark"]]
     if not math.isnan(target["step"]) or not rows or not set(names) <= study.benchmarks.keys():
-        return {"evaluate_seconds": NONE}
+        return {"evaluate_seconds": NAN}
     seconds = [store.seconds_of_job(store.paths.usage("generate", row, name)) for row in rows for name in names]
-    return {"evaluate_seconds": NONE if None in seconds else sum(seconds)}
+    return {"evaluate_seconds": NAN if None in seconds else sum(seconds)}
 
 
 def _gpus(environment: dict[str, str], processes: int) -> int:
