@@ -170,3 +170,17 @@ def message_of(config: Path, name: str = "one") -> str:
     with pytest.raises(UserError) as caught:
         load_study(config, name)
     return str(caught.value)
+
+
+def is_one_sentence(spoil: Spoil, file: str, path: str, value: Any, parts: list[str]) -> None:
+    """Assert that ``value`` at ``path`` of ``file`` is refused by one sentence with all of ``parts``."""
+    config = spoil(file, path, value)
+    message = message_of(config)
+    # The recipe and the data set are right by themselves: the study is where the combination is wrong.
+    if "overlong" not in path and not path.endswith("split"):
+        assert message.startswith(f"{config / file}: ")
+    assert all(part in message for part in parts), message
+    assert "\n" not in message
+    assert message.endswith(".")
+    assert "pydantic" not in message
+    assert "Input should" not in message
