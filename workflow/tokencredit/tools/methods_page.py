@@ -14,8 +14,8 @@ from tokencredit.credit.controls import CONTROLS
 INTRODUCTION = """\
 # Methods
 
-Every credit method, side by side on one interface, by what it claims. Written from `tokencredit.credit.METHODS` by `tokencredit docs`;
-do not edit.
+Every credit method, ordered by what it claims about credit. `tokencredit docs` writes this page from `tokencredit.credit.METHODS`; do not
+edit it.
 
 Notation: $i$ a response, $t$ a token of it, $T_i$ its length, $r_i = \\pm 1$ its reward, $A_i$ its group advantage (unbiased standard
 deviation), $H_{i,t}$ the entropy of the policy's whole distribution before the token (nats), $\\rho_{i,t}$ the current policy's
@@ -29,11 +29,12 @@ S_{i,t} = \\min\\big(\\rho_{i,t} \\hat A_{i,t},\\ \\operatorname{clip}(\\rho_{i,
 
 with the clip bounds, the KL term and the aggregation of the method's recipe (`recipe` in `config/methods.yaml`).
 
-*Stage*: *rollout*: computed once per step, with whole groups and the old policy; *update*: before every optimiser update, with
-entropies and log-probs of the current policy. Either way statistics belong to the whole batch (or group, or response) and never to a
-micro-batch. *Status*: *paper*: from the published text or the authors' code; *reconstruction*: from partial sources, marked wherever a
-result appears; *own*: made here, as a line to hold others against. *Columns*: what the method needs beside rewards, groups, old log-probs
-and entropies; the trainer fills them once, and `tokencredit.credit.TokenSignals` says what each is.
+- *Stage*. *rollout*: credit is computed once per step, from whole groups and the old policy. *update*: credit is computed before every
+  optimiser update, from the current policy's entropies and log-probs. Statistics never belong to a micro-batch.
+- *Status*. *paper*: from the published text or the authors' code. *reconstruction*: from partial sources, and marked wherever a result
+  appears. *own*: defined here, as a reference for the others.
+- *Columns*. The signals that a method needs beside rewards, groups, old log-probs and entropies (`tokencredit.credit.TokenSignals`).
+- *Notes*. Slips in the sources, and choices made here. A symbol that several methods of a family share is defined at the first.
 
 What decides whether a comparison is fair:
 
@@ -41,8 +42,8 @@ What decides whether a comparison is fair:
    Compare at four updates per rollout or more; every run records `updates`.
 2. A weight with another mean is another learning rate, and a random subset of the tokens keeps much of the gain (arXiv 2605.07660):
    see *Controls*.
-3. Masks have two denominators, all tokens or the kept ones. Each method's own is stated below.
-4. Groups whose rewards are all equal (`A_i = 0`) teach nothing under any method, unless `every_group` is set.
+3. A mask divides by all tokens or by the kept ones, as each method states.
+4. Groups whose rewards are all equal (`A_i = 0`) have no gradient under any method, unless `every_group` is set.
 """
 
 CONTROLS_HEAD = """\
@@ -100,6 +101,7 @@ CLAIMS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ),
 )
 OTHERS = ("Others", "")
+CLAUSE = r",\quad "  # between an equation and the definitions of its symbols
 
 # What was asked for and is not here: name, source and the reason.
 NOT_BUILT: tuple[tuple[str, str, str], ...] = (
@@ -168,32 +170,45 @@ def _family(method: Method) -> str:
 
 
 def _overview(methods: list[Method]) -> str:
+    """A table of the methods; neighbours that differ in their names alone share a line."""
     lines = ["| method | source | status | stage | parameters | columns |", "|---|---|---|---|---|---|"]
-    for method in methods:
-        cells = (
-            f"[{method.name}](#{method.name})",
-            method.source,
-            method.status,
-            method.stage,
-            ", ".join(f"`{name} = {_value(value)}`" for name, value in method.defaults.items()),
-            ", ".join(map(_code, method.columns)),
+    for cells, alike in groupby(methods, key=_cells):
+        lines.append(
+            "| " + " | ".join([", ".join(f"[{method.name}](#{method.name})" for method in alike), *cells]) + " |"
         )
-        lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 
+def _cells(method: Method) -> tuple[str, ...]:
+    return (
+        method.source,
+        method.status,
+        method.stage,
+        ", ".join(f"`{name} = {_value(value)}`" for name, value in method.defaults.items()),
+        ", ".join(map(_code, method.columns)),
+    )
+
+
 def _sections(family: list[Method]) -> list[str]:
-    """A section for each method; slips that several methods of the family share stand with the first of them."""
-    said: dict[str, str] = {}
+    """A section for each method of a family; what an earlier one of the family says as well is not repeated."""
+    equations: dict[str, str] = {}
+    notes: dict[str, str] = {"": ""}
+    defined: set[str] = set()
     parts = []
     for method in family:
-        first = said.setdefault(method.slips, method.name)
-        slips = _markdown(method.slips) if first == method.name else f"As for `{first}`."
-        slips = f"\n**Known slips and choices.** {slips}\n" if method.slips else ""
-        equation = f"```math\n{method.equation}\n```\n"
-        parts.append(
-            f"### {method.name}\n\n{_prose(method.function)}\n\n{equation}{slips}\n*{method.status}, {method.stage} stage*\n"
-        )
+        parts.append(f"### {method.name}\n\n{_prose(method.function)}\n")
+        formula, *definitions = method.equation.split(CLAUSE)
+        if (first := equations.setdefault(method.equation, method.name)) == method.name:
+            equation = CLAUSE.join([formula, *(each for each in definitions if each not in defined)])
+            parts.append(f"```math\n{equation}\n```\n")
+        else:
+            parts.append(f"Equation: that of `{first}`.\n")
+        shared = max((each for each in notes if method.slips.startswith(each)), key=len)
+        if method.slips:
+            own = _markdown(method.slips.removeprefix(shared).strip())
+            parts.append(f"*Notes.* {f'As for `{notes[shared]}`. ' * bool(shared)}{own}".rstrip() + "\n")
+        notes.setdefault(method.slips, method.name)
+        defined |= {*definitions}
     return parts
 
 
