@@ -117,7 +117,7 @@ def dry_run() -> None:
 
 @app.command()
 def trace(
-    shown: Annotated[Path, typer.Argument(help="CSV of a table or figure, below results/<study>/.")],
+    exhibit: Annotated[Path, typer.Argument(help="CSV of a table or figure, below results/<study>/.")],
     words: Annotated[
         list[str] | None, typer.Argument(help="Values that choose its rows: eapo aime24; or column=value.")
     ] = None,
@@ -130,7 +130,7 @@ def trace(
     """
     from tokencredit.tools.trace import print_trace
 
-    _exit_unless(print_trace(shown, words or [], config, as_json))
+    _exit_unless(print_trace(exhibit, words or [], config, as_json))
 
 
 @app.command()
