@@ -103,20 +103,19 @@ CLAIMS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
 OTHERS = ("Others", "")
 CLAUSE = r",\quad "  # between an equation and the definitions of its symbols
 
-# What was asked for and is not here: name, source and the reason.
+# Methods that are not here: name, source and the reason.
 NOT_BUILT: tuple[tuple[str, str, str], ...] = (
     (
         "OAR-P, OAR-G",
         "arXiv 2601.07408",
-        "The released file has the weights and both signals, but not the text that makes the model conclude, nor the quantile and the "
-        "boost of its runs, and the paper's full text could not be read. Its numbers would be guesses.",
+        "The released file lacks the text that makes the model conclude, and the quantile and the boost of its runs. The paper's full "
+        "text could not be read.",
     ),
     (
         "SRPO, RRPO (resets)",
         "arXiv 2605.25507",
-        "Read in full. They change what is sampled and not the credit: a second group from a beginning of a failed response, at a random "
-        "step or at the one that the model calls wrong. The trainer samples no group from the middle of a response; SRPO also needs a "
-        "model that follows the prompt which asks for the step, and embedded models read problems only.",
+        "They change what is sampled, not the credit: a second group begins in the middle of a failed response, where the trainer samples "
+        "none. SRPO also needs a model that names the wrong step when asked; embedded models read problems only.",
     ),
     (
         "DelTA's second proxy",
