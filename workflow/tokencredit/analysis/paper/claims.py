@@ -21,7 +21,8 @@ from tokencredit import statistics
 from tokencredit.analysis import scores
 from tokencredit.analysis.layout import Cell, Wide
 from tokencredit.analysis.paper import contrasts, lines
-from tokencredit.analysis.paper.contrasts import NOT_TRAINED, Effect
+from tokencredit.analysis.paper.contrasts import NOT_TRAINED
+from tokencredit.analysis.paper.effect import Effect
 from tokencredit.analysis.paper.obtained import ONE_SEED, NotMeasuredError
 from tokencredit.analysis.store import Store
 from tokencredit.config import Claim, Contrast

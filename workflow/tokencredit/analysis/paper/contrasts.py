@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -13,6 +12,7 @@ import pandas as pd
 from tokencredit import statistics
 from tokencredit.analysis import speed
 from tokencredit.analysis.credit import states
+from tokencredit.analysis.paper.effect import SCALE, Effect
 from tokencredit.analysis.paper.obtained import SMOOTHED, NotMeasuredError, curve_right, present
 from tokencredit.analysis.paper.printed_effects import printed_effects
 from tokencredit.analysis.passes import telling_k
@@ -37,72 +37,6 @@ from tokencredit.study.selection import base_row, paired
 NOT_TRAINED = "the study does not train "
 
 
-@dataclass(frozen=True)
-class Effect:
-    """A contrast measured. ``tested``: positive where it is higher than the value that the claim's direction is seen from.
-
-    Of scores and speeds it is a difference in shares, ``unit`` points; of entropies a difference of logarithms, ``unit`` ratio, and
-    ``border`` the ratio that it is seen from; of credit a difference in ``unit`` nats. ``contrary``: where another comparison contradicts
-    the claim, that one. ``samples``: responses per question, NaN where there are none or benchmarks differ; ``k``: that of Pass@k;
-    ``files``: below the study's folder; ``printed``: the paper's own differences, in points, by where it prints them; ``untestable``: why
-    the records cannot decide the contrast, however the numbers come out, or nothing; ``direction``, ``margin``: what is claimed, in shares.
-    """
-
-    tested: statistics.TwoLevel
-    unit: str
-    test: str
-    seeds: list[int]
-    files: list[str]
-    questions: float = NAN
-    samples: float = NAN
-    border: float = 1.0
-    contrary: statistics.TwoLevel | None = None
-    k: float = NAN
-    printed: dict[str, float] = field(default_factory=dict)
-    untestable: str = ""
-    direction: Literal["higher", "lower", "equal"] = "higher"
-    margin: float = 0.0
-
-    @property
-    def as_claimed(self) -> bool:
-        """Whether the observed effect lies where the contrast claims it."""
-        return self._claimed(self.tested)
-
-    @property
-    def p(self) -> float:
-        """p of the test that supports the contrast: two-sided, or of equality by two one-sided tests."""
-        return self.tested.p_within(self.margin) if self.direction == "equal" else self.tested.p
-
-    @property
-    def otherwise(self) -> bool:
-        """Whether the comparison that can contradict the contrast came out against it."""
-        return not self._claimed(self.contrary or self.tested)
-
-    @property
-    def p_otherwise(self) -> float:
-        """Two-sided p of that comparison."""
-        if self.direction == "equal":
-            return self.tested.p_beyond(self.margin)
-        return (self.contrary or self.tested).p
-
-    def _claimed(self, found: statistics.TwoLevel) -> bool:
-        if self.direction == "equal":
-            return abs(found.mean) < self.margin
-        return (found.mean > 0) == (self.direction == "higher")
-
-    def shown(self, value: float) -> float:
-        """A value of ``tested`` in the unit of the effect: points, nats, or a ratio."""
-        return self.border * math.exp(value) if self.unit == "ratio" else _SCALE[self.unit] * value
-
-    def detectable(self, level: float) -> float:
-        """The smallest effect away from the border that this comparison finds with 80 % power: points, nats, or a factor."""
-        smallest = self.tested.detectable(level=level)
-        return math.exp(smallest) if self.unit == "ratio" else _SCALE[self.unit] * smallest
-
-
-_SCALE = {"points": 100.0, "nats": 1.0}
-
-
 def pairs(contrasts: list[Contrast]) -> list[tuple[Contrast, str]]:
     """Every single contrast: one for each method that another is compared with, or for each measured policy."""
     return [
@@ -116,7 +50,7 @@ def measure(store: Store, contrast: Contrast, other: str, confidence: float) -> 
     """The effect of a contrast with one ``other``. Raises ``NotMeasuredError`` where the study has none that can be compared."""
     effect = _effect(store, contrast, other, confidence)
     margin = getattr(contrast, "margin", None) or 0.0
-    return replace(effect, direction=getattr(contrast, "direction", "higher"), margin=margin / _SCALE["points"])
+    return replace(effect, direction=getattr(contrast, "direction", "higher"), margin=margin / SCALE["points"])
 
 
 def _effect(store: Store, contrast: Contrast, other: str, confidence: float) -> Effect:

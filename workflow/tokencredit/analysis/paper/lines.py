@@ -7,7 +7,7 @@ from typing import Any
 
 from tokencredit.analysis import scores
 from tokencredit.analysis.layout import Cell
-from tokencredit.analysis.paper.contrasts import Effect
+from tokencredit.analysis.paper.effect import Effect
 from tokencredit.statistics import NAN
 
 

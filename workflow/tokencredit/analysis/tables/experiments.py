@@ -17,7 +17,7 @@ from tokencredit import statistics
 from tokencredit.analysis.layout import Cell, Wide
 from tokencredit.analysis.paper import contrasts, lines
 from tokencredit.analysis.paper.claims import CONTRADICTED, NOT_MEASURED, NOT_RESOLVED, OUTCOMES, SUPPORTED
-from tokencredit.analysis.paper.contrasts import Effect
+from tokencredit.analysis.paper.effect import Effect
 from tokencredit.analysis.paper.obtained import ONE_SEED, NotMeasuredError
 from tokencredit.analysis.store import Store
 from tokencredit.config import Experiment
