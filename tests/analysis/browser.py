@@ -12,7 +12,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-KEYS = {"Tab": 9, "End": 35, "Home": 36, "ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40}
+KEYS = {
+    "Tab": 9,
+    "Escape": 27,
+    "End": 35,
+    "Home": 36,
+    "ArrowLeft": 37,
+    "ArrowUp": 38,
+    "ArrowRight": 39,
+    "ArrowDown": 40,
+}
 
 
 class Browser:
@@ -50,6 +59,10 @@ class Browser:
         self.call("Page.navigate", url=page.as_uri())
         while not self.reported("Page.loadEventFired"):
             self.events.append(self._read())
+
+    def prefer(self, ground: str) -> None:
+        """Show pages as one prefers them, ``light`` or ``dark``."""
+        self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": ground}])
 
     def evaluate(self, expression: str) -> Any:
         """The value of a JavaScript expression in the page."""

@@ -235,7 +235,7 @@ def test_summary_lists_aims_and_files(store: Store, made: Path, capsys: pytest.C
     text = capsys.readouterr().out
     assert "the base solves 30-60 % of tier 1" in text
     assert "figure2.{pdf,png,csv}" in text
-    assert len(summary.aims(store)) == 6
+    assert len(summary.aims(store, scores.table1(store))) == 6
 
 
 def test_command_line_refuses_unknown_figures(store: Store, tmp_path: Path) -> None:

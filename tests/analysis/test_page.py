@@ -17,7 +17,7 @@ from test_verdicts import write_targets
 
 from tokencredit import files
 from tokencredit.analysis import tables
-from tokencredit.analysis.page import costs, exhibits, origins, viewer
+from tokencredit.analysis.page import comparison, costs, exhibits, origins, viewer
 from tokencredit.analysis.page.write import write
 from tokencredit.analysis.paper import claims, verdicts
 from tokencredit.analysis.store import Store
@@ -28,7 +28,7 @@ from tokencredit.study.paths import RunFolder
 
 pytestmark = pytest.mark.slow
 
-VOID = {"meta", "link", "img", "br"}
+VOID = {"meta", "link", "img", "br", "input"}
 LOADED = {"src", "href", "srcset", "data", "action", "poster", "background"}
 
 
@@ -44,6 +44,7 @@ class Parsed(HTMLParser):
     handlers: list[str] = field(default_factory=list)
     within: dict[str, list[str]] = field(default_factory=dict)
     comments: list[str] = field(default_factory=list)
+    details: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -55,6 +56,7 @@ class Parsed(HTMLParser):
         self.unclosed += [tag] if tag not in VOID else []
         self.ids += [value or "" for name, value in attrs if name == "id"]
         self.named += [value or "" for name, value in attrs if name in LOADED]
+        self.details += [value or "" for name, value in attrs if name == "data-detail"]
         self.handlers += [name for name, _ in attrs if name.startswith("on") or name == "style"]
 
     def handle_endtag(self, tag: str) -> None:
@@ -91,7 +93,7 @@ def test_every_element_closes_every_id_is_one_and_every_anchor_leads_somewhere(p
     assert parsed.unclosed == []
     assert len(set(parsed.ids)) == len(parsed.ids)
     anchors = [name[1:] for name in parsed.named if name.startswith("#")]
-    assert len(anchors) > 15
+    assert len(anchors) > 6
     assert set(anchors) <= set(parsed.ids)
 
 
@@ -106,8 +108,36 @@ def test_every_planned_table_and_figure_is_on_it(store: Store, parsed: Parsed) -
     for kind, names in planned(store.study).items():
         assert {f"{kind[:-1]}-{name}" for name in names} <= set(parsed.ids)
     assert parsed.opened.count("img") == len(planned(store.study)["figures"])
-    for name in ("summary", "tokens", "audit", "overlap", "mismatch", "provenance", "cost", "deviations"):
+    for name in ("answer", "tokens", "methods", "audit", "overlap", "mismatch", "provenance", "cost", "deviations"):
         assert name in parsed.ids
+
+
+def test_a_cell_holds_one_number_and_tells_the_rest(store: Store, parsed: Parsed) -> None:
+    shown = exhibits.table(store, "table1").wide
+    cell = shown.rows[2][1][0]
+    assert cell.value in parsed.within["button"]
+    assert any(cell.interval in detail and cell.notes[0] in detail for detail in parsed.details)
+    assert not any(cell.interval in text for tag in ("td", "small", "button") for text in parsed.within.get(tag, []))
+
+
+def test_a_chart_has_a_line_for_each_row_and_a_dot_for_each_seed(store: Store) -> None:
+    table = exhibits.stored(store, "table1")
+    charts = comparison.charts_of_scores(store, table)
+    assert [chart.name for chart in charts] == ["mean", *store.study.benchmarks]
+    for chart in charts:
+        of = table[table["benchmark"] == chart.name].reset_index(drop=True)
+        assert [mark.title for mark in chart.marks] == of["title"].tolist()
+        places = [(mark.value, of["avg"][place]) for place, mark in enumerate(chart.marks)]
+        (left, low), (right, high) = min(places), max(places)
+        for place, value in places:  # one axis for all
+            assert place == pytest.approx(left + (value - low) / (high - low) * (right - left), abs=0.02)
+        for mark in chart.marks:
+            ends = (mark.low, mark.high, *mark.dots)
+            assert all(0 <= end <= 100 for end in ends)
+            assert mark.low < mark.value < mark.high
+            if mark.title != "Base model":
+                assert sum(mark.dots) / 2 == pytest.approx(mark.value, abs=0.02)
+    assert {len(mark.dots) for mark in charts[0].marks} == {0, 2}
 
 
 def test_what_a_reader_must_know_is_in_words(parsed: Parsed) -> None:
@@ -143,65 +173,75 @@ def test_texts_that_are_markup_stay_texts(parsed: Parsed, hostile: Parsed) -> No
 
 def test_tokens_come_back_as_they_were(hostile: Parsed) -> None:
     data = json.loads(hostile.within["script"][0])
-    tokens = {
-        token
-        for method in data["methods"]
-        for view in method["views"]
-        for r in view["responses"]
-        for token in r["token"]
-    }
+    tokens = {token for response in data["responses"] for token in response["token"]}
     assert {SCRIPT.replace(" ", "␣"), COMMENT, IMAGE.replace(" ", "␣"), "⏎"} <= tokens
     assert {"problem": f"What is {SCRIPT}?", "answer": COMMENT} in data["problems"].values()
 
 
-def test_the_viewer_has_the_same_problems_for_all_methods_where_they_share_them(store: Store) -> None:
+def test_at_the_first_step_all_methods_are_at_the_same_responses(store: Store) -> None:
     data = viewer.data(store)
-    assert [method["title"] for method in data["methods"]][:3] == ["GRPO", "DAPO", "EAPO"]
-    views = [[(view["step"], view["problem"]) for view in method["views"]] for method in data["methods"]]
-    assert all(view == views[0] for view in views)
-    assert [step for step, _ in views[0]] == [1] * viewer.FIRST + [30] * viewer.LAST
-    for method in data["methods"]:
-        for view in method["views"]:
-            assert [response["right"] for response in view["responses"]] == [True, False]
+    assert data["methods"][:3] == ["GRPO", "DAPO", "EAPO"]
+    assert data["steps"] == [1, 10, 20, 30]
+    counts = {step: sum(view["step"] == step for view in data["views"]) for step in data["steps"]}
+    assert counts == {1: viewer.FIRST, 10: viewer.LATER, 20: viewer.LATER, 30: viewer.LATER}
+    for view in data["views"]:
+        assert len(view["shown"]) == len(data["methods"])
+        for side, right in enumerate((True, False)):
+            numbers = [shown[side]["response"] for shown in view["shown"].values()]
+            assert all(data["responses"][number]["right"] == right for number in numbers)
+            assert len(set(numbers)) == (1 if view["step"] == 1 else len(data["methods"]))
 
 
 def test_the_viewer_shows_what_was_stored(store: Store) -> None:
     data = viewer.data(store)
-    eapo = next(method for method in data["methods"] if method["title"] == "EAPO")
-    view = eapo["views"][-1]
-    stored = store.tokens(RunFolder.rollouts, "eapo", viewer.COLUMNS)
-    stored = stored[(stored["seed"] == 0) & (stored["step"] == 30) & (stored["problem_id"] == view["problem"])]
-    wrong = stored[stored["reward"] < 0]
-    wrong = wrong[wrong["sample"] == wrong["sample"].min()]
-    response = view["responses"][1]
-    assert response["length"] == len(wrong)
-    assert response["entropy"] == pytest.approx(wrong["entropy"].tolist(), rel=1e-3)
-    assert response["advantage"] == pytest.approx(wrong["advantage"].tolist(), rel=1e-3)
-    assert response["quadrant"] == wrong["quadrant"].tolist()
-    assert response["response_advantage"] == pytest.approx(wrong["group_advantage"].iloc[0], rel=1e-3)
+    view = data["views"][-1]
+    for name, title in (("eapo", "EAPO"), ("phr", "PHR"), ("grpo", "GRPO")):
+        stored = store.tokens(RunFolder.rollouts, name, viewer.COLUMNS)
+        stored = stored[(stored["seed"] == 0) & (stored["step"] == 30) & (stored["problem_id"] == view["problem"])]
+        right = stored[stored["reward"] > 0]
+        right = right[right["sample"] == right["sample"].min()]
+        shown = view["shown"][data["methods"].index(title)][0]
+        response = data["responses"][shown["response"]]
+        assert response["length"] == len(right)
+        assert response["entropy"] == pytest.approx(right["entropy"].tolist(), rel=1e-3)
+        assert response["quadrant"] == right["quadrant"].tolist()
+        assert shown["whole"] == pytest.approx(right["group_advantage"].iloc[0], rel=1e-3)
+        given = shown["advantage"] if isinstance(shown["advantage"], list) else [shown["advantage"]] * len(right)
+        assert given == pytest.approx(right["advantage"].tolist(), rel=1e-3)
+        assert isinstance(shown["advantage"], list) == (name == "eapo")
+        assert shown.get("kept", [1] * len(right)) == right["keep"].astype(int).tolist()
+        assert ("kept" in shown) == (name == "phr")
 
 
 def test_measured_credit_stands_at_the_tokens_of_the_first_step(store: Store, tmp_path: Path) -> None:
     names = {"measured_advantage", "information"}
-    assert not any(names & set(r) for m in viewer.data(store)["methods"] for v in m["views"] for r in v["responses"])
-    for method in viewer.data(make_measured(store, tmp_path))["methods"]:
-        for view in method["views"]:
-            for response in view["responses"]:
-                assert (view["step"] == 1) == (names <= set(response))
-                if view["step"] != 1:
-                    continue
-                decided, alone = (response["measured_advantage"][start::2] for start in (0, 1))
-                assert sum(decided) / len(decided) == pytest.approx(0.2, abs=0.1)
-                assert set(alone) == {None}
-                assert set(response["information"][1::2]) == {0}
+    assert not any(names & set(response) for response in viewer.data(store)["responses"])
+    data = viewer.data(make_measured(store, tmp_path))
+    for view in data["views"]:
+        for shown in (shown for of_method in view["shown"].values() for shown in of_method):
+            response = data["responses"][shown["response"]]
+            assert (view["step"] == 1) == (names <= set(response))
+            if view["step"] != 1:
+                continue
+            decided, alone = (response["measured_advantage"][start::2] for start in (0, 1))
+            assert sum(decided) / len(decided) == pytest.approx(0.2, abs=0.1)
+            assert set(alone) == {None}
+            assert set(response["information"][1::2]) == {0}
+
+
+def test_of_many_stored_steps_some_are_shown_the_first_and_the_last_among_them(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(viewer, "STEPS", 3)
+    assert viewer.data(store)["steps"] == [1, 20, 30]
 
 
 def test_long_responses_are_cut_and_say_so(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(viewer, "TOKENS", 600)
+    monkeypatch.setattr(viewer, "TOKENS", 900)
     data = viewer.data(store)
-    responses = [r for method in data["methods"] for view in method["views"] for r in view["responses"]]
-    assert sum(len(response["token"]) for response in responses) <= 600
-    assert all(response["length"] > len(response["token"]) == data["longest"] for response in responses)
+    shown = [each for view in data["views"] for of_method in view["shown"].values() for each in of_method]
+    assert sum(len(data["responses"][each["response"]]["token"]) for each in shown) <= 900
+    assert all(response["length"] > len(response["token"]) == data["longest"] for response in data["responses"])
 
 
 def test_every_outcome_has_a_colour_and_no_other_word_has() -> None:
@@ -223,12 +263,18 @@ def test_outcomes_come_first_in_words_and_counted(store: Store, made: Path, tmp_
         tables.make(judged, name, judged.paths.own.joinpath("tables"))
     write(judged, tmp_path / "index.html")
     page = Parsed((tmp_path / "index.html").read_text(encoding="utf-8"))
-    assert page.ids[:3] == ["table-verdicts", "table-claims", "summary"]
+    headings = [name for name in page.ids if name in ("answer", "tokens", "methods") or name.startswith("table-")]
+    assert headings[:6] == ["answer", "tokens", "methods", "table-table1", "table-claims", "table-table3"]
     chips = [text for text in page.within["span"] if re.fullmatch(r"\d+ [a-z ]+", text)]
     counted = {"higher": 1, "lower": 1, "not measured": 1, "invalid": 1}
-    assert chips[:6] == [f"{counted.get(word, 0)} {word}" for word in verdicts.VERDICTS]
-    assert sum(int(text.split()[0]) for text in chips[6 : 6 + len(claims.OUTCOMES)]) == len(OWN)
+    assert chips[-6:] == [f"{counted.get(word, 0)} {word}" for word in verdicts.VERDICTS]
+    assert sum(int(text.split()[0]) for text in chips[:-6]) == len(OWN)
     assert page.within["span"].count("higher") == 1
+    listed = {each.name: each for each in exhibits.judged(judged, "claims").entries}
+    for name, claim in OWN.items():
+        assert claim["statement"] in " ".join(page.within["summary"])
+        pairs = sum(len(contrast.get("policies") or contrast["against"]) for contrast in claim["contrasts"])
+        assert len(listed[name.upper()].contrasts) == pairs
 
 
 def test_what_was_used_is_summed_from_what_is_kept(store: Store, tmp_path: Path) -> None:

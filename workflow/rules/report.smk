@@ -1,12 +1,14 @@
-# One self-contained page of a study.
+# One self-contained page of a study. The list of all studies, results/index.html, is written anew beside it: it is no output, for several
+# jobs write it, one after the other.
 
 
 rule report:
     input:
         input_of("report", "records"),  # all tables and figures, and the runs, scores, audits and overlaps behind them
         parts=lambda wildcards: [
-            os.path.relpath(Path(WORKFLOW, "tokencredit/analysis/page", name))
-            for name in ("page.html.j2", "macros.html.j2", "page.css", "tokens.js")
+            os.path.relpath(path)
+            for path in sorted(Path(WORKFLOW, "tokencredit/analysis/page").iterdir())
+            if path.suffix in (".j2", ".css", ".js")
         ],
     output:
         "results/{study}/index.html",

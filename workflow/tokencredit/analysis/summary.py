@@ -74,13 +74,13 @@ class Aim:
     met: bool
 
 
-def aims(store: Store) -> list[Aim]:
-    """The aims of an embedded study that this one can be judged by; empty for a study of released models."""
+def aims(store: Store, scores: pd.DataFrame) -> list[Aim]:
+    """The aims of an embedded study that this one can be judged by; empty for a study of released models. ``scores``: those of Table 1."""
     study = store.study
     base = base_row(study)
     if base is None or not isinstance(study.config.models[study.model_name], EmbeddedModel):
         return []
-    table = results.table1(store).set_index(["method", "benchmark"])["avg"]
+    table = scores.set_index(["method", "benchmark"])["avg"]
     found: list[Aim] = []
     gains: list[Aim] = []
     for name, benchmark in study.benchmarks.items():
@@ -146,7 +146,7 @@ def print_summary(store: Store) -> None:
     for line in closing_lines(store):
         table.add_row(*(Text(cell) for cell in (line.title, *line.scores, line.above_mean, line.entropy)))
     console.print(table)
-    for aim in aims(store):
+    for aim in aims(store, results.table1(store)):
         console.print(
             Text(
                 f"{'met    ' if aim.met else 'NOT MET'}  {aim.text}: {aim.measured}",

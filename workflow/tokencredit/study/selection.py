@@ -5,6 +5,8 @@ from __future__ import annotations
 from tokencredit.config import Row, Study
 from tokencredit.credit import METHODS, QUADRANTS
 
+PLAIN = ("grpo", "dapo")  # credit functions that give every token the advantage of its response
+
 
 def quadrant_runs(study: Study) -> list[str]:
     return [name for name in QUADRANTS if name in study.methods]
@@ -67,9 +69,7 @@ def alpha_sweep(study: Study) -> dict[str, float]:
 def without_entropy_term(study: Study) -> str | None:
     """What EAPO is at alpha = 0: the plain group advantage, with the sweep's recipe if a method trains with that, else with another."""
     recipe = study.methods[next(iter(alpha_sweep(study)))].recipe
-    plain = [
-        name for name, method in study.methods.items() if method.credit in ("grpo", "dapo") and method.control is None
-    ]
+    plain = [name for name, method in study.methods.items() if method.credit in PLAIN and method.control is None]
     return min(plain, key=lambda name: study.methods[name].recipe != recipe, default=None)
 
 
@@ -78,3 +78,11 @@ def figure7_rows(study: Study) -> list[Row]:
         return []
     shown = {*sweep, without_entropy_term(study)}
     return [row for row in study.rows if row.method in shown]
+
+
+def plain_method(study: Study, name: str) -> str:
+    """The trained method that gives every token the advantage of its response and else does as ``name``; else the reference."""
+    recipe = study.methods[name].recipe
+    plain = (each for each, method in study.methods.items() if method.credit in PLAIN and method.control is None)
+    same = (each for each in plain if each != name and study.methods[each].recipe == recipe)
+    return next(same, study.reference)

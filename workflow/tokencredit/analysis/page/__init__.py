@@ -1,5 +1,6 @@
 """``results/<study>/index.html``: everything that a study found, on one page that needs nothing but itself.
 
-``write`` fills the template; ``exhibits`` are the tables and figures, ``viewer`` the tokens to look at, ``checks`` the mismatch gate,
-``origins`` the provenance, ``costs`` time and memory.
+``write`` fills the templates (``template``): ``story`` is the question and its answer, ``viewer`` the tokens to look at, ``comparison`` the
+charts of methods, ``judged`` the claims and experiments, ``exhibits`` the tables and figures, ``checks`` the mismatch gate, ``origins`` the
+provenance, ``costs`` time and memory. ``overview`` lists the pages of all studies.
 """

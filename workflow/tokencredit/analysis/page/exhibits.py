@@ -13,10 +13,18 @@ from PIL import Image
 from tokencredit import files
 from tokencredit.analysis import tables
 from tokencredit.analysis.layout import Wide
+from tokencredit.analysis.page.judged import Judged, list_of, signs_of
 from tokencredit.analysis.store import Store
 from tokencredit.study.exhibits import Kind, exhibit
 
 # The words that a table may end a line with, and how each is coloured.
+JUDGED = {
+    "supported": "agrees",
+    "not resolved": "open",
+    "contradicted": "differs",
+    "not testable": "without",
+    "not measured": "without",
+}
 OUTCOMES = {
     "verdicts": {
         "reproduced": "agrees",
@@ -26,13 +34,8 @@ OUTCOMES = {
         "not measured": "without",
         "invalid": "without",
     },
-    "claims": {
-        "supported": "agrees",
-        "not resolved": "open",
-        "contradicted": "differs",
-        "not testable": "without",
-        "not measured": "without",
-    },
+    "experiments": JUDGED,
+    "claims": JUDGED,
 }
 
 
@@ -56,6 +59,16 @@ class Table(Shown):
 
 
 @dataclass(frozen=True)
+class Judgements(Shown):
+    """Claims or experiments with what must be known to read them; the class of each outcome, and how many have it."""
+
+    outcomes: dict[str, str]
+    counts: dict[str, int]
+    entries: list[Judged]
+    notes: list[str]
+
+
+@dataclass(frozen=True)
 class Figure(Shown):
     """A picture as base64 of a PNG, its size in pixels, two to a pixel of the page, and the note that completes its caption."""
 
@@ -66,13 +79,32 @@ class Figure(Shown):
 
 
 def table(store: Store, name: str) -> Table:
-    """A stored table."""
-    return _table(store, name, {})
+    """A stored table, with the outcomes that its lines end with as far as ``OUTCOMES`` has any."""
+    records = stored(store, name)
+    outcomes = OUTCOMES.get(name, {})
+    found = Counter(records["verdict"]) if outcomes else Counter()
+    return Table(
+        **named("table", name),
+        wide=tables.wide(name, records, store),
+        outcomes=outcomes,
+        counts={word: found[word] for word in outcomes},
+    )
 
 
-def outcome_table(store: Store, name: str) -> Table:
-    """A stored table whose lines end with a word of ``OUTCOMES``."""
-    return _table(store, name, OUTCOMES[name])
+def judged(store: Store, name: str) -> Judgements:
+    """The claims or the experiments of a stored table."""
+    records = stored(store, name)
+    wide = tables.wide(name, records, store)
+    entries = list_of(wide, signs_of(store, name, records))
+    counted = entries if name == "claims" else [contrast for each in entries for contrast in each.contrasts]
+    found, outcomes = Counter(each.outcome for each in counted), OUTCOMES[name]
+    counts = {word: found[word] for word in outcomes}
+    return Judgements(**named("table", name), outcomes=outcomes, counts=counts, entries=entries, notes=wide.notes)
+
+
+def stored(store: Store, name: str) -> pd.DataFrame:
+    """The records of a table as its job wrote them."""
+    return tables.read(store.opened(store.paths.table(name)))
 
 
 def figure(store: Store, name: str) -> Figure:
@@ -88,7 +120,7 @@ def figure(store: Store, name: str) -> Figure:
     buffer = io.BytesIO()
     reduced.save(buffer, "PNG", optimize=True)
     return Figure(
-        **_named("figure", name),
+        **named("figure", name),
         note=files.read_json(path.with_suffix(".json"))["note"],
         picture=base64.b64encode(buffer.getvalue()).decode(),
         width=reduced.width,
@@ -96,22 +128,7 @@ def figure(store: Store, name: str) -> Figure:
     )
 
 
-def _table(store: Store, name: str, outcomes: dict[str, str]) -> Table:
-    records = tables.read(store.opened(store.paths.table(name)))
-    found = Counter(_ends(name, records)) if outcomes else Counter()
-    return Table(
-        **_named("table", name),
-        wide=tables.wide(name, records, store),
-        outcomes=outcomes,
-        counts={word: found[word] for word in outcomes},
-    )
-
-
-def _ends(name: str, records: pd.DataFrame) -> pd.Series:
-    """The outcomes that count: of every number, and of every claim but not of its contrasts."""
-    return records["verdict"] if name == "verdicts" else records.loc[records["contrast"] == "", "outcome"]
-
-
-def _named(kind: Kind, name: str) -> dict[str, str]:
+def named(kind: Kind, name: str) -> dict[str, str]:
+    """What every table and figure is shown with."""
     entry = exhibit(kind, name)
     return {"name": name, "anchor": f"{kind}-{name}", "heading": entry.title, "caption": entry.caption}

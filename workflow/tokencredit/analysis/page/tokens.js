@@ -1,64 +1,71 @@
-"use strict";
 // The token viewer. Every text of a model or a data set is set as text, never read as markup.
 
 const DATA = JSON.parse(document.getElementById("token-data").textContent);
-const [METHOD, PROBLEM, COLOUR] = ["method", "problem", "colour"].map((name) => document.getElementById(`token-${name}`));
+const [STEP, PROBLEM, SIDE, COLOUR] = ["step", "problem", "side", "colour"].map((name) => document.getElementById(`token-${name}`));
+const CHOICES = document.getElementById("token-methods");
 
-const WHITE = [255, 255, 255];
-const AMBER = [243, 156, 67];
-const ORANGE = [241, 163, 64];
-const PURPLE = [153, 142, 195];
+// The ground that colours are mixed with, and the colours themselves, so that a token's text can be read on each.
+const DARK = window.matchMedia("(prefers-color-scheme: dark)");
+const PAINT = {
+  light: { ground: [255, 255, 255], amber: [243, 156, 67], orange: [241, 163, 64], purple: [153, 142, 195] },
+  dark: { ground: [33, 38, 45], amber: [150, 84, 10], orange: [150, 84, 10], purple: [98, 82, 160] },
+};
 const QUADRANTS = ["quadrant-phr", "quadrant-plr", "quadrant-nhr", "quadrant-nlr"];
 
-const share = (response, index) =>
-  response.response_advantage === 0 ? 1 : response.advantage[index] / response.response_advantage;
-const everywhere = (value) => (methods) =>
-  methods.flatMap((method) => method.views.flatMap((view) => view.responses.flatMap((response) =>
-    response.token.map((_, index) => value(response, index)).filter((found) => found !== null))));
-const measured = (name) => (response, index) => (response[name] ? response[name][index] : null);
+// A token as a method saw it: `shown` is the method's part of a view, `response` the response that it is about.
+const responseOf = (shown) => DATA.responses[shown.response];
+const kept = (shown, index) => !shown.kept || shown.kept[index] === 1;
+const advantage = (shown, index) => (Array.isArray(shown.advantage) ? shown.advantage[index] : shown.advantage);
+const credit = (shown, index) => (kept(shown, index) ? advantage(shown, index) : 0);
+const share = (shown, index) => (shown.whole === 0 ? Number(kept(shown, index)) : credit(shown, index) / shown.whole);
+const measured = (name) => (shown, index) => (responseOf(shown)[name] ? responseOf(shown)[name][index] : null);
+const EVERY = DATA.views.flatMap((view) => Object.values(view.shown).flat());
+const everywhere = (value, list = EVERY) =>
+  list.flatMap((shown) => responseOf(shown).token.map((_, index) => value(shown, index)).filter((found) => found !== null));
 
 // How tokens are coloured: a value, where its colours end, and how it is written. Scales run over all methods but the share's, which runs
-// over the method that is shown: EAPO moves credit by a tenth, and a quadrant run takes all of it away.
+// over those that are shown: EAPO moves credit by a tenth, and a quadrant run takes all of it away.
 const SCALES = {
-  entropy: {
-    title: "entropy",
-    value: (response, index) => response.entropy[index],
-    ends: () => [0, highest(everywhere(SCALES.entropy.value)(DATA.methods))],
-    colour: (value, [, high]) => mixed(AMBER, value / high),
-    text: (value) => `${value.toFixed(3)} nats`,
-  },
   credit: {
-    title: "credit: the advantage",
-    value: (response, index) => (response.kept[index] ? response.advantage[index] : 0),
-    ends: () => around(0, everywhere(SCALES.credit.value)(DATA.methods)),
+    title: "credit given: the advantage",
+    value: credit,
+    ends: () => around(0, everywhere(credit)),
     colour: (value, ends) => diverging(value, ends),
     text: (value) => signed(value),
   },
   share: {
-    title: "credit, relative to its response",
-    value: (response, index) => (response.kept[index] ? share(response, index) : 0),
-    ends: (method) => around(1, everywhere(SCALES.share.value)([method])),
+    title: "credit given, relative to its response",
+    value: share,
+    ends: (list) => around(1, everywhere(share, list)),
     colour: (value, ends) => diverging(value, ends),
     text: (value) => `${value.toFixed(3)} ×`,
   },
-  quadrant: { title: "quadrant" },
+  mask: { title: "mask: kept in the loss or left out", classes: (shown, index) => (kept(shown, index) ? "mask-kept" : "mask-out"), keys: [["mask-kept", "kept in the loss"], ["mask-out", "left out"]] },
+  entropy: {
+    title: "entropy",
+    value: (shown, index) => responseOf(shown).entropy[index],
+    ends: () => [0, highest(everywhere(SCALES.entropy.value))],
+    colour: (value, [, high]) => mixed("amber", value / high),
+    text: (value) => `${value.toFixed(3)} nats`,
+  },
+  quadrant: { title: "quadrant", classes: (shown, index) => QUADRANTS[responseOf(shown).quadrant[index]], keys: QUADRANTS.map((name, index) => [name, DATA.quadrants[index]]) },
   // At the first step of studies with an oracle. The token taken may be no more than usual where the others are worth much: hence both.
   advantage: {
-    title: "measured credit: Q − V of the token",
+    title: "credit measured: Q − V of the token",
     value: measured("measured_advantage"),
-    ends: () => around(0, everywhere(SCALES.advantage.value)(DATA.methods)),
+    ends: () => around(0, everywhere(SCALES.advantage.value)),
     colour: (value, ends) => diverging(value, ends),
     text: (value) => signed(value),
   },
   information: {
-    title: "measured credit: I(token; reward)",
+    title: "credit measured: I(token; reward)",
     value: measured("information"),
-    ends: () => [0, highest(everywhere(SCALES.information.value)(DATA.methods))],
-    colour: (value, [, high]) => mixed(AMBER, value / high),
+    ends: () => [0, highest(everywhere(SCALES.information.value))],
+    colour: (value, [, high]) => mixed("amber", value / high),
     text: (value) => `${(1000 * value).toFixed(1).replace("-", "−")} mnat`,
   },
 };
-if (!everywhere(SCALES.information.value)(DATA.methods).length) {
+if (!everywhere(SCALES.information.value).length) {
   delete SCALES.advantage;
   delete SCALES.information;
 }
@@ -74,64 +81,79 @@ function around(middle, values) {
   return [middle - reach, middle + reach];
 }
 
-function mixed(colour, part) {
+function mixed(name, part) {
+  const { ground, [name]: colour } = DARK.matches ? PAINT.dark : PAINT.light;
   const bounded = Math.min(1, Math.max(0, part));
-  return `rgb(${WHITE.map((white, index) => Math.round(white + bounded * (colour[index] - white))).join(", ")})`;
+  return `rgb(${ground.map((from, index) => Math.round(from + bounded * (colour[index] - from))).join(", ")})`;
 }
 
 function diverging(value, [low, high]) {
   const place = (2 * value - low - high) / (high - low);
-  return mixed(place < 0 ? PURPLE : ORANGE, Math.abs(place));
+  return mixed(place < 0 ? "purple" : "orange", Math.abs(place));
 }
 
 function signed(value) {
   return `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(3)}`;
 }
 
-function element(name, text, attributes = {}) {
-  const made = document.createElement(name);
-  made.textContent = text;
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  return made;
+function given(shown, index) {
+  return kept(shown, index) ? `${signed(advantage(shown, index))} (${share(shown, index).toFixed(3)} × its response's)` : "left out of the loss";
 }
 
-function described(response, index) {
+function described(shown, index) {
+  const response = responseOf(shown);
   const parts = [
     `“${response.token[index]}”, token ${index + 1} of ${response.length}`,
     `entropy ${SCALES.entropy.text(response.entropy[index])}`,
-    `advantage ${signed(response.advantage[index])}, ${SCALES.share.text(share(response, index))} its response's`,
     DATA.quadrants[response.quadrant[index]],
     ...["advantage", "information"].flatMap((name) => {
-      const value = SCALES[name] && SCALES[name].value(response, index);
+      const value = SCALES[name] && SCALES[name].value(shown, index);
       return typeof value === "number" ? [`measured ${name === "advantage" ? "Q − V" : "I"} ${SCALES[name].text(value)}`] : [];
     }),
   ];
-  return [...parts, ...(response.kept[index] ? [] : ["left out of the loss"])].join("; ");
+  return parts.join("; ");
 }
 
-function token(response, index, scale, ends) {
-  const text = described(response, index);
-  const made = element("span", response.token[index], { role: "option", tabindex: index ? "-1" : "0", title: text, "aria-label": text });
-  made.className = `token ${response.kept[index] ? "" : "left-out"}`;
-  const value = scale.colour && scale.value(response, index);
+// The token's values, with the credit of every method that is shown on the same response.
+function detail(shown, index, cards) {
+  const same = cards.filter((card) => card.shown && card.shown.response === shown.response);
+  return `${described(shown, index)}; credit: ${same.map((card) => `${card.title} ${given(card.shown, index)}`).join(", ")}`;
+}
+
+function token(card, index, scale, ends, cards) {
+  const { shown, title } = card;
+  const text = `${described(shown, index)}; ${title} ${given(shown, index)}`;
+  const made = element("span", responseOf(shown).token[index], { role: "option", tabindex: index ? "-1" : "0", "aria-label": text, "aria-selected": "false" });
+  made.className = `token ${kept(shown, index) ? "" : "left-out"}`;
+  const value = scale.colour && scale.value(shown, index);
   if (value === null) made.classList.add("unknown");
   else if (scale.colour) made.style.backgroundColor = scale.colour(value, ends);
-  else made.classList.add(QUADRANTS[response.quadrant[index]]);
-  for (const event of ["focus", "mouseenter"]) {
-    made.addEventListener(event, () => { document.getElementById("token-detail").textContent = text; });
+  else made.classList.add(scale.classes(shown, index));
+  for (const event of ["focus", "mouseenter", "click"]) {
+    made.addEventListener(event, () => {
+      document.getElementById("token-detail").textContent = detail(shown, index, cards);
+      document.querySelectorAll(".token.same").forEach((other) => other.classList.remove("same"));
+      document.querySelectorAll(`.tokens[data-response="${shown.response}"]`).forEach((list) => list.querySelectorAll(".token")[index].classList.add("same"));
+    });
   }
   return made;
 }
 
-function shownResponse(response, scale, ends) {
-  const box = element("div", "");
-  const answer = response.right ? "Right" : "Wrong";
-  box.append(element("h3", `${answer} response`));
+function shownCard(card, scale, ends, cards) {
+  const box = element("div", "", { class: "card" });
+  box.append(element("h3", card.title));
+  if (!card.shown) {
+    box.append(element("p", "No such response of this problem is stored at this step.", { class: "note" }));
+    return box;
+  }
+  const response = responseOf(card.shown);
   const cut = response.token.length < response.length ? `, the first ${response.token.length} here` : "";
-  box.append(element("p", `Advantage ${signed(response.response_advantage)}; ${response.length} tokens${cut}`, { class: "note" }));
-  const list = element("div", "", { role: "listbox", "aria-label": `Tokens of the ${answer.toLowerCase()} response`, "aria-orientation": "horizontal", class: "tokens" });
+  const first = cards.find((other) => other.shown && other.shown.response === card.shown.response);
+  const same = first === card ? "" : `; the response of ${first.title}`;
+  box.append(element("p", `Advantage ${signed(card.shown.whole)}; ${response.length} tokens${cut}${same}`, { class: "note" }));
+  const list = element("div", "", { role: "listbox", "aria-label": `${card.title}: tokens`, "aria-orientation": "horizontal", class: "tokens", "data-response": card.shown.response });
   response.token.forEach((text, index) => {
-    list.append(token(response, index, scale, ends));
+    list.append(token(card, index, scale, ends, cards));
     if (text.includes("⏎")) list.append(document.createElement("br"));
   });
   list.addEventListener("keydown", moved);
@@ -151,9 +173,10 @@ function moved(event) {
   next.focus();
 }
 
-function legend(scale, ends) {
+function legend(scale, ends, cards) {
   const box = document.getElementById("token-legend");
   box.replaceChildren();
+  const list = cards.flatMap((card) => card.shown || []);
   if (scale.colour) {
     const bar = element("span", "", { class: "bar", "aria-hidden": "true" });
     for (let part = 0; part <= 24; part += 1) {
@@ -163,48 +186,57 @@ function legend(scale, ends) {
     }
     const over = [SCALES.entropy, SCALES.information].includes(scale) ? " and above" : "";
     box.append(element("span", scale.text(ends[0])), bar, element("span", scale.text(ends[1]) + over));
-    const shown = DATA.methods[METHOD.value].views[PROBLEM.value].responses;
-    if (shown.some((response) => response.token.some((_, index) => scale.value(response, index) === null))) {
+    if (list.some((shown) => responseOf(shown).token.some((_, index) => scale.value(shown, index) === null))) {
       box.append(element("span", "not measured, or a single next token", { class: "token unknown" }));
     }
   } else {
-    DATA.quadrants.forEach((title, index) => box.append(element("span", title, { class: `token ${QUADRANTS[index]}` })));
+    scale.keys.forEach(([name, title]) => box.append(element("span", title, { class: `token ${name}` })));
   }
-  if (DATA.methods[METHOD.value].views.some((view) => view.responses.some((response) => response.kept.includes(0)))) {
-    box.append(element("span", "left out of the loss", { class: "token left-out" }));
-  }
+  if (scale !== SCALES.mask && list.some((shown) => shown.kept)) box.append(element("span", "left out of the loss", { class: "token left-out" }));
 }
 
 function show() {
-  const method = DATA.methods[METHOD.value];
-  const view = method.views[PROBLEM.value];
+  const view = DATA.views[PROBLEM.value];
+  const right = SIDE.value === "right";
+  const chosen = [...CHOICES.querySelectorAll("input")].flatMap((box, index) => (box.checked ? [index] : []));
+  const cards = chosen.map((index) => ({
+    title: DATA.methods[index],
+    shown: (view.shown[index] || []).find((shown) => responseOf(shown).right === right),
+  }));
   const scale = SCALES[COLOUR.value];
-  const ends = scale.ends && scale.ends(method);
+  const ends = scale.ends && scale.ends(cards.flatMap((card) => card.shown || []));
   const known = DATA.problems[view.problem];
   document.getElementById("token-text").textContent = known
     ? `${known.problem} (Answer: ${known.answer})`
     : `Problem ${view.problem}; its text is not among the stored data.`;
-  document.getElementById("token-detail").textContent = "Point at a token, or go to it by keyboard, to read its values.";
-  legend(scale, ends);
-  document.getElementById("token-responses").replaceChildren(...view.responses.map((response) => shownResponse(response, scale, ends)));
+  document.getElementById("token-detail").textContent = "Point at a token, tap it, or go to it by keyboard, to read its values.";
+  document.getElementById("token-count").textContent = `${chosen.length} of ${DATA.methods.length}`;
+  legend(scale, ends, cards);
+  document.getElementById("token-responses").replaceChildren(...cards.map((card) => shownCard(card, scale, ends, cards)));
 }
 
-// The problems of a method. The one that was shown stays where the method has it.
-function listProblems(kept) {
-  const views = DATA.methods[METHOD.value].views;
-  PROBLEM.replaceChildren(...views.map((view, index) => element("option", `Step ${view.step}: ${view.problem}`, { value: index })));
-  const same = views.findIndex((view) => kept && view.problem === kept.problem && view.step === kept.step);
-  PROBLEM.value = Math.max(0, same);
+// The problems of the step that the slider is at.
+function listProblems() {
+  const step = DATA.steps[STEP.value];
+  document.getElementById("token-step-text").textContent = `${step}`;
+  STEP.setAttribute("aria-valuetext", `step ${step}`);
+  const options = DATA.views.flatMap((view, index) => (view.step === step ? [element("option", view.problem, { value: index })] : []));
+  PROBLEM.replaceChildren(...options);
 }
 
-DATA.methods.forEach((method, index) => METHOD.append(element("option", method.title, { value: index })));
+STEP.max = DATA.steps.length - 1;
+DATA.methods.forEach((title, index) => {
+  const label = element("label", "");
+  const box = element("input", "", { type: "checkbox" });
+  box.checked = DATA.start.includes(index);
+  label.append(box, title);
+  CHOICES.append(label);
+});
 Object.entries(SCALES).forEach(([name, scale]) => COLOUR.append(element("option", scale.title, { value: name })));
-METHOD.value = DATA.start;
-let chosen = null;
-METHOD.addEventListener("change", () => { listProblems(chosen); show(); });
-PROBLEM.addEventListener("change", () => { chosen = DATA.methods[METHOD.value].views[PROBLEM.value]; show(); });
-COLOUR.addEventListener("change", show);
+COLOUR.value = "share";
+STEP.addEventListener("input", () => { listProblems(); show(); });
+[PROBLEM, SIDE, COLOUR, CHOICES].forEach((control) => control.addEventListener("change", show));
+DARK.addEventListener("change", show);
 document.getElementById("token-form").hidden = false;
-listProblems(null);
-chosen = DATA.methods[METHOD.value].views[PROBLEM.value];
+listProblems();
 show();

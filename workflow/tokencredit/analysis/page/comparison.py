@@ -1,0 +1,220 @@
+"""Methods against each other, as charts that the page draws: a value with its interval in each line, and a dot for each training seed."""
+
+from __future__ import annotations
+
+import colorsys
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from matplotlib.colors import to_hex, to_rgb
+from matplotlib.ticker import MaxNLocator
+
+from tokencredit import statistics
+from tokencredit.analysis import scores, style
+from tokencredit.analysis.layout import number
+from tokencredit.analysis.store import Store
+from tokencredit.config import Row
+from tokencredit.study.selection import paired
+
+ROOM = 0.03  # of a chart's width, left free at either end
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How much higher a row ends than another, in points of the mean over benchmarks: ``tested``, its p after Holm, and that of each seed.
+
+    ``dots``: nothing where the runs of a seed are no pairs.
+    """
+
+    row: Row
+    tested: statistics.TwoLevel
+    p_holm: float
+    dots: tuple[float, ...]
+
+    @property
+    def resolved(self) -> bool:
+        return self.p_holm < scores.LEVEL
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A line of a chart, in the colour number ``line`` (``colours``).
+
+    ``value``, ``low``, ``high`` and ``dots`` are places from left to right in percent; ``detail`` has the numbers.
+    """
+
+    title: str
+    line: int
+    value: float
+    low: float
+    high: float
+    dots: tuple[float, ...]
+    text: str
+    detail: str
+    chosen: bool = False
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Lines one below the other on one axis. ``ticks``: place and label; ``zero``: the place of no difference."""
+
+    name: str
+    title: str
+    marks: tuple[Mark, ...]
+    ticks: tuple[tuple[float, str], ...]
+    zero: float | None = None
+
+    @property
+    def has_dots(self) -> bool:
+        return any(mark.dots for mark in self.marks)
+
+
+@dataclass(frozen=True)
+class _Value:
+    """What a mark shows, in the unit of the chart."""
+
+    row: Row
+    value: float
+    low: float
+    high: float
+    dots: tuple[float, ...]
+    detail: str
+
+
+def differences(store: Store, rows: Iterable[str], other: str) -> list[Difference]:
+    """Each valid row of ``rows`` against the row ``other``, over questions and training runs; p adjusted over all of them.
+
+    Nothing where ``other`` is invalid.
+    """
+    study = store.study
+    seeds = _seeds(store)
+    if _invalid(store, other):
+        return []
+    names = [name for name in rows if name != other and not _invalid(store, name)]
+    against = scores.lines_of(store, seeds[other])
+    found = []
+    for name in names:
+        own = scores.lines_of(store, seeds[name])
+        pairs = paired(study, seeds[name][0].method, seeds[other][0].method)
+        tested = statistics.two_level_difference(list(own.values()), list(against.values()), paired=pairs)
+        by_seed = 100 * (_by_seed(own) - _by_seed(against)) if pairs and len(seeds[name]) > 1 else ()
+        found.append((seeds[name][0], tested, tuple(map(float, by_seed))))
+    adjusted = statistics.holm([tested.p for _, tested, _ in found]) if found else []
+    return [Difference(row, tested, float(p), dots) for (row, tested, dots), p in zip(found, adjusted, strict=True)]
+
+
+def chart_of_differences(store: Store, found: list[Difference], other: str, chosen: str) -> Chart:
+    """The differences from the row ``other``, largest first; ``chosen`` is set off."""
+    against = _seeds(store)[other][0].title
+    values = [
+        _Value(
+            each.row,
+            *(100 * end for end in (each.tested.mean, each.tested.low, each.tested.high)),
+            each.dots,
+            f"{each.row.title} less {against}: {points(each.tested)}, p = {each.p_holm:.3f} after Holm's adjustment over "
+            f"{len(found)} methods; finds ±{100 * each.tested.detectable():.1f}",
+        )
+        for each in sorted(found, key=lambda each: -each.tested.mean)
+    ]
+    return _chart(store, "difference", f"Points above or below {against}", values, signed=True, chosen=chosen)
+
+
+def charts_of_scores(store: Store, table: pd.DataFrame) -> list[Chart]:
+    """Avg@n of all rows, one chart for the mean over benchmarks and one for each benchmark, from ``tables/table1.csv``."""
+    study, seeds = store.study, _seeds(store)
+    averages = {name: scores.lines_of(store, of, names=study.benchmarks) for name, of in seeds.items()}
+    charts = []
+    for benchmark in [scores.MEAN, *study.benchmarks]:
+        values = []
+        for record in table[table["benchmark"] == benchmark].to_dict("records"):
+            of = averages[record["method"]]
+            own = {name: of[name] for name in (study.averaged if benchmark == scores.MEAN else [benchmark])}
+            dots = tuple(map(float, 100 * _by_seed(own))) if len(seeds[record["method"]]) > 1 else ()
+            low, high = record["avg_low"], record["avg_high"]
+            detail = f"{record['title']}: {record['avg']:.1f}\u00a0%, 95\u00a0% interval {low:.1f} to {high:.1f} over "
+            detail += f"{record['questions']} questions"
+            if dots:
+                detail += f"; training seeds: {', '.join(f'{dot:.1f}' for dot in dots)}"
+            ends = (record[f"avg{end}"] for end in ("", "_low", "_high"))
+            values.append(_Value(seeds[record["method"]][0], *ends, dots, detail))
+        title = "Mean over benchmarks" if benchmark == scores.MEAN else study.benchmarks[benchmark].title
+        charts.append(_chart(store, benchmark, title, values))
+    return charts
+
+
+def colours(store: Store) -> str:
+    """The colour of each row, in the order of ``style.lines``, as rules of a style sheet: that of the figures, lighter on a dark ground."""
+    found = [line.colour for line in style.lines(store.study).values()]
+    light = "".join(f".line-{place} {{ color: {colour}; }}\n" for place, colour in enumerate(found))
+    dark = "".join(f"  .line-{place} {{ color: {_lighter(colour)}; }}\n" for place, colour in enumerate(found))
+    return f"{light}@media (prefers-color-scheme: dark) {{\n{dark}}}\n"
+
+
+def _lighter(colour: str) -> str:
+    """A colour of the same hue that is seen on a dark ground; black turns to white."""
+    hue, lightness, saturation = colorsys.rgb_to_hls(*to_rgb(colour))
+    lightness = max(lightness, 0.6) if saturation else 0.92 - 0.6 * lightness
+    return to_hex(colorsys.hls_to_rgb(hue, lightness, saturation))
+
+
+def points(found: statistics.TwoLevel) -> str:
+    """A difference with its interval: ``+1.2 points [−0.3, 2.7]``."""
+    mean, low, high = (100 * end for end in (found.mean, found.low, found.high))
+    return f"{signed(mean)} points [{number(low, 1)}, {number(high, 1)}]"
+
+
+def signed(value: float) -> str:
+    """One digit, with its sign."""
+    return ("+" if round(value, 1) > 0 else "") + number(value, 1)
+
+
+def _chart(store: Store, name: str, title: str, values: list[_Value], signed: bool = False, chosen: str = "") -> Chart:
+    ends = [end for each in values for end in (each.low, each.high, *each.dots)] + ([0.0] if signed else [])
+    low, high = (min(ends), max(ends)) if ends else (0.0, 1.0)
+    reach = max(high - low, 1e-9)
+    low, high = low - ROOM * reach, high + ROOM * reach
+
+    def place(value: float) -> float:
+        return round(100 * (value - low) / (high - low), 2)
+
+    lines = list(style.lines(store.study))
+    marks = tuple(
+        Mark(
+            title=each.row.title,
+            line=lines.index(each.row.name),
+            value=place(each.value),
+            low=place(each.low),
+            high=place(each.high),
+            dots=tuple(map(place, each.dots)),
+            text=_written(each.value, signed),
+            detail=each.detail,
+            chosen=each.row.name == chosen,
+        )
+        for each in values
+    )
+    steps = [step for step in MaxNLocator(nbins=5, steps=[1, 2, 5, 10]).tick_values(low, high) if low <= step <= high]
+    ticks = tuple((place(step), f"{step:g}".replace("-", "−")) for step in steps)
+    return Chart(name, title, marks, ticks, place(0) if signed else None)
+
+
+def _written(value: float, with_sign: bool) -> str:
+    return signed(value) if with_sign else number(value, 1)
+
+
+def _seeds(store: Store) -> dict[str, list[Row]]:
+    """The rows of a study by name, one for each training seed."""
+    found: dict[str, list[Row]] = {}
+    for row in store.study.rows:
+        found.setdefault(row.name, []).append(row)
+    return found
+
+
+def _by_seed(lines: dict[str, statistics.Line]) -> np.ndarray:
+    """The mean over benchmarks of each training seed, a share."""
+    return np.mean([line.shares.mean(1) for line in lines.values()], axis=0)
+
+
+def _invalid(store: Store, name: str) -> str:
+    return store.invalid(name) if name in store.study.methods else ""
