@@ -62,12 +62,16 @@ def report(
     results: ResultsOption,
     out: Annotated[Path, typer.Option(help="The page to write.")],
 ) -> None:
-    """Write one self-contained page of the study: outcomes, tables, figures, tokens, checks and provenance."""
+    """Write one self-contained page of the study: its answer, tokens, methods, tables, figures, checks and provenance; and the list of
+    studies, where it is the study's own page."""
+    from tokencredit.analysis.page import overview
     from tokencredit.analysis.page.write import write
     from tokencredit.analysis.store import Store
 
-    write(Store(load_study(config, study), results), out)
-    cli.made([out])
+    store = Store(load_study(config, study), results)
+    write(store, out)
+    listed = [overview.write(config, results)] if out.absolute() == store.paths.page.absolute() else []
+    cli.made([out, *listed])
 
 
 @app.command()
