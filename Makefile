@@ -21,7 +21,7 @@ PROCESSES := --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder
 # Files of slow tests alone that each process would import, to run none: TRL, peft and all that the workflow's tests take.
 SLOW_TO_IMPORT := 'tests/adapters/test_trl*' 'tests/workflow/*'
 
-.PHONY: help demo smoke pocket bundle rebuild test test-fast test-verl test-vllm test-slurm test-page test-envs site check dry-run format pins clean
+.PHONY: help demo quick open smoke pocket bundle rebuild test test-fast test-verl test-vllm test-slurm test-page test-envs site check dry-run format pins clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -30,6 +30,14 @@ help: ## show this list
 demo: .venv/runtime ## the study `toy`: data, base model, 8 trainings, evaluation, tables and figures (12 minutes on 2 cores)
 	$(call study,toy)
 	@$(BIN)/python -m tokencredit.analysis summary --config config --study toy --results results
+
+quick: .venv-analysis/runtime ## a study that was run, from records in this repository: page and figures in the browser (nothing is trained, no torch)
+	@PYTHONPATH=workflow .venv-analysis/bin/python -m tokencredit rebuild docs/results/toy-core.tar.gz --part toy-paper --cores $(CORES)
+	@$(MAKE) --no-print-directory open STUDY=toy-paper
+
+open: ## the page of a study in the browser: make open STUDY=toy
+	@$(PYTHON) -m webbrowser -t "file://$(CURDIR)/results/$(STUDY)/index.html" || true
+	@echo "results/$(STUDY)/index.html; all studies: results/index.html"
 
 smoke: .venv/runtime ## the same graph with everything tiny (about two minutes)
 	$(call study,smoke)

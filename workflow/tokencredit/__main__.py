@@ -193,15 +193,19 @@ def unpack(bundle: BundleArgument, config: ConfigOption = CONFIG, results: Resul
 
 @app.command()
 def rebuild(
-    bundle: BundleArgument, cores: Annotated[str, typer.Option(help="Cores, as snakemake takes them.")] = "all"
+    bundle: BundleArgument,
+    cores: Annotated[str, typer.Option(help="Cores, as snakemake takes them.")] = "all",
+    part: Annotated[
+        str | None, typer.Option(help="A study that these records are enough for; its page instead.")
+    ] = None,
 ) -> None:
     """Make tables, figures and page anew from a bundle, without torch.
 
-    Unpacks into this project's results, and compares every CSV. Exit status 1 where one differs.
+    Unpacks into this project's results, and compares every CSV. Exit status 1 where one differs. With --part nothing is compared.
     """
     from tokencredit.tools import bundle as tool
 
-    _exit_unless(tool.rebuild(bundle, cores))
+    _exit_unless(tool.rebuild(bundle, cores, part))
 
 
 @app.command()

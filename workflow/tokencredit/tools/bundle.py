@@ -79,13 +79,19 @@ def unpack(bundle: Path, config: Path, results: Path) -> None:
     print(f"unpacked; tables, figures and page: snakemake --cores 1 {' '.join(_exhibits_anew(study, page))}")
 
 
-def rebuild(bundle: Path, cores: str) -> bool:
-    """Unpack into this project's results, have Snakemake make tables, figures and page anew, and compare every CSV: ``check``."""
-    study, page = _unpack(bundle, Path("config"), Path("results"))
+def rebuild(bundle: Path, cores: str, part: str | None = None) -> bool:
+    """Unpack into this project's results, have Snakemake make tables, figures and page anew, and compare every CSV: ``check``.
+
+    ``part``: a study that the records of the bundle are enough for; then those of this study are made, which nothing is compared with.
+    """
+    config, results = Path("config"), Path("results")
+    study, page = _unpack(bundle, config, results)
+    if part is not None:
+        study, page = part, _page_of_part(bundle, load_study(config, study), load_study(config, part), results)
     command = [sys.executable, "-m", "snakemake", "--cores", cores, *_exhibits_anew(study, page)]
     if subprocess.run(command, check=False).returncode:
         raise UserError(f"{bundle}: snakemake could not make {page} from it; what it said stands above.")
-    return check(bundle, Path("results"))
+    return part is not None or check(bundle, results)
 
 
 def deciding_config(study: Study) -> dict[str, Any]:
@@ -143,8 +149,20 @@ def _unpack(bundle: Path, config: Path, results: Path) -> tuple[str, str]:
             with files.atomic_path(path) as temporary:
                 temporary.write_bytes(data)
             os.utime(path, (archive.TIME, archive.TIME))
-    (page,) = (job.outputs[0] for job in jobs_of(study, str(results)) if job.rule == "report")
-    return study.name, page
+    return study.name, str(Paths(study, results).page)
+
+
+def _page_of_part(bundle: Path, study: Study, part: Study, results: Path) -> str:
+    """The page of a study whose records are some of those of ``study``. Raises ``UserError`` for any other."""
+    known = {row.path for row in study.rows}
+    more = [row.path for row in part.rows if row.path not in known]
+    if part.home != study.home or part.oracle:
+        more = ["records of its own"]
+    if more:
+        raise UserError(
+            f"{bundle}: holds the records of {study.name}, which are not enough for {part.name}: it has {listed(more)}."
+        )
+    return str(Paths(part, results).page)
 
 
 def _records(study: Study, results: Path, without_responses: bool) -> tuple[list[Path], dict[str, str]]:
