@@ -75,13 +75,13 @@ def check(bundle: Path, results: Path | None) -> bool:
 
 def unpack(bundle: Path, config: Path, results: Path) -> None:
     """Put the records where the study's own would be. Raises ``UserError`` for another configuration, and where other files stand."""
-    study, page = _unpack(bundle, config, results)
+    study, page = restore(bundle, config, results)
     print(f"unpacked; tables, figures and page: snakemake --cores 1 {' '.join(_exhibits_anew(study, page))}")
 
 
 def rebuild(bundle: Path, cores: str) -> bool:
     """Unpack into this project's results, have Snakemake make tables, figures and page anew, and compare every CSV: ``check``."""
-    study, page = _unpack(bundle, Path("config"), Path("results"))
+    study, page = restore(bundle, Path("config"), Path("results"))
     command = [sys.executable, "-m", "snakemake", "--cores", cores, *_exhibits_anew(study, page)]
     if subprocess.run(command, check=False).returncode:
         raise UserError(f"{bundle}: snakemake could not make {page} from it; what it said stands above.")
@@ -114,8 +114,8 @@ def _exhibits_anew(study: str, page: str) -> list[str]:
     return [page, "--config", f"study={study}", "--forcerun", *EXHIBITS, "--allowed-rules", *EXHIBITS]
 
 
-def _unpack(bundle: Path, config: Path, results: Path) -> tuple[str, str]:
-    """Put the records in place; the study's name, and the page that can be made from them."""
+def restore(bundle: Path, config: Path, results: Path) -> tuple[str, str]:
+    """Put the records where the study's own would be, as ``unpack``; the study's name, and the page that can be made from them."""
     members = archive.read(bundle)
     content = json.loads(members[CONTENT])
     study = load_study(config, content["study"])
