@@ -16,7 +16,20 @@ from tokencredit.__main__ import app
 from tokencredit.config import Config
 
 ROOT = Path(__file__).parents[1]
-COMMANDS = ("status", "watch", "plan", "trace", "compare", "bundle", "rebuild", "regrade", "dry-run", "docs", "accept")
+COMMANDS = (
+    "status",
+    "watch",
+    "plan",
+    "trace",
+    "compare",
+    "bundle",
+    "rebuild",
+    "regrade",
+    "dry-run",
+    "docs",
+    "accept",
+    "creditbench",
+)
 # As the console script does, with what was imported at the end.
 SCRIPT = (
     "import atexit, sys; atexit.register(lambda: print('loaded', *sys.modules, file=sys.stderr));"

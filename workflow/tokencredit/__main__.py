@@ -199,7 +199,7 @@ def rebuild(
         str | None, typer.Option(help="A study that these records are enough for; its page instead.")
     ] = None,
 ) -> None:
-    """Make tables, figures and page anew from a bundle, without torch.
+    """Make tables, figures and page from a bundle, without torch.
 
     Unpacks into this project's results, and compares every CSV. Exit status 1 where one differs. With --part nothing is compared.
     """
@@ -233,13 +233,30 @@ def accept(
     by: Annotated[str | None, typer.Option(help="Who vouches for that; by default the user's name.")] = None,
     rule: Annotated[list[str] | None, typer.Option(help="Results of this rule only; may be repeated.")] = None,
 ) -> None:
-    """Let results stand after a change of code that changes no number.
+    """Let results stand after an edit that changes no number.
 
     Every finished result whose code digest changed, and nothing else; all are refused where anything else did.
     """
     from tokencredit.tools.accept import accept as vouch
 
     vouch(study, reason, by, rule)
+
+
+@app.command()
+def creditbench(
+    method: Annotated[
+        Path | None, typer.Argument(help="A file with a method of your own, .py; without it the leaderboard as it is.")
+    ] = None,
+    config: ConfigOption = CONFIG,
+    out: Annotated[Path | None, typer.Option(help="Folder for leaderboard.csv and its figure.")] = None,
+) -> None:
+    """Hold the token weights of a method against measured credit.
+
+    Beside every method that is known, in seconds, without training (docs/creditbench.md).
+    """
+    from tokencredit.tools.creditbench import print_board
+
+    print_board(method, config, out)
 
 
 @app.command()

@@ -4,6 +4,7 @@ Unknown keys, unknown names and impossible combinations are ``UserError`` senten
 allowed. Nothing heavy is imported: the graph reads the configuration at every start.
 """
 
+from tokencredit.config.bench_keys import BenchFile, MeasuredPolicy
 from tokencredit.config.claim_keys import (
     Claim,
     Contrast,
@@ -53,6 +54,7 @@ from tokencredit.config.study_keys import (
 
 __all__ = [
     "Architecture",
+    "BenchFile",
     "Benchmark",
     "BenchmarkUse",
     "Claim",
@@ -76,6 +78,7 @@ __all__ = [
     "HubModel",
     "HubSource",
     "JobResources",
+    "MeasuredPolicy",
     "Method",
     "Model",
     "Oracle",

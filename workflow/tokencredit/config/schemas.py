@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+from tokencredit.config.bench_keys import BenchFile
 from tokencredit.config.claim_keys import ClaimsFile
 from tokencredit.config.keys import NAME, BenchmarksFile, DatasetsFile, GpusFile, MethodsFile
 from tokencredit.config.model_keys import ModelsFile
@@ -26,6 +27,7 @@ FILES: dict[str, type[BaseModel]] = {
     "gpus": GpusFile,
     "targets": TargetsFile,
     "claims": ClaimsFile,
+    "creditbench": BenchFile,
 }
 
 

@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from tokencredit.config.bench_keys import BenchFile
 from tokencredit.config.claim_keys import BASE, START, ClaimsFile, CreditContrast
 from tokencredit.config.keys import (
     BenchmarksFile,
@@ -137,6 +138,16 @@ class Tables:
         file = self._read(path.name, TargetsFile)
         for name, source in file.sources.items():
             known(path, f"sources.{name}.study", source.study, self.study_names)
+        return file
+
+    @cached_property
+    def bench(self) -> BenchFile:
+        """What CreditBench is made of, ``creditbench.yaml``: no study depends on it."""
+        path, file = self.folder / "creditbench.yaml", self._read("creditbench.yaml", BenchFile)
+        for name, measured in file.policies.items():
+            known(path, f"policies.{name}.policy", measured.policy, [BASE, *self.methods])
+        for name in file.positive_controls:
+            known(path, "positive_controls", name, self.methods)
         return file
 
     @cached_property

@@ -75,7 +75,7 @@ def check(bundle: Path, results: Path | None) -> bool:
 
 def unpack(bundle: Path, config: Path, results: Path) -> None:
     """Put the records where the study's own would be. Raises ``UserError`` for another configuration, and where other files stand."""
-    study, page = _unpack(bundle, config, results)
+    study, page = restore(bundle, config, results)
     print(f"unpacked; tables, figures and page: snakemake --cores 1 {' '.join(_exhibits_anew(study, page))}")
 
 
@@ -85,7 +85,7 @@ def rebuild(bundle: Path, cores: str, part: str | None = None) -> bool:
     ``part``: a study that the records of the bundle are enough for; then those of this study are made, which nothing is compared with.
     """
     config, results = Path("config"), Path("results")
-    study, page = _unpack(bundle, config, results)
+    study, page = restore(bundle, config, results)
     if part is not None:
         study, page = part, _page_of_part(bundle, load_study(config, study), load_study(config, part), results)
     command = [sys.executable, "-m", "snakemake", "--cores", cores, *_exhibits_anew(study, page)]
@@ -120,8 +120,8 @@ def _exhibits_anew(study: str, page: str) -> list[str]:
     return [page, "--config", f"study={study}", "--forcerun", *EXHIBITS, "--allowed-rules", *EXHIBITS]
 
 
-def _unpack(bundle: Path, config: Path, results: Path) -> tuple[str, str]:
-    """Put the records in place; the study's name, and the page that can be made from them."""
+def restore(bundle: Path, config: Path, results: Path) -> tuple[str, str]:
+    """Put the records where the study's own would be, as ``unpack``; the study's name, and the page that can be made from them."""
     members = archive.read(bundle)
     content = json.loads(members[CONTENT])
     study = load_study(config, content["study"])

@@ -57,11 +57,11 @@ def agreement(yard: Yardstick, credit: Credit) -> pd.DataFrame:
         return pd.DataFrame({"metric": MEASURES, "value": NAN, "low": NAN, "high": NAN, "n": 0})
     tokens = yard.tokens.iloc[credit.rows].reset_index(drop=True)
     rng = generator("agreement", len(tokens))
-    sums = pd.DataFrame(_sums(yard, credit, tokens, rng)).groupby(tokens["problem_id"]).sum()
+    sums = pd.DataFrame(sums_of(yard, credit, tokens, rng)).groupby(tokens["problem_id"]).sum()
     problems = len(sums)
     drawn = problem_draws(problems) @ sums.to_numpy()
-    found = _measures(sums.sum().to_dict())
-    resampled = _measures(dict(zip(sums, drawn.T, strict=True)))
+    found = measures_of(sums.sum().to_dict())
+    resampled = measures_of(dict(zip(sums, drawn.T, strict=True)))
     lines = []
     for name, (value, n) in found.items():
         low, high = ends(resampled[name][0], problems)
@@ -69,8 +69,8 @@ def agreement(yard: Yardstick, credit: Credit) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-def _measures(sums: dict[str, ArrayLike]) -> dict[str, tuple[np.ndarray, ArrayLike]]:
-    """Each measure with its n, from sums over one set of problems or over each of several."""
+def measures_of(sums: dict[str, ArrayLike]) -> dict[str, tuple[np.ndarray, ArrayLike]]:
+    """Each of ``MEASURES`` with its n, from sums (``sums_of``) over one set of problems or over each of several."""
     responses, tokens = sums["responses"], sums["tokens"]
     found = {
         "rho": (over(sums["rho"], responses), responses),
@@ -89,8 +89,8 @@ def _measures(sums: dict[str, ArrayLike]) -> dict[str, tuple[np.ndarray, ArrayLi
     return {name: found[name] for name in MEASURES}
 
 
-def _sums(yard: Yardstick, credit: Credit, tokens: pd.DataFrame, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """What each token adds to the sums, [n], as a mean over the splits of the continuations."""
+def sums_of(yard: Yardstick, credit: Credit, tokens: pd.DataFrame, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """What each of the compared ``tokens`` adds to the sums, [n], as a mean over the splits of the continuations."""
     response, group = tokens["response"], [tokens["seed"], tokens["problem_id"]]
     sums = {"responses": ~tokens.duplicated("response"), "groups": ~tokens.duplicated(["seed", "problem_id"])}
     sums["tokens"] = np.ones(len(tokens))

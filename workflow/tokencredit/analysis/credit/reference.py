@@ -17,6 +17,7 @@ credit. Therefore the continuations of every token are split into three parts, a
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -31,8 +32,12 @@ SPLITS, PARTS = 20, 3
 SMALL = 0.1  # a credit below this part of the root mean square of all is called none
 NORMAL = 1.96  # of a 95 % interval
 CREDIT, INFORMATION = "credit", "information"
-_RESPONSE = ["seed", "problem_id", "cell", "sample"]
-_STATE = [*_RESPONSE, "position"]
+RESPONSE = ["seed", "problem_id", "cell", "sample"]
+STATE = [*RESPONSE, "position"]
+_TOKENS = [
+    *("seed", "problem_id", "response", "position", "state", "token_id"),
+    *("entropy", "advantage", "reach", "decided", "nothing"),
+]
 
 
 @dataclass(frozen=True)
@@ -52,12 +57,13 @@ class Target:
 class Yardstick:
     """What is measured of N tokens of stored responses.
 
-    tokens [N]: seed, problem_id, response (a number), position, entropy (nats), advantage (Q - V from all continuations, in shares of
-    right responses; 0 where one token has nearly all the probability), decided (its 95 % interval leaves out zero), nothing (its interval
-    lies within ``SMALL`` times the root mean square of Q - V on either side of zero). responses: the number of each by (seed, problem_id,
-    sample, token ids). targets: (Q - V)^2 and I. signed, own_signed [N, K]: Q - V in the two parts behind the targets, and in the third;
-    signed_nothing [N, K]: ``signed`` in a measurement of nothing. refused: the number of tokens left out because a candidate has too few
-    graded continuations.
+    tokens [N]: seed, problem_id, response (a number), position, state (a number: the same for equal beginnings of a problem's responses),
+    token_id, entropy (nats), advantage (Q - V from all continuations, in shares of right responses; 0 where one token has nearly all the
+    probability), reach (the half-width of its 95 % interval), decided (the interval leaves out zero), nothing (it lies within ``SMALL``
+    times the root mean square of Q - V on either side of zero). responses: the number of each by (seed, problem_id, sample, token ids).
+    targets: (Q - V)^2 and I. signed, own_signed [N, K]: Q - V in the two parts behind the targets, and in the third; signed_nothing [N, K]:
+    ``signed`` in a measurement of nothing. own_value [N, K]: V of the state before the token in the third part, missing where one token has
+    nearly all the probability. refused: the number of tokens left out because a candidate has too few graded continuations.
     """
 
     tokens: pd.DataFrame
@@ -66,22 +72,33 @@ class Yardstick:
     signed: np.ndarray
     signed_nothing: np.ndarray
     own_signed: np.ndarray
+    own_value: np.ndarray
     refused: int
 
 
 def yardstick(store: Store, rows: list[Row]) -> Yardstick:
     """The yardstick from the measured policies ``rows``, one per training seed. ``UserError`` if no token is measured."""
     tables = [[part.assign(seed=row.seed) for part in store.oracle(row)] for row in rows]
-    states, branches = (pd.concat(parts).sort_values(_STATE, ignore_index=True) for parts in zip(*tables, strict=True))
-    states["response"] = states.groupby(_RESPONSE).ngroup()
-    counts = branches.groupby(_STATE).size().to_numpy()
-    fewest = (branches["right"] + branches["wrong"]).groupby([branches[name] for name in _STATE]).min().to_numpy()
+    states, branches = (pd.concat(parts) for parts in zip(*tables, strict=True))
+    return yardstick_of(states, branches, store.paths.own / "oracle")
+
+
+def yardstick_of(states: pd.DataFrame, branches: pd.DataFrame, where: str | Path) -> Yardstick:
+    """The yardstick from measured states and the tokens tried at them, as ``Store.oracle`` has them, with a column ``seed``.
+
+    ``where``: what an error names. ``UserError`` if no token is measured.
+    """
+    states, branches = (table.sort_values(STATE, ignore_index=True) for table in (states, branches))
+    states["response"] = states.groupby(RESPONSE).ngroup()
+    states["state"] = state_numbers(states)
+    counts = branches.groupby(STATE).size().to_numpy()
+    fewest = (branches["right"] + branches["wrong"]).groupby([branches[name] for name in STATE]).min().to_numpy()
     is_open, known = counts > 1, (counts == 1) | (fewest >= PARTS)
     if not known.any():
         raise UserError(
-            f"{store.paths.own / 'oracle'}: no token could be measured: each has a candidate with fewer than {PARTS} graded continuations."
+            f"{where}: no token could be measured: each has a candidate with fewer than {PARTS} graded continuations."
         )
-    tried = branches["probability"].groupby([branches[name] for name in _STATE]).sum().clip(upper=1).to_numpy()
+    tried = branches["probability"].groupby([branches[name] for name in STATE]).sum().clip(upper=1).to_numpy()
     states = states.assign(advantage=0.0, reach=1 - tried)  # of a token that was possible alone
     continued = branches[np.repeat(is_open & known, counts)]
     apart = _Continued.of(states[is_open & known], continued, counts[is_open & known])
@@ -97,7 +114,7 @@ def yardstick(store: Store, rows: list[Row]) -> Yardstick:
     tokens["decided"] = tokens["advantage"].abs() > tokens["reach"]
     tokens["nothing"] = tokens["advantage"].abs() + tokens["reach"] < small
     return Yardstick(
-        tokens[["seed", "problem_id", "response", "position", "entropy", "advantage", "decided", "nothing"]],
+        tokens[_TOKENS],
         _by_text(states),
         {
             CREDIT: _target(squared, nothing.credit, np.abs(measured.own), tokens["response"]),
@@ -108,8 +125,26 @@ def yardstick(store: Store, rows: list[Row]) -> Yardstick:
         signed=measured.signed,
         signed_nothing=nothing.signed,
         own_signed=measured.own,
+        own_value=np.where(is_open[known][:, None], measured.own_value, float("nan")),
         refused=int((~known).sum()),
     )
+
+
+def state_numbers(states: pd.DataFrame) -> np.ndarray:
+    """[N]: a number for the state before each token, the same for equal beginnings of the responses to a problem under one seed.
+
+    Tokens of a response are neighbours, in their order.
+    """
+    known: dict[tuple[object, object], int] = {}
+    numbers = []
+    for seed, problem, position, token in states[["seed", "problem_id", "position", "token_id"]].itertuples(
+        index=False
+    ):
+        if position == 0:
+            state = known.setdefault((seed, problem), len(known))
+        numbers.append(state)
+        state = known.setdefault((state, token), len(known))
+    return np.array(numbers)
 
 
 def unit_ranks(values: np.ndarray, groups: pd.Series | np.ndarray) -> np.ndarray:
@@ -129,8 +164,12 @@ def unit_ranks(values: np.ndarray, groups: pd.Series | np.ndarray) -> np.ndarray
 
 @dataclass(frozen=True)
 class _Dealt:
-    """For N tokens and K splits, [N, K]: Q - V of the token by the first part, and by the two others; I to second order likewise."""
+    """For N tokens and K splits, [N, K]: Q - V of the token by the first part, and by the two others; I to second order likewise.
 
+    own_value: V of the state before the token, by the first part.
+    """
+
+    own_value: np.ndarray
     own: np.ndarray
     first: np.ndarray
     second: np.ndarray
@@ -201,18 +240,20 @@ class _Continued:
         if not len(self.starts):
             return _Dealt(*[np.zeros((0, SPLITS))] * len(fields(_Dealt)))
         left, tokens = right, np.repeat(self.trials[:, None], SPLITS, axis=1)
-        differences = []
+        values, differences = [], []
         for part in range(PARTS):
             drawn = tokens // (PARTS - part)
             own = rng.hypergeometric(left, tokens - left, drawn)
             left, tokens = left - own, tokens - drawn
-            differences.append(self._from_value(own / drawn))
+            values.append(self._mean(own / drawn))
+            differences.append(own / drawn - values[-1][self.state])
         value = self._mean((self.right / self.trials)[:, None])
         chance = 2 * value * (1 - value)
         # Where every continuation ended alike nothing is known to differ.
         scale = np.divide(1, chance, out=np.zeros_like(chance), where=chance > 0)
         own, first, second = differences
         return _Dealt(
+            values[0],
             own[self.taken],
             first[self.taken],
             second[self.taken],
@@ -223,9 +264,6 @@ class _Continued:
     def _mean(self, values: np.ndarray) -> np.ndarray:
         """The mean over the tokens of each state, by their probability: [B, K] to [S, K]."""
         return np.add.reduceat(self.share[:, None] * values, self.starts)
-
-    def _from_value(self, values: np.ndarray) -> np.ndarray:
-        return values - self._mean(values)[self.state]
 
 
 def _scattered(values: np.ndarray, places: np.ndarray) -> np.ndarray:
