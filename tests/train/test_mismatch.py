@@ -59,6 +59,7 @@ def test_by_hand() -> None:
     assert (found["mismatch_q01"], found["mismatch_q50"], found["mismatch_max"]) == pytest.approx((0.4, 1.0, 3.0))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("top_p", [1.0, 0.7])
 @pytest.mark.parametrize("temperature", [1.0, 0.6])
 def test_equal_models_do_not_differ_whatever_the_sampling(model, temperature: float, top_p: float) -> None:
@@ -77,6 +78,7 @@ def test_renormalised_log_probs_of_top_p_would_be_seen(model) -> None:
     assert mismatch(old - math.log(0.8), old)["mismatch_kl"] > 0.01
 
 
+@pytest.mark.slow
 def test_kl_is_that_of_the_two_distributions(model) -> None:
     """The k3 estimate over samples of one model is KL(sampler || trainer), here of known distributions and against their exact sum."""
     torch.manual_seed(4)
