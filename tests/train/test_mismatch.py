@@ -70,6 +70,7 @@ def test_equal_models_do_not_differ_whatever_the_sampling(model, temperature: fl
     assert found["mismatch_outside"] == 0
 
 
+@pytest.mark.slow
 def test_renormalised_log_probs_of_top_p_would_be_seen(model) -> None:
     """A sampler that reported the restricted distribution would be off by the logarithm of the nucleus's mass."""
     samples = sample(model, top_p=0.7)
@@ -92,6 +93,7 @@ def test_kl_is_that_of_the_two_distributions(model) -> None:
     assert found == pytest.approx(float(by_state[states].mean()), rel=0.05)
 
 
+@pytest.mark.slow
 def test_a_wrong_temperature_passes_no_bound(model) -> None:
     assert measured(model, sample(model, temperature=0.8), temperature=1.0)["mismatch_kl"] > 0.01
 
