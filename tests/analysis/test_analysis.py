@@ -36,6 +36,7 @@ def table1(store: Store) -> pd.DataFrame:
     return scores.table1(store)
 
 
+@pytest.mark.slow
 def test_planning_imports_nothing_heavy() -> None:
     code = "import sys, tokencredit.study.rules as a; print([m for m in ('torch', 'pandas', 'matplotlib', 'scipy') if m in sys.modules])"
     assert (
@@ -67,6 +68,7 @@ def test_every_study_of_the_repository_can_be_planned(name: str) -> None:
         assert inputs(study, entry.kind, entry.name)
 
 
+@pytest.mark.slow
 def test_every_input_exists(store: Store) -> None:
     for entry in exhibits_of(store.study):
         assert all(path.is_file() for path in entry.inputs(store.paths))
@@ -78,6 +80,7 @@ def test_every_module_of_a_table_or_figure_has_an_entry_and_every_entry_a_module
     assert modules == {(entry.kind, entry.name) for entry in EXHIBITS}
 
 
+@pytest.mark.slow
 def test_a_table_or_figure_that_reads_what_it_does_not_declare_is_refused(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -99,6 +102,7 @@ def test_records_are_read_through_the_store_alone(path: Path) -> None:
     assert not opens or path.name in allowed or path.parent.name == "tables"
 
 
+@pytest.mark.slow
 def test_table1_has_every_line_with_its_n(table1: pd.DataFrame) -> None:
     assert len(table1) == (1 + len(METHODS)) * 4
     measured = table1[table1["benchmark"] != "mean"]
@@ -117,6 +121,7 @@ def test_the_mean_is_the_mean_of_the_benchmarks(table1: pd.DataFrame) -> None:
             assert mean["difference"] == pytest.approx(parts["difference"].mean())
 
 
+@pytest.mark.slow
 def test_a_benchmark_beside_the_others_is_shown_and_moves_no_mean(store: Store, table1: pd.DataFrame) -> None:
     """The means are then those of the other two; its own numbers are what they were."""
     uses = store.study.evaluation.benchmarks
@@ -167,6 +172,7 @@ def test_marks(table1: pd.DataFrame) -> None:
     assert (table1["p_holm"].dropna() >= table1["p"].dropna()).all()
 
 
+@pytest.mark.slow
 def test_table3_compares_variants_with_eapo(store: Store) -> None:
     table = scores.table3(store).drop_duplicates("method").set_index("method")["reference"]
     assert table["eapo-without-nhr"] == "eapo"
@@ -187,6 +193,7 @@ def test_printed_numbers_stand_beside_the_same_model() -> None:
     assert scores._pass_k(store, "math-500", 2, "table1") == 2
 
 
+@pytest.mark.slow
 def test_printed_curves_are_drawn_on_the_same_model() -> None:
     store = Store(load_study(REAL_CONFIG, "paper-quadrants"), Path("none"))
     _, axes = style.figure(2, 2)
