@@ -338,6 +338,7 @@ class Shuffled(Store):
         return super().tokens(table, method, columns).sample(frac=1, random_state=1)
 
 
+@pytest.mark.slow
 def test_the_order_of_rows_changes_nothing(quadrants: Store) -> None:
     shuffled = Shuffled(quadrants.study, quadrants.results)
     pd.testing.assert_frame_equal(claims.records(shuffled), claims.records(quadrants), rtol=1e-12)
@@ -346,6 +347,7 @@ def test_the_order_of_rows_changes_nothing(quadrants: Store) -> None:
 # ---------------------------------------------------------------- table
 
 
+@pytest.mark.slow
 def test_the_table_is_made_with_its_provenance(quadrants: Store, tmp_path: Path) -> None:
     made = tables.make(quadrants, "claims", tmp_path)
     again = tables.read(made[0])
