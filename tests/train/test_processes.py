@@ -57,18 +57,11 @@ def both(tiny: Path, sources: None) -> Path:
     return tiny
 
 
-@pytest.fixture(scope="module")
-def two(both: Path) -> dict[str, Measured]:
-    return torch.load(both / "two.pt", weights_only=False)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("case", [*METHODS, "small", "one response"])
-def test_an_update_of_two_processes_is_that_of_one(
-    case: str, one: dict[str, Measured], two: dict[str, Measured]
-) -> None:
+def test_an_update_of_two_processes_is_that_of_one(case: str, one: dict[str, Measured], both: Path) -> None:
     """Loss, metrics, gradient of the whole batch, and the weights after it."""
-    alone, together = one[case], two[case]
+    alone, together = one[case], torch.load(both / "two.pt", weights_only=False)[case]
     assert_close(together["metrics"], alone["metrics"])
     assert max(float(gradient.abs().max()) for gradient in alone["gradient"]) > 1e-6
     for obtained, expected in zip(together["gradient"], alone["gradient"], strict=True):
@@ -79,11 +72,10 @@ def test_an_update_of_two_processes_is_that_of_one(
 
 
 @pytest.mark.slow
-def test_passes_in_low_precision_are_as_precise_in_two_processes(
-    one: dict[str, Measured], two: dict[str, Measured]
-) -> None:
+def test_passes_in_low_precision_are_as_precise_in_two_processes(one: dict[str, Measured], both: Path) -> None:
     """The sharded weights are cast in the pass as the others are: what differs is rounding."""
-    exact, low, together = one["eapo"], one["bf16"], two["bf16"]
+    exact, low = one["eapo"], one["bf16"]
+    together = torch.load(both / "two.pt", weights_only=False)["bf16"]
 
     def distance(some: Measured, others: Measured) -> float:
         pairs = zip(some["gradient"], others["gradient"], strict=True)
