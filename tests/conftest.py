@@ -22,13 +22,14 @@ FINISHED = "finished"
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Tests that ask for a fixture that takes long are slow and stay in one process; others stay with those of their file.
+    Tests that read real data are slow too.
 
     In several processes the longest come first, so that none of them is left to one process at the end.
     """
     in_processes = config.getoption("dist", default="no") == "loadgroup"
     for item in items:
         shared = next((name for name in SHARED if name in item.fixturenames), None)
-        if shared or FINISHED in item.fixturenames:
+        if shared or FINISHED in item.fixturenames or item.get_closest_marker("real_data"):
             item.add_marker(pytest.mark.slow)
         if in_processes:
             item.add_marker(pytest.mark.xdist_group(shared or item.location[0]))

@@ -18,6 +18,7 @@ import pytest
 from tokencredit import files
 from tokencredit.data.embedded import generate_problems
 
+pytestmark = pytest.mark.slow  # each starts a process
 REPOSITORY = Path(__file__).parents[1]
 
 

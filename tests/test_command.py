@@ -69,6 +69,7 @@ def test_every_command_says_what_it_takes(command: str) -> None:
     assert "--help" in done.output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("typed", "completed"),
     [
@@ -84,6 +85,7 @@ def test_the_shell_completes_commands_options_and_studies(typed: list[str], comp
     assert [line for line in done.stdout.splitlines() if line] == completed
 
 
+@pytest.mark.slow
 def test_what_is_generated_is_checked_and_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for folder in ("config", "docs", "workflow/schemas"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("*.tar.gz", "*.png"))

@@ -116,6 +116,7 @@ def expected(again: str, module: str) -> set[str]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "again"), rows())
 def test_an_edit_makes_again_what_the_table_says(name: str, again: str, copy: Path, before: dict[str, str]) -> None:
     path, node = where(copy, name)
@@ -213,6 +214,7 @@ def move_a_function(copy: Path) -> None:
     path.write_text(text.replace(function, "from tokencredit.derived import derive_seed"), encoding="utf-8")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "edit",
     [

@@ -36,6 +36,7 @@ def table1(store: Store) -> pd.DataFrame:
     return scores.table1(store)
 
 
+@pytest.mark.slow
 def test_planning_imports_nothing_heavy() -> None:
     code = "import sys, tokencredit.study.rules as a; print([m for m in ('torch', 'pandas', 'matplotlib', 'scipy') if m in sys.modules])"
     assert (
@@ -67,6 +68,7 @@ def test_every_study_of_the_repository_can_be_planned(name: str) -> None:
         assert inputs(study, entry.kind, entry.name)
 
 
+@pytest.mark.slow
 def test_every_input_exists(store: Store) -> None:
     for entry in exhibits_of(store.study):
         assert all(path.is_file() for path in entry.inputs(store.paths))
@@ -78,6 +80,7 @@ def test_every_module_of_a_table_or_figure_has_an_entry_and_every_entry_a_module
     assert modules == {(entry.kind, entry.name) for entry in EXHIBITS}
 
 
+@pytest.mark.slow
 def test_a_table_or_figure_that_reads_what_it_does_not_declare_is_refused(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -99,6 +102,7 @@ def test_records_are_read_through_the_store_alone(path: Path) -> None:
     assert not opens or path.name in allowed or path.parent.name == "tables"
 
 
+@pytest.mark.slow
 def test_table1_has_every_line_with_its_n(table1: pd.DataFrame) -> None:
     assert len(table1) == (1 + len(METHODS)) * 4
     measured = table1[table1["benchmark"] != "mean"]
@@ -109,6 +113,7 @@ def test_table1_has_every_line_with_its_n(table1: pd.DataFrame) -> None:
         assert (table1[column] != "").all()
 
 
+@pytest.mark.slow
 def test_the_mean_is_the_mean_of_the_benchmarks(table1: pd.DataFrame) -> None:
     for _, records in table1.groupby("method"):
         parts, mean = records.iloc[:-1], records.iloc[-1]
@@ -117,6 +122,7 @@ def test_the_mean_is_the_mean_of_the_benchmarks(table1: pd.DataFrame) -> None:
             assert mean["difference"] == pytest.approx(parts["difference"].mean())
 
 
+@pytest.mark.slow
 def test_a_benchmark_beside_the_others_is_shown_and_moves_no_mean(store: Store, table1: pd.DataFrame) -> None:
     """The means are then those of the other two; its own numbers are what they were."""
     uses = store.study.evaluation.benchmarks
@@ -142,6 +148,7 @@ def test_a_benchmark_beside_the_others_is_shown_and_moves_no_mean(store: Store, 
     assert summary.headings(Store(study, store.results))[3:5] == ["Mean", "Tier 2, Avg@8, beside"]
 
 
+@pytest.mark.slow
 def test_seeds_are_averaged_and_not_pooled(store: Store, table1: pd.DataFrame) -> None:
     record = table1.set_index(["method", "benchmark"]).loc[("grpo", "toy-tier2")]
     by_seed = [
@@ -154,6 +161,7 @@ def test_seeds_are_averaged_and_not_pooled(store: Store, table1: pd.DataFrame) -
     assert record["questions"] == PROBLEMS
 
 
+@pytest.mark.slow
 def test_marks(table1: pd.DataFrame) -> None:
     by = table1.set_index(["method", "benchmark"])
     assert by.loc[("eapo", "toy-tier1"), "overlapping"] == 2
@@ -167,6 +175,7 @@ def test_marks(table1: pd.DataFrame) -> None:
     assert (table1["p_holm"].dropna() >= table1["p"].dropna()).all()
 
 
+@pytest.mark.slow
 def test_table3_compares_variants_with_eapo(store: Store) -> None:
     table = scores.table3(store).drop_duplicates("method").set_index("method")["reference"]
     assert table["eapo-without-nhr"] == "eapo"
@@ -187,6 +196,7 @@ def test_printed_numbers_stand_beside_the_same_model() -> None:
     assert scores._pass_k(store, "math-500", 2, "table1") == 2
 
 
+@pytest.mark.slow
 def test_printed_curves_are_drawn_on_the_same_model() -> None:
     store = Store(load_study(REAL_CONFIG, "paper-quadrants"), Path("none"))
     _, axes = style.figure(2, 2)
@@ -206,6 +216,7 @@ def test_a_short_score_table_is_refused(tmp_path: Path) -> None:
         scores.table1(Store(study, tmp_path / "results"))
 
 
+@pytest.mark.slow
 def test_every_figure_and_table_is_made(store: Store, made: Path) -> None:
     for name in planned(store.study)["figures"]:
         assert all((made / "figures" / f"{name}.{suffix}").stat().st_size > 200 for suffix in ("pdf", "png", "csv"))
@@ -214,6 +225,7 @@ def test_every_figure_and_table_is_made(store: Store, made: Path) -> None:
         assert sidecar["files"].keys() == set(inputs(store.study, "figure", name))
 
 
+@pytest.mark.slow
 def test_figures_are_reproducible(store: Store, made: Path, tmp_path: Path) -> None:
     drawn = importlib.import_module("tokencredit.analysis.figures.figure6").draw(store)
     style.save(drawn, "figure6", store, tmp_path)
@@ -221,6 +233,7 @@ def test_figures_are_reproducible(store: Store, made: Path, tmp_path: Path) -> N
         assert (tmp_path / f"figure6.{suffix}").read_bytes() == (made / "figures" / f"figure6.{suffix}").read_bytes()
 
 
+@pytest.mark.slow
 def test_latex_is_escaped_and_regular(store: Store, made: Path) -> None:
     text = (made / "tables" / "table1.tex").read_text()
     assert layout.escape_latex("50 % of $x_1 & \\input{a}") == r"50 \% of \$x\_1 \& \textbackslash{}input\{a\}"
@@ -230,6 +243,7 @@ def test_latex_is_escaped_and_regular(store: Store, made: Path) -> None:
     assert r"\textdaggerdbl{}2" in text
 
 
+@pytest.mark.slow
 def test_summary_lists_aims_and_files(store: Store, made: Path, capsys: pytest.CaptureFixture[str]) -> None:
     summary.print_summary(store)
     text = capsys.readouterr().out
@@ -238,6 +252,7 @@ def test_summary_lists_aims_and_files(store: Store, made: Path, capsys: pytest.C
     assert len(summary.aims(store, scores.table1(store))) == 6
 
 
+@pytest.mark.slow
 def test_command_line_refuses_unknown_figures(store: Store, tmp_path: Path) -> None:
     arguments = ["--config", str(store.study.config.folder), "--study", "synthetic", "--results", str(store.results)]
     result = CliRunner().invoke(app, ["figures", *arguments, "--out", str(tmp_path), "--only", "figure7"])
@@ -245,6 +260,7 @@ def test_command_line_refuses_unknown_figures(store: Store, tmp_path: Path) -> N
     assert "it has figure1, figure2, figure3" in str(result.exception)
 
 
+@pytest.mark.slow
 def test_methods_keep_their_colour_in_every_study(store: Store, tmp_path: Path) -> None:
     small = style.lines(make_study(tmp_path, ["grpo", "nhr"], (0,)))
     full = style.lines(store.study)
@@ -282,12 +298,14 @@ def test_heat_map_text_is_plain() -> None:
     assert laid["text"].str.len().max() == 58
 
 
+@pytest.mark.slow
 def test_heat_map_takes_both_polarities_of_one_problem(store: Store) -> None:
     chosen = choose(store.tokens(RunFolder.rollouts, "eapo", COLUMNS))
     assert chosen["problem_id"].nunique() == 1
     assert chosen.groupby("reward")["sample"].nunique().to_dict() == {-1: 1, 1: 1}
 
 
+@pytest.mark.slow
 def test_heat_map_of_a_model_that_solves_nothing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     figure11 = importlib.import_module("tokencredit.analysis.figures.figure11")
     read = store.tokens

@@ -109,6 +109,7 @@ def test_an_effect_of_twenty_points_is_supported_and_its_reverse_contradicted(
     assert of_claims.loc["above", "reason"] == "each of 1"
 
 
+@pytest.mark.slow
 def test_the_same_method_twice_is_not_resolved_and_says_what_it_takes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -127,6 +128,7 @@ def test_the_same_method_twice_is_not_resolved_and_says_what_it_takes(
     assert all("finds" in cells[0].notes[-1] and "takes" in cells[0].notes[-1] for _, cells in shown.rows[1:])
 
 
+@pytest.mark.slow
 def test_passes_are_at_the_largest_k_that_all_responses_allow_and_the_base_leaves_open(tmp_path: Path) -> None:
     contrasts = [
         score("eapo", "grpo", metric="pass"),
@@ -198,6 +200,7 @@ def test_one_seed_resolves_no_claim(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert entropies[["low", "high", "p", "p_holm"]].isna().all(axis=None)
 
 
+@pytest.mark.slow
 def test_a_step_without_entropy_decides_nothing(tmp_path: Path) -> None:
     store = store_of(tmp_path, ["grpo", "eapo"], (0, 1, 2), {"c8": at_any_length(OWN["c8"])})
     synthetic_study.lose_entropy(tmp_path, "grpo", seed=1, step=STEPS)
@@ -207,6 +210,7 @@ def test_a_step_without_entropy_decides_nothing(tmp_path: Path) -> None:
     assert contrasts["reason"].tolist() == [grpo, "", ""]
 
 
+@pytest.mark.slow
 def test_an_invalid_run_is_not_compared(tmp_path: Path) -> None:
     of_claims, contrasts = decided(store_of(tmp_path, study_methods("c5"), (0, 1), {"c5": OWN["c5"]}))
     (line,) = contrasts[contrasts["outcome"] == "not measured"].to_dict("records")
@@ -238,6 +242,7 @@ def line_of(store: Store, claim: str, contrast: str) -> dict:
     return line
 
 
+@pytest.mark.slow
 def test_a_difference_of_scores_is_recomputed_by_hand(quadrants: Store) -> None:
     line = line_of(quadrants, "c5", "NHR above PHR: mean Avg@n")
     shares = {
@@ -267,6 +272,7 @@ def test_a_difference_of_scores_is_recomputed_by_hand(quadrants: Store) -> None:
     assert line["files"].split() == [*runs, *scored]
 
 
+@pytest.mark.slow
 def test_steps_are_recomputed_by_hand(quadrants: Store) -> None:
     line = line_of(quadrants, "c1", "PHR after 50 % of the steps above PLR after all: Avg@n on the curve")
 
@@ -287,6 +293,7 @@ def test_steps_are_recomputed_by_hand(quadrants: Store) -> None:
     assert (line["low"], line["high"]) == pytest.approx((100 * (delta.mean() - margin), 100 * (delta.mean() + margin)))
 
 
+@pytest.mark.slow
 def test_ratios_of_entropies_are_recomputed_by_hand(quadrants: Store) -> None:
     def logs(method: str, steps: range) -> np.ndarray:
         paths = [quadrants.paths.home.joinpath(f"runs/{method}/seed{seed}/metrics.jsonl") for seed in SEEDS]
@@ -311,6 +318,7 @@ def test_ratios_of_entropies_are_recomputed_by_hand(quadrants: Store) -> None:
     assert line["low"] == pytest.approx(math.exp(pairs.mean() - margin))
 
 
+@pytest.mark.slow
 def test_differences_of_scores_are_those_of_the_comparison_tables(quadrants: Store) -> None:
     table = results.results(quadrants, quadrants.study.rows, {row.name: "phr" for row in quadrants.study.rows}, None)
     record = table.set_index(["method", "benchmark"]).loc[("nhr", "mean")]
@@ -330,6 +338,7 @@ class Shuffled(Store):
         return super().tokens(table, method, columns).sample(frac=1, random_state=1)
 
 
+@pytest.mark.slow
 def test_the_order_of_rows_changes_nothing(quadrants: Store) -> None:
     shuffled = Shuffled(quadrants.study, quadrants.results)
     pd.testing.assert_frame_equal(claims.records(shuffled), claims.records(quadrants), rtol=1e-12)
@@ -338,6 +347,7 @@ def test_the_order_of_rows_changes_nothing(quadrants: Store) -> None:
 # ---------------------------------------------------------------- table
 
 
+@pytest.mark.slow
 def test_the_table_is_made_with_its_provenance(quadrants: Store, tmp_path: Path) -> None:
     made = tables.make(quadrants, "claims", tmp_path)
     again = tables.read(made[0])

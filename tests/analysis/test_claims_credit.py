@@ -17,6 +17,8 @@ from tokencredit.config import load_study
 from tokencredit.study.exhibits import inputs
 from tokencredit.study.measurements import measured_rows
 
+pytestmark = pytest.mark.slow  # tables over whole synthetic studies
+
 
 def claimed_of(folder: Path, states: pd.DataFrame, branches: pd.DataFrame) -> Store:
     """A study with measured states, and the project's claim on them."""

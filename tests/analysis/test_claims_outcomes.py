@@ -17,6 +17,8 @@ from tokencredit.analysis.paper import claims
 from tokencredit.analysis.store import Store
 from tokencredit.config import ScoreContrast, load_study
 
+pytestmark = pytest.mark.slow  # tables over whole synthetic studies
+
 
 @pytest.fixture(scope="module")
 def quadrants(tmp_path_factory: pytest.TempPathFactory) -> Store:

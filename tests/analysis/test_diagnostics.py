@@ -20,6 +20,8 @@ from tokencredit.analysis.store import Store
 from tokencredit.credit import QUADRANTS
 from tokencredit.errors import UserError
 
+pytestmark = pytest.mark.slow  # tables over whole synthetic studies
+
 
 @pytest.fixture(scope="module")
 def table(store: Store) -> pd.DataFrame:

@@ -23,6 +23,7 @@ from tokencredit.config import load_study
 from tokencredit.errors import UserError
 from tokencredit.study.exhibits import inputs, planned
 
+pytestmark = pytest.mark.slow  # tables over whole synthetic studies
 METHODS = ["grpo", "dapo", "eapo", "hapo"]
 SPEED = {"kind": "speed", "measure": "speed", "method": "eapo", "against": ["grpo"], "direction": "higher"}
 

@@ -14,6 +14,7 @@ from tokencredit.analysis.credit import learning
 from tokencredit.analysis.scores import table1
 from tokencredit.analysis.store import Store
 
+pytestmark = pytest.mark.slow  # tables over whole synthetic studies
 METHODS = ["grpo", "forking", "forking-random-mask", "forking-shuffled", "eapo", "eapo-shuffled", "nhr-random-mask"]
 GAINS = {"forking": 1.5, "forking-random-mask": 0.0, "forking-shuffled": 1.5, "eapo": 0.5, "eapo-shuffled": 2.0}
 RHO = {"forking": 0.3, "eapo": 0.2}

@@ -12,6 +12,7 @@ from claimed import OWN, decided, score, store_of
 from tokencredit.analysis.store import Store
 from tokencredit.config import load_study
 
+pytestmark = pytest.mark.slow  # tables over whole synthetic studies
 METHODS = ["grpo", "phr", "plr", "nhr", "nlr", "eapo"]
 
 

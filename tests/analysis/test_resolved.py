@@ -14,6 +14,8 @@ from synthetic_study import make_study
 from tokencredit.analysis import scores, tables
 from tokencredit.analysis.store import Store
 
+pytestmark = pytest.mark.slow  # tables over whole synthetic studies
+
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:

@@ -17,6 +17,7 @@ from tokencredit.analysis.store import Store
 from tokencredit.config import load_study
 from tokencredit.errors import UserError
 
+pytestmark = pytest.mark.slow  # tables over whole synthetic studies
 SEEDS = (0, 1, 2)
 
 

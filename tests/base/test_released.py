@@ -76,6 +76,7 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "registry"
 
 
+@pytest.mark.slow
 def test_a_package_becomes_a_model_with_the_weights_of_its_blocks(registry: Path, tmp_path: Path) -> None:
     weights = write_gguf(tmp_path / "tiny.gguf")
     write_wheel(registry, tmp_path / "tiny.gguf")

@@ -155,6 +155,7 @@ def test_the_tracked_schema_is_current(kind: str) -> None:
     assert tracked == schema_of(kind), "run: tokencredit docs"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", FILES)
 def test_the_schema_is_valid_and_accepts_the_projects_files(kind: str) -> None:
     schema = schema_of(kind)
@@ -178,6 +179,7 @@ def test_the_schema_refuses_a_method_with_an_unknown_key_or_without_a_base() -> 
             jsonschema.validate(spoiled, schema_of("methods"), cls=jsonschema.Draft202012Validator)
 
 
+@pytest.mark.slow
 def test_the_readme_names_every_key() -> None:
     text = (ROOT / "config/README.md").read_text(encoding="utf-8")
     assert fill_tables(text) == text, "run: tokencredit docs"

@@ -225,6 +225,7 @@ def test_yaml_reads_numbers_and_words_as_they_look(tmp_path: Path) -> None:
     assert read_yaml(path) == expected
 
 
+@pytest.mark.slow
 def test_reading_the_configuration_imports_nothing_heavy() -> None:
     code = (
         "import sys, tokencredit.config\n"

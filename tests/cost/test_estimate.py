@@ -65,6 +65,7 @@ def test_what_is_copied_from_elsewhere_is_what_stands_there() -> None:
     assert vllm_engine._CPU_CACHE_BYTES == reckoning.VLLM_CPU_CACHE
 
 
+@pytest.mark.slow
 def test_nothing_heavy_is_imported() -> None:
     code = (
         "import sys; from tokencredit.config import load_study; from tokencredit.cost import estimate;"
@@ -107,6 +108,7 @@ def test_a_study_that_does_not_fit_says_by_how_much_and_what_would_help() -> Non
     assert shortfall.room.value == pytest.approx(0.9 * 79.3 * 2**30)
 
 
+@pytest.mark.slow
 def test_what_would_help_helps() -> None:
     """Each remedy for the update, put into the configuration, leaves no shortfall of the update."""
     update = next(found for found in job(plain(), "dapo").shortfalls if found.phase == "update")
@@ -196,6 +198,7 @@ CHANGES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("option", [field.name for field in fields(Options)])
 def test_every_option_acts(option: str) -> None:
     unsaid, changed = (
@@ -317,6 +320,7 @@ def test_records_of_unequal_length_are_one_sentence(tmp_path: Path) -> None:
         read_timings(study("toy"), tmp_path)
 
 
+@pytest.mark.slow
 def test_what_was_measured_is_read_without_the_libraries_of_tables(tmp_path: Path) -> None:
     write_run(tmp_path, "toy", "eapo", 3, 0.5)
     code = (

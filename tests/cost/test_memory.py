@@ -171,6 +171,7 @@ def test_the_cache_holds_what_the_formula_says() -> None:
     assert held == 7 * 10 * cache_bytes(architecture, 4)
 
 
+@pytest.mark.slow
 def test_an_adapter_has_the_weights_that_the_formula_says() -> None:
     architecture = shape()
     model = model_of(architecture)

@@ -67,6 +67,7 @@ def test_a_scoring_pass_takes_the_operations_of_the_formula(changes: dict) -> No
     assert operations == pytest.approx(counted(Scorer(model_of(architecture, "eager")), backward=False), rel=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("checkpointing", [False, True])
 @pytest.mark.parametrize("adapter", [False, True])
 def test_an_update_takes_the_operations_of_the_formula(checkpointing: bool, adapter: bool) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import cache
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from tokencredit.credit import METHODS, TokenCredit, TokenSignals, assign, group
 from tokencredit.policy import policy_loss
 
 
+@cache
 def make_signals(seed: int = 0, groups: int = 4, group_size: int = 8, longest: int = 12) -> TokenSignals:
     """A random float64 batch with every optional column: groups of mixed outcomes, responses of unequal length, skewed entropies."""
     random = torch.Generator().manual_seed(seed)

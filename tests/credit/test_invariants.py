@@ -11,8 +11,6 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from tests.credit.conftest import (
     gradient_of,
@@ -141,21 +139,21 @@ def permuted(signals: TokenSignals, order: torch.Tensor) -> tuple[TokenSignals, 
 
 
 @pytest.mark.parametrize("name", METHODS)
-@settings(max_examples=10, deadline=None)
-@given(seed=st.integers(0, 2**16), aggregation=st.sampled_from(AGGREGATIONS))
-def test_the_order_of_responses_changes_neither_loss_nor_gradient(name: str, seed: int, aggregation: str) -> None:
-    signals = make_signals(seed)
-    order = torch.randperm(len(signals.reward), generator=torch.Generator().manual_seed(seed))
-    shuffled, rows = permuted(signals, order)
-    expected, obtained = assign(name, staged(name, signals)), assign(name, staged(name, shuffled))
-    torch.testing.assert_close(obtained.advantage, expected.advantage[rows], atol=1e-10, rtol=0)
-    assert torch.equal(obtained.keep, expected.keep[rows])
-    options = {"kl_coef": 0.1, "aggregation": aggregation}
-    loss, gradient, _ = loss_and_gradient(signals, expected, **options)
-    other_loss, other_gradient, _ = loss_and_gradient(shuffled, obtained, **options)
-    torch.testing.assert_close(other_loss, loss, atol=1e-10, rtol=0)
-    both = torch.cat([rows, rows + len(rows)])
-    torch.testing.assert_close(other_gradient, gradient[both], atol=1e-10, rtol=0)
+def test_the_order_of_responses_changes_neither_loss_nor_gradient(name: str) -> None:
+    for seed, aggregation in enumerate(AGGREGATIONS):
+        signals = make_signals(seed)
+        # Another stream than the batch's: an order that follows from the lengths hides what depends on the order.
+        order = torch.randperm(len(signals.reward), generator=torch.Generator().manual_seed(97 + seed))
+        shuffled, rows = permuted(signals, order)
+        expected, obtained = assign(name, staged(name, signals)), assign(name, staged(name, shuffled))
+        torch.testing.assert_close(obtained.advantage, expected.advantage[rows], atol=1e-10, rtol=0)
+        assert torch.equal(obtained.keep, expected.keep[rows])
+        options = {"kl_coef": 0.1, "aggregation": aggregation}
+        loss, gradient, _ = loss_and_gradient(signals, expected, **options)
+        other_loss, other_gradient, _ = loss_and_gradient(shuffled, obtained, **options)
+        torch.testing.assert_close(other_loss, loss, atol=1e-10, rtol=0)
+        both = torch.cat([rows, rows + len(rows)])
+        torch.testing.assert_close(other_gradient, gradient[both], atol=1e-10, rtol=0)
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -174,24 +172,23 @@ def test_credit_belongs_to_the_group_alone(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", METHODS)
-@settings(max_examples=10, deadline=None)
-@given(seed=st.integers(0, 2**16), dropped=st.integers(0, 3))
-def test_groups_without_advantage_stay_at_zero(name: str, seed: int, dropped: int) -> None:
-    signals = make_signals(seed)
-    for zero in (
-        dataclasses.replace(signals, advantage=signals.advantage.masked_fill(signals.group == dropped, 0.0)),
-        with_equal_groups(signals),
-    ):
-        credit = assign(name, staged(name, zero))
-        silent = ~zero.varied
-        assert silent.any()
-        assert credit.advantage[silent].abs().max() == 0
+def test_groups_without_advantage_stay_at_zero(name: str) -> None:
+    for seed, dropped in enumerate((0, 3)):
+        signals = make_signals(seed)
+        for zero in (
+            dataclasses.replace(signals, advantage=signals.advantage.masked_fill(signals.group == dropped, 0.0)),
+            with_equal_groups(signals),
+        ):
+            credit = assign(name, staged(name, zero))
+            silent = ~zero.varied
+            assert silent.any()
+            assert credit.advantage[silent].abs().max() == 0
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_signs_change_only_where_the_method_says_so(name: str) -> None:
     flips = 0
-    for seed in range(20):
+    for seed in range(8):
         signals = make_signals(seed)
         credit = assign(name, staged(name, signals), **FLIPS_AT.get(name, {}))
         flips += int((credit.keep & (credit.advantage * signals.token_advantage < 0)).sum())
@@ -216,14 +213,14 @@ def test_credit_is_computed_in_the_dtype_of_the_advantage(name: str) -> None:
 
 @pytest.mark.parametrize("name", METHODS)
 def test_masks_are_declared(name: str) -> None:
-    credits = [assign(name, staged(name, make_signals(seed))) for seed in range(5)]
+    credits = [assign(name, staged(name, make_signals(seed))) for seed in range(3)]
     assert METHODS[name].masks == any(not credit.keep.all() for credit in credits)
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_plain_credit_and_credit_per_token_are_declared(name: str) -> None:
     plain, per_token = True, False
-    for seed in range(5):
+    for seed in range(3):
         signals = staged(name, make_signals(seed))
         credit = assign(name, signals)
         plain &= torch.equal(credit.advantage, signals.token_advantage) and bool(credit.keep.all())

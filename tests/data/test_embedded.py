@@ -89,6 +89,7 @@ def test_tiers_take_turns_and_one_listed_twice_comes_twice_as_often() -> None:
     assert levels.to_dict() == {"1": 20, "3": 10}
 
 
+@pytest.mark.slow
 def test_splits_and_tiers_never_share_a_text_whatever_the_seeds() -> None:
     texts = {
         split: {problem.text for seed in (0, 1, 2) for problem in embedded.sample_problems([1, 2, 3], 300, seed, split)}
@@ -118,6 +119,7 @@ def test_solutions_mix_careful_ones_shortcuts_and_stylistic_variants() -> None:
             assert any(variant in solution for _, solution in pairs), variant
 
 
+@pytest.mark.slow
 def test_shortcuts_are_right_about_as_often_as_they_say() -> None:
     problems = embedded.sample_problems([2], 3000, 0, "pretrain")
     solutions = [word_problems.sample_solution(problem, random.Random(index)) for index, problem in enumerate(problems)]
@@ -129,6 +131,7 @@ def test_shortcuts_are_right_about_as_often_as_they_say() -> None:
     assert sum(right) / len(right) == pytest.approx(word_problems.GUESS_RIGHT, abs=0.06)
 
 
+@pytest.mark.slow
 def test_every_text_comes_back_exactly(tokenizer) -> None:
     for index, (problem, solution) in enumerate(embedded.pretraining_texts([1, 2, 3], 1500, 11)):
         text = problem + "\n" + solution

@@ -90,6 +90,7 @@ def test_no_data_root_and_no_pinned_revision(house: House) -> None:
     )
 
 
+@pytest.mark.slow
 def test_offline_hub_is_one_sentence(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     # A process of its own: the libraries read the flag when they are imported.
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
@@ -108,6 +109,7 @@ def test_offline_hub_is_one_sentence(house: House, monkeypatch: pytest.MonkeyPat
     assert not house.out.exists()
 
 
+@pytest.mark.slow
 def test_hub_tables_are_read_one_after_the_other(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     import datasets
     from huggingface_hub import constants

@@ -101,6 +101,7 @@ JSON = st.recursive(
 FIELDS = st.sampled_from(["id", "problem", "answer", "level", "solution", "meta"])
 
 
+@pytest.mark.slow
 @given(st.dictionaries(FIELDS, JSON) | JSON)
 def test_any_json_is_read_or_refused_in_words_that_can_be_printed(value: Any) -> None:
     said = b""

@@ -260,6 +260,7 @@ def test_no_space_left_leaves_earlier_results(house: House, monkeypatch: pytest.
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
 
 
+@pytest.mark.slow
 def test_command_line_says_one_sentence(house: House) -> None:
     command = [sys.executable, "-m", "tokencredit.data", "prepare", "--config", str(house.configuration)]
     ran = subprocess.run(

@@ -54,6 +54,7 @@ def _number(expression: sympy.Expr) -> complex:
     return complex(expression.subs({X: sympy.Rational(17, 13), Y: sympy.Rational(5, 19)}).evalf(30))
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(one=EXPRESSIONS, two=EXPRESSIONS)
 def test_equality_is_that_of_sympy(one: tuple[str, sympy.Expr], two: tuple[str, sympy.Expr]) -> None:
@@ -65,6 +66,7 @@ def test_equality_is_that_of_sympy(one: tuple[str, sympy.Expr], two: tuple[str, 
     assert same == (abs(a - b) <= 1e-12 * max(abs(a), abs(b), 1e-12))
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(drawn=EXPRESSIONS)
 def test_what_is_read_is_what_is_written(drawn: tuple[str, sympy.Expr]) -> None:
@@ -85,6 +87,7 @@ def _named(expression: sympy.Expr) -> sympy.Expr:
 FUNCTIONS = ["sin", "cos", "tan", "ln", "arctan"]
 
 
+@pytest.mark.slow
 @settings(max_examples=80, deadline=None)
 @given(
     functions=st.lists(
@@ -100,6 +103,7 @@ def test_enclosures_hold_the_value(functions: list[tuple[str, int, int]]) -> Non
     assert abs(float(exact.evalf(30)) - value) <= error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("one", "two"),
     [

@@ -73,6 +73,7 @@ BALANCED = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(
     before=st.text(st.characters(exclude_characters="\\<", exclude_categories=["Cs"])), answer=BALANCED, after=BALANCED
 )

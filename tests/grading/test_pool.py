@@ -46,6 +46,7 @@ def test_order_and_number(pool: GradingPool) -> None:
     assert pool.grade_many([]) == []
 
 
+@pytest.mark.slow
 def test_functions_without_a_pool() -> None:
     assert grade("5", box("5")) == Grade("right", "5", None)
     assert [result.outcome for result in grade_many([("5", box(algebra(5))), ("5", box(algebra(6)))], workers=1)] == [
@@ -97,6 +98,7 @@ def test_memory_is_bounded() -> None:
         assert int(limit[1]) == 2**29
 
 
+@pytest.mark.slow
 def test_a_failure_of_the_grader_is_no_verdict() -> None:
     code = (
         "from tokencredit.grading import judge, worker;"
@@ -150,6 +152,7 @@ def test_hostile_answers(pool: GradingPool, answer: str, tmp_path: Path, monkeyp
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_million_braces(pool: GradingPool) -> None:
     assert pool.grade("5", r"\boxed{" + "{" * 10**6).outcome == "wrong"
     assert pool.grade("5", "{" * 10**6 + box(algebra(5))).outcome == "right"
@@ -177,6 +180,7 @@ def _worker_pids(pool: GradingPool) -> list[int]:
     return [worker._process.pid for worker in pool._idle]
 
 
+@pytest.mark.slow
 def test_workers_are_lazy_stay_and_are_closed() -> None:
     pool = GradingPool(workers=2)
     assert pool.grade("5", "no box").outcome == "wrong"
@@ -191,6 +195,7 @@ def test_workers_are_lazy_stay_and_are_closed() -> None:
     pool.close()
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_costs_one_answer() -> None:
     with GradingPool(workers=1, timeout=60) as pool:
         pool.grade("5", box(algebra(5)))
@@ -202,6 +207,7 @@ def test_a_worker_that_is_killed_costs_one_answer() -> None:
         assert next_.outcome == "right"
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_while_idle_costs_nothing() -> None:
     with GradingPool(workers=1) as pool:
         pool.grade("5", box(algebra(5)))
@@ -211,6 +217,7 @@ def test_a_worker_that_is_killed_while_idle_costs_nothing() -> None:
         assert pool.grade("8", box(algebra(8))).outcome == "right"
 
 
+@pytest.mark.slow
 def test_signals_for_the_parent_do_not_reach_the_answer() -> None:
     with GradingPool(workers=1) as pool:
         pool.grade("5", box(algebra(5)))
@@ -287,6 +294,7 @@ def _python(code: str) -> str:
     return done.stdout.strip()
 
 
+@pytest.mark.slow
 def test_the_parent_stays_light() -> None:
     heavy = "[name for name in ('sympy', 'math_verify', 'torch', 'pandas', 'transformers') if name in sys.modules]"
     start = "import sys; from tokencredit.grading import grade;"
@@ -294,6 +302,7 @@ def test_the_parent_stays_light() -> None:
     assert _python(f"{start} grade('5', r'\\boxed{{5}}'); print({heavy})") == "[]"
 
 
+@pytest.mark.slow
 def test_workers_end_with_their_parent() -> None:
     code = (
         f"import os, signal; from tokencredit.grading import GradingPool; pool = GradingPool(); pool.grade('5', r'{box(algebra(5))}');"
@@ -312,6 +321,7 @@ def test_workers_end_with_their_parent() -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_code_digests_see_what_workers_run() -> None:
     """A run is made again when its grader changes, although the grader is not imported by the process that trains."""
     names = {node.module.rpartition(".")[2] for node in reached("grading.pool").nodes}

@@ -181,6 +181,7 @@ def test_the_norm_of_an_adapter_set_by_hand() -> None:
     assert obtained.diff().abs().min() > 0.01
 
 
+@pytest.mark.slow
 def test_micro_batches_and_order_change_nothing() -> None:
     adapter = trained(tiny_qwen3())
     whole = adapter.residual_norm(SEQUENCES, 1000)
@@ -249,6 +250,7 @@ def test_after_merging_there_is_no_norm_to_take() -> None:
         adapter.residual_norm(SEQUENCES, 20)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [tiny_qwen3, tiny_qwen2])
 def test_a_checkpoint_of_the_model_with_its_adapter_is_restored(make, tmp_path: Path) -> None:
     def fresh(seed: int) -> tuple[Adapter, torch.optim.Optimizer]:

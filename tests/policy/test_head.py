@@ -21,6 +21,7 @@ def test_log_prob_and_entropy_equal_their_definitions() -> None:
         assert float(entropy[row]) == pytest.approx(float(torch.distributions.Categorical(p).entropy()), abs=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("tiles")
 def test_gradients_of_both_outputs_in_both_inputs_and_the_temperature() -> None:
     hidden, weight, target = inputs()
@@ -243,6 +244,7 @@ def test_a_gpus_products_are_in_tf32_under_autocast_alone() -> None:
         assert matmul.fp32_precision == before
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("tiles")
 def test_a_bias_a_scale_and_a_soft_cap_with_all_their_gradients() -> None:
     hidden, weight, target = inputs()

@@ -50,11 +50,13 @@ def test_a_task_decides_its_own_data_and_models(changed) -> None:
     }
 
 
+@pytest.mark.slow
 def test_the_kinds_of_a_tasks_tokens_decide_what_is_shown_of_them_and_nothing_that_is_trained(changed) -> None:
     shown = {f"toy-paths, {shown}" for shown in (*TABLES, "page")}
     assert changed("data/tasks/graph_paths.py", "if leaving.count(here) > 1:", "if leaving.count(here) > 2:") == shown
 
 
+@pytest.mark.slow
 def test_what_tasks_share_decides_those_of_all(changed) -> None:
     assert changed("data/phrasing.py", '"Okay"', '"Fine then"') == {
         *("toy-train", "embedded-1m", "toy-paths-train", "embedded-1m-paths"),

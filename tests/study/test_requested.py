@@ -106,6 +106,7 @@ def test_what_slurm_would_refuse_is_one_sentence(spoil: Spoil, key: str, value: 
         Graph(spoil(STUDY, "resources.train", {"mem_mb": 1000, "runtime": 10, key: value}), asked="one").study("one")
 
 
+@pytest.mark.slow
 def test_what_the_plugin_refuses_is_refused_before(spoil: Spoil) -> None:
     """By its own list of flags, which is long: each is refused when the study is read."""
     from snakemake_executor_plugin_slurm.validation import get_forbidden_slurm_options

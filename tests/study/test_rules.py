@@ -39,6 +39,7 @@ def test_a_teacher_is_made_with_the_resources_of_the_study_that_names_it(graph: 
     assert graph.needs("pretrain", SimpleNamespace(model="other")).mem_mb == 1000
 
 
+@pytest.mark.slow
 def test_a_control_counts_in_the_code_of_its_own_cell(spoil: Spoil) -> None:
     plain = Graph(spoil(), asked="one")
     changed = Graph(spoil("methods.yaml", "methods.eapo.control", "shuffled"), asked="one")

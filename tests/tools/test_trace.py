@@ -247,6 +247,7 @@ def test_measured_credit_is_followed_to_the_responses_and_the_model(measured: Pa
     assert [bool(each["behind"]) for each in said["source"]["behind"]] == [True, False]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "policies"),
     [

@@ -257,6 +257,7 @@ def test_a_cell_and_its_teacher_belong_together(source: Source) -> None:
         replace(spec, name="eapo")
 
 
+@pytest.mark.slow
 def test_the_teacher_and_the_control_decide_the_run(source: Source, tiny: Path) -> None:
     spec = source.spec
     assert spec.digests()["teacher"] == files.read_json(spec.teacher_dir / "model.json")["sha256"]

@@ -108,6 +108,7 @@ def test_a_killed_run_that_goes_on_equals_an_unkilled_one(
     assert digests(killed.out) == digests(spec.out)
 
 
+@pytest.mark.slow
 def test_an_adapter_is_checkpointed_alone_and_merged_at_the_end(spec: RunSpec, monkeypatch: pytest.MonkeyPatch) -> None:
     """The saved model is a plain one, with the base's names, and thinks what the policy thought at its last step."""
     arca = replace(spec, name="arca")
@@ -144,6 +145,7 @@ def test_an_adapter_is_checkpointed_alone_and_merged_at_the_end(spec: RunSpec, m
     assert abs(Scorer(base).score(sequences, 10_000)[1] - entropy).max() > 1e-3
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_not_trained_again(spec: RunSpec, monkeypatch: pytest.MonkeyPatch) -> None:
     train(spec)
     before = (spec.out / "run.json").read_bytes()
@@ -156,6 +158,7 @@ def test_a_finished_run_is_not_trained_again(spec: RunSpec, monkeypatch: pytest.
         train(replace(spec, seed=spec.seed + 1))
 
 
+@pytest.mark.slow
 def test_a_finished_run_outlives_its_run_json(spec: RunSpec, monkeypatch: pytest.MonkeyPatch) -> None:
     """Snakemake deletes what a job declares before it starts, and after it failed, which it also says of a job whose workflow is gone."""
     train(spec)
@@ -173,6 +176,7 @@ def test_a_finished_run_outlives_its_run_json(spec: RunSpec, monkeypatch: pytest
     assert not manifest.exists()
 
 
+@pytest.mark.slow
 def test_a_finished_run_whose_change_of_code_was_accepted_is_not_trained_again(
     spec: RunSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -209,6 +213,7 @@ def test_a_finished_run_whose_files_were_changed_is_trained_again(
         train(spec)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
 def test_a_signal_saves_and_stops_and_the_run_goes_on(
     spec: RunSpec, number: int, monkeypatch: pytest.MonkeyPatch
@@ -231,6 +236,7 @@ def test_a_signal_saves_and_stops_and_the_run_goes_on(
     assert digests(stopped.out) == digests(spec.out)
 
 
+@pytest.mark.slow
 def test_a_signal_in_the_last_step_leaves_only_publishing(spec: RunSpec, monkeypatch: pytest.MonkeyPatch) -> None:
     last, whole_step = spec.study.training.steps, Updater.step
 
@@ -254,6 +260,7 @@ def test_a_signal_ends_a_run_that_waits_for_another(spec: RunSpec) -> None:
     assert not (spec.out / "run.json").exists()
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_another_configuration_is_refused(spec: RunSpec, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Updater, "step", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
@@ -273,6 +280,7 @@ def test_a_checkpoint_of_another_configuration_is_refused(spec: RunSpec, monkeyp
     assert files.sha256(work.parent / own / "checkpoints") == before
 
 
+@pytest.mark.slow
 def test_a_run_says_in_which_phase_it_is(spec: RunSpec, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[tuple[int, str]] = []
     whole_phase = Heartbeat.phase
@@ -291,6 +299,7 @@ def test_a_run_says_in_which_phase_it_is(spec: RunSpec, monkeypatch: pytest.Monk
     assert [name for step, name in told if step == 2] == ["sample", "score", "update", "evaluate", "save"]
 
 
+@pytest.mark.slow
 def test_another_seed_is_another_run_and_the_same_seed_the_same(spec: RunSpec) -> None:
     train(spec)
     for name, seed in (("again", 0), ("other", 1)):
@@ -299,12 +308,14 @@ def test_another_seed_is_another_run_and_the_same_seed_the_same(spec: RunSpec) -
     assert digests(spec.out.parent / "other")["metrics.jsonl"] != digests(spec.out)["metrics.jsonl"]
 
 
+@pytest.mark.slow
 def test_grpo_with_kl_records_the_divergence_from_the_reference(spec: RunSpec) -> None:
     train(replace(spec, name="grpo"))
     lines = files.read_jsonl(spec.out / "metrics.jsonl")
     assert lines[-1]["kl_ref"] > lines[0]["kl_ref"] >= 0
 
 
+@pytest.mark.slow
 def test_rollout_tokens_carry_their_own_text_and_entropy(spec: RunSpec) -> None:
     """The stored tokens of a response, joined, are the response; positions count from 0."""
     train(spec)
@@ -316,6 +327,7 @@ def test_rollout_tokens_carry_their_own_text_and_entropy(spec: RunSpec) -> None:
     assert pd.api.types.is_float_dtype(rollouts["entropy"])
 
 
+@pytest.mark.slow
 def test_a_run_without_a_single_mixed_group_says_so(spec: RunSpec, monkeypatch: pytest.MonkeyPatch) -> None:
     """A base that solves nothing gives dynamic sampling no group: an error names it, no empty result is published."""
     wrong = type("Grade", (), {"outcome": "wrong"})
@@ -354,6 +366,7 @@ def modules(*roots: str, without: tuple[str, ...] = ()) -> set[str]:
     return {node.module.removeprefix("tokencredit.") for node in reached(*roots, without=without).nodes}
 
 
+@pytest.mark.slow
 def test_a_lost_line_of_a_step_before_the_checkpoint_is_an_error(
     spec: RunSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -375,6 +388,7 @@ def test_a_lost_line_of_a_step_before_the_checkpoint_is_an_error(
         train(spec)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "error", [OSError(28, "No space left on device"), SafetensorError("Error while serializing: 28")]
 )

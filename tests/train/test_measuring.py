@@ -105,6 +105,7 @@ def exact_values(batch: RolloutBatch) -> list[float]:
     return found
 
 
+@pytest.mark.slow
 def test_values_are_those_of_the_policy(tmp_path) -> None:
     """At each state within four and a half standard errors of what enumeration says, so without bias."""
     batch, signals, _ = fill(make_source(tmp_path, times=400), "value", "state")
@@ -116,6 +117,7 @@ def test_values_are_those_of_the_policy(tmp_path) -> None:
     assert torch.equal(value, value[[state.tolist().index(each) for each in state.tolist()]])
 
 
+@pytest.mark.slow
 def test_information_is_that_of_the_policy(tmp_path) -> None:
     batch, signals, _ = fill(make_source(tmp_path, "measured-information", times=2000), "information", "state")
     truth = []
@@ -132,6 +134,7 @@ def test_information_is_that_of_the_policy(tmp_path) -> None:
     assert max(truth) > 0.3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tolerance", [0.0, 0.3, 0.6])
 def test_a_value_that_is_not_measured_is_within_the_tolerance(tmp_path, monkeypatch, tolerance: float) -> None:
     """With exact values where states are measured, every other lies as near as is said."""
@@ -180,6 +183,7 @@ def test_each_different_state_is_measured_once_and_its_tokens_are_counted(source
     assert costs["measured_continuations"] < costs["measured_tokens"] <= 8 * sum(LONGEST - len(b) for _, b in states)
 
 
+@pytest.mark.slow
 def test_a_measurement_is_a_function_of_seed_step_and_state(tmp_path) -> None:
     """Not of batches, nor of what was measured before: a run that is resumed has the same."""
     first = fill(make_source(tmp_path), "value")[1].value
@@ -192,6 +196,7 @@ def test_a_measurement_is_a_function_of_seed_step_and_state(tmp_path) -> None:
     assert not torch.equal(fill(other, "value")[1].value, first)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["value", "information"])
 def test_the_policy_of_now_is_measured(name: str, tmp_path) -> None:
     """An engine with weights of its own is told of them before it samples, and put to rest afterwards."""

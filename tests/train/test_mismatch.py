@@ -59,6 +59,7 @@ def test_by_hand() -> None:
     assert (found["mismatch_q01"], found["mismatch_q50"], found["mismatch_max"]) == pytest.approx((0.4, 1.0, 3.0))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("top_p", [1.0, 0.7])
 @pytest.mark.parametrize("temperature", [1.0, 0.6])
 def test_equal_models_do_not_differ_whatever_the_sampling(model, temperature: float, top_p: float) -> None:
@@ -69,6 +70,7 @@ def test_equal_models_do_not_differ_whatever_the_sampling(model, temperature: fl
     assert found["mismatch_outside"] == 0
 
 
+@pytest.mark.slow
 def test_renormalised_log_probs_of_top_p_would_be_seen(model) -> None:
     """A sampler that reported the restricted distribution would be off by the logarithm of the nucleus's mass."""
     samples = sample(model, top_p=0.7)
@@ -77,6 +79,7 @@ def test_renormalised_log_probs_of_top_p_would_be_seen(model) -> None:
     assert mismatch(old - math.log(0.8), old)["mismatch_kl"] > 0.01
 
 
+@pytest.mark.slow
 def test_kl_is_that_of_the_two_distributions(model) -> None:
     """The k3 estimate over samples of one model is KL(sampler || trainer), here of known distributions and against their exact sum."""
     torch.manual_seed(4)
@@ -90,6 +93,7 @@ def test_kl_is_that_of_the_two_distributions(model) -> None:
     assert found == pytest.approx(float(by_state[states].mean()), rel=0.05)
 
 
+@pytest.mark.slow
 def test_a_wrong_temperature_passes_no_bound(model) -> None:
     assert measured(model, sample(model, temperature=0.8), temperature=1.0)["mismatch_kl"] > 0.01
 

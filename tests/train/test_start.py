@@ -48,6 +48,7 @@ def spec(tiny: Path, tmp_path: Path) -> StartSpec:
     return StartSpec(study, tiny / "models" / MODEL, tmp_path / "problems.parquet", tmp_path / "start")
 
 
+@pytest.mark.slow
 def test_the_model_learns_the_solutions_and_its_folder_is_whole(spec: StartSpec) -> None:
     start.start(spec, ALONE)
     manifest = load_manifest(spec.out)
@@ -70,6 +71,7 @@ def test_the_model_learns_the_solutions_and_its_folder_is_whole(spec: StartSpec)
     assert other < 0.9 * one
 
 
+@pytest.mark.slow
 def test_the_first_loss_is_that_of_the_plain_cross_entropy(spec: StartSpec) -> None:
     """By the head that RL scores with, in several passes: the loss of pretraining, which makes all logits at once."""
     start.start(spec, ALONE)
@@ -83,6 +85,7 @@ def test_the_first_loss_is_that_of_the_plain_cross_entropy(spec: StartSpec) -> N
     assert files.read_jsonl(spec.out / "train.jsonl")[0]["loss"] == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_a_killed_start_goes_on_and_ends_the_same(spec: StartSpec, monkeypatch: pytest.MonkeyPatch) -> None:
     start.start(spec, ALONE)
     killed = dataclasses.replace(spec, out=spec.out.with_name("killed"))

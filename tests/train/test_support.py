@@ -82,6 +82,7 @@ def gradient(scorer: Scorer, loss: Callable[[], object]) -> torch.Tensor:
     return torch.cat([parameter.grad.flatten() for parameter in scorer.parameters()])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("budget", [10_000, 20])
 def test_an_update_takes_the_ratio_of_restricted_policies(budget: int) -> None:
     scorer = Scorer(tiny_qwen3())
@@ -169,6 +170,7 @@ def test_a_study_at_top_p_1_has_no_nucleus() -> None:
     assert "ratio_over" not in training().model_dump()
 
 
+@pytest.mark.slow
 def test_a_run_restricts_its_ratios_where_its_study_says_so(spec: RunSpec, monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[list[Support] | None] = []
     step = Updater.step

@@ -68,12 +68,14 @@ def test_a_road_has_the_same_length_in_every_problem() -> None:
     assert set.union(*lengths.values()) == set(graph_paths.LENGTHS)
 
 
+@pytest.mark.slow
 def test_no_answer_is_so_common_that_guessing_it_pays() -> None:
     for tier in graph_paths.TIERS:
         answers = embedded.generate_problems([tier], 1000, 0, "train", TASK).answer
         assert answers.value_counts(normalize=True).iloc[0] < 0.12
 
 
+@pytest.mark.slow
 def test_hasty_solutions_take_any_road_and_careful_ones_mostly_the_right_one() -> None:
     taken: dict[bool, list[bool]] = {True: [], False: []}
     for problem in embedded.sample_problems([2], 1500, 0, "pretrain", TASK):
@@ -98,6 +100,7 @@ def test_a_solution_never_takes_a_road_that_is_not_there() -> None:
             here = there
 
 
+@pytest.mark.slow
 def test_splits_never_share_a_text_whatever_the_seeds() -> None:
     texts = {
         split: {each.text for seed in (0, 1) for each in embedded.sample_problems([1, 2, 3], 300, seed, split, TASK)}
@@ -121,6 +124,7 @@ def test_problems_texts_and_vocabulary_are_those_that_stored_results_were_made_w
     assert [digest_of(each)[:12] for each in made] == ["c6a20064c2fa", "569cda23c5d5", "0ed869d8bf47"]
 
 
+@pytest.mark.slow
 def test_every_text_comes_back_exactly_and_every_word_is_used() -> None:
     tokenizer = build_tokenizer(TASK)
     used = set()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 
+import pytest
+
 from tokencredit.data import embedded
 from tokencredit.data.embedded_tokenizer import build_tokenizer
 from tokencredit.data.tasks import graph_paths, word_problems
@@ -34,6 +36,7 @@ def test_a_shortcut() -> None:
     assert kinds[6:] == ["routine", "answer", "routine", "routine"]
 
 
+@pytest.mark.slow
 def test_every_solution_has_one_answer_and_a_result_for_every_equals_sign() -> None:
     rng = random.Random(0)
     for problem in embedded.sample_problems([1, 2, 3], 60, 0, "pretrain"):

@@ -36,6 +36,7 @@ def test_a_task_that_there_is_not_is_refused(file: str, kind: str, name: str, tm
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TASKS)
 def test_a_task_speaks_its_own_vocabulary_and_tells_the_kind_of_every_token(name: str) -> None:
     task, tokenizer, rng = TASKS[name], build_tokenizer(name), random.Random(0)
@@ -51,6 +52,7 @@ def test_a_task_speaks_its_own_vocabulary_and_tells_the_kind_of_every_token(name
         assert 0 <= problem.answer <= task.LARGEST
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TASKS)
 def test_problems_of_all_splits_and_tiers_can_be_had(name: str) -> None:
     for split in ("pretrain", "train", "test"):

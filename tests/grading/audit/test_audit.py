@@ -94,6 +94,7 @@ def test_bad_graders_fail(rule: object, found: set[str]) -> None:
     assert found <= {failure["kind"] for failure in findings["failures"]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("blind", "kind"),
     [
@@ -118,6 +119,7 @@ def test_a_grader_that_is_blind_to_something_is_found_out(blind: object, kind: s
     assert kind in {case["kind"] for found in exceptions for case in found}
 
 
+@pytest.mark.slow
 def test_the_same_seed_makes_the_same_audit_and_another_one_does_not() -> None:
     first, second = Grader(proved), Grader(proved)
     findings = audit(PROBLEMS, "twelve", first)

@@ -76,6 +76,7 @@ def test_an_unknown_grader_is_an_error() -> None:
         GradingPool(grader="maths")
 
 
+@pytest.mark.slow
 def test_the_parent_imports_no_algebra() -> None:
     code = "import sys; from tokencredit.grading import grade; grade('B', r'\\boxed{B}', 'choice'); print('sympy' in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -110,6 +111,7 @@ def why_equal(gold, answer, rng):
 '''
 
 
+@pytest.mark.slow
 def test_a_new_grader_is_a_file_and_an_entry(tmp_path: Path) -> None:
     """The recipe of config/README.md: the file, the entry, and `grader: spelled` works where graders are named, its audit too."""
     package = tmp_path / "tokencredit"

@@ -38,6 +38,7 @@ class Reach:
 
     def __post_init__(self) -> None:
         self._module, self._path = cache(self._read), cache(self._source)
+        self._asked: set[str] = set()
         self._executed: set[str] = set()
         self._order: list[Node] = []
         for name in self.left_out:
@@ -140,9 +141,11 @@ class Reach:
         """Note the modules that run when ``name`` is imported: the packages around it, itself, and all that these import."""
         pending = [name]
         while pending:
-            parts = pending.pop().split(".")
-            if parts[0] != self.package.name:
+            asked = pending.pop()
+            parts = asked.split(".")
+            if asked in self._asked or parts[0] != self.package.name:
                 continue
+            self._asked.add(asked)
             for each in (".".join(parts[:end]) for end in range(1, len(parts) + 1)):
                 if each not in self._executed and self._path(each) and not self._is_left_out(each):
                     self._executed.add(each)
