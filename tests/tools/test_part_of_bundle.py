@@ -59,6 +59,6 @@ def _without_work(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
         return subprocess.CompletedProcess(command, 0)
 
     monkeypatch.chdir(ROOT)
-    monkeypatch.setattr(bundle, "_unpack", lambda *_: ("toy-core", "results/toy-core/index.html"))
+    monkeypatch.setattr(bundle, "restore", lambda *_: ("toy-core", "results/toy-core/index.html"))
     monkeypatch.setattr(bundle.subprocess, "run", run)
     return commands
