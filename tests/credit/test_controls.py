@@ -72,6 +72,20 @@ def test_a_random_mask_is_random() -> None:
     assert not torch.equal(other.keep, control.keep)
 
 
+@pytest.mark.parametrize("name", [name for name, method in METHODS.items() if method.masks])
+def test_a_random_mask_of_high_entropy_keeps_as_many_and_high_ones_first(name: str) -> None:
+    signals, credit, control = both("random-high-mask", name)
+    entropy = staged(name, signals).entropy
+    high = entropy > entropy.mean()
+    assert control.keep.sum() == credit.keep.sum()
+    assert (control.keep & high).sum() == min(credit.keep.sum(), high.sum())
+    assert torch.equal(control.advantage, signals.token_advantage)
+    other = controlled(
+        "random-high-mask", dataclasses.replace(signals, control_noise=1 - signals.control_noise), credit
+    )
+    assert not torch.equal(other.keep, control.keep)
+
+
 @pytest.mark.parametrize("control", CONTROLS)
 @pytest.mark.parametrize("name", METHODS)
 def test_a_control_acts_where_it_is_not_refused_and_nowhere_else(name: str, control: str) -> None:
@@ -82,7 +96,7 @@ def test_a_control_acts_where_it_is_not_refused_and_nowhere_else(name: str, cont
     uniform = torch.allclose(gradient, gradient_of("grpo", signals), atol=1e-9)
     if refusal(control, METHODS[name]) is None:
         assert not itself
-    elif control == "random-mask":
+    elif control.endswith("mask"):
         assert other.keep.all(), "no token is left out"
     else:
         assert itself or uniform or name == "iw-opd"
