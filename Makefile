@@ -65,7 +65,7 @@ test-verl: .venv-verl/development ## the adapter for verl against verl itself, i
 test-vllm: .venv-vllm/development ## vLLM as the sampler, in an environment of its own (3 GB, CPU build), with a study of its own
 	$(OFFLINE) OMP_NUM_THREADS=1 .venv-vllm/bin/python -m pytest tests/engines/test_vllm_*.py tests/workflow/test_smoke_vllm.py
 
-test-slurm: .venv/development ## the Slurm profile on a real Slurm of one node, which is installed and started here (root)
+test-slurm: .venv/development ## the Slurm profile on a real Slurm of two nodes, which is installed and started here (root)
 	tests/slurm/cluster.sh install
 	$(PYTEST) -m slurm tests/slurm
 

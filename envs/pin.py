@@ -34,7 +34,7 @@ FAMILIES = {
     "data": ("Rules of data.smk.", [*CORE, "datasets", "huggingface_hub"], "requirements.txt"),
     "train": (
         "Rules of base.smk, data_recipe.smk and train.smk.",
-        [*CORE, *GRADER, *MODELS, "peft", "gguf", "scikit-learn"],
+        [*CORE, *GRADER, *MODELS, "accelerate", "peft", "gguf", "scikit-learn"],
         "requirements.txt",
     ),
     "evaluate": ("Rules of evaluate.smk.", [*CORE, *GRADER, *MODELS], "requirements.txt"),
@@ -45,7 +45,7 @@ FAMILIES = {
     ),
     "vllm": (
         "Rules of train.smk, data_recipe.smk and generate of a study whose engine is vllm.",
-        [*CORE, *GRADER, *MODELS, "peft", "scikit-learn", "vllm==0.32.0"],
+        [*CORE, *GRADER, *MODELS, "accelerate", "peft", "scikit-learn", "vllm==0.32.0"],
         "requirements-vllm.txt",
     ),
 }

@@ -22,6 +22,9 @@ from tokencredit.errors import UserError
 
 from .conftest import CONFIG, ROOT, study
 
+# Twice the GPUs of the paper's studies, on two nodes and on one.
+NODES_OR_GPUS = ({"resources__train__nodes": 2}, {"resources__train__gpu": 16})
+
 
 def job(of: Study, name: str, terms: Terms | None = None) -> Reckoned:
     found = estimate(of, terms or Terms())
@@ -161,6 +164,14 @@ def test_a_job_on_the_cpu_is_held_to_its_memory() -> None:
     assert found[0].room == given(700e6)
     halves = job(study("toy", resources__train__processes=2), "grpo")
     assert halves.room_bytes == given(1000e6)
+    assert job(study("toy", resources__train__nodes=2), "grpo").room_bytes == given(2000e6)
+
+
+def test_a_run_over_several_nodes_has_the_gpus_of_all_of_them() -> None:
+    one = job(fitting(), "dapo")
+    two, larger = (job(fitting(**change), "dapo") for change in NODES_OR_GPUS)
+    assert two.gpus == larger.gpus == 2 * one.gpus
+    assert (two.memory.peak, two.seconds) == (larger.memory.peak, larger.seconds)
 
 
 def test_a_reference_costs_memory_and_a_pass() -> None:

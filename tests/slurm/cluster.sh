@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# A real Slurm of one node with two fake GPUs, on this machine, for the tests. Needs root on Debian or Ubuntu.
+# A real Slurm on this machine, for the tests: a node with two fake GPUs, and `second`, which only the partition `both` has. Needs root on Debian
+# or Ubuntu.
 #
 #   cluster.sh install        the packages, where they are missing
-#   cluster.sh start FOLDER   munged, slurmctld and slurmd, with everything they write below FOLDER
-#   cluster.sh stop FOLDER    end exactly these three, by their pids
+#   cluster.sh start FOLDER   munged, slurmctld and a slurmd for each node, with everything they write below FOLDER
+#   cluster.sh stop FOLDER    end exactly these, by their pids
 #
 # The one thing outside FOLDER are links in /etc/slurm: jobs of Snakemake lose SLURM_CONF on their way and look there.
 set -euo pipefail
@@ -44,9 +45,10 @@ start() {
     munged --force --key-file="$FOLDER/munge.key" --socket="$FOLDER/munge.socket" --pid-file="$FOLDER/munged.pid" \
         --seed-file="$FOLDER/munge.seed" --log-file="$FOLDER/munged.log"
     slurmctld
-    slurmd
+    slurmd -N "$(hostname -s)"
+    slurmd -N second
     for ((SECONDS = 0; SECONDS < 20; )); do
-        [[ $(timeout 5 sinfo --noheader --format=%T 2>/dev/null) != idle ]] || return 0
+        [[ $(timeout 5 sinfo --noheader --format=%T 2>/dev/null | sort -u) != idle ]] || return 0
         sleep 0.1
     done
     tail -n 20 "$FOLDER"/*.log >&2
@@ -55,7 +57,7 @@ start() {
 }
 
 configure() {
-    mkdir -p "$FOLDER"/{state,spool}
+    mkdir -p "$FOLDER/state"
     chmod 755 "$FOLDER"
     (umask 077 && head -c 1024 /dev/urandom >"$FOLDER/munge.key")
     local node
@@ -65,17 +67,16 @@ configure() {
 ClusterName=tests
 SlurmctldHost=$node(127.0.0.1)
 SlurmctldPort=16817
-SlurmdPort=16818
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
 AuthInfo=socket=$FOLDER/munge.socket,cred_expire=5
 StateSaveLocation=$FOLDER/state
-SlurmdSpoolDir=$FOLDER/spool
+SlurmdSpoolDir=$FOLDER/spool-%n
 SlurmctldPidFile=$FOLDER/slurmctld.pid
-SlurmdPidFile=$FOLDER/slurmd.pid
+SlurmdPidFile=$FOLDER/slurmd-%n.pid
 SlurmctldLogFile=$FOLDER/slurmctld.log
-SlurmdLogFile=$FOLDER/slurmd.log
+SlurmdLogFile=$FOLDER/slurmd-%n.log
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 JobAcctGatherType=jobacct_gather/none
@@ -90,7 +91,9 @@ GresTypes=gpu
 ReturnToService=2
 KillWait=15
 MinJobAge=3600
-NodeName=$node NodeAddr=127.0.0.1 CPUs=$CPUS Boards=1 SocketsPerBoard=1 CoresPerSocket=$CPUS ThreadsPerCore=1 RealMemory=$MEMORY Gres=gpu:$GPU_TYPE:$GPUS State=UNKNOWN
+NodeName=$node NodeHostname=$node NodeAddr=127.0.0.1 Port=16818 Weight=9 CPUs=$CPUS Boards=1 SocketsPerBoard=1 CoresPerSocket=$CPUS ThreadsPerCore=1 RealMemory=$MEMORY Gres=gpu:$GPU_TYPE:$GPUS State=UNKNOWN
+NodeName=second NodeHostname=$node NodeAddr=127.0.0.1 Port=16819 CPUs=2 Boards=1 SocketsPerBoard=1 CoresPerSocket=2 ThreadsPerCore=1 RealMemory=4000 State=UNKNOWN
+PartitionName=both Nodes=$node,second MaxTime=60 State=UP
 PartitionName=all Nodes=$node Default=YES MaxTime=60 State=UP
 CONF
     # Slurm asks for a character device of its own for each GPU; of major number 240, "for local use", there is no driver.
@@ -102,9 +105,11 @@ CONF
 }
 
 stop() {
-    local folder=$1 daemon pid name
-    for daemon in slurmd slurmctld munged; do
-        pid=$(cat "$folder/$daemon.pid" 2>/dev/null) || continue
+    local folder=$1 file daemon pid name
+    for file in "$folder"/{slurmd-*,slurmctld,munged}.pid; do
+        pid=$(cat "$file" 2>/dev/null) || continue
+        daemon=$(basename "$file" .pid)
+        daemon=${daemon%%-*}
         # A pid may have passed to another program since.
         [[ $(cat "/proc/$pid/comm" 2>/dev/null) == "$daemon" ]] || continue
         kill "$pid"
@@ -125,7 +130,7 @@ case ${1:-}${FOLDER:+ FOLDER} in
     "start FOLDER") start ;;
     "stop FOLDER") stop "$FOLDER" ;;
     *)
-        sed -n '2,9p' "$0"
+        sed -n '2,10p' "$0"
         exit 2
         ;;
 esac

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from types import SimpleNamespace
 
 import pytest
@@ -61,6 +62,34 @@ def test_everything_that_slurm_is_told(spoil: Spoil) -> None:
     }
 
 
+def test_a_run_over_several_nodes_is_as_many_tasks_on_each_as_it_has_gpus(spoil: Spoil) -> None:
+    """``srun`` starts them in the job, and nothing outside Slurm."""
+    needs = {"mem_mb": 1000, "runtime": 100, "gpu": 8, "gpu_type": "a800", "nodes": 2, "threads": 20}
+    graph = Graph(spoil(STUDY, "resources.train", needs), asked="one")
+    assert requested(graph, "train") == {
+        "nodes": 2,
+        "mpi": "srun",
+        "tasks": 16,
+        "cpus_per_task": 2,
+        "mem_mb": 1000,
+        "runtime": 100,
+        "slurm_extra": "--ntasks-per-node=8 --gpus-per-node=a800:8 --signal=TERM@600 --open-mode=append",
+    }
+    assert graph.training_processes(RUN) == 16
+    start = ["bash", "-c", f"echo {graph.training_start(RUN)} python"]
+    inside, outside = (
+        subprocess.run(start, env=environment, capture_output=True, text=True, check=True).stdout.split()
+        for environment in ({"SLURM_JOB_ID": "7"}, {})
+    )
+    assert {"srun", "--nodes=2", "--ntasks=16", "--ntasks-per-node=8", "--cpus-per-task=2"} <= {*inside}
+    assert (inside[-1], outside) == ("python", ["python"])
+
+    without = Graph(spoil(STUDY, "resources.train", {"mem_mb": 1, "runtime": 1, "nodes": 3, "processes": 2}), "one")
+    assert (requested(without, "train")["tasks"], without.training_processes(RUN)) == (6, 6)
+    assert "--ntasks-per-node=2 --signal" in requested(without, "train")["slurm_extra"]
+    assert without.job("train", RUN).config() == Graph(spoil(), asked="one").job("train", RUN).config()
+
+
 @pytest.mark.parametrize(("runtime", "seconds"), [(10, 150), (1000, 600)])
 def test_a_run_is_told_to_save_before_its_time_is_over(spoil: Spoil, runtime: int, seconds: int) -> None:
     graph = Graph(spoil(STUDY, "resources.train", {"mem_mb": 1000, "runtime": runtime}), asked="one")
@@ -73,7 +102,9 @@ def test_what_no_study_asks_for_is_not_worked_out(spoil: Spoil) -> None:
     assert Graph(spoil(), asked="one").requestable("light") == [*always, "light"]
     assert Graph(spoil(), asked="one").requestable("train") == [*always, "slurm_extra"]
     words = {"partition": "long", "account": "maths", "qos": "high", "constraint": "a800", "slurm_extra": "--exclusive"}
-    asking = spoil(STUDY, "resources.train", {"mem_mb": 1000, "runtime": 10, "gpu": 8, "gpu_type": "a800", **words})
+    asking = spoil(
+        STUDY, "resources.train", {"mem_mb": 1000, "runtime": 10, "gpu": 8, "nodes": 2, "gpu_type": "a800", **words}
+    )
     assert Graph(asking, asked="one").requestable("light") == [*REQUESTED]
 
 

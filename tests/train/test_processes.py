@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -16,19 +17,23 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from accelerate import PartialState
+from accelerate.commands.config.config_args import load_config_from_file
 from safetensors.torch import load_file
 
 from tests.train import in_processes
 from tests.train.in_processes import METHODS, RUNS, Measured
 from tests.train.test_update import training
 from tokencredit import files
+from tokencredit.errors import UserError
 from tokencredit.study.rules import Graph
-from tokencredit.train.launch import EXIT_STOPPED, launch
-from tokencredit.train.processes import NOTHING, Processes
+from tokencredit.train.launch import EXIT_STOPPED, launch, numbered
+from tokencredit.train.processes import NOTHING, Processes, joined
 from tokencredit.train.sharding import trained_scorer
 
 TABLES = ("rollouts.parquet", "evaluations.parquet", "probe.parquet")
 REPOSITORY = Path(__file__).parents[2]
+ACCELERATE = [sys.executable, "-m", "accelerate.commands.launch"]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -52,7 +57,9 @@ def both(tiny: Path, sources: None) -> Path:
     for name in RUNS:
         assert in_processes.run(tiny, name, tiny / "one" / name, Processes())
     assert not in_processes.run(tiny, "arca", tiny / "from-one", Processes(), stop_at=3)
-    assert launch([sys.executable, "-m", "tests.train.in_processes", str(tiny)], 2) == 0
+    node = ["--config_file", "config/accelerate/node.yaml", "--num_processes", "2", "--main_process_port", "0"]
+    command = [*ACCELERATE, *node, "-m", "tests.train.in_processes", str(tiny)]
+    subprocess.run(command, check=True)
     assert in_processes.run(tiny, "arca", tiny / "from-two", Processes())
     return tiny
 
@@ -168,6 +175,31 @@ def assert_close(metrics: dict[str, Any], expected: dict[str, Any]) -> None:
     assert metrics.keys() == expected.keys()
 
 
+# ---------------------------------------------------------------- accelerate's configuration
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "count"), [("one-gpu", "NO", 1), ("node", "FSDP", 8), ("two-nodes", "FSDP", 16)]
+)
+def test_the_configurations_for_accelerate_are_its_own(name: str, kind: str, count: int) -> None:
+    found = load_config_from_file(f"config/accelerate/{name}.yaml")
+    assert (str(found.distributed_type.value), found.num_processes, found.mixed_precision) == (kind, count, "no")
+
+
+def test_a_configuration_of_accelerate_decides_no_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    monkeypatch.setattr(PartialState, "_shared_state", {})
+    wanted = training(mixed_precision="bf16")
+    for said in ("no", "bf16"):
+        monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", said)
+        with joined(wanted) as processes:
+            assert processes == Processes()
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "fp16")
+    sentence = "mixed_precision = fp16; allowed: no, for the study says it: 'bf16'"
+    with pytest.raises(UserError, match=sentence), joined(wanted):
+        pass
+
+
 # ---------------------------------------------------------------- ends
 
 
@@ -187,6 +219,26 @@ def test_a_process_that_fails_ends_the_others_and_its_sentence_is_shown(capfd: p
     assert capfd.readouterr().err == "error: no such thing.\n"
     assert launch(python("if first: time.sleep(3600)\nos.kill(os.getpid(), signal.SIGKILL)"), 2) == 128 + signal.SIGKILL
     assert capfd.readouterr().err == "error: process 1 of 2 ended by SIGKILL; the others were stopped.\n"
+
+
+def test_a_task_of_slurm_is_numbered_as_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    slurm = {"JOB_ID": "31234", "STEP_NUM_TASKS": "4", "PROCID": "3", "LOCALID": "1", "LAUNCH_NODE_IPADDR": "10.0.0.7"}
+    usual = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+    for name in usual:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in slurm.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    with monkeypatch.context() as alone:
+        alone.setenv("SLURM_STEP_NUM_TASKS", "1")
+        assert not numbered()
+    with monkeypatch.context() as numbers:
+        numbers.setattr(os, "environ", dict(os.environ))
+        assert numbered()
+        assert [os.environ[name] for name in usual] == ["3", "1", "4", "10.0.0.7", "21234"]
+    with monkeypatch.context() as torchrun:
+        torchrun.setattr(os, "environ", {**os.environ, "RANK": "7"})
+        assert numbered()
+        assert (os.environ["RANK"], os.environ.get("WORLD_SIZE")) == ("7", None)
 
 
 def test_only_the_first_process_speaks(capfd: pytest.CaptureFixture[str]) -> None:

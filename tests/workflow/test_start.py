@@ -76,6 +76,16 @@ def test_the_environment_of_a_study_that_jobs_would_get_counts(
         check_start(Config("config"), [RUN], [elsewhere])
 
 
+def test_a_container_starts_no_process_on_another_node(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(project.folder)
+    project.replace("config/studies/smoke.yaml", "  train: {mem_mb", "  train: {nodes: 2, mem_mb")
+    run = "results/smoke/runs/eapo/seed0/run.json"
+    check_start(Config("config"), [run], [])
+    check_start(Config("config"), ["results/smoke/index.html"], ["apptainer"])
+    with pytest.raises(UserError, match=r"smoke\.yaml: resources\.train\.nodes = 2: a container cannot"):
+        check_start(Config("config"), [run], ["apptainer"])
+
+
 def test_each_job_gets_the_container_of_its_environment(project: Project) -> None:
     """A stand-in for apptainer writes down the image and runs the command as it is. Without the images nothing starts."""
     script = project.folder / "bin/apptainer"

@@ -1,6 +1,7 @@
 # One run is a method under one training seed. Only run.json is declared, and it is written last: Snakemake deletes declared outputs
 # before a job and after a failure, and the checkpoints beside it must outlive both, so that a killed run goes on where it stood.
-# The number of processes is a resource, not a parameter: it changes no result, so a run is not trained again for it.
+# The number of processes is a resource, not a parameter: it changes no result, so a run is not trained again for it. Those of several nodes are
+# tasks of Slurm, which `srun` starts (`mpi` keeps the plugin from a step of its own around them); those of one are started by the run itself.
 
 
 rule train:
@@ -24,6 +25,7 @@ rule train:
     resources:
         **resources_of("train"),
         processes=from_config(GRAPH.training_processes),
+        start=from_config(GRAPH.training_start),
     params:
         folder=folder_of("run"),
         model=model_of("train"),
@@ -32,6 +34,6 @@ rule train:
         config=settings_of("train"),
         code=code_of("train"),
     shell:
-        "exec python -m tokencredit.train --config config --study {wildcards.study} --method {wildcards.method}"
+        "exec {resources.start} python -m tokencredit.train --config config --study {wildcards.study} --method {wildcards.method}"
         " --seed {wildcards.seed} --model {params.model} {params.teacher} {params.data} --curve-data {input.curve_data}"
         " --out {params.folder} --processes {resources.processes} --requeue > {log} 2>&1"

@@ -62,7 +62,7 @@ Features = Annotated[str, Field(pattern=FEATURES)]
 class JobResources(Strict):
     """What one job of a kind asks of the scheduler."""
 
-    gpu: Count = Field(0, description="GPUs, all on one machine.")
+    gpu: Count = Field(0, description="GPUs, all on one machine; of a training run those on each of its `nodes`.")
     mem_mb: Positive = Field(description="Memory in MB; a job that is tried again asks for as much again.")
     runtime: Positive = Field(description="Minutes; a job that is tried again asks for as many again.")
     threads: Positive = Field(1, description="CPU threads.")
@@ -80,6 +80,11 @@ class JobResources(Strict):
         description="Further flags of sbatch, as `--exclusive --reservation=night`; none that another key says, and no `--array`.",
     )
 
+    @property
+    def all_gpus(self) -> int:
+        """GPUs of the whole job."""
+        return self.gpu
+
     @model_validator(mode="after")
     def _bounds(self) -> JobResources:
         for name in ("mem_mb", "runtime"):
@@ -94,7 +99,11 @@ class JobResources(Strict):
 class TrainingResources(JobResources):
     """What a training run asks of the scheduler. It trains in one process for each GPU."""
 
-    processes: Positive = Field(1, description="Processes of a run without GPUs.")
+    nodes: Positive = Field(
+        1,
+        description="Nodes that a run is spread over, each with `gpu` GPUs, `mem_mb` and `threads`; several on Slurm only.",
+    )
+    processes: Positive = Field(1, description="Processes of a run without GPUs, on each node.")
     stop_minutes: Rate | None = Field(
         None,
         description="Minutes before the time limit at which Slurm tells a run to save and to queue again, more than a step takes; "
@@ -106,6 +115,19 @@ class TrainingResources(JobResources):
         if self.stop_minutes is not None and self.stop_minutes >= self.runtime:
             raise ValueError(f"stop_minutes = {self.stop_minutes:g} must be less than runtime = {self.runtime}")
         return self
+
+    @property
+    def on_a_node(self) -> int:
+        """Processes on each node: one for each of its GPUs, or as many as the study says where it has none."""
+        return self.gpu or self.processes
+
+    @property
+    def all_processes(self) -> int:
+        return self.nodes * self.on_a_node
+
+    @property
+    def all_gpus(self) -> int:
+        return self.nodes * self.gpu
 
     @property
     def seconds_to_stop(self) -> int:

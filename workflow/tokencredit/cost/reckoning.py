@@ -86,9 +86,8 @@ class Planner:
         """All seeds of one method."""
         study, terms, resources = self.study, self.terms, self.study.resources.train
         training, recipe = study.training, study.recipe_of(method)
-        processes = resources.gpu or resources.processes
-        setup, vllm = self._setup(method, processes)
-        memory, room, gpu = training_memory(setup), self._room(resources, processes), self._gpu(resources)
+        setup, vllm = self._setup(method, resources.all_processes)
+        memory, room, gpu = training_memory(setup), self._room(resources, resources.on_a_node), self._gpu(resources)
         lengths = self._lengths(training.sampling)
         updated, scored = self._operations(method, lengths)
         groups = given(training.prompts_per_step) * (terms.groups_sampled if recipe.dynamic_sampling else 1)
@@ -98,7 +97,7 @@ class Planner:
             name=method,
             model=study.model_name,
             count=len(training.seeds),
-            gpus=resources.gpu,
+            gpus=resources.all_gpus,
             memory=memory,
             room_bytes=room,
             shortfalls=training_shortfalls(setup, memory, room, gpu.memory_gib * GIB if gpu else 0, vllm),

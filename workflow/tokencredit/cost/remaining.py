@@ -54,7 +54,7 @@ def cost_of(study: Study, estimate: Estimate, jobs: Iterable[Job]) -> Cost:
     parts = [(known[_key(job)], _part_left(study, job)) for job in jobs if job.rule in _ON_A_MODEL]
     fetched = [estimate.released[job.name] for job in jobs if job.rule == "fetch"]
     asked = [getattr(study.resources, KINDS[job.rule]) for job in jobs if job.rule in _BY_LIMIT]
-    limits = [(assumed(60 * needs.runtime), needs.gpu) for needs in asked if needs and needs.gpu]
+    limits = [(assumed(60 * needs.runtime), needs.all_gpus) for needs in asked if needs and needs.gpu]
     return Cost(
         jobs=len(jobs),
         gpu_hours=total(

@@ -50,7 +50,7 @@ def read_timings(study: Study, results: str | Path, made_again: Collection[str] 
     ``made_again``, the files that it would make now, is known, and does not hold them.
     """
     results = Path(results)
-    processes = study.resources.train.gpu or study.resources.train.processes
+    processes = study.resources.train.all_processes
     folders = {method: _folders(study, results, method, processes) for method in study.methods}
     steps = {method: [step for folder in found for step in _steps(folder)] for method, found in folders.items()}
     everything = [step for run in steps.values() for step in run]

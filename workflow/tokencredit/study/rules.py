@@ -23,13 +23,14 @@ from tokencredit.study.paths import Paths, files_here
 
 # What jobs may ask for, by Snakemake's names.
 REQUESTED = (
-    *("gpu", "gpu_model", "nodes", "mem_mb", "runtime"),
+    *("gpu", "gpu_model", "nodes", "mpi", "tasks", "cpus_per_task", "mem_mb", "runtime"),
     *("slurm_partition", "slurm_account", "qos", "constraint", "slurm_extra", "light"),
 )
 
 # The key of a study's file by which a job asks for it, where there is one that few studies have.
 _ASKED_BY = {
     "gpu_model": "gpu_type",
+    **dict.fromkeys(("mpi", "tasks", "cpus_per_task"), "nodes"),
     "slurm_partition": "partition",
     "slurm_account": "account",
     "qos": "qos",
@@ -245,12 +246,23 @@ class Graph:
     def _requested_of(self, study: str, kind: str, attempt: int) -> dict[str, int | str | None]:
         needs = getattr(self.study(study).resources, kind)
         flags = [needs.slurm_extra] if needs.slurm_extra else []
-        if isinstance(needs, TrainingResources):
-            flags = [f"--signal=TERM@{needs.seconds_to_stop}", "--open-mode=append", *flags]
-        return {
+        placed: dict[str, int | str | None] = {
             "gpu": needs.gpu,
             "gpu_model": needs.gpu_type if needs.gpu else None,
             "nodes": 1 if needs.gpu else None,
+            **dict.fromkeys(("mpi", "tasks", "cpus_per_task")),
+        }
+        if isinstance(needs, TrainingResources):
+            flags = [f"--signal=TERM@{needs.seconds_to_stop}", "--open-mode=append", *flags]
+            if needs.nodes > 1:
+                # By its own resources the plugin cannot say how many GPUs and tasks each node is to have.
+                model = f"{needs.gpu_type}:" if needs.gpu_type else ""
+                gpus = [f"--gpus-per-node={model}{needs.gpu}"] if needs.gpu else []
+                flags = [f"--ntasks-per-node={needs.on_a_node}", *gpus, *flags]
+                placed |= {"gpu": None, "gpu_model": None, "nodes": needs.nodes}
+                placed |= {"mpi": "srun", "tasks": needs.all_processes, "cpus_per_task": _threads_each(needs)}
+        return {
+            **placed,
             "mem_mb": _grown(needs.mem_mb, attempt, needs.max_mem_mb),
             "runtime": _grown(needs.runtime, attempt, needs.max_runtime),
             "slurm_partition": needs.partition,
@@ -262,9 +274,17 @@ class Graph:
         }
 
     def training_processes(self, w: Wildcards) -> int:
-        """The processes that a run trains in: one for each of its GPUs, or as many as the study says where it has none."""
+        """The processes that a run trains in, on all of its nodes."""
+        return self.study(w.study).resources.train.all_processes
+
+    def training_start(self, w: Wildcards) -> str:
+        """What starts a run's processes on several nodes, in its Slurm job: ``srun``, one task for each. Without it the run starts them."""
         needs = self.study(w.study).resources.train
-        return needs.gpu or needs.processes
+        if needs.nodes == 1:
+            return ""
+        tasks = f"--nodes={needs.nodes} --ntasks={needs.all_processes} --ntasks-per-node={needs.on_a_node}"
+        threads = f"--cpus-per-task={_threads_each(needs)}"
+        return f"${{SLURM_JOB_ID:+srun {tasks} {threads} --mpi=none --input=none --kill-on-bad-exit=1}}"
 
     def _responsible(self, w: Wildcards) -> str:
         if hasattr(w, "study"):
@@ -291,6 +311,11 @@ _NAMES: dict[str, Callable[[Graph, Wildcards], str]] = {
     "figure": lambda graph, w: graph._exhibit("figure", w),
     "report": lambda graph, w: w.study,
 }
+
+
+def _threads_each(needs: TrainingResources) -> int:
+    """CPU threads of each process on a node."""
+    return max(1, needs.threads // needs.on_a_node)
 
 
 def _grown(first: int, attempt: int, most: int | None) -> int:

@@ -38,6 +38,15 @@ def check_start(
     for name in sorted(named.intersection(config.study_names)):
         study = config.study(name)
         units = [unit for unit in jobs_of(study, results) if unit.outputs[0] in outputs]
+        if (
+            "apptainer" in deployment
+            and study.resources.train.nodes > 1
+            and any(unit.rule == "train" for unit in units)
+        ):
+            raise UserError(
+                f"{study.config.folder / 'studies' / study.home}.yaml: resources.train.nodes = {study.resources.train.nodes}: "
+                f"a container cannot start processes on other nodes; run without apptainer, or with nodes: 1."
+            )
         for rule in STAGES:
             if any(unit.rule == rule for unit in units):
                 _check_environment(study, rule, deployment)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +11,7 @@ import typer
 from tokencredit import cli
 from tokencredit.config import load_study
 from tokencredit.study.paths import RunFolder
-from tokencredit.train.launch import EXIT_STOPPED, launch
+from tokencredit.train.launch import EXIT_STOPPED, launch, numbered
 from tokencredit.train.requeue import requeue_job
 
 app = cli.new_app("Train one method of a study under one seed; a killed run goes on from its last checkpoint.")
@@ -39,18 +38,15 @@ def train(
     ] = False,
 ) -> None:
     """Sample, grade, assign credit, update; write metrics, stored rollouts, the model and, last, run.json."""
-    if processes > 1 and "RANK" not in os.environ:
-        status = launch([sys.executable, "-m", "tokencredit.train", *sys.argv[1:]], processes)
-        if status == EXIT_STOPPED and requeue:
-            requeue_job()
-        sys.exit(status)
+    if not numbered() and processes > 1:
+        sys.exit(launch([sys.executable, "-m", "tokencredit.train", *sys.argv[1:]], processes))
 
     from tokencredit.train import loop
     from tokencredit.train.processes import joined
     from tokencredit.train.run_spec import RunSpec
 
-    with joined() as all_processes:
-        wanted = RunSpec(load_study(config, study), method, seed, model, data, curve_data, out, teacher)
+    wanted = RunSpec(load_study(config, study), method, seed, model, data, curve_data, out, teacher)
+    with joined(wanted.study.training) as all_processes:
         finished = loop.train(wanted, all_processes)
         if all_processes.first and finished:
             folder = RunFolder(out)
@@ -58,9 +54,10 @@ def train(
         elif all_processes.first:
             stopped = f"stopped after a checkpoint under {out / 'work'}; the same command goes on from there"
             print(stopped, file=sys.stderr)
+        if requeue and not finished:
+            # The others wait: the first that ends may end them all.
+            all_processes.from_first(requeue_job)
     if not finished:
-        if requeue and "RANK" not in os.environ:
-            requeue_job()
         sys.exit(EXIT_STOPPED)
 
 

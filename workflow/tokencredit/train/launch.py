@@ -1,7 +1,7 @@
-"""Several processes of one command on this machine, which end together.
+"""Several processes of one command on this machine, which end together, and the numbers of those that were started in another way.
 
-The processes find each other as under torchrun, which can be used instead, also on several machines. But torchrun hands on no exit status,
-and kills a process half a minute after a SIGTERM, before a long step is finished and saved.
+``accelerate launch`` and torchrun, by which it starts them, can be used instead, and ``srun``, also on several machines. But torchrun hands
+on no exit status, and kills a process half a minute after a SIGTERM, before a long step is finished and saved.
 """
 
 from __future__ import annotations
@@ -19,7 +19,24 @@ from typing import IO, Any
 EXIT_ERROR = 2  # a UserError, which has said in a sentence what is wrong
 EXIT_STOPPED = 75  # EX_TEMPFAIL: stopped by a signal after a checkpoint; the same command goes on
 
+# What a task of Slurm is told: its numbers, and where `srun` was called, which in a job of the graph is the first of its nodes.
+_SLURM = {
+    "RANK": "PROCID",
+    "LOCAL_RANK": "LOCALID",
+    "WORLD_SIZE": "STEP_NUM_TASKS",
+    "MASTER_ADDR": "LAUNCH_NODE_IPADDR",
+}
+
 _GRACE = 1.0  # seconds in which others may fail for the same reason, or tell the reason
+
+
+def numbered() -> bool:
+    """Whether this process is one of several that were started together. Slurm's numbers are given to one that ``srun`` started."""
+    if "RANK" not in os.environ and os.environ.get("SLURM_STEP_NUM_TASKS", "1") != "1":
+        told = {name: os.environ[f"SLURM_{of_slurm}"] for name, of_slurm in _SLURM.items()}
+        port = 20_000 + int(os.environ["SLURM_JOB_ID"]) % 10_000
+        os.environ.update({"MASTER_PORT": str(port), **told, **os.environ})
+    return "RANK" in os.environ
 
 
 def launch(command: list[str], processes: int) -> int:
@@ -29,10 +46,12 @@ def launch(command: list[str], processes: int) -> int:
     standard output and error; what others wrote is shown if they failed by themselves. A sentence for the user stands alone.
     """
     cores = int(os.environ.get("OMP_NUM_THREADS", len(os.sched_getaffinity(0))))
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
     shared = {
         "WORLD_SIZE": str(processes),
         "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(_free_port()),
+        "MASTER_PORT": str(port),
         "OMP_NUM_THREADS": str(max(1, cores // processes)),
     }
     running: list[subprocess.Popen[bytes]] = []
@@ -55,17 +74,13 @@ def launch(command: list[str], processes: int) -> int:
 
 def _wait(running: list[subprocess.Popen[bytes]]) -> list[int]:
     """Wait for the end of all, or for a failure: the ranks that failed by themselves, the one to blame for it first."""
-    while True:
-        failed = _failed(running)
-        if failed:
-            time.sleep(_GRACE)
-            # Whoever lost the connection to a process that failed has nothing to say about the reason.
-            return sorted(
-                _failed(running), key=lambda rank: (running[rank].returncode != EXIT_ERROR, rank not in failed)
-            )
+    while not (failed := _failed(running)):
         if all(each.poll() is not None for each in running):
             return []
         time.sleep(0.1)
+    time.sleep(_GRACE)
+    # Whoever lost the connection to a process that failed has nothing to say about the reason.
+    return sorted(_failed(running), key=lambda rank: (running[rank].returncode != EXIT_ERROR, rank not in failed))
 
 
 def _failed(running: list[subprocess.Popen[bytes]]) -> list[int]:
@@ -86,9 +101,3 @@ def _explain(failed: list[int], statuses: list[int], outputs: list[IO[bytes] | N
         ended = f"by {signal.Signals(-status).name}" if status < 0 else f"with status {status}"
         print(f"error: process {failed[0]} of {len(outputs)} ended {ended}; the others were stopped.", file=sys.stderr)
     return 128 - status if status < 0 else status
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]

@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from itertools import chain
 from typing import Any, TypeVar
 
 import torch
-import torch.distributed as dist
+from accelerate import PartialState
+from accelerate.utils import gather_object
 from torch import Tensor
 
+from tokencredit.config import Training
 from tokencredit.errors import UserError
 from tokencredit.policy import Scorer, Sequence, balanced, micro_batches
 from tokencredit.policy.packing import layout_of
@@ -29,22 +30,33 @@ NOTHING = Sequence((0,), (0,))
 
 
 @contextmanager
-def joined() -> Iterator[Processes]:
-    """This process among those that were launched together, by the RANK, LOCAL_RANK and WORLD_SIZE of its environment; alone without them.
+def joined(training: Training | None = None) -> Iterator[Processes]:
+    """This process among those that were ``launch.numbered``, by accelerate, torchrun, srun or ``--processes``; alone without a number.
 
-    Tensors of GPUs go through NCCL, what lies in memory through gloo. ``UserError`` where there are fewer GPUs than processes.
+    Tensors of GPUs go through NCCL, what lies in memory through gloo. ``UserError`` where there are fewer GPUs than processes, and where
+    accelerate was told of another precision than ``training``'s.
     """
-    rank, count = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
-    device = _device(int(os.environ.get("LOCAL_RANK", 0)))
-    if count == 1:
-        yield Processes(device=device)
-        return
+    said = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
+    if training and said not in ("no", training.mixed_precision):
+        raise UserError(
+            f"accelerate's configuration: mixed_precision = {said}; allowed: no, for the study says it: {training.mixed_precision!r}."
+        )
+    gpus, local = torch.cuda.device_count(), int(os.environ.get("LOCAL_RANK", -1))
+    if 0 < gpus <= local:
+        raise UserError(
+            f"process {local} of this machine has no GPU of its own: there are {gpus}; at most as many processes are allowed."
+        )
+    # Every process samples from weights of its own, so each reads the model, whatever a configuration of accelerate says.
+    os.environ["FSDP_CPU_RAM_EFFICIENT_LOADING"] = "false"
     # How long a process may wait for another is the heartbeat's to say.
-    patience = timedelta(days=365)
-    dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=patience)
-    yield Processes(rank, count, device)
+    group: dict[str, Any] = {"timeout": timedelta(days=365)}
+    if gpus and local >= 0:
+        group["backend"] = "cpu:gloo,cuda:nccl"
+    state = PartialState(cpu=not gpus, **group)
+    device = torch.device("cuda", torch.cuda.current_device()) if gpus else torch.device("cpu")
+    yield Processes(state.process_index, state.num_processes, device)
     # Not after an error: the others may be elsewhere, and taking leave of them would hang.
-    dist.destroy_process_group()
+    state.destroy_process_group()
 
 
 @dataclass(frozen=True)
@@ -62,11 +74,7 @@ class Processes:
 
     def gather(self, value: T) -> list[T]:
         """The ``value`` of every process, by rank, in each of them."""
-        if self.count == 1:
-            return [value]
-        values: list[Any] = [None] * self.count
-        dist.all_gather_object(values, value)
-        return values
+        return gather_object([value]) if self.count > 1 else [value]
 
     def from_first(self, make: Callable[[], T]) -> T:
         """What ``make`` gives in the first process, in every one; the others wait for it."""
@@ -78,7 +86,7 @@ class Processes:
 
     def together(self, block: list[T]) -> list[T]:
         """The blocks of all processes, one after the other."""
-        return list(chain.from_iterable(self.gather(block)))
+        return gather_object(block) if self.count > 1 else block
 
     def share(self, sequences: list[Sequence]) -> list[int]:
         """The places in ``sequences`` of those that this process takes: about as much work as any other's, and all of them alone."""
@@ -150,15 +158,3 @@ class Processes:
 
 # A run in one process, on the CPU.
 ALONE = Processes()
-
-
-def _device(local_rank: int) -> torch.device:
-    if not torch.cuda.is_available():
-        return torch.device("cpu")
-    if local_rank >= torch.cuda.device_count():
-        raise UserError(
-            f"process {local_rank} of this machine has no GPU of its own: there are {torch.cuda.device_count()}; at most as many "
-            f"processes are allowed."
-        )
-    torch.cuda.set_device(local_rank)
-    return torch.device("cuda", local_rank)

@@ -1,4 +1,4 @@
-"""The policy in memory: in one piece, or spread over the processes that train it (PyTorch's FSDP2).
+"""The policy in memory: in one piece, or spread over the processes that train it (PyTorch's FSDP2, by accelerate).
 
 A sharded weight, its gradient and its optimiser state lie in pieces, one in each process; a layer's weights are gathered for its pass and
 let go after it. Gradients are summed over processes, not averaged: the weights of the loss belong to the batch of all processes already.
@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 import torch
+from accelerate import Accelerator
+from accelerate.utils import FullyShardedDataParallelPlugin, fsdp2_prepare_model, recursively_apply
 from torch import Tensor, nn
-from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import fully_shard
+from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.optim import Optimizer
 from torch.utils.checkpoint import checkpoint
@@ -43,7 +44,9 @@ def trained_scorer(policy: PreTrainedModel, training: Training, processes: Proce
         model.set_attn_implementation(training.attention)
     if training.gradient_checkpointing:
         for layer in _layers(model):
-            layer.forward = _recomputed(layer.forward)
+            # A layer keeps its input only, and computes the rest again for the backward pass.
+            again = partial(checkpoint, layer.forward, use_reentrant=False, preserve_rng_state=False)
+            layer.forward = wraps(layer.forward)(again)
     return ready(Scorer(model, training.sampling.temperature), training, processes)
 
 
@@ -56,11 +59,18 @@ def ready(scorer: Scorer, training: Training, processes: Processes) -> Scorer:
         scorer.forward = autocast(scorer.forward)
     if processes.count == 1:
         return scorer.to(processes.device)
-    mesh = init_device_mesh(processes.device.type, (processes.count,))
-    for module in (*_layers(scorer.model), scorer):
-        fully_shard(module, mesh=mesh, reshard_after_forward=True)
-        module.set_gradient_divide_factor(1.0)
-        module.set_force_sum_reduction_for_comms(True)
+    names = sorted({type(layer).__name__ for layer in _layers(scorer.model)})
+    plugin = FullyShardedDataParallelPlugin(
+        fsdp_version=2, auto_wrap_policy="transformer_based_wrap", transformer_cls_names_to_wrap=names
+    )
+    accelerator = Accelerator(mixed_precision="no", cpu=processes.device.type == "cpu", fsdp_plugin=plugin)
+    accelerator.state.fsdp_plugin = plugin  # accelerate itself keeps it on GPUs only
+    fsdp2_prepare_model(accelerator, scorer)
+    scorer.set_reshard_after_forward(True)
+    for module in scorer.modules():
+        if isinstance(module, FSDPModule):
+            module.set_gradient_divide_factor(1.0)
+            module.set_force_sum_reduction_for_comms(True)
     return scorer
 
 
@@ -110,28 +120,24 @@ def load_weights(model: nn.Module, stored: Callable[[str], Tensor]) -> None:
 def whole_state(optimizer: Optimizer, keep: bool) -> dict[str, Any]:
     """The optimiser's ``state_dict`` on the CPU with every tensor in one piece, the same from any number of processes.
 
-    All processes have to ask for it; those that do not ``keep`` it are given its settings only.
+    All processes have to ask for it; those that do not ``keep`` it are given no tensor.
     """
-    stored = optimizer.state_dict()
-    state: dict[int, dict[str, Any]] = {}
-    for index, values in stored["state"].items():
-        for name, value in values.items():
-            tensor = unsharded(value)
-            if keep:
-                state.setdefault(index, {})[name] = tensor.cpu()
-    return {**stored, "state": state}
+
+    def whole(value: Tensor) -> Tensor | None:
+        tensor = unsharded(value)
+        return tensor.cpu() if keep else None
+
+    return recursively_apply(whole, optimizer.state_dict())
 
 
 def load_state(optimizer: Optimizer, stored: dict[str, Any]) -> None:
     """Take over a ``whole_state``."""
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    state = {
-        index: {
-            name: _as(parameters[index], value) if value.shape == parameters[index].shape else value
-            for name, value in values.items()
-        }
-        for index, values in stored["state"].items()
-    }
+
+    def laid_out(value: Tensor, parameter: Tensor) -> Tensor:
+        return _as(parameter, value) if value.shape == parameter.shape else value
+
+    state = {index: recursively_apply(laid_out, values, parameters[index]) for index, values in stored["state"].items()}
     optimizer.load_state_dict({**stored, "state": state})
 
 
@@ -142,15 +148,3 @@ def _as(parameter: Tensor, value: Tensor) -> Tensor:
     return distribute_tensor(
         value.to(parameter.device), parameter.device_mesh, parameter.placements, src_data_rank=None
     )
-
-
-def _recomputed(forward: Callable[..., Any]) -> Callable[..., Any]:
-    """A layer's ``forward`` that keeps its input only and computes the rest again for the backward pass."""
-
-    @wraps(forward)
-    def recomputed(*arguments: Any, **named: Any) -> Any:
-        if not torch.is_grad_enabled():
-            return forward(*arguments, **named)
-        return checkpoint(forward, *arguments, use_reentrant=False, preserve_rng_state=False, **named)
-
-    return recomputed

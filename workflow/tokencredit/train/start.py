@@ -51,8 +51,9 @@ def main(
     config: Annotated[Path, typer.Option(help="Folder of the configuration.")] = Path("config"),
 ) -> None:
     """Write the folder OUT; its model.json comes last, so that a folder with a manifest is whole."""
-    with joined() as processes, exclusive(out):
-        start(StartSpec(load_study(config, study), model, data, out), processes)
+    spec = StartSpec(load_study(config, study), model, data, out)
+    with joined(spec.study.training) as processes, exclusive(out):
+        start(spec, processes)
     cli.made([out / MANIFEST])
 
 
