@@ -36,8 +36,9 @@ def test_the_tables_beside_them_were_made_from_them(content: dict) -> None:
 
 
 def test_everything_that_is_shown_has_its_records() -> None:
-    assert len(list(FOLDER.glob("*/*/*.csv"))) > 3
-    assert sorted(f"{path.name}.tar.gz" for path in FOLDER.iterdir() if path.is_dir()) == BUNDLES
+    shown = list(FOLDER.glob("*/*/*.csv"))
+    assert len(shown) > 3
+    assert sorted({f"{path.parents[1].name}.tar.gz" for path in shown}) == BUNDLES
 
 
 def test_nothing_that_was_run_is_missing_from_them() -> None:
