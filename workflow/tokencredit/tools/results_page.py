@@ -15,6 +15,7 @@ from typing import Any
 import jinja2
 import pandas as pd
 
+from tokencredit.analysis import layout
 from tokencredit.errors import UserError
 
 FOLDER = Path("docs/results")
@@ -30,10 +31,10 @@ _NOT_PROSE = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}|```.*?```|`[^`]*`|\]\(
 def page() -> str:
     """The page. Raises ``UserError`` for a number that no file tells, and for a place that is not exactly one line of a table."""
     text = TEMPLATE.read_text(encoding="utf-8")
-    for number, line in enumerate(_prose(text).splitlines(), start=1):
+    for place, line in enumerate(_prose(text).splitlines(), start=1):
         if found := re.search(r"\d\S*", line):
             raise UserError(
-                f"{TEMPLATE}: line {number}: {found[0]!r} is a number that no file tells; take it from a table."
+                f"{TEMPLATE}: line {place}: {found[0]!r} is a number that no file tells; take it from a table."
             )
     environment = jinja2.Environment(
         undefined=jinja2.StrictUndefined,
@@ -42,7 +43,7 @@ def page() -> str:
         keep_trailing_newline=True,
         autoescape=False,
     )
-    environment.filters |= {"points": points, "percent": percent, "number": number_}
+    environment.filters |= {"points": points, "percent": percent, "number": number}
     return environment.from_string(text).render(one=one, many=many, effect=effect, interval=interval)
 
 
@@ -73,17 +74,20 @@ def many(table: str, **where: Any) -> list[Any]:
 
 def points(value: float, digits: int = 1) -> str:
     """A difference with its sign: +1.4."""
-    return f"{_rounded(value, digits):+.{digits}f}".replace("-", "−")
+    text = number(value, digits)
+    return text if text.startswith("−") else f"+{text}"
 
 
 def percent(share: float, digits: int = 0) -> str:
     """A share in percent: 0.043 is 4 %."""
-    return f"{_rounded(100 * share, digits):.{digits}f} %".replace("-", "−")
+    return f"{number(100 * share, digits)} %"
 
 
-def number_(value: float, digits: int = 1) -> str:
-    """A number with so many digits after the point."""
-    return f"{_rounded(value, digits):,.{digits}f}".replace("-", "−")
+def number(value: float, digits: int = 1) -> str:
+    """A number with so many digits after the point. Raises ``UserError`` for one that is missing."""
+    if not math.isfinite(value):
+        raise UserError(f"{TEMPLATE}: a number that it names is missing in its table.")
+    return layout.number(value, digits)
 
 
 def effect(line: Any, digits: int = 1) -> str:
@@ -94,14 +98,7 @@ def effect(line: Any, digits: int = 1) -> str:
 def interval(line: Any, column: str, digits: int = 1, scale: float = 1.0) -> str:
     """The interval of a column: [0.2, 2.6]; of a contrast's effect where ``column`` is empty."""
     prefix = f"{column}_" if column else ""
-    return f"[{', '.join(number_(scale * getattr(line, prefix + end), digits) for end in ('low', 'high'))}]"
-
-
-def _rounded(value: float, digits: int) -> float:
-    """Never −0. Raises ``UserError`` for a number that is missing."""
-    if not math.isfinite(value):
-        raise UserError(f"{TEMPLATE}: a number that it names is missing in its table.")
-    return round(value, digits) + 0.0
+    return f"[{', '.join(number(scale * getattr(line, prefix + end), digits) for end in ('low', 'high'))}]"
 
 
 @cache

@@ -23,9 +23,8 @@ from tokencredit.tools.dry_run import dry_run
 from tokencredit.train.lock import Owner, owner_of
 
 SNAKEMAKE = Path(".snakemake")
-ERROR = re.compile(
-    r"error: |[\w.]+(Error|Exception|Interrupt)\b"
-)  # how the line of a log begins that says why its job failed
+# How the line of a log begins that says why its job failed.
+ERROR = re.compile(r"error: |[\w.]+(Error|Exception|Interrupt)\b")
 
 
 class State(StrEnum):
@@ -86,15 +85,15 @@ def standing(study: Study, unit: Job, reason: str | None) -> Standing:
         far = _how_far(study, _newest(run)) if unit.rule == "train" else ""
         if not _locked(unit):
             return Standing(unit, State.STOPPED, _joined(far, "its workflow is no more"), log)
-        said = log is not None and _changed(log) >= since
+        said = log is not None and changed(log) >= since
         return Standing(unit, State.STARTED, far or (last_word(log) if said else "it has said nothing yet"), log)
     if all(Path(output).exists() for output in unit.outputs):
         # Made since Snakemake was asked.
         if reason is None or reason.startswith("Missing output files"):
-            return Standing(unit, State.DONE, _invalid(unit) if unit.rule == "train" else "")
+            return Standing(unit, State.DONE, invalid(Path(unit.outputs[0])) if unit.rule == "train" else "")
         return Standing(unit, State.OUTDATED, reason.split(":")[0])
     # What a job took is written when it has ended well: it was made, and its files were deleted.
-    if log is None or _changed(Path(unit.usage)) >= _changed(log):
+    if log is None or changed(Path(unit.usage)) >= changed(log):
         return Standing(unit, State.WAITING)
     word = last_word(log)
     stopped = word.startswith("stopped after a checkpoint")
@@ -109,8 +108,9 @@ def last_word(log: Path) -> str:
     return next(reversed(errors or lines), "ended without a word")
 
 
-def _invalid(unit: Job) -> str:
-    record = _read(Path(unit.outputs[0]))
+def invalid(run: Path) -> str:
+    """Why a finished run, by its ``run.json``, is invalid; empty where it is sound."""
+    record = _read(run)
     return f"invalid: {record['invalid']}" if record and record.get("invalid") else ""
 
 
@@ -145,7 +145,7 @@ def _log(unit: Job) -> Path | None:
     """The log of the job's stage; where it did not get that far, the newest one of its Slurm jobs."""
     if Path(unit.log).exists():
         return Path(unit.log)
-    return max(_slurm_logs(unit), key=_changed, default=None)
+    return max(_slurm_logs(unit), key=changed, default=None)
 
 
 def _slurm_logs(unit: Job) -> list[Path]:
@@ -167,7 +167,7 @@ def _text(path: Path, last: int = 0) -> str:
         return ""
 
 
-def _changed(path: Path) -> float:
+def changed(path: Path) -> float:
     """When a file was written last; 0 where there is none."""
     try:
         return path.stat().st_mtime
@@ -177,7 +177,7 @@ def _changed(path: Path) -> float:
 
 def _started(unit: Job) -> float:
     """When Snakemake marked the job as started and not ended; 0 where it did not."""
-    return max(_changed(_mark(output)) for output in unit.outputs)
+    return max(changed(_mark(output)) for output in unit.outputs)
 
 
 def _locked(unit: Job) -> bool:

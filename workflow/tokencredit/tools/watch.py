@@ -20,9 +20,8 @@ from rich.live import Live
 from rich.table import Table
 
 from tokencredit.config import Study, load_study
-from tokencredit.study.jobs import jobs_of
 from tokencredit.study.paths import Paths, RunFolder
-from tokencredit.tools.status import ERROR, State, last_word
+from tokencredit.tools.status import ERROR, State, changed, invalid, last_word
 from tokencredit.train.lock import owner_of
 
 RECENT = 10  # steps whose mean time tells how long the rest takes
@@ -68,10 +67,9 @@ def watch(study: str, config: Path, results: Path, every: float, once: bool) -> 
 
 def runs_of(study: Study, results: Path) -> list[Progress]:
     """Every training run of a study: those at work first, then those that failed, stopped, ended, and that nobody began."""
-    logs = {Path(job.outputs[0]).parent: Path(job.log) for job in jobs_of(study, results) if job.rule == "train"}
     paths = Paths(study, results)
     found = [
-        _progress(study, f"{row.method}/seed{row.seed}", paths.run(row), logs[paths.run(row).folder])
+        _progress(study, row.path, paths.run(row), paths.log("train", f"{study.home}/{row.path}"))
         for row in study.rows
         if row.method
     ]
@@ -110,7 +108,7 @@ def table(study: Study, found: list[Progress]) -> Table:
 
 
 def _progress(study: Study, run: str, folder: RunFolder, log: Path) -> Progress:
-    work = max(folder.folder.glob("work/*/metrics.jsonl"), key=_changed, default=None)
+    work = max(folder.folder.glob("work/*/metrics.jsonl"), key=changed, default=None)
     ended = folder.record.exists()
     metrics = _last_lines(folder.metrics if ended else work, 1)
     timing = _last_lines(folder.timing if ended else work and work.with_name("timing.jsonl"), RECENT)
@@ -135,10 +133,7 @@ def _progress(study: Study, run: str, folder: RunFolder, log: Path) -> Progress:
 def _state(folder: RunFolder, log: Path, ended: bool, begun: bool) -> tuple[State, str, str]:
     """The state of a run, the machine it is on, and why it is no further."""
     if ended:
-        with contextlib.suppress(OSError, json.JSONDecodeError):
-            reason = json.loads(folder.record.read_text(encoding="utf-8")).get("invalid")
-            return State.DONE, "", f"invalid: {reason}" if reason else ""
-        return State.DONE, "", ""
+        return State.DONE, "", invalid(folder.record)
     if owner := owner_of(folder.folder):
         return State.RUNNING, owner.host, ""
     if not (begun or log.exists()):
@@ -162,12 +157,6 @@ def _records(path: Path) -> Iterator[dict[str, Any]]:
     for line in lines:
         with contextlib.suppress(json.JSONDecodeError):
             yield json.loads(line)
-
-
-def _changed(path: Path) -> float:
-    with contextlib.suppress(FileNotFoundError):
-        return path.stat().st_mtime
-    return 0.0
 
 
 def _duration(seconds: float) -> str:

@@ -9,6 +9,7 @@ from tokencredit.analysis.credit.agreement import Credit, measures_of, sums_of
 from tokencredit.analysis.credit.reference import Yardstick
 from tokencredit.analysis.credit.states import ends, over, problem_draws
 from tokencredit.seeds import generator
+from tokencredit.statistics import NAN
 
 ALTERNATIVES = "alternatives"
 MEASURES = (
@@ -16,7 +17,6 @@ MEASURES = (
     ALTERNATIVES,
 )
 DEALT = 20  # times that weights are dealt anew
-_NONE = float("nan")
 
 
 def beyond_null(yard: Yardstick, credit: Credit) -> pd.DataFrame:
@@ -33,7 +33,7 @@ def beyond_null(yard: Yardstick, credit: Credit) -> pd.DataFrame:
     """
     if not len(credit.rows):
         columns = ("value", "low", "high", "null", "less", "less_low", "less_high")
-        return pd.DataFrame({"metric": MEASURES, **dict.fromkeys(columns, _NONE), "n": 0})
+        return pd.DataFrame({"metric": MEASURES, **dict.fromkeys(columns, NAN), "n": 0})
     tokens = yard.tokens.iloc[credit.rows].reset_index(drop=True)
     rng = generator("beyond null", len(tokens))
     parts = [_by_problem(yard, each, tokens, rng) for each in (credit, _dealt(credit, tokens["response"], rng))]

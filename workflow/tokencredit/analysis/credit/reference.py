@@ -27,6 +27,7 @@ from tokencredit.config import Row
 from tokencredit.errors import UserError
 from tokencredit.oracle.estimate import Branches, advantages
 from tokencredit.seeds import generator
+from tokencredit.statistics import NAN
 
 SPLITS, PARTS = 20, 3
 SMALL = 0.1  # a credit below this part of the root mean square of all is called none
@@ -125,7 +126,7 @@ def yardstick_of(states: pd.DataFrame, branches: pd.DataFrame, where: str | Path
         signed=measured.signed,
         signed_nothing=nothing.signed,
         own_signed=measured.own,
-        own_value=np.where(is_open[known][:, None], measured.own_value, float("nan")),
+        own_value=np.where(is_open[known][:, None], measured.own_value, NAN),
         refused=int((~known).sum()),
     )
 
