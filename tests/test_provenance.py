@@ -237,6 +237,7 @@ def test_an_edit_that_changes_no_number_moves_no_digest(
     assert moved(before) == set()
 
 
+@pytest.mark.slow
 def test_every_computing_stage_is_in_the_table(before: dict[str, str]) -> None:
     """A stage that no row names is a hole in the table."""
     named = {

@@ -111,6 +111,7 @@ def test_what_is_not_reached_does_not(file: str, old: str, new: str, package: Pa
     assert digest(package) == before
 
 
+@pytest.mark.slow
 def test_a_definition_or_a_module_that_moves_changes_nothing(package: Path) -> None:
     before = digest(package)
     (package / "far").mkdir()
@@ -179,6 +180,7 @@ LOADED_BY_NAME = {
 }
 
 
+@pytest.mark.slow
 def test_nothing_leads_past_the_reading_of_sources() -> None:
     """What a reader of names does not see: relative imports, stars, modules with ``__getattr__``, classes that register their heirs."""
     for path in PACKAGE.rglob("*.py"):
@@ -220,6 +222,7 @@ def test_what_computes_asks_of_a_study_only_what_decides_no_number() -> None:
                     assert ({room} if room else {each.name for each in node.names}) <= allowed, path
 
 
+@pytest.mark.slow
 def test_nothing_reads_what_an_error_says_but_to_show_it() -> None:
     """For this the sentences of errors count in no digest."""
     catching = {

@@ -7,11 +7,13 @@ import shutil
 import zipfile
 from pathlib import Path
 
+import pytest
 from setuptools import build_meta
 
 ROOT = Path(__file__).parents[1]
 
 
+@pytest.mark.slow
 def test_the_wheel_holds_every_file_of_the_package(tmp_path: Path) -> None:
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, tmp_path)

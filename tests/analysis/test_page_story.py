@@ -22,6 +22,7 @@ from tokencredit.analysis.store import Store
 MANY = 60  # responses to a question: what is planted is then found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("gain", "seeds", "begins"),
     [
@@ -113,6 +114,7 @@ def test_experiments_are_asked_first_and_listed_like_claims(tmp_path: Path, monk
     assert story.further[0] == _told(store).answer
 
 
+@pytest.mark.slow
 def test_measured_credit_is_told_with_its_interval(store: Store) -> None:
     rows = [
         {"policy": "base", "part": "all", "group": "all", "ratio": 0.043, "ratio_low": 0.037, "ratio_high": 0.049},

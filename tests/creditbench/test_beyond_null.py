@@ -46,6 +46,7 @@ def at_random(policy: Measured, number: int = 0) -> np.ndarray:
     return equal(policy) * generator("tried", number).random((len(policy.tokens), 1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["exact", "noisy"])
 def test_measured_credit_scores_best(kind: str, request: pytest.FixtureRequest) -> None:
     policy = request.getfixturevalue(kind)
@@ -76,6 +77,7 @@ def test_the_worse_alternative_is_ranked_wrong(exact: Measured) -> None:
     assert judged(exact, -exact.thirds["measured"]).loc["alternatives", "value"] == 0
 
 
+@pytest.mark.slow
 def test_random_weights_score_their_null(noisy: Measured) -> None:
     """Over several draws: as often below as above, and no farther than their intervals are wide."""
     tried = [judged(noisy, at_random(noisy, number)) for number in range(8)]

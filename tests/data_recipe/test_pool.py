@@ -24,6 +24,7 @@ def settings(**changes: int) -> EmbeddedPool:
     return EmbeddedPool(kind="embedded", seed=3, tiers=[1], **{**COUNTS, **changes})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", sorted(TASKS))
 def test_rows_are_what_their_source_says(task: str) -> None:
     rows = embedded_pool(settings(), task)

@@ -68,6 +68,7 @@ def few_restarts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ranking, "RESTARTS", 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["gp", "random", "first", "random-recipes"])
 def test_a_search_that_stopped_goes_on_as_if_it_had_not(name: str) -> None:
     whole = run(Search(name, 3, settings(), large_pool()), 7)
@@ -86,6 +87,7 @@ def test_a_search_evaluates_no_rows_twice_and_its_probes_are_those_of_every_rank
     assert len({str([each.recipe for each in history]) for history in searches.values()}) == 3
 
 
+@pytest.mark.slow
 def test_the_winner_drops_the_wrong_source() -> None:
     """In as many evaluations as the paper's, under at least two of three seeds."""
     pool, found = large_pool(), []
@@ -124,6 +126,7 @@ def test_a_search_begins_anew_after_so_many_failures() -> None:
         assert history[place].decision.parent is None
 
 
+@pytest.mark.slow
 def test_a_pool_with_nothing_more_to_try_ends_a_search_with_a_sentence() -> None:
     table = large_pool().table.head(2)
     small = Pool(table, pd.DataFrame({"earlier": [], "later": [], "similarity": []}))

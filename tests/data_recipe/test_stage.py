@@ -107,6 +107,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Small:
         yield made
 
 
+@pytest.mark.slow
 def test_the_pool_has_signals_and_leaves_out_what_is_asked(small: Small) -> None:
     table = files.read_parquet(small.folder / "pool/pool.parquet")
     assert len(table) == 60
@@ -125,6 +126,7 @@ def decided(history: pd.DataFrame) -> list:
     ]
 
 
+@pytest.mark.slow
 def test_a_killed_search_goes_on_where_it_stood(
     small: Small, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

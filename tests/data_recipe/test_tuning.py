@@ -54,6 +54,7 @@ def test_an_update_is_that_of_the_mean_over_the_tokens_of_the_batch() -> None:
     assert torch.allclose(weights(model), weights(hand), atol=1e-7)
 
 
+@pytest.mark.slow
 def test_the_budget_of_a_pass_changes_nothing_and_the_loss_falls() -> None:
     models = [tiny_qwen3(), tiny_qwen3()]
     told = [

@@ -59,6 +59,7 @@ def test_logprobs_equal_a_full_forward_pass(model, temperature: float, top_p: fl
         torch.testing.assert_close(torch.tensor(response.logprobs, dtype=torch.float64), expected, atol=1e-4, rtol=0)
 
 
+@pytest.mark.slow
 def test_a_response_depends_on_its_own_request_only(model) -> None:
     requests = some_requests()
     together = ask(model, requests)

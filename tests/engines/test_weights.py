@@ -26,6 +26,7 @@ def test_a_plain_model_gives_its_parameters_shared_ones_once(model) -> None:
     assert not any(weight.requires_grad for weight in found.values())
 
 
+@pytest.mark.slow
 def test_an_adapter_is_added_to_copies_as_merging_would() -> None:
     model = tiny_qwen3()
     plain = {name: weight.clone() for name, weight in plain_weights(model)}

@@ -38,6 +38,7 @@ def drawn(rng: np.random.Generator, truth: Truth, tokens: int, trials: int) -> t
     return exact_information(probability, right), seen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tokens", [2, 8])
 @pytest.mark.parametrize("kind", STATES)
 def test_the_estimate_has_little_bias_and_its_interval_covers_the_truth(kind: str, tokens: int) -> None:
@@ -63,6 +64,7 @@ def test_counts_put_in_for_shares_would_find_information_where_there_is_none() -
     assert abs(corrected) < plugged_in / 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", [0.03, 0.34, 0.69, 0.97])
 def test_less_its_null_the_estimate_has_no_bias_where_there_is_no_information(value: float) -> None:
     """Eight likely tokens of eight continuations each and ten rare ones of three, as the oracle had them: the jackknife is biased there."""

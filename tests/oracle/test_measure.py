@@ -57,6 +57,7 @@ def test_the_states_are_those_of_the_policy(changes: dict[str, float], tmp_path:
         assert len(probability[key]) == np.count_nonzero(restricted)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", [{}, {"top_p": 0.8}], ids=["whole", "nucleus"])
 def test_counts_estimates_and_advantages_cover_the_truth(changes: dict[str, float], tmp_path: Path) -> None:
     measuring = oracle(**changes)
@@ -91,12 +92,14 @@ def test_counts_estimates_and_advantages_cover_the_truth(changes: dict[str, floa
         assert np.mean(covered) > 0.9 - 3 * math.sqrt(0.9 * 0.1 / len(covered))
 
 
+@pytest.mark.slow
 def test_nothing_depends_on_batches(tmp_path: Path) -> None:
     taken = responses(oracle(), problems=2)
     found = [measured(oracle(batch_size=size), taken, tmp_path / str(size))[1] for size in (7, 256)]
     pd.testing.assert_frame_equal(*found)
 
 
+@pytest.mark.slow
 def test_another_seed_gives_other_counts(tmp_path: Path) -> None:
     taken = responses(oracle())
     first, second = (measured(oracle(seed=seed), taken, tmp_path / str(seed))[1] for seed in (0, 1))
@@ -104,6 +107,7 @@ def test_another_seed_gives_other_counts(tmp_path: Path) -> None:
     assert first.drop(columns=["right", "wrong"]).equals(second.drop(columns=["right", "wrong"]))
 
 
+@pytest.mark.slow
 def test_a_killed_measurement_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
     class KilledError(Exception):
         pass

@@ -16,14 +16,22 @@ from torch.nn import functional
 from transformers import Qwen3Config, Qwen3ForCausalLM, modeling_flash_attention_utils
 from transformers.models.qwen3.modeling_qwen3 import Qwen3RMSNorm
 
+from tests.architectures import VERIFIED, tiny
 from tokencredit.policy import Scorer, Sequence, balanced, micro_batches
-from tokencredit.policy.packing import Layout, Packed, Padded, layout_of
+from tokencredit.policy.packing import Layout, Packed, Padded, SharedPrompts, layout_of
 
-LAYOUTS = pytest.mark.parametrize("layout", [Padded, Packed])
-# Packed rows go through each implementation; padded ones are the rows of the first two.
+LAYOUTS = pytest.mark.parametrize("layout", [Padded, SharedPrompts, Packed])
+# Packed rows go through each implementation; padded ones are the rows of the first two, and a mask of each row is the first one's.
 ATTENTION = pytest.mark.parametrize(
     ("layout", "attention"),
-    [(Padded, "sdpa"), (Padded, "eager"), (Packed, "sdpa"), (Packed, "eager"), (Packed, "flash_attention_2")],
+    [
+        (Padded, "sdpa"),
+        (Padded, "eager"),
+        (SharedPrompts, "sdpa"),
+        (Packed, "sdpa"),
+        (Packed, "eager"),
+        (Packed, "flash_attention_2"),
+    ],
 )
 SEQUENCES = [
     Sequence((1, 2, 3), (4, 5, 6, 7, 0)),
@@ -39,12 +47,23 @@ SEQUENCES = [
 
 
 @settings(max_examples=50, deadline=None)
-@given(lengths=st.lists(st.integers(1, 40), max_size=30), budget=st.integers(1, 200))
+@given(
+    shapes=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 40)), max_size=30),
+    budget=st.integers(1, 400),
+    attention=st.sampled_from([2, 40, 30_720]),
+)
 @LAYOUTS
 def test_micro_batches_hold_every_sequence_once_within_the_budget(
-    layout: type[Layout], lengths: list[int], budget: int
+    layout: type[Layout], shapes: list[tuple[int, int]], budget: int, attention: int
 ) -> None:
-    sequences = [Sequence((0,), (0,) * (length - 1)) for length in lengths]
+    """Of one prompt or of several; a row of responses ends where attention makes it dear."""
+    sequences = [Sequence((prompt,) * (1 + 7 * prompt), (0,) * length) for prompt, length in shapes]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tokencredit.policy.packing._ATTENTION_LENGTH", attention)
+        check_batches(layout, sequences, budget)
+
+
+def check_batches(layout: type[Layout], sequences: list[Sequence], budget: int) -> None:
     batches = list(micro_batches(sequences, budget, layout))
     assert sorted(index for batch in batches for index in batch) == list(range(len(sequences)))
     for batch in batches:
@@ -76,6 +95,23 @@ def test_packed_rows_are_few_and_even(budget: int) -> None:
     rows = [sum(lengths[index] for index in batch) for batch in Packed.cut(lengths, budget)]
     assert len(rows) <= -(-sum(lengths) // budget) + 1
     assert max(rows) - min(rows) <= 0.02 * budget
+
+
+def test_a_prompt_is_computed_once_for_the_responses_of_a_row() -> None:
+    first, second = (1,) * 10, (2,) * 4
+    sequences = [Sequence(prompt, (3,) * length) for length in (5, 6) for prompt in (first, second)]
+    batch = SharedPrompts(sequences, "cpu")
+    assert batch.ids.tolist() == [[*first, *(3,) * 11], [*second, *(3,) * 11, *(0,) * 6]]
+    assert batch.inputs["position_ids"][0].tolist() == [*range(10), *range(10, 15), *range(10, 16)]
+    alone = SharedPrompts(sequences[:2], "cpu")
+    assert set(alone.inputs) == {"input_ids"}
+
+
+def test_a_row_ends_where_another_copy_of_the_prompt_is_less_work() -> None:
+    """Two responses of a long prompt share it; of a prompt of one token each response is long enough."""
+    long = [Sequence((1,) * 500, (2,) * 900)] * 4
+    assert SharedPrompts(long, "cpu").ids.shape == (2, 500 + 2 * 900)
+    assert SharedPrompts([Sequence((1,), (2,) * 100)] * 4, "cpu").ids.shape == (4, 101)
 
 
 def test_a_sequence_beyond_the_budget_stands_alone() -> None:
@@ -148,18 +184,18 @@ def test_a_sequence_without_a_prompt_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("attention", "layout"),
+    ("attention", "windows", "layout"),
     [
-        ("sdpa", Padded),
-        ("eager", Padded),
-        ("flash_attention_2", Packed),
-        ("flash_attention_3", Packed),
-        ("kernels-community/flash-attn2", Packed),
+        ("sdpa", True, Padded),
+        ("sdpa", False, SharedPrompts),
+        ("eager", False, Padded),
+        ("flash_attention_2", True, Packed),
+        ("flash_attention_3", False, Packed),
+        ("kernels-community/flash-attn2", False, Packed),
     ],
 )
-def test_the_layout_is_that_of_the_models_attention(attention: str, layout: type[Layout]) -> None:
-    model = policy(attention)
-    assert layout_of(model) is layout
+def test_the_layout_is_that_of_the_models_attention(attention: str, windows: bool, layout: type[Layout]) -> None:
+    assert layout_of(policy(attention, windows)) is layout
 
 
 # --- what a model makes of it
@@ -170,8 +206,9 @@ def test_the_layout_is_that_of_the_models_attention(attention: str, layout: type
 def test_statistics_and_gradients_are_those_of_each_sequence_alone(layout: type[Layout], attention: str) -> None:
     # Eager attention takes its softmax in float32.
     tolerance = 1e-6 if attention == "eager" else 1e-12
-    *expected, expected_gradient = statistics(policy("sdpa"), Padded, SEQUENCES, together=False)
-    *obtained, gradient = statistics(policy(attention), layout, SEQUENCES)
+    windows = layout is not SharedPrompts
+    *expected, expected_gradient = statistics(policy("sdpa", windows), Padded, SEQUENCES, together=False)
+    *obtained, gradient = statistics(policy(attention, windows), layout, SEQUENCES)
     for one, other in zip(obtained, expected, strict=True):
         torch.testing.assert_close(one, other, atol=tolerance, rtol=0)
     assert gradient.keys() == expected_gradient.keys()
@@ -183,7 +220,9 @@ def test_statistics_and_gradients_are_those_of_each_sequence_alone(layout: type[
 @ATTENTION
 @pytest.mark.usefixtures("reference_kernel")
 def test_no_token_sees_another_sequence(layout: type[Layout], attention: str) -> None:
-    model = policy(attention)
+    """Where rows are of one prompt, a sequence with another one leaves its row: the rest of it is the same up to rounding."""
+    model = policy(attention, windows=layout is not SharedPrompts)
+    rounding = 1e-12 if layout is SharedPrompts else 0
     logprob, entropy, _ = statistics(model, layout, SEQUENCES)
     for index, sequence in enumerate(SEQUENCES):
         other = Sequence(
@@ -192,8 +231,31 @@ def test_no_token_sees_another_sequence(layout: type[Layout], attention: str) ->
         changed = [*SEQUENCES[:index], other, *SEQUENCES[index + 1 :]]
         owner = torch.arange(len(SEQUENCES)).repeat_interleave(torch.tensor([len(s.response) for s in SEQUENCES]))
         for before, after in zip((logprob, entropy), statistics(model, layout, changed)[:2], strict=True):
-            assert torch.equal(before[owner != index], after[owner != index])
-            assert not bool((before[owner == index] == after[owner == index]).any())
+            torch.testing.assert_close(after[owner != index], before[owner != index], atol=rounding, rtol=0)
+            assert bool(((before - after)[owner == index].abs() > rounding).all())
+
+
+# What of these takes no mask for each row: a window, or a rotation that depends on the pass.
+OF_FAMILIES = {
+    name: "windows" not in name and "dynamic" not in name
+    for name, (family, _) in VERIFIED.items()
+    if family in {"granite", "llama", "olmo2", "qwen2", "qwen3", "smollm3"}
+}
+
+
+def test_rows_of_one_prompt_are_for_models_whose_layers_all_take_a_mask() -> None:
+    layouts = {name: layout_of(tiny(*VERIFIED[name])) for name in VERIFIED}
+    assert layouts == {name: SharedPrompts if OF_FAMILIES.get(name) else Padded for name in VERIFIED}
+
+
+@pytest.mark.parametrize("name", [name for name, sharing in OF_FAMILIES.items() if sharing])
+def test_responses_that_share_a_prompt_are_scored_as_if_each_had_its_own(name: str) -> None:
+    model = tiny(*VERIFIED[name])
+    sequences = [Sequence(tuple(range(1, 12)), tuple(range(5, 5 + length))) for length in (3, 1, 14)]
+    scorer = Scorer(model)
+    alone = [torch.cat(parts) for parts in zip(*(scorer([sequence]) for sequence in sequences), strict=True)]
+    for one, other in zip(scorer(sequences), alone, strict=True):
+        torch.testing.assert_close(one, other, atol=2e-5, rtol=0)
 
 
 def test_flash_attention_is_given_the_borders_and_no_padding(reference_kernel: list[dict[str, Any]]) -> None:
@@ -209,8 +271,8 @@ def work(lengths: list[int]) -> float:
     return sum(length + length**2 / 30_720 for length in lengths)
 
 
-def policy(attention: str) -> Qwen3ForCausalLM:
-    """A float64 model with two query heads for each key, and in one of its two layers a window of four tokens."""
+def policy(attention: str, windows: bool = True) -> Qwen3ForCausalLM:
+    """A float64 model with two query heads for each key, and in one of its two layers, with ``windows``, a window of four tokens."""
     config = Qwen3Config(
         vocab_size=23,
         hidden_size=16,
@@ -221,7 +283,7 @@ def policy(attention: str) -> Qwen3ForCausalLM:
         head_dim=8,
         tie_word_embeddings=True,
         max_position_embeddings=64,
-        use_sliding_window=True,
+        use_sliding_window=windows,
         sliding_window=4,
         max_window_layers=1,
         initializer_range=0.3,

@@ -15,6 +15,7 @@ from tokencredit import statistics
 from tokencredit.statistics.estimators import pass_at_k
 
 
+@pytest.mark.slow
 def test_holm_equals_statsmodels() -> None:
     p = np.random.default_rng(1).uniform(size=20) ** 3
     assert statistics.holm(p) == pytest.approx(multipletests(p, method="holm")[1])
@@ -140,6 +141,7 @@ def test_the_bootstrap_is_near_students_t() -> None:
     assert p == pytest.approx(found.pvalue, abs=0.02)
 
 
+@pytest.mark.slow
 def test_pass_sampling_error_matches_simulation() -> None:
     rng = np.random.default_rng(9)
     ability = rng.beta(0.4, 0.6, size=40)

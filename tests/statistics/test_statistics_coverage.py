@@ -49,6 +49,7 @@ def test_paired_tests_keep_their_level(questions: int, samples: int, trials: int
     assert 0.93 <= covered / trials <= 0.97
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("truth", [HARD, EASY], ids=["hard", "easy"])
 def test_paired_tests_never_reject_too_often(truth: tuple[float, float]) -> None:
     generator = np.random.default_rng(7)
@@ -85,6 +86,7 @@ def test_training_seeds_are_not_taken_for_an_effect(questions: int, samples: int
 LUCK, RUN, QUESTION = 1.4, 0.3, 7.8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("effect", "least", "most"), [(0.0, 0.03, 0.05), (3.0, 0.85, 1.0)])
 def test_pairs_of_five_seeds_keep_their_level_and_find_three_points(effect: float, least: float, most: float) -> None:
     generator = np.random.default_rng(17)

@@ -10,6 +10,8 @@ import pytest
 
 from tokencredit import provenance
 from tokencredit.config import load_study
+from tokencredit.credit import METHODS
+from tokencredit.provenance import reached
 from tokencredit.study import code
 
 TABLES = ("table1", "oracle")
@@ -44,6 +46,7 @@ def changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     return edit
 
 
+@pytest.mark.slow
 def test_a_task_decides_its_own_data_and_models(changed) -> None:
     assert changed("data/tasks/graph_paths.py", "WRONG_TURN = 0.1", "WRONG_TURN = 0.2") == {
         *("toy-paths-train", "embedded-1m-paths"),
@@ -65,3 +68,32 @@ def test_what_tasks_share_decides_those_of_all(changed) -> None:
         *("toy-train", "embedded-1m", "toy-paths-train", "embedded-1m-paths"),
         *(f"{study}, {shown}" for study in ("toy", "toy-paths") for shown in (*TABLES, "page")),
     }
+
+
+def test_a_run_s_code_is_the_trainer_its_own_method_and_its_control() -> None:
+    """No method's file is in the trainer's imports, and the controls' file counts for the cells that have one."""
+    trainer = modules("train.loop.train")
+    assert not trainer & {method.module for method in METHODS.values()}
+    assert {"policy.adapter", "policy.attention", "train.columns", "credit.controls"} <= trainer
+    digest = partial(code.training, "transformers")
+    assert digest("forking") != digest("forking", "shuffled") == digest("forking", "random-mask")
+    assert digest("forking") != digest("eapo")
+    assert "credit.controls" not in modules("train.loop.train", without=("credit.controls",))
+
+
+def test_what_makes_columns_of_few_methods_counts_for_these_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    left_out = {}
+    for credit in ("eapo", "vine", "kind-mask", "ict"):
+        with monkeypatch.context() as patch:
+            patch.setattr("tokencredit.study.code._digest", lambda *roots, without: {*without})
+            left_out[credit] = code.training("transformers", credit)
+    few = {"train.measuring", "train.kinds", "train.states"}
+    assert few <= left_out["eapo"]
+    own = {"vine": "train.measuring", "kind-mask": "train.kinds", "ict": "train.states"}
+    assert all(few - left_out[credit] == {module} for credit, module in own.items())
+    assert few.isdisjoint(modules("train.loop.train", without=(*left_out["eapo"],)))
+    assert not {name for name in modules("train.loop.train", without=(*left_out["eapo"],)) if name.startswith("oracle")}
+
+
+def modules(*roots: str, without: tuple[str, ...] = ()) -> set[str]:
+    return {node.module.removeprefix("tokencredit.") for node in reached(*roots, without=without).nodes}

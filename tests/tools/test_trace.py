@@ -161,6 +161,7 @@ def test_a_file_that_changed_is_named(shown: Path, name: str) -> None:
     assert "has changed: sha256 " in said["differences"][0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["toy/eval/eapo/seed0/scores.parquet", "toy/runs/eapo/seed0/run.json", "toy/runs/eapo/seed0/model"]
 )

@@ -89,6 +89,7 @@ def test_every_column_that_is_named_can_be_made() -> None:
     assert {*MAKERS, "logprob"} == set(COLUMNS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted({*MAKERS} - {"response_step"}))  # a step is found in texts
 def test_the_micro_batch_budget_changes_no_column(name: str, source: Source, tiny: Path) -> None:
     source.recorder.line("metrics", {"step": 1, "entropy": 1.25})

@@ -53,6 +53,7 @@ def written(folder: Path, host: str, seconds_ago: float) -> None:
     os.utime(folder / ".lock", (then, then))
 
 
+@pytest.mark.slow
 def test_a_folder_is_one_process_s_until_that_is_killed(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with another_process(tmp_path, SLURM_JOB_ID="42") as other:
         threading.Timer(0.5, other.kill).start()
@@ -96,6 +97,7 @@ def test_a_file_system_without_locks_is_told_by_the_name_alone(
     assert "waiting for process 7" in capfd.readouterr().err
 
 
+@pytest.mark.slow
 def test_an_owner_renews_its_name(tmp_path: Path) -> None:
     with another_process(tmp_path, renew=0.05):
         os.utime(tmp_path / ".lock", (0, 0))

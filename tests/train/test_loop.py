@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
 import signal
 import threading
-from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -22,13 +19,10 @@ from tests.train.conftest import CoinPool
 from tokencredit import files
 from tokencredit.base import load_policy, load_tokenizer
 from tokencredit.base.pretrain import new_tokenizer
-from tokencredit.credit import METHODS, QUADRANTS
+from tokencredit.credit import QUADRANTS
 from tokencredit.errors import UserError
 from tokencredit.policy import Scorer, Sequence
 from tokencredit.prompts import encode_prompt
-from tokencredit.provenance import reached
-from tokencredit.study.acceptance import record_of
-from tokencredit.study.code import training
 from tokencredit.train import checkpoint, loop
 from tokencredit.train.heartbeat import Heartbeat
 from tokencredit.train.lock import exclusive
@@ -143,74 +137,6 @@ def test_an_adapter_is_checkpointed_alone_and_merged_at_the_end(spec: RunSpec, m
     entropy = Scorer(model).score(sequences, 10_000)[1]
     assert abs(last["entropy"].to_numpy() - entropy.numpy()).max() < 1e-4
     assert abs(Scorer(base).score(sequences, 10_000)[1] - entropy).max() > 1e-3
-
-
-@pytest.mark.slow
-def test_a_finished_run_is_not_trained_again(spec: RunSpec, monkeypatch: pytest.MonkeyPatch) -> None:
-    train(spec)
-    before = (spec.out / "run.json").read_bytes()
-    assert train(spec)
-    assert (spec.out / "run.json").read_bytes() == before
-
-    monkeypatch.setattr(Updater, "step", refuse)
-    assert train(spec)
-    with pytest.raises(AssertionError, match="trained again"):
-        train(replace(spec, seed=spec.seed + 1))
-
-
-@pytest.mark.slow
-def test_a_finished_run_outlives_its_run_json(spec: RunSpec, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Snakemake deletes what a job declares before it starts, and after it failed, which it also says of a job whose workflow is gone."""
-    train(spec)
-    manifest = spec.out / "run.json"
-    before = manifest.read_bytes()
-    monkeypatch.setattr(Updater, "step", refuse)
-    manifest.unlink()
-    assert train(spec)
-    assert manifest.read_bytes() == before
-
-    manifest.unlink()
-    monkeypatch.setattr(loop, "environment", lambda device: {"device": device, "torch": "another"})
-    with pytest.raises(AssertionError, match="trained again"):
-        train(spec)
-    assert not manifest.exists()
-
-
-@pytest.mark.slow
-def test_a_finished_run_whose_change_of_code_was_accepted_is_not_trained_again(
-    spec: RunSpec, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Though its ``run.json`` is gone; and no further than that: another code, or a record of another file, is no acceptance."""
-    train(spec)
-    manifest = spec.out / "run.json"
-    made = json.loads(manifest.read_text())["code_digest"]
-    said = {"by": "somebody", "at": "2026-01-01T00:00:00+0000", "reason": "A name."}
-    lines = [
-        {"sha256": files.sha256(manifest), "before": made, "now": "1" * 64, **said},
-        {"sha256": files.sha256(manifest), "before": "1" * 64, "now": "2" * 64, **said},
-        {"sha256": "0" * 64, "before": made, "now": "3" * 64, **said},
-    ]
-    record_of(manifest).write_text("".join(json.dumps(line) + "\n" for line in lines))
-    monkeypatch.setattr(Updater, "step", refuse)
-    for code, stands in {made: True, "1" * 64: True, "2" * 64: True, "3" * 64: False, "4" * 64: False}.items():
-        manifest.unlink(missing_ok=True)
-        monkeypatch.setattr("tokencredit.study.code.training", lambda *_, code=code: code)
-        with contextlib.nullcontext() if stands else pytest.raises(AssertionError, match="trained again"):
-            assert train(spec)
-        assert manifest.exists() == stands
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["metrics.jsonl", "rollouts.parquet", "model/config.json"])
-@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"{}")])
-def test_a_finished_run_whose_files_were_changed_is_trained_again(
-    spec: RunSpec, name: str, damage: Callable[[Path], object], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    train(spec)
-    damage(spec.out / name)
-    monkeypatch.setattr(Updater, "step", refuse)
-    with pytest.raises(AssertionError, match="trained again"):
-        train(spec)
 
 
 @pytest.mark.slow
@@ -335,35 +261,6 @@ def test_a_run_without_a_single_mixed_group_says_so(spec: RunSpec, monkeypatch: 
     with pytest.raises(UserError, match="nothing was trained"):
         train(spec)
     assert not (spec.out / "run.json").exists()
-
-
-def test_a_cells_code_is_the_trainer_its_own_method_and_its_control() -> None:
-    """No method's file is in the trainer's imports, and the controls' file counts for the cells that have one."""
-    trainer = modules("train.loop.train")
-    assert not trainer & {method.module for method in METHODS.values()}
-    assert {"policy.adapter", "policy.attention", "train.columns", "credit.controls"} <= trainer
-    code = partial(training, "transformers")
-    assert code("forking") != code("forking", "shuffled") == code("forking", "random-mask")
-    assert code("forking") != code("eapo")
-    assert "credit.controls" not in modules("train.loop.train", without=("credit.controls",))
-
-
-def test_what_makes_columns_of_few_methods_counts_for_these_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    left_out = {}
-    for credit in ("eapo", "vine", "kind-mask", "ict"):
-        with monkeypatch.context() as patch:
-            patch.setattr("tokencredit.study.code._digest", lambda *roots, without: {*without})
-            left_out[credit] = training("transformers", credit)
-    few = {"train.measuring", "train.kinds", "train.states"}
-    assert few <= left_out["eapo"]
-    own = {"vine": "train.measuring", "kind-mask": "train.kinds", "ict": "train.states"}
-    assert all(few - left_out[credit] == {module} for credit, module in own.items())
-    assert few.isdisjoint(modules("train.loop.train", without=(*left_out["eapo"],)))
-    assert not {name for name in modules("train.loop.train", without=(*left_out["eapo"],)) if name.startswith("oracle")}
-
-
-def modules(*roots: str, without: tuple[str, ...] = ()) -> set[str]:
-    return {node.module.removeprefix("tokencredit.") for node in reached(*roots, without=without).nodes}
 
 
 @pytest.mark.slow

@@ -169,6 +169,7 @@ def test_steps_end_with_sentences_and_lines() -> None:
     assert step_numbers(texts, position).tolist() == [0, 0, 0, 0, 0, 0, 1, 1, 2, 3, 0, 0, 0]
 
 
+@pytest.mark.slow
 def test_each_different_state_is_measured_once_and_its_tokens_are_counted(source: Source) -> None:
     batch, signals, costs = fill(source, "value", "state")
     states = {

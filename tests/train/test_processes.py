@@ -207,6 +207,7 @@ def python(code: str) -> list[str]:
     return [sys.executable, "-c", f"import os, signal, sys, time; first = os.environ['RANK'] == '0'\n{code}"]
 
 
+@pytest.mark.slow
 def test_processes_that_agree_end_as_they_agree() -> None:
     assert launch(python("assert os.environ['WORLD_SIZE'] == '3'"), 3) == 0
     assert launch(python(f"sys.exit({EXIT_STOPPED})"), 2) == EXIT_STOPPED
@@ -241,11 +242,13 @@ def test_a_task_of_slurm_is_numbered_as_the_others(monkeypatch: pytest.MonkeyPat
         assert (os.environ["RANK"], os.environ.get("WORLD_SIZE")) == ("7", None)
 
 
+@pytest.mark.slow
 def test_only_the_first_process_speaks(capfd: pytest.CaptureFixture[str]) -> None:
     launch(python("print('made'); print('warning', file=sys.stderr)"), 3)
     assert capfd.readouterr() == ("made\n", "warning\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
 def test_a_signal_reaches_every_process(number: signal.Signals, tmp_path: Path) -> None:
     code = f"""

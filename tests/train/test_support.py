@@ -46,6 +46,7 @@ def by_hand(
     return logprob.gather(-1, target)[:, 0] - mass, inside
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("numbers", [2**22, 64])
 @pytest.mark.parametrize("name", ["qwen3", "gemma2, windows and soft caps", "phi, head bias", "granite, logit scale"])
 def test_supports_and_restricted_log_probs_are_those_of_the_whole_distribution(

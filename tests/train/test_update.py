@@ -81,6 +81,7 @@ def weights_after(
     return torch.cat([parameter.detach().flatten() for parameter in scorer.parameters()]), metrics
 
 
+@pytest.mark.slow
 # At the rollout and at every update, with gaps, under terms of their own, with ratios of whole responses, under a control.
 @pytest.mark.parametrize(
     ("name", "recipe", "control"),
@@ -169,6 +170,7 @@ def test_a_step_whose_groups_are_all_equal_moves_nothing() -> None:
     assert all(torch.equal(a, b) for a, b in zip(before, scorer.parameters(), strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [

@@ -37,6 +37,7 @@ def made(gold: str, draws: int = 12) -> list[tuple[str, str]]:
     return [each for seed in range(draws) for each in mutants(gold, random.Random(f"{seed} {gold}"))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gold", GOLDS)
 def test_no_mutant_of_these_golds_is_equal(gold: str) -> None:
     found = made(gold)

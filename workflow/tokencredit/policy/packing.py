@@ -1,7 +1,8 @@
 """How sequences go through a model together: shares for processes, micro-batches, and their layout in a pass.
 
-Two layouts, and ``layout_of`` says which one a model's attention asks for. ``Padded``: sequences of similar length as the rows of a
-rectangle. ``Packed``: all sequences in one row, for attention that takes the borders between them, so that nothing is padding.
+Three layouts, and ``layout_of`` says which one a model's attention asks for. ``Padded``: sequences of similar length as the rows of a
+rectangle. ``SharedPrompts``: the same, with a row for several responses to one prompt. ``Packed``: all sequences in one row, for attention
+that takes the borders between them, so that nothing is padding.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from heapq import heapreplace
+from itertools import accumulate
+from math import ceil, sqrt
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -21,6 +24,11 @@ if TYPE_CHECKING:
 # The length, in tokens, at which causal attention costs as much as everything else: per token and layer 2 T H operations against 2 x 20 H^2
 # of a Qwen2 layer of width H, so 20 H; this is the 1.5B's. For sequences that are much shorter the work is the number of tokens.
 _ATTENTION_LENGTH = 20 * 1536
+
+# Families whose layers do what a mask of [T, T] for each row says, and whose positions are given with it.
+_MASKED = frozenset({"granite", "llama", "olmo2", "qwen2", "qwen3", "smollm3"})
+# Rotations that depend on the longest sequence of a pass.
+_ROPE_OF_A_PASS = frozenset({"dynamic", "longrope"})
 
 # What a pass costs beside its tokens, as a share of its budget: calls of kernels, weights to be gathered, the loss around it. It is about
 # 100 tokens, of 2,048, for the embedded model on one core; where it is more, the budget has to be large anyway.
@@ -43,11 +51,22 @@ class Sequence:
 
 
 class Layout:
-    """The sequences of one pass as rows of token ids, and the place of each of their n response tokens, response after response."""
+    """The sequences of one pass as rows of token ids, and the place of each of their n response tokens, response after response.
 
-    def __init__(self, inputs: dict[str, Any], rows: Tensor, columns: Tensor, device: torch.device | str) -> None:
+    ``before``: the columns of the places that predict them, where these are not one place before.
+    """
+
+    def __init__(
+        self,
+        inputs: dict[str, Any],
+        rows: Tensor,
+        columns: Tensor,
+        device: torch.device | str,
+        before: Tensor | None = None,
+    ) -> None:
         self.inputs = {name: value.to(device) if torch.is_tensor(value) else value for name, value in inputs.items()}
         self._rows, self._columns = rows.to(device), columns.to(device)
+        self._before = self._columns - 1 if before is None else before.to(device)
 
     @property
     def ids(self) -> Tensor:
@@ -60,12 +79,12 @@ class Layout:
         return self.ids[self._rows, self._columns]
 
     def predicting(self, states: Tensor) -> Tensor:
-        """[B, T, ...] -> [n, ...]: the states that predict the response tokens, each one place before its token."""
-        return states[self._rows, self._columns - 1]
+        """[B, T, ...] -> [n, ...]: the states that predict the response tokens, each that of the token before."""
+        return states[self._rows, self._before]
 
-    @staticmethod
-    def cut(lengths: list[int], budget: int) -> list[list[int]]:
-        """The indices of sequences of ``lengths`` tokens as micro-batches of at most ``budget`` places; a longer sequence stands alone."""
+    @classmethod
+    def batches(cls, sequences: list[Sequence], budget: int) -> list[list[int]]:
+        """The indices of ``sequences`` as micro-batches of at most ``budget`` places; a longer sequence stands alone."""
         raise NotImplementedError
 
 
@@ -81,30 +100,72 @@ class Padded(Layout):
         ids[flat.row, flat.column] = flat.token
         super().__init__({"input_ids": ids}, flat.row[flat.answers], flat.column[flat.answers], device)
 
+    @classmethod
+    def batches(cls, sequences: list[Sequence], budget: int) -> list[list[int]]:
+        return cls.cut([len(sequence) for sequence in sequences], budget)
+
     @staticmethod
     def cut(lengths: list[int], budget: int) -> list[list[int]]:
-        """Sequences of similar length together: of all cuts of the sorted sequences, the one with the least padding and fewest passes.
+        """Sequences of ``lengths`` tokens: of all cuts of the sorted ones, that with the least padding and fewest passes."""
+        return _rectangles([(1, length) for length in lengths], budget)
 
-        What is least is the number of places of all rectangles, and a twentieth of ``budget`` for each.
+
+class SharedPrompts(Padded):
+    """One prompt in each row, computed once, and one after the other its responses, padded on the right (arXiv 2506.05433).
+
+    A response sees the prompt and itself, as if it stood alone behind it: a mask says so, and its positions go on from the prompt's. A row
+    is filled up to the length at which attention over what no response sees would cost more than another copy of the prompt. Where no
+    prompt has two responses in a row this is ``Padded``, mask and all.
+    """
+
+    def __init__(self, sequences: list[Sequence], device: torch.device | str) -> None:
+        shared = _shared_rows(sequences)
+        if len(shared) == len(sequences):
+            super().__init__(sequences, device)
+            return
+        shape = len(shared), max(_length(row, sequences) for row in shared)
+        ids, positions = torch.zeros(2, *shape, dtype=torch.long)
+        part = torch.full(shape, -1)  # the prompt is 0, padding -1
+        places: list[tuple[Tensor, ...]] = [()] * len(
+            sequences
+        )  # row, column and column before of each response's tokens
+        for number, row in enumerate(shared):
+            prompt = sequences[row[0]].prompt
+            start = len(prompt)
+            ids[number, :start], part[number, :start] = torch.tensor(prompt), 0
+            positions[number, :start] = torch.arange(start)
+            for index in row:
+                response = torch.tensor(sequences[index].response, dtype=torch.long)
+                columns = start + torch.arange(len(response))
+                ids[number, columns], part[number, columns] = response, index + 1
+                positions[number, columns] = len(prompt) + torch.arange(len(response))
+                before = columns - 1
+                before[:1] = len(prompt) - 1
+                places[index] = (torch.full_like(columns, number), columns, before)
+                start += len(response)
+        rows, columns, before = (torch.cat(each) for each in zip(*places, strict=True))
+        own, seen = part[:, :, None], part[:, None, :]
+        mask = ((own == seen) | ((seen == 0) & (own > 0))).tril()[:, None]
+        inputs = {"input_ids": ids, "position_ids": positions, "attention_mask": mask}
+        Layout.__init__(self, inputs, rows, columns, device, before)
+
+    @classmethod
+    def batches(cls, sequences: list[Sequence], budget: int) -> list[list[int]]:
+        """As ``Padded.cut``, of rows. All rows of a prompt share a pass, so that they can be told again from its sequences; those of a
+        prompt that are above the budget together have a pass each.
         """
-        order = sorted(range(len(lengths)), key=lambda index: (-lengths[index], index))
-        # Of the first so many sequences: the least cost, and where the last micro-batch of that cut starts.
-        costs, starts = [0.0], [0]
-        for stop in range(1, len(order) + 1):
-            found = []
-            for start in range(stop - 1, -1, -1):
-                places = lengths[order[start]] * (stop - start)
-                if places > budget and start < stop - 1:
-                    break
-                found.append((costs[start] + places + _PASS * budget, start))
-            cost, start = min(found)
-            costs.append(cost)
-            starts.append(start)
-        batches, stop = [], len(order)
-        while stop:
-            batches.append(order[starts[stop] : stop])
-            stop = starts[stop]
-        return batches[::-1]
+        by_prompt: dict[tuple[int, ...], list[list[int]]] = {}
+        for row in _shared_rows(sequences, budget):
+            by_prompt.setdefault(sequences[row[0]].prompt, []).append(row)
+        blocks, alone = [], []
+        for rows in by_prompt.values():
+            width = max(_length(row, sequences) for row in rows)
+            if len(rows) * width <= budget:
+                blocks.append((len(rows), width, [index for row in rows for index in row]))
+            else:
+                alone += rows
+        found = _rectangles([(rows, width) for rows, width, _ in blocks], budget)
+        return alone + [[index for block in batch for index in blocks[block][2]] for batch in found]
 
 
 class Packed(Layout):
@@ -129,6 +190,10 @@ class Packed(Layout):
         columns = flat.answers.nonzero().squeeze(1)
         super().__init__(inputs, torch.zeros_like(columns), columns, device)
 
+    @classmethod
+    def batches(cls, sequences: list[Sequence], budget: int) -> list[list[int]]:
+        return cls.cut([len(sequence) for sequence in sequences], budget)
+
     @staticmethod
     def cut(lengths: list[int], budget: int) -> list[list[int]]:
         """Few micro-batches, ``balanced``: the least number that the tokens allow, or the next at which none is above the budget."""
@@ -144,13 +209,21 @@ class Packed(Layout):
 
 
 def layout_of(model: PreTrainedModel) -> type[Layout]:
-    """The layout of the model's passes: ``Packed`` where its attention takes the borders of sequences, else ``Padded``."""
-    return Packed if is_flash_attention_requested(model.config) else Padded
+    """The layout of the model's passes: ``Packed`` where its attention takes the borders of sequences, ``SharedPrompts`` where it takes a
+    mask of each row in all its layers, else ``Padded``.
+    """
+    if is_flash_attention_requested(model.config):
+        return Packed
+    config = model.config.get_text_config(decoder=True)
+    kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
+    rope = (getattr(config, "rope_parameters", None) or {}).get("rope_type", "default")
+    masked = config.model_type in _MASKED and kinds == {"full_attention"} and rope not in _ROPE_OF_A_PASS
+    return SharedPrompts if masked and config._attn_implementation == "sdpa" else Padded
 
 
 def micro_batches(sequences: list[Sequence], budget: int, layout: type[Layout] = Padded) -> Iterator[list[int]]:
     """Indices of the sequences of each pass, at most ``budget`` tokens in each, padding included; a longer sequence stands alone."""
-    yield from layout.cut([len(sequence) for sequence in sequences], budget)
+    yield from layout.batches(sequences, budget)
 
 
 def balanced(lengths: list[int], parts: int) -> list[list[int]]:
@@ -181,3 +254,60 @@ class _Flat:
         self.row = torch.arange(len(sequences)).repeat_interleave(lengths)
         self.column = torch.arange(len(self.token)) - (lengths.cumsum(0) - lengths)[self.row]
         self.answers = self.column >= prompts[self.row]  # bool: tokens of responses
+
+
+def _shared_rows(sequences: list[Sequence], most: float = float("inf")) -> list[list[int]]:
+    """The indices of sequences as rows of one prompt, at most ``most`` tokens long, or with one response: responses in their order, rows of
+    like length, as few as pay.
+
+    Of a row of P tokens of the prompt and R of each of k responses, the cost for each response, (P / k + R)(1 + (P + k R) / A), is least
+    where k R is sqrt(P (A + P)). A is the length at which attention that computes what a mask hides costs as much as everything else.
+    """
+    by_prompt: dict[tuple[int, ...], list[int]] = {}
+    for index, sequence in enumerate(sequences):
+        by_prompt.setdefault(sequence.prompt, []).append(index)
+    rows: list[list[int]] = []
+    for prompt, members in by_prompt.items():
+        room = min(most - len(prompt), sqrt(len(prompt) * (_ATTENTION_LENGTH / 2 + len(prompt))))
+        lengths = [len(sequences[index].response) for index in members]
+        even = sum(lengths) / max(1, ceil(sum(lengths) / max(1, room)))
+        rows.append([])
+        filled = 0
+        for index, length in zip(members, lengths, strict=True):
+            if rows[-1] and ((length and filled >= even) or filled + length > room):
+                rows.append([])
+                filled = 0
+            rows[-1].append(index)
+            filled += length
+    return rows
+
+
+def _length(row: list[int], sequences: list[Sequence]) -> int:
+    return len(sequences[row[0]].prompt) + sum(len(sequences[index].response) for index in row)
+
+
+def _rectangles(blocks: list[tuple[int, int]], budget: int) -> list[list[int]]:
+    """The indices of blocks of (rows, width) as rectangles of at most ``budget`` places; a larger block stands alone.
+
+    Blocks of similar width are together: of all cuts of the sorted blocks, that with the least number of places of all rectangles, and a
+    twentieth of ``budget`` for each.
+    """
+    order = sorted(range(len(blocks)), key=lambda index: (-blocks[index][1], index))
+    rows = [0, *accumulate(blocks[index][0] for index in order)]
+    # Of the first so many blocks: the least cost, and where the last rectangle of that cut starts.
+    costs, starts = [0.0], [0]
+    for stop in range(1, len(order) + 1):
+        found = []
+        for start in range(stop - 1, -1, -1):
+            places = blocks[order[start]][1] * (rows[stop] - rows[start])
+            if places > budget and start < stop - 1:
+                break
+            found.append((costs[start] + places + _PASS * budget, start))
+        cost, start = min(found)
+        costs.append(cost)
+        starts.append(start)
+    batches, stop = [], len(order)
+    while stop:
+        batches.append(order[starts[stop] : stop])
+        stop = starts[stop]
+    return batches[::-1]
