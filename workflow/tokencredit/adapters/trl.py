@@ -54,11 +54,11 @@ MISSING = {
 
 
 def support(name: str) -> str:
-    """Whether the method of that name can be used inside TRL: "yes", "yes, with …" or "no: …" as a line of a table."""
+    """Whether the method of that name can be used inside TRL, as a line of a table: "yes", "yes, with …" or what it needs."""
     method = METHODS[name]
     for column in method.columns:
         if column in MISSING:
-            return f"no: it needs `{column}`, and {MISSING[column]}"
+            return f"no: it needs `{column}`"
     conditions = [CONDITIONS[column] for column in method.columns if column in CONDITIONS]
     if method.stage == "update":
         conditions.append("`steps_per_generation` = `gradient_accumulation_steps`")

@@ -60,7 +60,8 @@ def support(name: str) -> str:
     if "estimator" in usable:
         usable.remove("trainer")
     if not usable:
-        return f"no: {obstacle(name, 'loss' if METHODS[name].stage == 'update' else 'trainer')}"
+        reason = str(obstacle(name, "loss" if METHODS[name].stage == "update" else "trainer"))
+        return f"no: {reason.partition(', which')[0]}"
     return "; ".join(hook + _condition(name, hook) for hook in usable)
 
 

@@ -15,7 +15,7 @@ from tokencredit.policy.portions import slices
 
 # The work is cut into tiles of tokens x vocabulary. No array of a tile (its logits, their exponentials, the weight's rows, their gradient)
 # has more numbers than this, and at most six are held at once (nine with a soft cap): 2**22 are 16 MiB in float32. On a CPU the time is the
-# same from 2**20 to 2**23 (docs/performance.md).
+# same from 2**20 to 2**23 (benchmarks/head.py).
 _TILE_NUMBERS = 2**22
 _TILE_TOKENS = 1024
 
