@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 from dataclasses import dataclass
 
 import pytest
@@ -43,8 +44,10 @@ class FixedEngine:
 
     def __init__(self) -> None:
         self.seeds: list[int] = []
+        self.rounds = 0
 
     def sample(self, requests, *, temperature, top_p, max_tokens, progress=False, on_response):
+        self.rounds += 1
         self.seeds += [request.seed for request in requests]
         responses = [
             Response(
@@ -67,8 +70,8 @@ class ByPrompt:
         return [Verdict(next(self.outcomes)) for _ in pairs]
 
 
-def sampler(outcomes, seed: int = 0) -> Sampler:
-    prompts = Prompts(PROBLEMS, Letters(), "{problem}", 8, seed)
+def sampler(outcomes, seed: int = 0, problems: list[Problem] = PROBLEMS) -> Sampler:
+    prompts = Prompts(problems, Letters(), "{problem}", 8, seed)
     return Sampler(FixedEngine(), ByPrompt(outcomes), prompts, SAMPLING, group_size=2, seed=seed)
 
 
@@ -102,9 +105,30 @@ def test_without_dynamic_sampling_every_group_is_used() -> None:
 
 
 def test_dynamic_sampling_refills_until_full() -> None:
-    collected = sampler(groups("m", "r", "w", "m", "m")).collect(3, DROPPING, 4)
+    collected = sampler(groups("m", "r", "w", "m", "m", "r")).collect(3, DROPPING, 4)
     assert (len(collected.groups), collected.drawn, collected.zero_variance, collected.refills) == (3, 9, 2, 1)
     assert all(len({rollout.outcome for rollout in group}) == 2 for group in collected.groups)
+
+
+@pytest.mark.parametrize("mixed", [0.05, 0.3, 0.6, 0.95])
+@pytest.mark.parametrize("refills", [1, 3, 9])
+def test_draws_that_are_sampled_ahead_change_nothing_but_the_rounds(mixed: float, refills: int) -> None:
+    """The draws are those of a plain loop that samples as many groups as are missing; rounds of sampling are fewer, or as many."""
+    recipe, rng = DROPPING.model_copy(update={"max_refills": refills}), random.Random(f"{mixed} {refills}")
+    problems = [Problem(f"p{number}", chr(1000 + number), "1") for number in range(100)]  # none comes twice
+    for _ in range(20):
+        kinds = ["m" if rng.random() < mixed else rng.choice("rw") for _ in problems]
+        taken, rounds = 0, 0
+        while (missing := 8 - kinds[:taken].count("m")) and rounds <= refills:
+            taken, rounds = taken + missing, rounds + 1
+        made = sampler(groups(*kinds), problems=problems)
+        collected = made.collect(8, recipe, 0)
+        used = [draw for draw in range(taken) if kinds[draw] == "m"]
+        assert [group[0].problem_id for group in collected.groups] == [made.prompts.draw(n)[0].problem_id for n in used]
+        assert (collected.drawn, collected.groups_sampled, collected.refills) == (taken, taken, rounds - 1)
+        assert collected.right == 2 * kinds[:taken].count("r") + kinds[:taken].count("m")
+        assert len(made.engine.seeds) == 2 * (taken + collected.groups_surplus)
+        assert made.engine.rounds <= rounds
 
 
 def test_dynamic_sampling_stops_at_its_bound() -> None:

@@ -17,7 +17,10 @@ TERMS = ("clip_low", "clip_high", "kl_coef", "old_kl_coef", "entropy_coef", "rat
 
 
 def collection_metrics(collected: Collected) -> dict[str, float | int]:
-    """What sampling gave, over every response sampled in the step, dropped groups included."""
+    """What sampling gave, over every response of the step's draws, dropped groups included.
+
+    ``groups_surplus``: groups beside them that dynamic sampling sampled ahead and did not need.
+    """
     return {
         "solve_rate": collected.right / collected.sampled,
         "ungraded": collected.ungraded,
@@ -25,6 +28,7 @@ def collection_metrics(collected: Collected) -> dict[str, float | int]:
         "zero_variance_groups": collected.zero_variance / collected.groups_sampled,
         "groups_sampled": collected.groups_sampled,
         "groups_used": len(collected.groups),
+        "groups_surplus": collected.groups_surplus,
         "refills": collected.refills,
     }
 

@@ -67,6 +67,7 @@ class Collected:
     truncated: int = 0
     zero_variance: int = 0
     groups_sampled: int = 0
+    groups_surplus: int = 0  # sampled ahead, and not needed
     refills: int = 0
     seconds_sample: float = 0.0
     seconds_grade: float = 0.0  # after the last response; what was graded before is in seconds_sample
@@ -93,28 +94,35 @@ class Sampler:
     def collect(self, prompts: int, recipe: Recipe, drawn: int) -> Collected:
         """``prompts`` groups, starting at draw number ``drawn``.
 
-        With dynamic sampling, groups whose outcomes are all equal are dropped and others sampled in their place, at most
-        ``recipe.max_refills`` times; then the step has fewer groups.
+        With dynamic sampling, groups whose outcomes are all equal are dropped and as many draws taken in their place as groups are
+        missing, at most ``recipe.max_refills`` times; then the step has fewer groups. Draws are sampled ahead, for a few rounds of many
+        responses take less time than many of few; which draws are taken does not depend on that.
         """
         collected = Collected(groups=[], drawn=drawn)
-        for refill in range(1 + (recipe.max_refills if recipe.dynamic_sampling else 0)):
+        ahead: list[list[Rollout]] = []  # of the draws from `collected.drawn` on
+        rounds = 1 + (recipe.max_refills if recipe.dynamic_sampling else 0)
+        for refill in range(rounds):
             missing = prompts - len(collected.groups)
             if not missing:
                 break
             collected.refills = refill
-            self._sample(missing, recipe, collected)
+            enough = min(_expected_draws(missing, collected, prompts), missing * (rounds - refill))
+            self._draw(missing, enough, ahead, recipe, collected)
         if self.balance is not None:
-            self._balance(prompts * self.group_size, self.balance, recipe, collected)
+            self._balance(prompts * self.group_size, self.balance, ahead, recipe, collected)
+        collected.groups_surplus = len(ahead)
         return collected
 
-    def _balance(self, size: int, share: float, recipe: Recipe, collected: Collected) -> None:
-        """Sample on until ``size`` responses can have the ``share`` of each verdict, within bounds, and keep such responses alone."""
+    def _balance(
+        self, size: int, share: float, ahead: list[list[Rollout]], recipe: Recipe, collected: Collected
+    ) -> None:
+        """Draw on until ``size`` responses can have the ``share`` of each verdict, within bounds, and keep such responses alone."""
         for _ in range(_MOST_ROUNDS):
-            missing = lacking(collected.groups, size, share)
+            missing = -(-lacking(collected.groups, size, share) // self.group_size)
             if not missing:
                 break
             collected.refills += 1
-            self._sample(-(-missing // self.group_size), recipe, collected)
+            self._draw(missing, missing, ahead, recipe, collected)
         collected.advantages, groups = [], []
         for group, places in zip(collected.groups, balanced(collected.groups, size, share), strict=True):
             if places:
@@ -124,9 +132,17 @@ class Sampler:
                 groups.append([group[place] for place in places])
         collected.groups = groups
 
-    def _sample(self, prompts: int, recipe: Recipe, collected: Collected) -> None:
+    def _draw(self, count: int, enough: int, ahead: list[list[Rollout]], recipe: Recipe, collected: Collected) -> None:
+        """Take the next ``count`` draws from ``ahead``; where it holds fewer, sample on until it holds ``enough``."""
+        if count > len(ahead):
+            ahead += self._sample(collected.drawn + len(ahead), enough - len(ahead), recipe, collected)
+        _take(ahead[:count], recipe, collected)
+        del ahead[:count]
+
+    def _sample(self, first: int, prompts: int, recipe: Recipe, collected: Collected) -> list[list[Rollout]]:
+        """The graded responses of ``prompts`` draws from draw number ``first`` on; their seconds are added to ``collected``."""
         asked = []
-        for draw in range(collected.drawn, collected.drawn + prompts):
+        for draw in range(first, first + prompts):
             problem, tokens = self.prompts.draw(draw)
             for sample in range(self.group_size):
                 seed = derive_seed(self.seed, "rollout", draw, problem.problem_id, sample)
@@ -156,25 +172,37 @@ class Sampler:
         rollouts = self.processes.together(made)
         collected.seconds_sample += graded.seconds_sample
         collected.seconds_grade += time.monotonic() - started - graded.seconds_sample
-        collected.drawn += prompts
-        collected.groups_sampled += prompts
-        collected.sampled += len(rollouts)
-        collected.right += sum(rollout.outcome == "right" for rollout in rollouts)
-        collected.ungraded += sum(rollout.outcome == "ungraded" for rollout in rollouts)
-        collected.truncated += sum(rollout.response.finish_reason == "length" for rollout in rollouts)
-        for first in range(0, len(rollouts), self.group_size):
-            # A response without a verdict has no reward: it leaves its group rather than count as wrong.
-            group = [rollout for rollout in rollouts[first : first + self.group_size] if rollout.outcome != "ungraded"]
-            equal = len({rollout.outcome for rollout in group}) < 2
-            collected.zero_variance += equal
-            if len(group) > 1 and not (equal and recipe.dynamic_sampling):
-                collected.groups.append(group)
+        return [rollouts[start : start + self.group_size] for start in range(0, len(rollouts), self.group_size)]
 
     def _reward(self, outcome: str, response: Any, recipe: Recipe) -> float:
         reward = 1.0 if outcome == "right" else -1.0
         return reward + overlong_penalty(
             len(response.token_ids), self.sampling.max_response_tokens, recipe.overlong_buffer
         )
+
+
+def _expected_draws(missing: int, collected: Collected, most: int) -> int:
+    """How many draws give ``missing`` groups at the rate of those that were taken: not above ``most``, nor below ``missing``."""
+    if not collected.groups:
+        return most
+    return max(missing, min(most, -(-missing * collected.groups_sampled // len(collected.groups))))
+
+
+def _take(sampled: list[list[Rollout]], recipe: Recipe, collected: Collected) -> None:
+    """Count the groups of the next draws, and keep those that something can be learned from."""
+    collected.drawn += len(sampled)
+    collected.groups_sampled += len(sampled)
+    for responses in sampled:
+        collected.sampled += len(responses)
+        collected.right += sum(rollout.outcome == "right" for rollout in responses)
+        collected.ungraded += sum(rollout.outcome == "ungraded" for rollout in responses)
+        collected.truncated += sum(rollout.response.finish_reason == "length" for rollout in responses)
+        # A response without a verdict has no reward: it leaves its group rather than count as wrong.
+        group = [rollout for rollout in responses if rollout.outcome != "ungraded"]
+        equal = len({rollout.outcome for rollout in group}) < 2
+        collected.zero_variance += equal
+        if len(group) > 1 and not (equal and recipe.dynamic_sampling):
+            collected.groups.append(group)
 
 
 def overlong_penalty(length: int, limit: int, buffer: int) -> float:
