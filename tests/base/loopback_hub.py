@@ -1,4 +1,7 @@
-"""A Hugging Face Hub on loopback: as much of its protocol as ``huggingface_hub`` asks for to fetch a model, and its troubles."""
+"""A Hugging Face Hub on loopback: as much of its protocol as is asked for to fetch a model or a data set, and its troubles.
+
+``huggingface_hub`` asks for models, and ``datasets`` by its file system for data sets, whose names here begin with ``datasets/``.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from urllib.parse import parse_qs
 
 LARGE = 10_000  # bytes; a larger file is one of the Hub's large-file storage, known by its sha256
 
@@ -33,10 +37,10 @@ class Hub:
     seen: list[tuple[str, str, str | None]] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def push(self, name: str, folder: Path, branch: str = "main") -> str:
-        """A commit of the files of ``folder``, at which ``branch`` is from now on."""
+    def push(self, name: str, folder: Path, branch: str = "main", commit: str | None = None) -> str:
+        """A commit of the files of ``folder``, at which ``branch`` is from now on; ``commit``: its name, which else follows from them."""
         files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-        commit = hashlib.sha1(b"".join(key.encode() + value for key, value in sorted(files.items()))).hexdigest()
+        commit = commit or _commit(files)
         self.commits[name, commit] = files
         self.branches[name, branch] = commit
         return commit
@@ -73,6 +77,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._answer()
 
+    def do_POST(self) -> None:
+        self._answer()
+
     def _answer(self) -> None:
         path, hub = self.path.partition("?")[0], self.hub
         with hub.lock:
@@ -82,8 +89,12 @@ class _Handler(BaseHTTPRequestHandler):
         if isinstance(trouble, int):
             self._send(trouble, b"busy", {"Retry-After": "0"})
             return
-        api = re.fullmatch(r"/api/models/([^/]+/[^/]+)/(revision|tree)/([^/]+)", path)
-        file = re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path)
+        # What a request says beside its path is read whatever the answer: the next one comes by the same connection.
+        said = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
+        api = re.fullmatch(
+            r"/api/(?:models/)?((?:datasets/)?[^/]+/[^/]+)/(revision|tree|paths-info)/([^/]+)(?:/(.*))?", path
+        )
+        file = re.fullmatch(r"/((?:datasets/)?[^/]+/[^/]+)/resolve/([^/]+)/(.+)", path)
         found = api or file
         if found is None:
             self._send(404, b"", {"X-Error-Code": "EntryNotFound"})
@@ -98,13 +109,22 @@ class _Handler(BaseHTTPRequestHandler):
         elif (name, commit) not in hub.commits:
             self._send(404, b"", {"X-Error-Code": "RevisionNotFound"})
         elif api and api[2] == "revision":
-            self._json({"id": name, "sha": commit, "siblings": [], "tags": []})
+            self._json({"id": name.removeprefix("datasets/"), "sha": commit, "siblings": [], "tags": []})
         elif api:
-            self._json([self._entry(path, data) for path, data in hub.commits[name, commit].items()])
+            asked = set(parse_qs(said).get("paths", ())) if api[2] == "paths-info" else None
+            self._json(self._listed(hub.commits[name, commit], api[4] or "", asked))
         elif (data := hub.commits[name, commit].get(file[3])) is None:
             self._send(404, b"", {"X-Error-Code": "EntryNotFound"})
         else:
             self._file(file[3], data, commit, cut=trouble == "cut")
+
+    def _listed(self, files: dict[str, bytes], folder: str, asked: set[str] | None) -> list[dict[str, object]]:
+        """The files below ``folder`` and the folders that they lie in; of these the ``asked`` ones."""
+        below = {path: data for path, data in files.items() if not folder or path.startswith(f"{folder}/")}
+        folders = {str(parent) for path in files for parent in PurePosixPath(path).parents} - {"."}
+        entries = [self._entry(path, data) for path, data in below.items()]
+        entries += [{"type": "directory", "path": path, "oid": _git_digest(path.encode())} for path in sorted(folders)]
+        return [entry for entry in entries if asked is None or entry["path"] in asked]
 
     def _entry(self, path: str, data: bytes) -> dict[str, object]:
         size = self.hub.sizes.get(path, len(data))
@@ -145,6 +165,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.connection.close()
         else:
             self.wfile.write(body)
+
+
+def _commit(files: dict[str, bytes]) -> str:
+    return hashlib.sha1(b"".join(key.encode() + value for key, value in sorted(files.items()))).hexdigest()
 
 
 def _git_digest(data: bytes) -> str:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.data.conftest import House, record
+from tests.base.loopback_hub import serving
+from tests.data.conftest import CONFIG, House, record
+from tests.released_data import ANSWERS, RELEASED, write_dataset
 from tokencredit import files
 from tokencredit.config import Config, HubSource
 from tokencredit.data.prepare import prepare
@@ -132,3 +137,40 @@ def test_hub_tables_are_read_one_after_the_other(house: House, monkeypatch: pyte
     config = with_hub(house, {"id": "someone/problems", "split": "train", "revision": REVISION, "rows": 4})
     with pytest.raises(UserError, match=f"someone/problems@{REVISION}: has 3 rows; data set practice expects 4 "):
         prepare(config, "practice", house.out, None)
+
+
+READ_ALL = """
+import json, sys
+from tokencredit.config import Config
+from tokencredit.data.sources import open_source
+
+tables = {}
+for name, dataset in Config(sys.argv[1]).datasets.items():
+    if hub := getattr(dataset, "hub", None):
+        pinned = {"rows": 4 * len(hub.configs or [None]), "revision": hub.revision or "f" * 40}
+        here = dataset.model_copy(update={"hub": hub.model_copy(update=pinned)})
+        tables[name] = [(row.problem, row.answer) for row in open_source(name, here, None).rows]
+print(json.dumps(tables))
+"""
+
+
+@pytest.mark.slow
+def test_every_data_set_of_the_hub_is_read_from_the_files_and_columns_that_it_has_there(
+    real_config: Config, tmp_path: Path
+) -> None:
+    """By the real client; of the released files, stand-ins with four problems each."""
+    with serving() as hub:
+        sources = [dataset.hub for dataset in real_config.datasets.values() if getattr(dataset, "hub", None)]
+        for name in RELEASED:
+            write_dataset(tmp_path / name, name, 4)
+            for revision in {source.revision or "f" * 40 for source in sources if source.id == name}:
+                hub.push(f"datasets/{name}", tmp_path / name, commit=revision)
+        online = {"HF_ENDPOINT": hub.address, "HF_HOME": str(tmp_path / "cache"), "HF_HUB_OFFLINE": "0"}
+        command = [sys.executable, "-c", READ_ALL, str(CONFIG)]
+        ran = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | online)
+    assert ran.returncode == 0, ran.stderr
+    tables = json.loads(ran.stdout)
+    assert len(tables) == len(sources)
+    for name, rows in tables.items():
+        assert len({problem for problem, _ in rows}) >= 4, name
+        assert {float(answer) for _, answer in rows} == set(map(float, ANSWERS)), name
