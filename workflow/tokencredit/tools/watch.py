@@ -6,13 +6,10 @@ Files alone are read, so that a login node sees what compute nodes do over a sha
 from __future__ import annotations
 
 import contextlib
-import json
 import time
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -21,7 +18,8 @@ from rich.table import Table
 
 from tokencredit.config import Study, load_study
 from tokencredit.study.paths import Paths, RunFolder
-from tokencredit.tools.status import ERROR, State, changed, invalid, last_word
+from tokencredit.tools.status import ERROR, State, invalid, last_word
+from tokencredit.tools.steps import lines, step_files
 from tokencredit.train.lock import owner_of
 
 RECENT = 10  # steps whose mean time tells how long the rest takes
@@ -108,14 +106,12 @@ def table(study: Study, found: list[Progress]) -> Table:
 
 
 def _progress(study: Study, run: str, folder: RunFolder, log: Path) -> Progress:
-    work = max(folder.folder.glob("work/*/metrics.jsonl"), key=changed, default=None)
-    ended = folder.record.exists()
-    metrics = _last_lines(folder.metrics if ended else work, 1)
-    timing = _last_lines(folder.timing if ended else work and work.with_name("timing.jsonl"), RECENT)
+    begun = step_files(folder)
+    metrics, timing = (lines(path)[-RECENT:] for path in begun) if begun else ([], [])
     last = metrics[-1] if metrics else {}
     seconds = [sum(value for key, value in line.items() if key.startswith("seconds_")) for line in timing]
     step = last.get("step", 0)
-    state, node, note = _state(folder, log, ended, work is not None)
+    state, node, note = _state(folder, log, begun is not None)
     running = state == State.RUNNING and bool(seconds)
     return Progress(
         run,
@@ -130,9 +126,9 @@ def _progress(study: Study, run: str, folder: RunFolder, log: Path) -> Progress:
     )
 
 
-def _state(folder: RunFolder, log: Path, ended: bool, begun: bool) -> tuple[State, str, str]:
+def _state(folder: RunFolder, log: Path, begun: bool) -> tuple[State, str, str]:
     """The state of a run, the machine it is on, and why it is no further."""
-    if ended:
+    if folder.record.exists():
         return State.DONE, "", invalid(folder.record)
     if owner := owner_of(folder.folder):
         return State.RUNNING, owner.host, ""
@@ -142,21 +138,6 @@ def _state(folder: RunFolder, log: Path, ended: bool, begun: bool) -> tuple[Stat
     if ERROR.match(word):
         return State.FAILED, "", word
     return (State.STOPPED, "", word) if begun else (State.STARTED, "", "")
-
-
-def _last_lines(path: Path | None, count: int) -> list[dict[str, Any]]:
-    """The last records of a file of JSON lines; what is being written at this moment is left out."""
-    return list(_records(path))[-count:] if path else []
-
-
-def _records(path: Path) -> Iterator[dict[str, Any]]:
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        return
-    for line in lines:
-        with contextlib.suppress(json.JSONDecodeError):
-            yield json.loads(line)
 
 
 def _duration(seconds: float) -> str:
