@@ -69,6 +69,43 @@ def test_the_same_results_give_the_same_bytes_and_no_model(finished: Project, pa
     assert not [name for name in names if "/model" in name or name.startswith("models/")]
 
 
+def test_a_crate_describes_every_record_and_is_the_same_bytes_each_time(
+    finished: Project, packed: Path, tmp_path: Path
+) -> None:
+    """Another program reads it back: its root, the workflow, and every file with its size and digest."""
+    rocrate = pytest.importorskip("rocrate.rocrate")
+    for name in ("crate", "again"):
+        words = ["--licence", "CC-BY-4.0", "--published", "2026-11-30", "--config", str(finished.folder / "config")]
+        done = CliRunner().invoke(app, ["bundle", "crate", str(packed), "--out", str(tmp_path / name), *words])
+        assert done.exit_code == 0, done.exception
+    metadata = "ro-crate-metadata.json"
+    assert (tmp_path / "crate" / metadata).read_bytes() == (tmp_path / "again" / metadata).read_bytes()
+
+    read = rocrate.ROCrate(tmp_path / "crate")
+    assert (read.name, read.root_dataset["datePublished"]) == ("Smoke test of the graph", "2026-11-30")
+    assert read.description.startswith("Does EAPO end higher than")
+    assert read.license.id == "https://spdx.org/licenses/CC-BY-4.0"
+    assert (read.mainEntity.id, read.mainEntity["programmingLanguage"]["name"]) == ("Snakefile", "Snakemake")
+    assert any(each["name"] == "torch" for each in read.mainEntity["softwareRequirements"])
+    described = {each.id: each for each in read.data_entities if each.type == "File"}
+    for name, data in archive.read(packed).items():
+        entity = described[f"results/{name}"]
+        assert (entity["sha256"], entity["contentSize"]) == (archive.sha256(data), str(len(data))), name
+        assert (tmp_path / "crate/results" / name).read_bytes() == data
+
+
+@pytest.mark.parametrize(
+    ("licence", "published", "sentence"),
+    [("my own", "2026-11-30", "must be an SPDX identifier"), ("MIT", "30.11.2026", "must be a day, YYYY-MM-DD")],
+)
+def test_a_crate_without_a_licence_or_a_day_is_refused(
+    tmp_path: Path, licence: str, published: str, sentence: str
+) -> None:
+    words = ["--licence", licence, "--published", published, "--out", str(tmp_path / "out")]
+    done = CliRunner().invoke(app, ["bundle", "crate", str(tmp_path / "no.tar.gz"), *words])
+    assert sentence in str(done.exception)
+
+
 def test_tables_figures_and_page_are_rebuilt_without_torch(finished: Project, packed: Path, tmp_path: Path) -> None:
     clone = new_project(tmp_path / "clone")
     (tmp_path / "blocked").mkdir()

@@ -120,14 +120,20 @@ def _exhibits_anew(study: str, page: str) -> list[str]:
     return [page, "--config", f"study={study}", "--forcerun", *EXHIBITS, "--allowed-rules", *EXHIBITS]
 
 
-def restore(bundle: Path, config: Path, results: Path) -> tuple[str, str]:
-    """Put the records where the study's own would be, as ``unpack``; the study's name, and the page that can be made from them."""
+def opened(bundle: Path, config: Path) -> tuple[dict[str, bytes], dict[str, Any], Study]:
+    """The files of a bundle by name, what it says of itself, and its study. Raises ``UserError`` for another configuration."""
     members = archive.read(bundle)
     content = json.loads(members[CONTENT])
     study = load_study(config, content["study"])
     here = json.loads(json.dumps(deciding_config(study)))
     if off := differences(content["config"], here):
         raise UserError(f"{bundle}: was made with another configuration than {config}: {_both_values(off)}.")
+    return members, content, study
+
+
+def restore(bundle: Path, config: Path, results: Path) -> tuple[str, str]:
+    """Put the records where the study's own would be, as ``unpack``; the study's name, and the page that can be made from them."""
+    members, content, study = opened(bundle, config)
     if odd := sorted(content["made"].keys() ^ set(_exhibits(study))):
         raise UserError(
             f"{bundle}: should name the tables and figures of study {study.name}, each once: {listed(odd)}."
