@@ -19,6 +19,8 @@ ROOT = Path(__file__).parents[1]
 COMMANDS = (
     "status",
     "watch",
+    "export",
+    "push",
     "plan",
     "trace",
     "compare",
@@ -74,7 +76,7 @@ def test_every_command_says_what_it_takes(command: str) -> None:
     ("typed", "completed"),
     [
         (["re"], ["rebuild", "regrade"]),
-        (["bundle", ""], ["pack", "check", "unpack"]),
+        (["bundle", ""], ["pack", "check", "unpack", "crate"]),
         (["plan", "--study", "paper-"], [name for name in Config("config").study_names if name.startswith("paper-")]),
         (["status", "--"], ["--study", "--help"]),
     ],

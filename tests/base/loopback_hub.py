@@ -1,4 +1,4 @@
-"""A Hugging Face Hub on loopback: as much of its protocol as is asked for to fetch a model or a data set, and its troubles.
+"""A Hugging Face Hub on loopback: as much of its protocol as is asked for to fetch a model or a data set or to push a model, and its troubles.
 
 ``huggingface_hub`` asks for models, and ``datasets`` by its file system for data sets, whose names here begin with ``datasets/``.
 """
@@ -9,6 +9,7 @@ import hashlib
 import json
 import re
 import threading
+from base64 import b64decode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -26,12 +27,14 @@ class Hub:
 
     ``trouble``: of a method and the last part of a path, the answers that come before the real one: a status, or "cut" for a file that
     breaks off in its middle. ``sizes``: what is said of a file's size in place of the truth. ``seen``: every request with its Range.
+    ``private``: whether each repository that was made by a push is.
     """
 
     address: str = ""
     commits: dict[tuple[str, str], dict[str, bytes]] = field(default_factory=dict)
     branches: dict[tuple[str, str], str] = field(default_factory=dict)
     gated: set[str] = field(default_factory=set)
+    private: dict[str, bool] = field(default_factory=dict)
     trouble: dict[str, list[int | str]] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
     seen: list[tuple[str, str, str | None]] = field(default_factory=list)
@@ -40,6 +43,10 @@ class Hub:
     def push(self, name: str, folder: Path, branch: str = "main", commit: str | None = None) -> str:
         """A commit of the files of ``folder``, at which ``branch`` is from now on; ``commit``: its name, which else follows from them."""
         files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        return self.commit(name, files, branch, commit)
+
+    def commit(self, name: str, files: dict[str, bytes], branch: str = "main", commit: str | None = None) -> str:
+        """The same of files by their paths."""
         commit = commit or _commit(files)
         self.commits[name, commit] = files
         self.branches[name, branch] = commit
@@ -78,7 +85,32 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer()
 
     def do_POST(self) -> None:
-        self._answer()
+        """A question about paths; or what pushes: a repository, how its files are to be sent (all within the commit), and the commit."""
+        path, hub = self.path.partition("?")[0], self.hub
+        if "/paths-info/" in path:
+            self._answer()
+            return
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        with hub.lock:
+            hub.seen.append((self.command, path, None))
+        asked = re.fullmatch(r"/api/models/([^/]+/[^/]+)/(preupload|commit)/([^/]+)", path)
+        if path == "/api/repos/create":
+            made = json.loads(body)
+            name = f"{made['organization']}/{made['name']}"
+            hub.private[name] = made.get("visibility") == "private"
+            self._json({"url": f"{hub.address}/{name}", "name": name})
+        elif path == "/api/validate-yaml":
+            self._json({"errors": [], "warnings": []})
+        elif asked and asked[2] == "preupload":
+            names = [file["path"] for file in json.loads(body)["files"]]
+            self._json({"files": [{"path": name, "uploadMode": "regular", "shouldIgnore": False} for name in names]})
+        elif asked and asked[1] in hub.private:
+            lines = [json.loads(line) for line in body.splitlines()]
+            files = {line["value"]["path"]: line["value"]["content"] for line in lines if line["key"] == "file"}
+            sent = hub.commit(asked[1], {name: b64decode(content) for name, content in files.items()}, asked[3])
+            self._json({"commitUrl": f"{hub.address}/{asked[1]}/commit/{sent}", "commitOid": sent})
+        else:
+            self._send(404, b"", {"X-Error-Code": "RepoNotFound"})
 
     def _answer(self) -> None:
         path, hub = self.path.partition("?")[0], self.hub

@@ -6,7 +6,7 @@ A command imports its code when it runs: help and completion answer at once.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -21,7 +21,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # rich takes a quarter of a second to import
 )
 bundle_app = typer.Typer(no_args_is_help=True)
-app.add_typer(bundle_app, name="bundle", help="A study's records in one archive: pack, check, unpack.")
+app.add_typer(bundle_app, name="bundle", help="A study's records in one archive, or as an RO-Crate.")
 
 
 def _studies(incomplete: str) -> list[str]:
@@ -102,6 +102,29 @@ def watch(
     from tokencredit.tools.watch import watch
 
     watch(study, config, results, every, once)
+
+
+@app.command()
+def export(
+    study: StudyOption,
+    to: Annotated[
+        Literal["tensorboard", "csv"], typer.Option(help="TensorBoard's event files, a folder a run; or a CSV a run.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder to write; what an earlier export wrote there is replaced.")],
+    config: ConfigOption = CONFIG,
+    results: ResultsOption = RESULTS,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Go on while the study trains, until its last run is done.")
+    ] = False,
+    every: Annotated[float, typer.Option(min=0.5, help="Seconds between two looks of --follow.")] = 5.0,
+) -> None:
+    """The steps of all training runs for TensorBoard, or as CSV.
+
+    What metrics.jsonl and timing.jsonl hold, of runs that are finished or under way.
+    """
+    from tokencredit.tools.export import export
+
+    export(study, to, out, config, results, every if follow else None)
 
 
 @app.command("dry-run")
@@ -191,6 +214,23 @@ def unpack(bundle: BundleArgument, config: ConfigOption = CONFIG, results: Resul
     tool.unpack(bundle, config, results)
 
 
+@bundle_app.command()
+def crate(
+    bundle: BundleArgument,
+    out: Annotated[Path, typer.Option(help="Folder to make; it must not be there.")],
+    licence: Annotated[str, typer.Option(help="Licence of the records, an SPDX identifier: CC-BY-4.0.")],
+    published: Annotated[str, typer.Option(help="Day of publication, YYYY-MM-DD.")],
+    config: ConfigOption = CONFIG,
+) -> None:
+    """Make an RO-Crate of a bundle: records, workflow and their description.
+
+    A folder for a repository such as Zenodo or WorkflowHub, with ro-crate-metadata.json. The bundle stays as it is.
+    """
+    from tokencredit.tools.crate import crate
+
+    crate(bundle, out, licence, published, config)
+
+
 @app.command()
 def rebuild(
     bundle: BundleArgument,
@@ -206,6 +246,31 @@ def rebuild(
     from tokencredit.tools import bundle as tool
 
     _exit_unless(tool.rebuild(bundle, cores, part))
+
+
+@app.command()
+def push(
+    method: Annotated[str, typer.Argument(help="A trained method of the study.")],
+    study: StudyOption,
+    seed: Annotated[int, typer.Option(help="Its training seed.")],
+    to: Annotated[str, typer.Option(help="Repository on the Hub, owner/name.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Write model and card to this new folder, and upload nothing.")
+    ] = None,
+    licence: Annotated[
+        str | None, typer.Option(help="Licence of a model trained from scratch; others keep that of their base.")
+    ] = None,
+    public: Annotated[bool, typer.Option("--public", help="Visible to everyone, where the repository is new.")] = False,
+    config: ConfigOption = CONFIG,
+    results: ResultsOption = RESULTS,
+) -> None:
+    """Give a trained model to the Hugging Face Hub, with a card.
+
+    The card is written from the run's records: method, data, scores with intervals, overlaps, digests, how to load the model.
+    """
+    from tokencredit.tools.push import push
+
+    push(study, method, seed, to, out, licence, public, config, results)
 
 
 @app.command()

@@ -27,7 +27,7 @@ def check_study(study: Study, results: Path) -> None:
     store = Store(study, results)
     for row in study.rows:
         store.scores(row)
-        _check_row(store, row)
+        check_row(store, row)
     for row in measured_rows(study):
         _check_measurement(store, row)
     for name, seed in data_recipes.searches(study):
@@ -61,7 +61,7 @@ def files_of_job(job: Job) -> list[Path]:
     return [*made, *(path for path in (*accepted, usage) if path.is_file())]
 
 
-def _check_row(store: Store, row: Row) -> None:
+def check_row(store: Store, row: Row) -> None:
     """What the records of a row say they were made with is this configuration, its run's model, and the problems that are there."""
     study, path = store.study, store.paths.evaluation(row).scores
     run = store.run(row.name, row.seed) if row.method else {}
