@@ -1,4 +1,4 @@
-"""A Hugging Face Hub on loopback: as much of its protocol as is asked for to fetch a model or a data set or to push a model, and its troubles.
+"""A Hugging Face Hub on loopback: as much of its protocol as it takes to fetch a model or a data set, or to push a model, and its troubles.
 
 ``huggingface_hub`` asks for models, and ``datasets`` by its file system for data sets, whose names here begin with ``datasets/``.
 """

@@ -3,44 +3,25 @@
 from __future__ import annotations
 
 import re
-import shlex
 import shutil
 
 import pandas as pd
 import pytest
 
+from tests.workflow import recipes
 from tests.workflow.project import ROOT, Project
 from tokencredit.files import read_json
 
 pytestmark = pytest.mark.workflow
 TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-BLOCK = re.compile(r'^```(\w+)(?: title="([^"]+)")?\n(.*?)^```$', flags=re.MULTILINE | re.DOTALL)
 
 
 def follow(heading: str, project: Project) -> list[str]:
-    """Write the files of a recipe and run its commands, which have to end well; what each of them printed."""
-    (section,) = re.findall(rf"^## {re.escape(heading)}\n(.*?)(?=^## |\Z)", TEXT, flags=re.MULTILINE | re.DOTALL)
-    printed = []
-    for language, name, code in BLOCK.findall(section):
-        if language == "sh":
-            for command in code.splitlines():
-                words = shlex.split(command)
-                settings = dict(word.split("=") for word in words[:1] if "=" in word)
-                done = project.python("-m", *words[len(settings) :], **settings)
-                assert done.returncode == 0, done.stdout
-                printed.append(done.stdout)
-        elif language == "diff":
-            old, new = ("\n".join(line[1:] for line in code.splitlines() if line[0] in kept) for kept in (" -", " +"))
-            assert (project.folder / name).read_text(encoding="utf-8").count(old) == 1
-            project.replace(name, old, new)
-        else:
-            (project.folder / name).parent.mkdir(exist_ok=True)
-            project.append(name, code)
-    return printed
+    return recipes.follow(recipes.section(TEXT, heading), project)
 
 
 def test_every_block_names_its_file_or_is_a_command() -> None:
-    blocks = BLOCK.findall(TEXT)
+    blocks = recipes.BLOCK.findall(TEXT)
     assert len(blocks) == TEXT.count("\n```") / 2 > 10
     assert all((language == "sh") == (not name) for language, name, _ in blocks)
 
