@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
 
@@ -137,7 +138,22 @@ def test_the_chart_of_the_answer_goes_from_the_highest_to_the_lowest(store: Stor
     for each in found:
         mark = next(mark for mark in chart.marks if mark.title == each.row.title)
         assert (mark.value > chart.zero) == (each.tested.mean > 0)
-        assert len(mark.dots) == (2 if each.tested.paired else 0)
+        assert len(mark.dots) == (2 if each.tested.paired else 0) or mark.beyond
+
+
+def test_a_method_that_collapsed_does_not_press_the_others_together(store: Store) -> None:
+    found = differences(store, store.study.methods, "dapo")
+    fell = next(index for index, each in enumerate(found) if each.row.name == "phr")
+    tested = replace(found[fell].tested, mean=-0.6, low=-0.65, high=-0.55)
+    collapsed = [*found[:fell], replace(found[fell], tested=tested, dots=(-62.0, -58.0)), *found[fell + 1 :]]
+    without = {mark.title: mark for mark in chart_of_differences(store, found, "dapo", "eapo").marks}
+    *others, last = chart_of_differences(store, collapsed, "dapo", "eapo").marks
+    assert (last.title, last.beyond, last.value, last.dots, last.text) == ("PHR", -1, 0, (), "−60.0")
+    assert not any(mark.beyond for mark in others)
+    for mark in others:
+        assert mark.high - mark.low >= without[mark.title].high - without[mark.title].low
+    chosen = chart_of_differences(store, collapsed, "dapo", "phr").marks
+    assert not any(mark.beyond for mark in chosen)
 
 
 def _store(folder: Path, methods: list[str], seeds: tuple[int, ...]) -> Store:

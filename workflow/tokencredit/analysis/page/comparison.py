@@ -19,6 +19,7 @@ from tokencredit.config import Row
 from tokencredit.study.selection import paired
 
 ROOM = 0.03  # of a chart's width, left free at either end
+FENCE = 1.5  # interquartile ranges from the quartiles, beyond which a difference may lie outside the axis (Tukey)
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,8 @@ class Difference:
 class Mark:
     """A line of a chart, in the colour number ``line`` (``colours``).
 
-    ``value``, ``low``, ``high`` and ``dots`` are places from left to right in percent; ``detail`` has the numbers.
+    ``value``, ``low``, ``high`` and ``dots`` are places from left to right in percent, 0 to 100. What lies outside the axis is at its end,
+    and a dot is left out. ``beyond``: −1 or 1 where the value itself lies left or right of the axis. ``detail`` has the numbers.
     """
 
     title: str
@@ -54,6 +56,7 @@ class Mark:
     text: str
     detail: str
     chosen: bool = False
+    beyond: int = 0
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,10 @@ class Chart:
     @property
     def has_dots(self) -> bool:
         return any(mark.dots for mark in self.marks)
+
+    @property
+    def is_cut(self) -> bool:
+        return any(mark.beyond for mark in self.marks)
 
 
 @dataclass(frozen=True)
@@ -171,13 +178,10 @@ def signed(value: float) -> str:
 
 
 def _chart(store: Store, name: str, title: str, values: list[_Value], signed: bool = False, chosen: str = "") -> Chart:
-    ends = [end for each in values for end in (each.low, each.high, *each.dots)] + ([0.0] if signed else [])
-    low, high = (min(ends), max(ends)) if ends else (0.0, 1.0)
-    reach = max(high - low, 1e-9)
-    low, high = low - ROOM * reach, high + ROOM * reach
+    low, high = _axis(values, signed, chosen)
 
     def place(value: float) -> float:
-        return round(100 * (value - low) / (high - low), 2)
+        return round(100 * (min(max(value, low), high) - low) / (high - low), 2)
 
     lines = list(style.lines(store.study))
     marks = tuple(
@@ -187,16 +191,34 @@ def _chart(store: Store, name: str, title: str, values: list[_Value], signed: bo
             value=place(each.value),
             low=place(each.low),
             high=place(each.high),
-            dots=tuple(map(place, each.dots)),
+            dots=tuple(place(dot) for dot in each.dots if low <= dot <= high),
             text=_written(each.value, signed),
             detail=each.detail,
             chosen=each.row.name == chosen,
+            beyond=(each.value > high) - (each.value < low),
         )
         for each in values
     )
     steps = [step for step in MaxNLocator(nbins=5, steps=[1, 2, 5, 10]).tick_values(low, high) if low <= step <= high]
     ticks = tuple((place(step), f"{step:g}".replace("-", "−")) for step in steps)
     return Chart(name, title, marks, ticks, place(0) if signed else None)
+
+
+def _axis(values: list[_Value], signed: bool, chosen: str) -> tuple[float, float]:
+    """The ends of a chart's axis: all intervals and dots.
+
+    Of differences (``signed``) zero too, and no interval of a row far from most others: a method that collapsed would press the rest
+    together. The row ``chosen`` is never left out.
+    """
+    kept = values
+    if signed and values:
+        first, third = np.quantile([each.value for each in values], [0.25, 0.75])
+        reach = FENCE * (third - first)
+        kept = [each for each in values if each.row.name == chosen or first - reach <= each.value <= third + reach]
+    ends = [end for each in kept for end in (each.low, each.high, *each.dots)] + ([0.0] if signed else [])
+    low, high = (min(ends), max(ends)) if ends else (0.0, 1.0)
+    room = ROOM * max(high - low, 1e-9)
+    return low - room, high + room
 
 
 def _written(value: float, with_sign: bool) -> str:
