@@ -10,7 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 
-SIZE = 6.5  # of the letters, in points
+from tokencredit.analysis import style
+
 MARK, STROKE = 4.0, 1.5  # a point's own square and the width of a line, in points
 RINGS = (5, 9, 14, 20, 27, 35, 44, 54, 65, 80, 100)  # how far from its point a name may stand, in points
 COVERED = 100  # what covering a square point of another name costs, where covering one of a line, or standing a point further away, costs 1
@@ -40,7 +41,7 @@ def place(axis: Axes, labels: Sequence[Label], lines: Sequence[tuple[float, floa
     ends = [axis.transData.transform(np.reshape(line, (2, 2))) * 72 / axis.figure.dpi for line in lines]
     strokes = [np.concatenate([pair.min(0) - STROKE / 2, pair.max(0) + STROKE / 2]) for pair in ends]
     for label, point in zip(labels, points, strict=True):
-        width, height = extent(label.text, SIZE)
+        width, height = extent(label.text, style.SMALL)
         boxes = [(box, ring) for ring in RINGS for box in _around(point, ring, width, height)]
         costs = [
             COVERED * (sum(_overlap(box, other) for other in taken) + _outside(box, frame))
@@ -59,10 +60,10 @@ def place(axis: Axes, labels: Sequence[Label], lines: Sequence[tuple[float, floa
             textcoords="offset points",
             ha="center",
             va="center",
-            fontsize=SIZE,
-            color=label.colour,
+            fontsize=style.SMALL,
+            color=style.ink(label.colour),
             parse_math=False,
-            arrowprops={"arrowstyle": "-", "color": label.colour, "linewidth": 0.4, "alpha": 0.6} if far else None,
+            arrowprops={"arrowstyle": "-", "color": label.colour, "linewidth": style.HAIR} if far else None,
         ).set_in_layout(False)
 
 

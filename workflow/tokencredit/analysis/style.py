@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import colorsys
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,8 +13,10 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure, FigureBase
 from matplotlib.ticker import MaxNLocator
+from matplotlib.transforms import ScaledTranslation
 
 from tokencredit import files
 from tokencredit.analysis.commit import checkout
@@ -35,6 +38,12 @@ class Line:
     title: str
 
 
+# Points. Letters: titles and axes; ticks, keys and what is written inside a panel. Lines: what is measured; its interval, and lines to
+# compare it with; single seeds, other methods and the grid. Marks: of a value, and of a single seed.
+TEXT, SMALL = 8.0, 7.0
+LINE, BAR, HAIR = 1.3, 0.8, 0.5
+MARK, DOT = 3.5, 2.5
+
 SOLID, DASHED, DOTTED = "-", (0, (4, 1.5)), (0, (1, 1.2))
 DASHES = (DASHED, DOTTED, (0, (4, 1.2, 1, 1.2)), (0, (8, 1.5)))  # of methods that have no line of their own
 # Quadrants: the colour is the polarity (blue right, red wrong), the line is the entropy (solid high, dashed low).
@@ -50,14 +59,18 @@ KNOWN: dict[str, tuple[str, Any, str]] = {
     "nlr": ("#e69f00", DASHED, "s"),
 }
 OTHERS = ("#332288", "#882255", "#44aa99", "#ddcc77", "#117733", "#999933", "#cc6677", "#6699cc", "#661100", "#888888")
+MARKERS = ("o", "X", "<", ">", "d", "*", "p")  # seven of ten colours: no two of seventy methods share both
 QUADRANT_TITLES = {
     "phr": "PHR: right, high entropy",
     "plr": "PLR: right, low entropy",
     "nhr": "NHR: wrong, high entropy",
     "nlr": "NLR: wrong, low entropy",
 }
+INK = "#333333"  # lines of no method
+ZERO = "#bbbbbb"  # where nothing is
 PAPER = "#a8a8a8"  # what the paper printed
-HOLLOW = {"color": PAPER, "markerfacecolor": "white", "markeredgewidth": 0.7, "linewidth": 0.8, "zorder": 1}
+LEGIBLE = 4.5  # contrast of letters and ground: WCAG 2.2, level AA
+HOLLOW = {"color": PAPER, "markerfacecolor": "white", "markeredgewidth": HAIR, "linewidth": BAR, "zorder": 1}
 POINTS = Line(PAPER, "", "o", "paper")  # numbers of the paper that no line joins
 RIGHT, WRONG = KNOWN["phr"][0], KNOWN["nhr"][0]
 
@@ -74,7 +87,8 @@ def lines(study: Study) -> dict[str, Line]:
         name: Line(*KNOWN["base" if base is not None and name == base.name else name], titles[name]) for name in known
     }
     for index, name in enumerate(others):
-        found[name] = Line(OTHERS[index % len(OTHERS)], DASHES[index // len(OTHERS) % len(DASHES)], "o", titles[name])
+        dash = DASHES[index // len(OTHERS) % len(DASHES)]
+        found[name] = Line(OTHERS[index % len(OTHERS)], dash, MARKERS[index % len(MARKERS)], titles[name])
     return found
 
 
@@ -134,19 +148,25 @@ def panels(parent: FigureBase, rows: int, columns: int, **more: Any) -> np.ndarr
 
 
 RC = {
-    "font.size": 8,
-    "axes.titlesize": 8,
-    "axes.labelsize": 8,
-    "xtick.labelsize": 7,
-    "ytick.labelsize": 7,
-    "legend.fontsize": 7,
+    "font.size": SMALL,
+    "figure.titlesize": TEXT,
+    "figure.titleweight": "bold",
+    "axes.titlesize": TEXT,
+    "axes.labelsize": TEXT,
+    "xtick.labelsize": SMALL,
+    "ytick.labelsize": SMALL,
+    "legend.fontsize": SMALL,
     "legend.frameon": False,
-    "lines.linewidth": 1.3,
-    "lines.markersize": 3.5,
-    "axes.linewidth": 0.7,
+    "lines.linewidth": LINE,
+    "lines.markersize": MARK,
+    "lines.markeredgewidth": HAIR,
+    "patch.linewidth": BAR,
+    "axes.linewidth": BAR,
+    **{f"{axis}tick.{kind}.width": width for axis in "xy" for kind, width in (("major", BAR), ("minor", HAIR))},
+    **{f"{axis}tick.{kind}.size": size for axis in "xy" for kind, size in (("major", 3), ("minor", 1.5))},
     "axes.grid": True,
     "grid.color": "#e6e6e6",
-    "grid.linewidth": 0.5,
+    "grid.linewidth": HAIR,
     "pdf.fonttype": 42,
     "savefig.dpi": 200,
     "axes.unicode_minus": True,
@@ -164,9 +184,7 @@ def curve(
 ) -> None:
     """A method's line; ``band``: the ends of an interval, shaded."""
     marker = line.marker if markers else None
-    axis.plot(
-        x, y, color=line.colour, linestyle=line.dash, marker=marker, label=line.title, markeredgewidth=0.7, **more
-    )
+    axis.plot(x, y, color=line.colour, linestyle=line.dash, marker=marker, label=line.title, **more)
     if band is not None:
         axis.fill_between(x, *band, color=line.colour, alpha=0.12, linewidth=0)
 
@@ -184,10 +202,20 @@ def from_zero(axis: Axes) -> None:
 
 def points(axis: Axes, table: pd.DataFrame, line: Line, shift: float) -> None:
     """A method's line with an error bar at each point, moved sideways by ``shift`` so that the bars of methods are side by side."""
-    x, y = table["step"] + shift, table["value"]
-    reach = np.maximum(0, np.array([y - table["low"], table["high"] - y]))
-    axis.plot(x, y, color=line.colour, linestyle=line.dash, marker=line.marker, label=line.title)
-    axis.errorbar(x, y, reach, fmt="none", ecolor=line.colour, elinewidth=0.7, alpha=0.55)
+    curve(axis, table["step"] + shift, table["value"], line, markers=True)
+    bars(axis, table["step"] + shift, table, line)
+
+
+def bars(axis: Axes, x: Any, table: pd.DataFrame, line: Line) -> None:
+    """The intervals of a method's values, upright at the places ``x``."""
+    reach = np.maximum(0, [table["value"] - table["low"], table["high"] - table["value"]])
+    axis.errorbar(x, table["value"], reach, fmt="none", ecolor=line.colour, elinewidth=BAR, alpha=0.6)
+
+
+def seeds(axis: Axes, table: pd.DataFrame, line: Line, shift: float = 0) -> None:
+    """A thin line for each training seed of a method; columns ``seed``, ``step``, ``value``."""
+    for _, own in table.groupby("seed"):
+        axis.plot(own["step"] + shift, own["value"], color=line.colour, linewidth=HAIR, alpha=0.5, zorder=1)
 
 
 def estimates(
@@ -196,9 +224,9 @@ def estimates(
     """Points of a column with the intervals in ``<name>_low`` and ``<name>_high``, all times ``scale``, upright or ``across``."""
     value, low, high = (scale * table[key].to_numpy(float) for key in (name, f"{name}_low", f"{name}_high"))
     reach = np.nan_to_num(np.maximum(0, [value - low, high - value]))
-    points, bars = ((value, places), {"xerr": reach}) if across else ((places, value), {"yerr": reach})
+    points, ends = ((value, places), {"xerr": reach}) if across else ((places, value), {"yerr": reach})
     look = {"fmt": line.marker, "color": line.colour, "label": line.title}
-    axis.errorbar(*points, **bars, **look, markersize=3, elinewidth=0.8, zorder=3)
+    axis.errorbar(*points, **ends, **look, elinewidth=BAR, zorder=3)
 
 
 def printed(axis: Axes, x: Any, y: Any, line: Line, **more: Any) -> None:
@@ -212,10 +240,42 @@ def printed_key(axis: Axes) -> None:
     axis.plot([], [], linestyle=SOLID, marker="o", label="paper", **HOLLOW)
 
 
-def legend_below(fig: FigureBase, axis: Axes, columns: int) -> None:
-    """One legend for all panels, under them."""
-    handles, labels = axis.get_legend_handles_labels()
-    fig.legend(handles, labels, loc="outside lower center", ncols=columns, handlelength=2.6, columnspacing=1.4)
+def zero(axis: Axes, upright: bool = True) -> None:
+    """A faint line where a quantity is zero."""
+    (axis.axvline if upright else axis.axhline)(0, color=ZERO, linewidth=BAR, zorder=0)
+
+
+def legible(colour: Any, ground: str = "white") -> float:
+    """The contrast of letters of a colour on a ground (WCAG 2.2), 1 to 21; they are legible from 4.5."""
+    low, high = sorted(map(_luminance, (colour, ground)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def ink(colour: str) -> str:
+    """A colour, darkened as far as it must be for letters on white."""
+    hue, lightness, saturation = colorsys.rgb_to_hls(*to_rgb(colour))
+    while legible(found := to_hex(colorsys.hls_to_rgb(hue, lightness, saturation))) < LEGIBLE:
+        lightness *= 0.95
+    return found
+
+
+def _luminance(colour: Any) -> float:
+    parts = np.array(to_rgb(colour))
+    return float(np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4) @ [0.2126, 0.7152, 0.0722])
+
+
+def legend_under(axis: Axes, columns: int = 1, drop: float = 28) -> None:
+    """The legend of one panel, ``drop`` points under it: below its ticks and label, where no data can be."""
+    below = axis.transAxes + ScaledTranslation(0, -drop / 72, axis.figure.get_figure(root=True).dpi_scale_trans)
+    axis.legend(loc="upper center", bbox_to_anchor=(0.5, 0), bbox_transform=below, ncols=columns, handlelength=2.6)
+
+
+def legend_below(fig: FigureBase, *axes: Axes, columns: int) -> None:
+    """One legend for all panels, under them: what ``axes`` hold, each title once."""
+    found = {title: handle for axis in axes for handle, title in zip(*axis.get_legend_handles_labels(), strict=True)}
+    fig.legend(
+        found.values(), found.keys(), loc="outside lower center", ncols=columns, handlelength=2.6, columnspacing=1.4
+    )
 
 
 @dataclass(frozen=True)

@@ -46,25 +46,24 @@ def draw(shipped: Shipped, table: pd.DataFrame) -> Figure:
     fig = style.page(9, 1.3 + 0.135 * len(rows))
     axes = style.panels(fig, 1, len(MEASURES), sharey=True).flat
     for index, (axis, (measure, title)) in enumerate(zip(axes, MEASURES.items(), strict=True)):
-        axis.axvline(0, color="#000000", linewidth=0.7, zorder=1)
+        axis.axvline(0, color=style.INK, linewidth=style.BAR, zorder=1)
         for number, (name, (colour, marker)) in enumerate(zip(policies, LOOKS, strict=False)):
             lines = found[name].loc[found[name].index.intersection(rows, sort=False)]
             value, low, high = (lines[column, measure].to_numpy(float) for column in ("less", "less_low", "less_high"))
             reach = np.nan_to_num(np.maximum(0, [value - low, high - value]))
             places = place[lines.index] + 0.3 * (number - (len(policies) - 1) / 2)
             n = f"n = {lines['n', measure].max():,.0f}"
-            look = {"fmt": marker, "color": colour, "markersize": 2.6, "elinewidth": 0.7}
+            look = {"fmt": marker, "color": colour, "elinewidth": style.BAR}
             axis.errorbar(value, places, xerr=reach, label=policies[name], **look)
-            axis.annotate(
-                n, (1, 1 - number / 45), xycoords="axes fraction", ha="right", va="bottom", fontsize=6, color=colour
-            )
+            place_of_n = {"xytext": (0, -8 * number), "xycoords": "axes fraction", "textcoords": "offset points"}
+            axis.annotate(n, (1, 1), **place_of_n, ha="right", va="bottom", color=style.ink(colour))
         axis.set_xlabel(f"{title}, less its null")
         axis.grid(visible=False, axis="y")
         axis.tick_params(axis="y", length=0)
         style.letter(axis, index, "")
         if measure == "lift":
             axis.set_xscale("symlog", linthresh=0.1)
-    axes[0].set_yticks(place, first.loc[rows, "title"].tolist(), parse_math=False, fontsize=6.5)
+    axes[0].set_yticks(place, first.loc[rows, "title"].tolist(), parse_math=False)
     for text, part in zip(axes[0].get_yticklabels(), first.loc[rows, "part"], strict=True):
         text.set(color=NAMES[part], fontstyle="normal" if part == METHOD else "italic")
     axes[0].set_ylim(len(rows) - 0.3, -1.5)

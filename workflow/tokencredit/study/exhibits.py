@@ -212,7 +212,7 @@ EXHIBITS = (
         caption="Training on one quadrant of polarity and entropy at a time, and on all tokens: (a) solve rate of "
         "the training rollouts, (b) the mean token entropy of the groups trained on, (c) Pass@n and (d) "
         "Avg@n on the curve benchmark.",
-        keys=("source", "panel", "method", "step"),
+        keys=("source", "panel", "method", "seed", "step"),
         reads=lambda paths: reads.runs(paths, figure2_methods(paths.study), RunFolder.metrics, RunFolder.evaluations),
         when=lambda study: bool(quadrant_runs(study)),
     ),

@@ -22,6 +22,7 @@ FLOOR = 1e-6  # nats; a mean entropy below this weighs like this
 LETTERS = 14  # of a token at most
 SMALLEST, LARGEST = 6.0, 19.0  # letters of the lightest and of the heaviest token, in points
 PAGE = (7.2, 4.0)  # inches
+TICKS = (0, 0.01, 0.1, 0.5, 1, 2, 3, 4, 6, 8, 10, 12)  # nats
 COLOURS = {"high": "#8c2d04", "low": "#3f4a73"}
 
 
@@ -39,11 +40,12 @@ def draw(store: Store, part: str) -> style.Drawn:
     least = max(LEAST, math.ceil(LEAST_SHARE * len(tokens)))
     mean = float(tokens["entropy"].mean())
     table = ranked(tokens, part, least)
+    most = float(table["value"].max()) if len(table) else 1.0
     table = table[(table["value"] >= mean) if part == "high" else (table["value"] < mean)].head(WORDS)
     fig = style.page(*PAGE)
     cloud, bars = style.panels(fig, 1, 2, width_ratios=[1.3, 1]).flat
     cloud.axis("off")
-    _bars(bars, table.head(RANKED), part)
+    _bars(bars, table.head(RANKED), part, mean, most)
     style.letter(cloud, 0, f"Tokens of {part} entropy")
     style.letter(bars, 1, f"The {min(RANKED, len(table))} {'highest' if part == 'high' else 'lowest'}")
     fig.draw_without_rendering()
@@ -55,7 +57,8 @@ def draw(store: Store, part: str) -> style.Drawn:
         f"{len(tokens):,} tokens of {len(responses)} responses to {responses['problem_id'].nunique()} problems, "
         f"{len(study.training.seeds)} training seed(s). A token's weight is {weight}; the {len(table)} heaviest of those "
         f"that occur at least {least} times and lie {'above' if part == 'high' else 'below'} the mean entropy of {mean:.3f} nats. "
-        "Bars: 95 % intervals over problems, none for a token of one problem. ␣ is a space, ⏎ a line break."
+        "(b) bars from that mean, on the same square-root axis in Figures 9 and 10, beside the number of occurrences; thin bars: 95 % "
+        "intervals over problems, none for a token of one problem. ␣ is a space, ⏎ a line break."
     )
     return style.Drawn(fig, table, note)
 
@@ -148,24 +151,22 @@ def _height(sizes: np.ndarray, row: list[int]) -> float:
     return 1.2 * float(sizes[row].max())
 
 
-def _bars(axis: Axes, table: pd.DataFrame, part: str) -> None:
-    """Mean entropy with its interval and the count behind it, heaviest on top."""
+def _bars(axis: Axes, table: pd.DataFrame, part: str, mean: float, most: float) -> None:
+    """Mean entropy with its interval, from the ``mean`` of all tokens, heaviest on top; beside the token its occurrences.
+
+    The axis is the same in Figures 9 and 10: it ends above ``most``, the highest of all tokens. Its places are square roots, so that it
+    begins at zero and still tells low values apart.
+    """
     place = np.arange(len(table))
-    axis.barh(place, table["value"], height=0.7, color=COLOURS[part], alpha=0.75)
+    axis.barh(place, table["value"] - mean, left=mean, height=0.7, color=COLOURS[part], alpha=0.75)
     reach = np.array([table["value"] - table["low"], table["high"] - table["value"]])
-    axis.errorbar(table["value"], place, xerr=reach, fmt="none", ecolor="#333333", elinewidth=0.7)
-    ends = table["high"].fillna(table["value"])
-    for index, count in enumerate(table["count"]):
-        axis.annotate(
-            f"{count:,}", (ends.iloc[index], index), (3, 0), textcoords="offset points", va="center", fontsize=6
-        )
-    axis.set_yticks(place, table["text"], parse_math=False)
-    axis.set(ylim=(max(len(table), RANKED // 2) - 0.4, -0.6), xlabel="mean entropy (nats); beside the bar: occurrences")
-    if part == "high" or table.empty:
-        axis.set_xlim(0, 1.18 * ends.max() if len(table) else 1)
-    else:
-        axis.set_xscale("log")
-        left, right = max(FLOOR, table["value"].min()) / 3, max(FLOOR, ends.max())
-        axis.set_xlim(left, right * (right / left) ** 0.15)
+    axis.errorbar(table["value"], place, xerr=reach, fmt="none", ecolor=style.INK, elinewidth=style.BAR)
+    axis.axvline(mean, color=style.INK, linewidth=style.BAR)
+    axis.set_xscale("function", functions=(lambda nats: np.sqrt(np.maximum(nats, 0)), np.square))
+    axis.set_xticks([tick for tick in TICKS if tick <= most], [f"{tick:g}" for tick in TICKS if tick <= most])
+    axis.set(xlim=(0, 1.1 * most), xlabel="mean entropy (nats)")
+    named = [f"{text}  {count:,}" for text, count in zip(table["text"], table["count"], strict=True)]
+    axis.set_yticks(place, named, parse_math=False)
+    axis.set_ylim(max(len(table), RANKED // 2) - 0.4, -0.6)
     axis.grid(visible=False, axis="y")
     axis.tick_params(axis="y", length=0)

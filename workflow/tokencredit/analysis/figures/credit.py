@@ -32,7 +32,7 @@ def draw(store: Store) -> style.Drawn:
     found, refused = states.policy_states(store, policy)
     groups = states.groups(found)
     part = dict(iter(groups.groupby("part")))
-    fig = style.page(7.2, 6.3)
+    fig = style.page(7.2, 6.8)
     above, below = fig.subfigures(2, 1, height_ratios=[1, 1.25])
     first, *others = style.panels(above, 1, 3 if "kind" in part else 2).flat
     _cloud(first, found, part["decile"])
@@ -44,7 +44,7 @@ def draw(store: Store) -> style.Drawn:
     titles = ["Credit and its bound", "By entropy", *(["By kind of token"] if "kind" in part else [])]
     for index, title in enumerate([*titles, "Where credit sits", "The paper's proxy"]):
         style.letter([first, *others, left, right][index], index, title)
-    style.legend_below(below, left, columns=len(SHARES))
+    style.legend_under(left, columns=2)
     note = f"{_note(store, policy, found, refused)} {words}"
     return style.Drawn(fig, pd.concat([groups, by_bin], ignore_index=True), note)
 
@@ -87,7 +87,7 @@ def _cloud(axis: Axes, found: pd.DataFrame, deciles: pd.DataFrame) -> None:
     axis.plot(several["entropy"], several["information"], ".", **dots)
     least, most = max(LEAST, deciles["entropy"].min() / 2), 1.5 * found["entropy"].max()
     line = np.geomspace(least, most, 200)
-    axis.plot(line, line, color="#333333", linewidth=0.9, linestyle=style.DASHED, label="I = H")
+    axis.plot(line, line, color=style.INK, linewidth=style.BAR, linestyle=style.DASHED, label="I = H")
     style.estimates(
         axis, deciles["entropy"], deciles, "information", replace(SHARES["information"], title="mean of a decile")
     )
@@ -95,14 +95,14 @@ def _cloud(axis: Axes, found: pd.DataFrame, deciles: pd.DataFrame) -> None:
     axis.set_yscale("symlog", linthresh=LINEAR)
     axis.set_yticks([-0.1, -0.01, 0, 0.01, 0.1, 1], ["−0.1", "−0.01", "0", "0.01", "0.1", "1"])
     axis.set(xlabel="entropy H (nats)", ylabel="information I (nats)", xlim=(least, most), ylim=(-0.3, most))
-    axis.legend(loc="upper left", handlelength=1.6)
+    style.legend_under(axis, columns=2)
 
 
 def _ratios(axis: Axes, table: pd.DataFrame, part: str) -> None:
     """Mean I over mean H of each group, in percent."""
     places = np.arange(len(table))
     style.estimates(axis, places, table, "ratio", SHARES["information"], 100)
-    axis.axhline(0, color="#bbbbbb", linewidth=0.6, zorder=0)
+    style.zero(axis, upright=False)
     words = [name.replace(" ", "\n") for name in table["group"]]
     axis.set_xticks(places, words, rotation=90 if part == "kind" else 0)
     axis.set(xlabel="decile of entropy" if part == "decile" else "", ylabel="I/H (%)")
@@ -119,7 +119,7 @@ def _shares(axis: Axes, groups: pd.DataFrame) -> None:
         style.estimates(axis, shifted, chosen, f"share_{name}", line, 100, across=True)
     axis.set_yticks(places, [_title(record) for record in chosen.to_dict("records")])
     axis.set_ylim(places[-1] + 0.6, -0.6)
-    axis.axvline(0, color="#bbbbbb", linewidth=0.6, zorder=0)
+    style.zero(axis)
     axis.set_xlabel("share of all (%)")
     axis.grid(visible=False, axis="y")
 
@@ -144,7 +144,7 @@ def _proxy(axis: Axes, found: pd.DataFrame) -> tuple[pd.DataFrame, str]:
         axis.plot(edges, value, color=colour, linestyle=dash, label=label)
         axis.fill_between(edges, low, high, color=colour, alpha=0.15, linewidth=0)
     axis.set(xlabel="entropy H (nats)", ylabel="sum over tokens below H,\nper token (mnat)", xlim=(0, edges[-1]))
-    axis.legend(loc="upper left")
+    style.legend_under(axis, columns=2)
     total = 1000 * table.iloc[-1][["information", "proxy", "chance", "chance_low", "chance_high"]].astype(float)
     return table, (
         f"(e) sums from low entropy to high. The proxy is the information between {proxy.BINS} bins of the entropy's value and the reward: "

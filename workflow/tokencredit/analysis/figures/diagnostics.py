@@ -36,7 +36,7 @@ def draw(store: Store) -> style.Drawn:
     for axis, (name, (_, label, ends)) in zip(axes.flat, POINTS.items(), strict=False):
         _points(axis, values[name], lines)
         axis.set(xlabel=label, xlim=ends)
-        axis.axvline(0, color="#bbbbbb", linewidth=0.6, zorder=0)
+        style.zero(axis)
     _bars(axes.flat[-1], [values[f"mass_{name}"]["value"].to_numpy() for name in QUADRANTS])
     shown = titles(table)
     for index, axis in enumerate(axes.flat):
@@ -56,7 +56,7 @@ def _points(axis: Axes, table: pd.DataFrame, lines: dict[str, style.Line]) -> No
         if np.isnan(value):
             axis.text(0, place, "–", ha="center", va="center", color="#7f7f7f")
             continue
-        axis.plot([low, high], [place, place], color=line.colour, linewidth=1.1, alpha=0.6, solid_capstyle="butt")
+        axis.plot([low, high], [place, place], color=line.colour, linewidth=style.BAR, solid_capstyle="butt")
         axis.plot(value, place, color=line.colour, marker=line.marker, linestyle="", clip_on=False, zorder=3)
 
 

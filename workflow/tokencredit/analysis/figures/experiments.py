@@ -75,9 +75,11 @@ def _draw_methods(axis: Axes, table: pd.DataFrame) -> None:
     means = table[table["seed"] == "mean"].sort_values("value", ascending=False)
     places = {name: place for place, name in enumerate(means["name"])}
     seeds = table[table["seed"] != "mean"]
-    axis.plot(seeds["value"], seeds["name"].map(places), "o", color=style.PAPER, markerfacecolor="none", markersize=3)
+    axis.plot(
+        seeds["value"], seeds["name"].map(places), "o", color=style.PAPER, markerfacecolor="none", markersize=style.DOT
+    )
     reach = np.nan_to_num([means["value"] - means["low"], means["high"] - means["value"]])
-    axis.errorbar(means["value"], range(len(means)), xerr=reach, fmt="o", color="black", markersize=4, elinewidth=1)
+    axis.errorbar(means["value"], range(len(means)), xerr=reach, fmt="o", color="black", elinewidth=style.BAR)
     axis.set_yticks(range(len(means)), [textwrap.fill(name, 34) for name in means["name"]])
     axis.set(xlabel="right responses among all sampled (%)", ylim=(len(means) - 0.5, -0.5))
     axis.grid(visible=False, axis="y")
@@ -100,12 +102,11 @@ def _draw_contrasts(axis: Axes, table: pd.DataFrame) -> None:
             fmt=marker,
             color=colour,
             markerfacecolor=face,
-            markersize=4,
-            elinewidth=1,
+            elinewidth=style.BAR,
         )
         labels.append(line["contrast"].partition(":")[0])
-    axis.axvline(0, color="black", linewidth=0.7, zorder=0)
-    axis.set_yticks(range(len(table)), labels, fontsize=6)
+    axis.axvline(0, color=style.INK, linewidth=style.BAR, zorder=0)
+    axis.set_yticks(range(len(table)), labels)
     axis.set(xlabel="difference (points)", ylim=(len(table) - 0.5, -0.5))
     axis.grid(visible=False, axis="y")
 
@@ -118,4 +119,4 @@ def _key(table: pd.DataFrame) -> tuple[list, list[str]]:
     """The handles and labels of the outcomes that occur."""
     axis = style.Figure().subplots()
     found = [outcome for outcome in COLOURS if outcome in set(table["outcome"])]
-    return [axis.plot([], [], MARKERS[name], color=COLOURS[name], markersize=4)[0] for name in found], found
+    return [axis.plot([], [], MARKERS[name], color=COLOURS[name])[0] for name in found], found

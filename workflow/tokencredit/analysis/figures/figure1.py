@@ -68,7 +68,7 @@ def _plane(axis: Axes, values: pd.Series) -> None:
         colour = style.KNOWN[name][0]
         tokens, mass = (SIDE * np.sqrt(np.nan_to_num(values[kind, name]) / largest) for kind in ("tokens", "mass"))
         axis.add_patch(Rectangle((0, 0), right * tokens, up * tokens, color=colour, alpha=0.35, linewidth=0))
-        axis.add_patch(Rectangle((0, 0), right * mass, up * mass, fill=False, edgecolor=colour, linewidth=1.3))
+        axis.add_patch(Rectangle((0, 0), right * mass, up * mass, fill=False, edgecolor=colour, linewidth=style.LINE))
         entropy = values["entropy", name]
         said = "no token" if np.isnan(entropy) else f"entropy {entropy:.2g} nats"
         axis.text(
@@ -77,7 +77,6 @@ def _plane(axis: Axes, values: pd.Series) -> None:
             f"{name.upper()}: {values['tokens', name]:.1f} % of tokens\n{values['mass', name]:.1f} % of |A|\n{said}",
             ha="center",
             va="top" if up > 0 else "bottom",
-            fontsize=7,
         )
     axis.set(xlim=(-1, 1), ylim=(-1, 1), xticks=[-0.5, 0.5], yticks=[-0.5, 0.5])
     axis.set_xticklabels(["wrong responses", "right responses"])
@@ -86,8 +85,8 @@ def _plane(axis: Axes, values: pd.Series) -> None:
     axis.grid(visible=False)
     for side in ("left", "bottom"):
         axis.spines[side].set_visible(False)
-    axis.axhline(0, color="#333333", linewidth=0.7)
-    axis.axvline(0, color="#333333", linewidth=0.7)
+    axis.axhline(0, color=style.INK, linewidth=style.BAR)
+    axis.axvline(0, color=style.INK, linewidth=style.BAR)
 
 
 def _bars(axis: Axes, values: pd.DataFrame) -> None:
@@ -96,13 +95,13 @@ def _bars(axis: Axes, values: pd.DataFrame) -> None:
         colour = style.KNOWN[name][0]
         for kind, shift, look in (
             ("tokens", -0.2, {"color": colour, "alpha": 0.35}),
-            ("mass", 0.2, {"facecolor": "none", "edgecolor": colour, "linewidth": 1.3}),
+            ("mass", 0.2, {"facecolor": "none", "edgecolor": colour, "linewidth": style.LINE}),
         ):
             value, low, high = values.loc[(kind, name), ["value", "low", "high"]].astype(float)
             axis.barh(place + shift, value, height=0.36, **look)
-            axis.plot([low, high], [place + shift] * 2, color="#333333", linewidth=0.8)
+            axis.plot([low, high], [place + shift] * 2, color=style.INK, linewidth=style.BAR)
     axis.barh([0], [0], color="#777777", alpha=0.35, label="share of tokens")
-    axis.barh([0], [0], facecolor="none", edgecolor="#777777", linewidth=1.3, label="share of |advantage|")
+    axis.barh([0], [0], facecolor="none", edgecolor="#777777", linewidth=style.LINE, label="share of |advantage|")
     axis.set_yticks(range(len(QUADRANTS)), [style.QUADRANT_TITLES[name].replace(": ", "\n") for name in QUADRANTS])
     axis.set(ylim=(len(QUADRANTS) - 0.5, -0.5), xlabel="share (%)")
     axis.set_xlim(left=0)

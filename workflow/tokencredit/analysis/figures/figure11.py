@@ -136,14 +136,16 @@ def _paint(axis: Axes, table: pd.DataFrame, colours: np.ndarray) -> None:
         table[["line", "column", "text"]].itertuples(index=False), colours, strict=True
     ):
         axis.add_patch(Rectangle((column, line), len(text), 0.94, color=colour, linewidth=0))
-        dark = colour[:3] @ [0.299, 0.587, 0.114] < 0.5
+        ground = colour[:3]
+        ink = max(("black", "white"), key=lambda letters: style.legible(ground, letters))
         for offset, letter in enumerate(text):
             axis.text(
                 column + offset + 0.5,
                 line + 0.5,
                 letter,
-                color="white" if dark else "#777777" if letter in "␣⏎" else "black",
-                fontsize=6.5,
+                color=ink,
+                alpha=0.6 if letter in "␣⏎" else 1,
+                fontsize=style.SMALL,
                 family="DejaVu Sans Mono",
                 ha="center",
                 va="center",

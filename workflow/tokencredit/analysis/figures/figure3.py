@@ -69,7 +69,7 @@ def draw(store: Store) -> style.Drawn:
     return style.Drawn(fig, style.with_invalid(table, store).reindex(columns=COLUMNS), " ".join(said))
 
 
-_HEADING = {"x": 0.01, "ha": "left", "fontsize": 8, "fontweight": "bold"}
+_HEADING = {"x": 0.01, "ha": "left"}
 
 
 def titles(store: Store) -> dict[str, str]:
@@ -97,14 +97,13 @@ def curve_panels(parent: FigureBase, store: Store, shown: dict[str, str], refere
         name = chosen[index]
         for other, table in curves.items():
             if other not in (name, reference):
-                axis.plot(table["step"], table["value"], color="#d9d9d9", linewidth=0.6, zorder=1)
+                axis.plot(table["step"], table["value"], color="#d9d9d9", linewidth=style.HAIR, zorder=1)
         if reference in curves and name != reference:
-            axis.plot(
-                curves[reference]["step"], curves[reference]["value"], color=lines[reference].colour, linewidth=0.8
-            )
+            against = curves[reference]
+            axis.plot(against["step"], against["value"], color=lines[reference].colour, linewidth=style.BAR)
         own = curves[name]
         style.curve(axis, own["step"], own["value"], lines[name], (own["low"], own["high"]), markers=len(own) <= 12)
-        axis.set_title(fill(shown[name], TITLE), loc="left", fontsize=6.5, parse_math=False)
+        axis.set_title(fill(shown[name], TITLE), loc="left", fontsize=style.SMALL, parse_math=False)
         if index >= len(chosen) - columns:
             style.steps(axis)
             axis.xaxis.set_major_locator(MaxNLocator(4, integer=True))
@@ -168,7 +167,7 @@ def _plane(axis: Axes, store: Store, ends: pd.DataFrame, paper: pd.DataFrame, sh
             yerr=[[point.value - point.low], [point.high - point.value]],
             fmt="none",
             ecolor=line.colour,
-            elinewidth=0.7,
+            elinewidth=style.BAR,
             alpha=faint,
         )
         axis.plot(point.tokens, point.value, color=line.colour, marker=line.marker, linestyle="", zorder=3)
@@ -177,7 +176,7 @@ def _plane(axis: Axes, store: Store, ends: pd.DataFrame, paper: pd.DataFrame, sh
     right = axis.get_xlim()[1]
     x, y = [*best["tokens"], right], best["value"].to_numpy()
     corners = np.array([(x[i + step], y[i]) for i in range(len(y)) for step in (0, 1)])
-    axis.plot(*corners.T, color="#555555", linewidth=0.9, alpha=0.7, zorder=2)
+    axis.plot(*corners.T, color=style.INK, linewidth=style.BAR, zorder=2)
     axis.set_xlim(right=right)
     return corners
 

@@ -34,7 +34,7 @@ def draw(store: Store) -> style.Drawn:
         for reward, colour, label in ((1, style.RIGHT, "right responses"), (-1, style.WRONG, "wrong responses")):
             counts, _ = np.histogram(part.loc[np.sign(part["reward"]) == reward, "entropy"], edges)
             axis.stairs(counts, edges, color=colour, label=label, fill=True, alpha=0.25, linewidth=0)
-            axis.stairs(counts, edges, color=colour, linewidth=1)
+            axis.stairs(counts, edges, color=colour, linewidth=style.BAR)
             records += [
                 {"part": name, "reward": reward, "from": low, "to": high, "tokens": count}
                 for low, high, count in zip(edges[:-1], edges[1:], counts, strict=True)
@@ -49,7 +49,6 @@ def draw(store: Store) -> style.Drawn:
             transform=axis.transAxes,
             ha="right",
             va="top",
-            fontsize=7,
         )
         style.letter(
             axis,

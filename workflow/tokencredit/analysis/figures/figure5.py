@@ -14,9 +14,11 @@ from tokencredit.statistics import mean_interval
 from tokencredit.statistics.estimators import pass_at_k
 from tokencredit.study.selection import figure5_rows
 
+APART = 0.1  # doublings of k between the bars of two methods
+
 
 def draw(store: Store) -> style.Drawn:
-    """Unbiased Pass@k for k = 1 … n, one panel per benchmark with more than one response, bands are 95 % intervals over questions."""
+    """Unbiased Pass@k for k = 1 … n, one panel per benchmark with more than one response, bars are 95 % intervals over questions."""
     study = store.study
     benchmarks = {name: benchmark for name, benchmark in study.averaged.items() if benchmark.samples > 1}
     rows = figure5_rows(study)
@@ -26,11 +28,11 @@ def draw(store: Store) -> style.Drawn:
     tables = []
     for index, (benchmark, settings) in enumerate(benchmarks.items()):
         axis = axes.flat[index]
-        for name, line in lines.items():
+        for place, (name, line) in enumerate(lines.items()):
             table = pass_curve(store, [row for row in rows if row.name == name], benchmark)
-            style.curve(
-                axis, table["k"], table["value"], line, (table["low"], table["high"]), markers=settings.samples <= 16
-            )
+            style.curve(axis, table["k"], table["value"], line, markers=settings.samples <= 16)
+            barred = table.loc[sorted({(table["k"] - k).abs().idxmin() for k in 4 ** np.arange(16)})]
+            style.bars(axis, barred["k"] * 2 ** (APART * (place - (len(lines) - 1) / 2)), barred, line)
             tables.append(table.assign(benchmark=benchmark, method=name, source="here"))
         tables += _printed(store, axis, benchmark, lines)
         axis.set_xscale("log", base=2)
@@ -44,7 +46,7 @@ def draw(store: Store) -> style.Drawn:
         style.printed_key(axes.flat[0])
     style.legend_below(fig, axes.flat[0], columns=len(lines) + ("figure5" in study.targets))
     samples = ", ".join(f"{benchmark.title} {benchmark.samples}" for benchmark in benchmarks.values())
-    note = f"n questions per panel; responses per question: {samples}; {style.seeds_note(study)}; bands are 95 % intervals over questions."
+    note = f"n questions per panel; responses per question: {samples}; {style.seeds_note(study)}; bars are 95 % intervals over questions."
     columns = ["benchmark", "source", "method", "k", "value", "low", "high", "invalid"]
     table = style.with_invalid(pd.concat(tables, ignore_index=True), store)
     return style.Drawn(fig, table[columns], " ".join([note, *style.marks_note(store, lines)]))

@@ -48,8 +48,8 @@ def draw(store: Store) -> style.Drawn:
     style.steps(right)
     title = style.lines(study)[study.reference].title
     style.letter(right, 1, f"Shift of fixed tokens, {title}")
-    left.legend(ncols=columns, loc="upper center", bbox_to_anchor=(0.5, -0.2), handlelength=2.4)
-    right.legend(ncols=1, loc="upper center", bbox_to_anchor=(0.5, -0.2), handlelength=2.4)
+    style.legend_under(left, columns)
+    style.legend_under(right)
     tokens = probe[probe["step"] == probe["step"].max()]
     note = (
         f"(a): {style.seeds_note(study)}, mean over 5 steps"

@@ -35,7 +35,7 @@ def draw(store: Store) -> style.Drawn:
     curves = curve_panels(above, store, shown, plain or "", across)
     curve = study.training.curve
     title = study.config.benchmarks[curve.benchmark].title
-    above.suptitle(f"(a) {title}: Avg@{curve.samples} in training", x=0.01, ha="left", fontsize=8, fontweight="bold")
+    above.suptitle(f"(a) {title}: Avg@{curve.samples} in training", x=0.01, ha="left")
     columns = [*study.averaged, MEAN] if len(study.averaged) > 1 else list(study.averaged)
     table = pd.concat([scores(store, name, columns).assign(alpha=alpha) for name, alpha in chosen.items()])
     paper = _printed(store, sweep)
@@ -78,14 +78,14 @@ def _sweep(axis: Axes, store: Store, table: pd.DataFrame, plain: str | None) -> 
     lines = style.lines(store.study)
     here = table[(table["source"] == "here") & (table["method"] != plain)].sort_values("alpha")
     runs, means = here[here["seed"].notna()], here[here["seed"].isna()]
-    axis.plot(means["alpha"], means["value"], color="#555555", linewidth=0.9, zorder=2)
-    axis.plot(runs["alpha"], runs["value"], ".", color="#222222", markersize=2.5, zorder=4)
+    axis.plot(means["alpha"], means["value"], color=style.INK, linewidth=style.BAR, zorder=2)
+    axis.plot(runs["alpha"], runs["value"], ".", color=style.INK, markersize=style.DOT, zorder=4)
     for point in means.itertuples():
         reach = [[point.value - point.low], [point.high - point.value]]
         axis.errorbar(point.alpha, point.value, reach, fmt=lines[point.method].marker, color=lines[point.method].colour)
     if plain:
         zero = table[(table["method"] == plain) & table["seed"].isna()].iloc[0]
-        axis.axhline(zero["value"], color=lines[plain].colour, linewidth=1, linestyle=style.DASHED)
+        axis.axhline(zero["value"], color=lines[plain].colour, linewidth=style.LINE, linestyle=style.DASHED)
         axis.axhspan(zero["low"], zero["high"], color=lines[plain].colour, alpha=0.08, linewidth=0)
     paper = table[table["source"] == "paper"].sort_values("alpha")
     if len(paper):
@@ -106,13 +106,15 @@ def _bars(
         x = np.arange(len(columns)) + (place - (len(alphas) - 1) / 2) * width
         reach = np.array([own["value"] - own["low"], own["high"] - own["value"]])
         axis.bar(x, own["value"], 0.9 * width, color=lines[name].colour, alpha=0.75, label=shown[name])
-        axis.errorbar(x, own["value"], reach, fmt="none", ecolor="#333333", elinewidth=0.6)
+        axis.errorbar(x, own["value"], reach, fmt="none", ecolor=style.INK, elinewidth=style.BAR)
         paper = values["value"].reindex([("paper", name, column) for column in columns])
-        style.printed(axis, x, paper, style.POINTS, markersize=2.4, zorder=4)
+        style.printed(axis, x, paper, style.POINTS, markersize=style.DOT, zorder=4)
     if plain:
         zero = values.loc[[("here", plain, column) for column in columns], "value"]
         ends = np.arange(len(columns))
-        axis.hlines(zero, ends - 0.46, ends + 0.46, color=lines[plain].colour, linestyle=style.DASHED, linewidth=1)
+        axis.hlines(
+            zero, ends - 0.46, ends + 0.46, color=lines[plain].colour, linestyle=style.DASHED, linewidth=style.LINE
+        )
         axis.plot([], [], color=lines[plain].colour, linestyle=style.DASHED, label=f"α = 0: {shown[plain]}")
     if (table["source"] == "paper").any():
         style.printed_key(axis)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from matplotlib.ticker import StrMethodFormatter
 
 from tokencredit.analysis import style
 from tokencredit.analysis.store import Store
@@ -35,10 +36,11 @@ def draw(store: Store) -> style.Drawn:
         share = 100 * counts / counts.sum()
         axis.stairs(share, edges, fill=True, color=line.colour, linewidth=0)
         axis.set_yscale("log")
+        axis.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         axis.set(xlim=(-reach, reach), ylim=(0.01, 150))
-        axis.axvline(0, color="#bbbbbb", linewidth=0.6, zorder=0)
+        style.zero(axis)
         style.letter(axis, index, line.title)
-        axis.text(0.98, 0.96, f"{len(values):,} tokens", transform=axis.transAxes, ha="right", va="top", fontsize=6.5)
+        axis.text(0.98, 0.96, f"{len(values):,} tokens", transform=axis.transAxes, ha="right", va="top")
         if index >= len(lines) - columns:
             axis.set_xlabel("token advantage")
         if index % columns == 0:

@@ -18,7 +18,7 @@ PANELS = {
     "information": ("Credit", "information I\nof a response (nats)"),
     "ratio": ("Bound", "I/H (%)"),
 }
-POSSIBLE = style.Line("#cc79a7", "", "_", "h(V) at the start")
+POSSIBLE = style.Line("#cc79a7", "", "_", "h(V) at the start, in (c)")
 PERCENT = ("value", "ratio", "share")
 RESPONSE = ["seed", "problem_id", "cell", "sample"]
 _SUMS = ["states", "entropy", "information", "responses", "valued", "value", "possible"]
@@ -42,7 +42,7 @@ def draw(store: Store) -> style.Drawn:
     axis = style.panels(right, 1, 1)[0, 0]
     _shares(axis, table[table["quantity"] == "share"], shown)
     style.letter(axis, len(PANELS), "Where credit sits")
-    style.legend_below(right, axis, columns=len(shown))
+    style.legend_below(fig, axis, axes[list(PANELS).index("information")], columns=min(6, len(shown) + 1))
     return style.Drawn(fig, table, " ".join([_note(store, measured, table), *style.marks_note(store, shown)]))
 
 
@@ -105,7 +105,7 @@ def _policies(axis: Axes, table: pd.DataFrame, shown: dict[str, style.Line]) -> 
         own = table[table["policy"] == policy]
         style.estimates(axis, [place], own[own["seed"] == ""], "value", line, scale)
         single = scale * own.loc[own["seed"] != "", "value"]
-        axis.plot(np.full(len(single), place + 0.18), single, ".", color=line.colour, markersize=2.5)
+        axis.plot(np.full(len(single), place + 0.18), single, ".", color=line.colour, markersize=style.DOT)
     axis.set_xticks(range(len(shown)), [line.title for line in shown.values()], rotation=20, ha="right")
     axis.set_xlim(-0.5, len(shown) - 0.5)
     axis.grid(visible=False, axis="x")
@@ -115,8 +115,6 @@ def _possible(axis: Axes, table: pd.DataFrame, shown: dict[str, style.Line]) -> 
     """Left of a policy's information what the chain rule says that it adds up to over the policy's own responses."""
     own = table[table["seed"] == ""].set_index("policy").loc[list(shown)]
     style.estimates(axis, np.arange(len(shown)) - 0.18, own, "value", POSSIBLE)
-    handles, labels = axis.get_legend_handles_labels()
-    axis.legend(handles[-1:], labels[-1:], loc="lower left")
 
 
 def _shares(axis: Axes, table: pd.DataFrame, shown: dict[str, style.Line]) -> None:
@@ -128,7 +126,7 @@ def _shares(axis: Axes, table: pd.DataFrame, shown: dict[str, style.Line]) -> No
         style.estimates(axis, places, own, "value", line, _scale(table), across=True)
     axis.set_yticks(range(len(groups)), [style.QUADRANT_TITLES.get(name, name) for name in groups])
     axis.set_ylim(len(groups) - 0.5, -0.5)
-    axis.axvline(0, color="#bbbbbb", linewidth=0.6, zorder=0)
+    style.zero(axis)
     axis.set_xlabel("share of all I (%)")
     axis.grid(visible=False, axis="y")
 

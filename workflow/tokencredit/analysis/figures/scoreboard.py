@@ -13,7 +13,7 @@ from tokencredit.analysis.credit.learning import ANSWER, SCORE, controls
 from tokencredit.analysis.credit.scoreboard import ENTROPY, EQUAL, METHOD, ORACLE, PEER, SHUFFLED, notes, records
 from tokencredit.analysis.store import Store
 
-NAMED = 14  # methods whose names find room beside their points; of more, those that a reader looks for
+NAMED = 20  # methods whose names find room beside their points; of more, those that a reader looks for
 APART = 0.08  # and those that are so far from the next one, of an axis
 TALL = 25  # methods from which on the plane is no longer as tall as their list
 AGREEMENT = "Spearman's ρ of weight and |Q − V|,\nwithin a response"
@@ -57,9 +57,7 @@ def draw(store: Store) -> style.Drawn:
 def _dots(axis: Axes, methods: pd.DataFrame, lines: dict[str, style.Line]) -> None:
     for place, (name, values) in enumerate(methods.iterrows()):
         line = lines[name]
-        axis.plot(
-            [values["low", "rho"], values["high", "rho"]], [place, place], color=line.colour, linewidth=1, alpha=0.6
-        )
+        axis.plot([values["low", "rho"], values["high", "rho"]], [place, place], color=line.colour, linewidth=style.BAR)
         axis.plot(values["value", "rho"], place, color=line.colour, marker=line.marker, linestyle="", zorder=3)
     axis.set_yticks(range(len(methods)), [lines[name].title for name in methods.index], parse_math=False)
     axis.set(ylim=(max(len(methods), 4) - 0.4, -0.6), xlabel=AGREEMENT)
@@ -70,7 +68,7 @@ def _dots(axis: Axes, methods: pd.DataFrame, lines: dict[str, style.Line]) -> No
 def _peers(axis: Axes, peers: pd.DataFrame) -> None:
     for name, (colour, dash) in LINES.items():
         line = peers.loc[name]
-        axis.axvline(line["value"], color=colour, linestyle=dash, linewidth=0.9, zorder=1, label=line["title"])
+        axis.axvline(line["value"], color=colour, linestyle=dash, linewidth=style.BAR, zorder=1, label=line["title"])
     oracle = peers.loc[ORACLE]
     axis.axvspan(oracle["low"], oracle["high"], color=BAND, alpha=0.2, linewidth=0, zorder=0, label=oracle["title"])
 
@@ -83,7 +81,7 @@ def _plane(axis: Axes, methods: pd.DataFrame, lines: dict[str, style.Line]) -> N
             [[values[end, measure] - values["value", measure] for end in ("low", "high")] for measure in ("rho", SCORE)]
         )
         axis.errorbar(
-            x, y, xerr=reach[:1].T, yerr=reach[1:].T, fmt="none", ecolor=line.colour, elinewidth=0.7, alpha=faint
+            x, y, xerr=reach[:1].T, yerr=reach[1:].T, fmt="none", ecolor=line.colour, elinewidth=style.BAR, alpha=faint
         )
         axis.plot(x, y, color=line.colour, marker=line.marker, linestyle="", zorder=3)
     axis.set(xlabel=AGREEMENT, ylabel="final score: mean Avg@n (%)")
@@ -93,7 +91,7 @@ def _plane(axis: Axes, methods: pd.DataFrame, lines: dict[str, style.Line]) -> N
 def _arrows(axis: Axes, methods: pd.DataFrame, of: dict[str, str]) -> list[np.ndarray]:
     """From each control to its method; where they were drawn, [2, 2] each."""
     points = methods["value"][["rho", SCORE]]
-    shape = {"arrowstyle": "->", "color": "#555555", "linewidth": 0.8, "shrinkA": 4, "shrinkB": 5}
+    shape = {"arrowstyle": "->", "color": style.INK, "linewidth": style.BAR, "shrinkA": 4, "shrinkB": 5}
     drawn = [
         points.loc[[control, method]].to_numpy()
         for control, method in of.items()

@@ -56,7 +56,7 @@ def _progress(
         x = np.arange(1, len(mean) + 1)
         style.curve(axis, x, 100 * mean.mean(1), look, (100 * low, 100 * high))
         for seed, scores in zip(sorted(own["seed"].unique()), best, strict=True):
-            axis.plot(x, 100 * scores.mean(1), color=look.colour, linewidth=0.4, alpha=0.5)
+            axis.plot(x, 100 * scores.mean(1), color=look.colour, linewidth=style.HAIR, alpha=0.6)
             found += [
                 {"part": "best so far", "line": name, "seed": seed, "name": f"{t}", "value": 100 * value}
                 for t, value in zip(x, scores.mean(1), strict=True)
@@ -76,7 +76,7 @@ def _progress(
         ]
     for place, own in enumerate(references.values()):
         value = 100 * float(own.shares[validation].mean())
-        axis.axhline(value, color=REFERENCE, linestyle=style.DASHES[place % 4], linewidth=0.9, label=own.title)
+        axis.axhline(value, color=REFERENCE, linestyle=style.DASHES[place % 4], linewidth=style.BAR, label=own.title)
         found.append({"part": "not searched for", "line": own.line, "seed": "mean", "name": "all", "value": value})
     axis.set(xlabel="recipes evaluated", ylabel="validation score (%)")
     return pd.DataFrame(found)
