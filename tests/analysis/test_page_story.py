@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
 
@@ -16,10 +15,13 @@ from test_experiments import declared
 from tokencredit import files
 from tokencredit.analysis import scores, tables
 from tokencredit.analysis.page import exhibits
-from tokencredit.analysis.page.comparison import chart_of_differences, differences
+from tokencredit.analysis.page.comparison import Difference, chart_of_differences, differences
 from tokencredit.analysis.page.story import Story, tell
 from tokencredit.analysis.store import Store
+from tokencredit.config import Row, load_study
+from tokencredit.statistics import TwoLevel
 
+ROOT = Path(__file__).parents[2]
 MANY = 60  # responses to a question: what is planted is then found
 
 
@@ -141,19 +143,24 @@ def test_the_chart_of_the_answer_goes_from_the_highest_to_the_lowest(store: Stor
         assert len(mark.dots) == (2 if each.tested.paired else 0) or mark.beyond
 
 
-def test_a_method_that_collapsed_does_not_press_the_others_together(store: Store) -> None:
-    found = differences(store, store.study.methods, "dapo")
-    fell = next(index for index, each in enumerate(found) if each.row.name == "phr")
-    tested = replace(found[fell].tested, mean=-0.6, low=-0.65, high=-0.55)
-    collapsed = [*found[:fell], replace(found[fell], tested=tested, dots=(-62.0, -58.0)), *found[fell + 1 :]]
-    without = {mark.title: mark for mark in chart_of_differences(store, found, "dapo", "eapo").marks}
-    *others, last = chart_of_differences(store, collapsed, "dapo", "eapo").marks
-    assert (last.title, last.beyond, last.value, last.dots, last.text) == ("PHR", -1, 0, (), "−60.0")
+def test_a_method_that_collapsed_does_not_press_the_others_together(tmp_path: Path) -> None:
+    study = load_study(ROOT / "config", "toy-core")
+    ends = dict.fromkeys(study.methods, 0.0) | {"eapo": 2.0, "phr": -1.5, "nhr": 1.0, "plr": -1.0, "nlr": -60.0}
+    found = [_difference(study.row(name, 0), value) for name, value in ends.items() if name != "dapo"]
+    *others, last = chart_of_differences(Store(study, tmp_path), found, "dapo", "eapo").marks
+    assert (last.title, last.beyond, last.value, last.dots, last.text) == ("NLR", -1, 0, (), "−60.0")
     assert not any(mark.beyond for mark in others)
-    for mark in others:
-        assert mark.high - mark.low >= without[mark.title].high - without[mark.title].low
-    chosen = chart_of_differences(store, collapsed, "dapo", "phr").marks
+    assert others[0].value - others[-1].value > 50
+    chosen = chart_of_differences(Store(study, tmp_path), found, "dapo", "nlr").marks
     assert not any(mark.beyond for mark in chosen)
+    assert chosen[0].value - chosen[-2].value < 10
+
+
+def _difference(row: Row, points: float) -> Difference:
+    """A difference that was found to be so large, one point to either side."""
+    middle, around = points / 100, 1 / 100
+    tested = TwoLevel(middle, middle - around, middle + around, 0.5, [(1e-5, 30.0)], [0.0], None)
+    return Difference(row, tested, 1.0, (points - 0.5, points + 0.5))
 
 
 def _store(folder: Path, methods: list[str], seeds: tuple[int, ...]) -> Store:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -19,7 +20,7 @@ from tokencredit.config import Row
 from tokencredit.study.selection import paired
 
 ROOM = 0.03  # of a chart's width, left free at either end
-FENCE = 1.5  # interquartile ranges from the quartiles, beyond which a difference may lie outside the axis (Tukey)
+MOST = 2 / 3  # of the rows: those that a chart of differences must show at the width that they need
 
 
 @dataclass(frozen=True)
@@ -208,13 +209,17 @@ def _axis(values: list[_Value], signed: bool, chosen: str) -> tuple[float, float
     """The ends of a chart's axis: all intervals and dots.
 
     Of differences (``signed``) zero too, and no interval of a row far from most others: a method that collapsed would press the rest
-    together. The row ``chosen`` is never left out.
+    together. Far is more than half the width of the narrowest stretch that holds the intervals of ``MOST`` rows away from it. The row
+    ``chosen`` is never left out.
     """
     kept = values
     if signed and values:
-        first, third = np.quantile([each.value for each in values], [0.25, 0.75])
-        reach = FENCE * (third - first)
-        kept = [each for each in values if each.row.name == chosen or first - reach <= each.value <= third + reach]
+        ordered, count = sorted(values, key=lambda each: each.value), math.ceil(MOST * len(values))
+        parts = [ordered[start : start + count] for start in range(len(values) - count + 1)]
+        stretches = [(min(each.low for each in part), max(each.high for each in part)) for part in parts]
+        first, last = min(stretches, key=lambda stretch: stretch[1] - stretch[0])
+        reach = (last - first) / 2
+        kept = [each for each in values if each.row.name == chosen or first - reach <= each.value <= last + reach]
     ends = [end for each in kept for end in (each.low, each.high, *each.dots)] + ([0.0] if signed else [])
     low, high = (min(ends), max(ends)) if ends else (0.0, 1.0)
     room = ROOM * max(high - low, 1e-9)
