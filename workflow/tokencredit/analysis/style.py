@@ -159,7 +159,7 @@ RC = {
     "legend.frameon": False,
     "lines.linewidth": LINE,
     "lines.markersize": MARK,
-    "lines.markeredgewidth": HAIR,
+    "lines.markeredgewidth": BAR,  # of crosses, which are nothing but edge
     "patch.linewidth": BAR,
     "axes.linewidth": BAR,
     **{f"{axis}tick.{kind}.width": width for axis in "xy" for kind, width in (("major", BAR), ("minor", HAIR))},
