@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from axe_core_python.base import AXE_SCRIPT
 from browser import Browser, started
 from hostile import SCRIPT, make_hostile
 from measured_study import make_measured
@@ -33,6 +34,9 @@ CONTRASTS = """(() => {
     return (pair[0] + 0.05) / (pair[1] + 0.05);
   });
 })()"""
+FAULTS = """axe.run().then((found) => found.violations
+  .filter((fault) => ["serious", "critical"].includes(fault.impact))
+  .flatMap((fault) => fault.nodes.map((node) => `${fault.id}: ${node.html}`)))"""
 
 
 @pytest.fixture(scope="module")
@@ -217,6 +221,16 @@ def test_every_text_on_colour_is_legible(browser: Browser, page: Path, ground: s
             contrasts = browser.evaluate(CONTRASTS)
             assert len(contrasts) > 30
             assert min(contrasts) >= 4.5
+
+
+@pytest.mark.parametrize("ground", GROUNDS)
+def test_axe_finds_no_serious_fault(browser: Browser, page: Path, ground: str) -> None:
+    """The rules of axe-core on the whole page, its folded parts open."""
+    browser.prefer(ground)
+    browser.open(page, DESKTOP)
+    browser.evaluate("document.querySelectorAll('details').forEach((part) => { part.open = true; })")
+    browser.evaluate(f"{AXE_SCRIPT}; undefined")
+    assert browser.evaluate(FAULTS) == []
 
 
 def test_measured_credit_can_be_seen_and_read(browser: Browser, store: Store, made: Path, tmp_path: Path) -> None:
