@@ -329,6 +329,12 @@ def docs(
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing; exit status 1 where a file is not what the code says.")
     ] = False,
+    demo: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True, dir_okay=False, help="table1.csv of the study `toy`: write README's table of the demo from it."
+        ),
+    ] = None,
 ) -> None:
     """Write all that is written from the code.
 
@@ -336,7 +342,9 @@ def docs(
     """
     from tokencredit.tools import docs as tool
 
-    if check:
+    if demo:
+        tool.write_demo(demo)
+    elif check:
         _exit_unless(tool.check())
     else:
         tool.write()

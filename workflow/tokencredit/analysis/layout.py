@@ -51,6 +51,11 @@ def number(value: float, digits: int) -> str:
     return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")
 
 
+def signed(value: float, digits: int) -> str:
+    """``value`` with its sign: +1.4, −0.3."""
+    return f"{value:+.{digits}f}".replace("-", "−")
+
+
 def meanings(used: str) -> list[str]:
     """What the marks in ``used`` mean, a sentence each."""
     return [f"{mark} {meaning}." for mark, meaning in MARKS.items() if mark in used]

@@ -6,7 +6,7 @@ import math
 
 import pandas as pd
 
-from tokencredit.analysis.layout import Cell, Wide, marked, meanings
+from tokencredit.analysis.layout import Cell, Wide, marked, meanings, signed
 from tokencredit.analysis.scores import MEAN, NOT_RESOLVED
 from tokencredit.analysis.store import Store
 
@@ -39,7 +39,7 @@ def _average_cell(record: dict) -> Cell:
     notes = []
     if not math.isnan(record["difference"]):
         notes.append(
-            f"{_signed(record['difference'])} [{_signed(record['difference_low'])}, {_signed(record['difference_high'])}], "
+            f"{signed(record['difference'], 1)} [{signed(record['difference_low'], 1)}, {signed(record['difference_high'], 1)}], "
             f"p {_p(record['p_holm'])}"
         )
         if record["outcome"] == NOT_RESOLVED:
@@ -69,10 +69,6 @@ def _pass_cell(record: dict) -> Cell:
 
 def _printed(value: float) -> tuple[str, ...]:
     return () if math.isnan(value) else (f"paper {value:.1f}",)
-
-
-def _signed(value: float) -> str:
-    return f"{value:+.1f}".replace("-", "−")
 
 
 def _p(value: float) -> str:

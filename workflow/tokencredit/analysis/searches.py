@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tokencredit.analysis.layout import Cell, Wide, number
+from tokencredit.analysis.layout import Cell, Wide, number, signed
 from tokencredit.analysis.store import SEARCH_COSTS, Store
 from tokencredit.config.data_recipe_keys import FULL
 from tokencredit.statistics import (
@@ -208,7 +208,7 @@ def _gap(store: Store, own: Scored) -> dict[str, Any]:
 def _cell(record: Any, digits: int = 1, sign: bool = False, notes: tuple[str, ...] = ()) -> Cell:
     if record is None:
         return Cell("")
-    shown = (lambda value: _signed(value)) if sign else (lambda value: number(value, digits))
+    shown = (lambda value: signed(value, 1)) if sign else (lambda value: number(value, digits))
     interval = "" if math.isnan(record.low) else f"[{shown(record.low)}, {shown(record.high)}]"
     return Cell(shown(record.value), interval, "", notes)
 
@@ -216,11 +216,7 @@ def _cell(record: Any, digits: int = 1, sign: bool = False, notes: tuple[str, ..
 def _against(record: Any) -> tuple[str, ...]:
     if record is None:
         return ()
-    return (f"{_signed(record.value)} [{_signed(record.low)}, {_signed(record.high)}]",)
-
-
-def _signed(value: float) -> str:
-    return f"{value:+.1f}".replace("-", "−")
+    return (f"{signed(record.value, 1)} [{signed(record.low, 1)}, {signed(record.high, 1)}]",)
 
 
 def _notes(table: pd.DataFrame, store: Store) -> list[str]:

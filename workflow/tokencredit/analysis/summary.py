@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from tokencredit.analysis import layout
 from tokencredit.analysis import scores as results
 from tokencredit.analysis.store import Store
 from tokencredit.config import EmbeddedModel, GeneratedDataset
@@ -48,7 +49,7 @@ def closing_lines(store: Store) -> list[Line]:
 
 def _score(record: dict) -> str:
     text = f"{record['avg']:.1f} [{record['avg_low']:.0f}, {record['avg_high']:.0f}]"
-    return text if pd.isna(record["over_base"]) else f"{text} {record['over_base']:+.1f}".replace("-", "−")
+    return text if pd.isna(record["over_base"]) else f"{text} {layout.signed(record['over_base'], 1)}"
 
 
 def first_and_last(store: Store, method: str) -> tuple[float, float]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pandas as pd
+
 from tokencredit import cli, files
 from tokencredit.config.schemas import FILES, fill_tables, schema_of
-from tokencredit.tools import creditbench, methods_page, results_page
+from tokencredit.tools import creditbench, demo_table, methods_page, results_page
 
 KEYS, METHODS = Path("config/README.md"), Path("docs/methods.md")
 BENCH, RESULTS = Path("docs/creditbench.md"), Path("docs/results.md")
@@ -40,6 +42,13 @@ def write() -> None:
         cli.made(old)
     else:
         print("everything generated is current")
+
+
+def write_demo(table: Path) -> None:
+    """Write README's table of the demo from the ``table1.csv`` of a run of it."""
+    readme = demo_table.README
+    files.write_text(readme, demo_table.filled(readme.read_text(encoding="utf-8"), pd.read_csv(table)))
+    cli.made([readme])
 
 
 def check() -> bool:

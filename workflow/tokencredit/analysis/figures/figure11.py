@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, Normalize, TwoSlopeNorm
 from matplotlib.patches import Rectangle
 
-from tokencredit.analysis import style
+from tokencredit.analysis import layout, style
 from tokencredit.analysis.store import Store
 from tokencredit.study.paths import RunFolder
 from tokencredit.study.selection import heat_map_method
@@ -57,7 +57,7 @@ def draw(store: Store) -> style.Drawn:
     )
     for row, table in enumerate(laid):
         answer = "Right" if table["reward"].iloc[0] > 0 else "Wrong"
-        advantage = f"{table['group_advantage'].iloc[0]:+.2f}".replace("-", "−")
+        advantage = layout.signed(table["group_advantage"].iloc[0], 2)
         for column, (name, colours, norm) in enumerate(scales):
             axis = axes[row, column]
             _paint(axis, table, colours(norm(table[name].to_numpy())))

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from tokencredit.analysis import scores
-from tokencredit.analysis.layout import Cell
+from tokencredit.analysis.layout import Cell, signed
 from tokencredit.analysis.paper.effect import Effect
 from tokencredit.statistics import NAN
 
@@ -91,7 +91,7 @@ def _printed(effects: dict[str, float]) -> str:
 def _number(record: dict[str, Any], value: float) -> str:
     if record["unit"] == "ratio":
         return f"× {value:.2f}"
-    return f"{value:+.{_DIGITS[record['unit']]}f}".replace("-", "−")
+    return signed(value, _DIGITS[record["unit"]])
 
 
 _DIGITS = {"points": 1, "nats": 4}
