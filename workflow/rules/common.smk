@@ -17,12 +17,6 @@ os.environ.update(
     PATH=os.pathsep.join([str(Path(sys.executable).parent), os.getenv("PATH", os.defpath)]),
 )
 
-# Snakemake's default limit of 100 jobs a second looks at all waiting jobs once more each second for every job that has ended: hundreds of
-# jobs later the main process takes most of a core (snakemake/snakemake#3744). A limit that somebody asked for stays.
-limit = workflow.scheduling_settings.max_jobs_per_timespan
-if limit and (limit.max_jobs, limit.timespan) == (100, 1):
-    workflow.scheduling_settings.max_jobs_per_timespan = None
-
 from tokencredit.config import Config
 from tokencredit.errors import UserError
 from tokencredit.study import code
@@ -179,6 +173,11 @@ onstart:
         deployment={method.name.lower() for method in workflow.deployment_settings.deployment_method},
         images={str(image.path) for image in images if image.is_local},
     )
+    # Snakemake's default limit of 100 jobs a second looks at all waiting jobs once more each second for every job that has ended: hundreds
+    # of jobs later its own process takes much of a core (snakemake/snakemake#3744). A limit that somebody asked for stays.
+    limit = workflow.scheduling_settings.max_jobs_per_timespan
+    if limit and (limit.max_jobs, limit.timespan) == (100, 1):
+        workflow.scheduler.job_rate_limiter = None
 
 
 wildcard_constraints:
