@@ -167,11 +167,13 @@ def assert_equal(run: Path, expected: Path) -> None:
 
 
 def assert_close(metrics: dict[str, Any], expected: dict[str, Any]) -> None:
-    """The same numbers, and none where none is expected."""
+    """The same numbers up to rounding, and none where none is expected. Processes lay their shares of a prompt's responses out otherwise
+    than one process lays all of them, and the sampler's mismatch is rounding itself.
+    """
     missing = {name: value for name, value in expected.items() if value is None}
     assert {name: value for name, value in metrics.items() if value is None} == missing
     numbers = {name: value for name, value in expected.items() if value is not None}
-    assert {name: metrics[name] for name in numbers} == pytest.approx(numbers, rel=1e-6, abs=1e-9)
+    assert {name: metrics[name] for name in numbers} == pytest.approx(numbers, rel=1e-5, abs=1e-6)
     assert metrics.keys() == expected.keys()
 
 

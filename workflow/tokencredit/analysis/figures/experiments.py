@@ -34,8 +34,8 @@ def draw(store: Store) -> style.Drawn:
     _draw_contrasts(right, contrasts)
     steps, seeds = store.study.speed_steps, len(store.study.training.seeds)
     style.letter(left, 0, f"Solve rate of steps {steps[0]} to {steps[-1]}")
-    style.letter(right, 1, "What was expected, and what came out")
-    fig.legend(*_key(contrasts), loc="outside lower center", ncols=4)
+    style.letter(right, 1, "Expected, and found")
+    fig.legend(*_key(contrasts), loc="outside lower center", ncols=5)
     note = (
         f"{seeds} training seeds (hollow points), runs of one seed as pairs; bars are 95 % intervals. (b) Differences in points: "
         "filled, of the solve rate; hollow, of the score after the last step. Colours are outcomes after Holm's adjustment over the "
@@ -116,7 +116,10 @@ def _of_speed(line: dict) -> bool:
 
 
 def _key(table: pd.DataFrame) -> tuple[list, list[str]]:
-    """The handles and labels of the outcomes that occur."""
+    """The handles and labels of the outcomes that occur, and of the two measures."""
     axis = style.Figure().subplots()
     found = [outcome for outcome in COLOURS if outcome in set(table["outcome"])]
-    return [axis.plot([], [], MARKERS[name], color=COLOURS[name])[0] for name in found], found
+    handles = [axis.plot([], [], MARKERS[name], color=COLOURS[name])[0] for name in found]
+    measures = {"solve rate while training": style.INK, "score after the last step": "white"}
+    handles += [axis.plot([], [], "o", color=style.INK, markerfacecolor=face)[0] for face in measures.values()]
+    return handles, [*found, *measures]
