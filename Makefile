@@ -21,7 +21,7 @@ PROCESSES := --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder
 # Files of slow tests alone that each process would import, to run none: TRL, peft and all that the workflow's tests take.
 SLOW_TO_IMPORT := 'tests/adapters/test_trl*' 'tests/workflow/*'
 
-.PHONY: help demo quick open smoke pocket bundle rebuild test test-fast test-verl test-vllm test-slurm test-page test-envs site check dry-run format pins clean
+.PHONY: help demo quick open smoke pocket bundle rebuild test test-fast test-verl test-vllm test-slurm test-page test-envs site check dry-run dry-run-oldest format pins clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -89,6 +89,9 @@ test-envs: .venv/development ## resolve the conda environments of envs/ for Linu
 dry-run: .venv-dry-run/runtime ## the jobs of every study, counted and held against its configuration, in an environment without torch
 	@PYTHONPATH=workflow .venv-dry-run/bin/python -m tokencredit dry-run
 
+dry-run-oldest: .venv-oldest/runtime ## the same with the oldest Snakemake that the Snakefile allows
+	@PYTHONPATH=workflow .venv-oldest/bin/python -m tokencredit dry-run
+
 format: .venv/development ## write the code as `make check` wants it
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
@@ -120,6 +123,12 @@ clean: ## delete the results of the demo and the smoke studies, all embedded mod
 .venv-dry-run/runtime: envs/requirements-dry-run.txt
 	$(PYTHON) -m venv .venv-dry-run
 	$(subst $(BIN),.venv-dry-run/bin,$(PIP_INSTALL)) -r envs/requirements-dry-run.txt
+	@touch $@
+
+.venv-oldest/runtime: envs/requirements-dry-run.txt Snakefile
+	$(PYTHON) -m venv .venv-oldest
+	$(subst $(BIN),.venv-oldest/bin,$(PIP_INSTALL)) -r envs/requirements-dry-run.txt
+	$(subst $(BIN),.venv-oldest/bin,$(PIP_INSTALL)) snakemake==$$(sed -n 's/^min_version("\(.*\)")/\1/p' Snakefile)
 	@touch $@
 
 .venv-analysis/runtime: envs/requirements-dry-run.txt envs/analysis.yaml

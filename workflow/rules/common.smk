@@ -45,7 +45,7 @@ def exits_on_error(function):
 def checked_graph():
     """The configuration, read and checked; the study that is asked for among it, as a module by the importing workflow."""
     read, asked = Config("config"), workflow.config_settings
-    by = (asked.config, asked.configfiles) if workflow.modifier.is_main_snakefile() else (config,)
+    by = (asked.config, asked.configfiles) if workflow.modifier.base_snakefile is None else (config,)
     graph = Graph(read, chosen_study(read, *by))
     graph.study(graph.asked)
     return graph
