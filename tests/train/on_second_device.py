@@ -35,8 +35,8 @@ PLANTS: dict[str, tuple[Callable[..., Any], str, str]] = {
     "a number for each token on the CPU": (token_stats, "dtype=dtype, device=hidden.device", "dtype=dtype"),
     "places in a pass on the CPU": (
         Layout.predicting,
-        "self._rows, self._columns - 1",
-        "self._rows, self._columns.cpu() - 1",
+        "self._rows, self._before",
+        "self._rows, self._before.cpu()",
     ),
     "log-probs that stay for the loss": (Updater.update, "log_ratio = logprob.cpu(),", "log_ratio = logprob,"),
     "states in another precision": (token_stats, "hidden.to(dtype) / temperatures", "hidden.float() / temperatures"),
