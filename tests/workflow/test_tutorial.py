@@ -29,7 +29,7 @@ def test_what_it_says_of_its_commands_is_so(done: Project) -> None:
     assert "generate" in planned
     assert "train" not in planned
     assert "toy-tier2" in scored
-    assert "toy-tier1/generations" not in scored
+    assert "output: results/smoke/eval/eapo/seed0/toy-tier1" not in scored
 
     follow(section(TEXT, "Add a method"), done)
     run = read_json(done.folder / "results/smoke/runs/skip-start/seed0/run.json")
