@@ -44,8 +44,9 @@ class Difference:
 class Mark:
     """A line of a chart, in the colour number ``line`` (``colours``).
 
-    ``value``, ``low``, ``high`` and ``dots`` are places from left to right in percent, 0 to 100. What lies outside the axis is at its end,
-    and a dot is left out. ``beyond``: −1 or 1 where the value itself lies left or right of the axis. ``detail`` has the numbers.
+    ``value``, ``low``, ``high`` and ``dots`` are places from left to right in percent, 0 to 100. What lies outside the axis is at its end;
+    a dot is left out, and so are all where the value is. ``beyond``: −1 or 1 where the value itself lies left or right of the axis.
+    ``detail`` has the numbers.
     """
 
     title: str
@@ -192,7 +193,7 @@ def _chart(store: Store, name: str, title: str, values: list[_Value], signed: bo
             value=place(each.value),
             low=place(each.low),
             high=place(each.high),
-            dots=tuple(place(dot) for dot in each.dots if low <= dot <= high),
+            dots=tuple(place(dot) for dot in each.dots if low <= dot <= high and low <= each.value <= high),
             text=_written(each.value, signed),
             detail=each.detail,
             chosen=each.row.name == chosen,
