@@ -12,8 +12,6 @@ import pandas as pd
 import pytest
 import yaml
 from matplotlib.figure import Figure
-from matplotlib.legend import Legend
-from matplotlib.lines import Line2D
 from matplotlib.text import Text
 from scipy import stats
 from synthetic_study import CURVE, PROBLEMS, SAMPLES, TIERS, make_study
@@ -98,42 +96,6 @@ def test_metrics_without_quadrants_are_refused(tmp_path: Path) -> None:
     path.write_text("".join(json.dumps(line) + "\n" for line in short))
     with pytest.raises(UserError, match=r"metrics.jsonl: no step holds tokens_phr, .*Train it again"):
         drawn(store, "figure1")
-
-
-# ---------------------------------------------------------------- one look
-
-
-@pytest.mark.parametrize("name", ["figure1", "figure2", "figure4", "figure5", "figure6", "figure8", "diagnostics"])
-def test_letters_and_lines_have_the_sizes_of_the_style_and_legends_are_outside(name: str, store: Store) -> None:
-    fig = drawn(store, name).figure
-    fig.draw_without_rendering()
-    assert {text.get_fontsize() for text in fig.findobj(Text) if text.get_text()} <= {style.TEXT, style.SMALL}
-    widths = {
-        line.get_linewidth() for line in fig.findobj(Line2D) if line.get_linestyle() != "None" and len(line.get_xdata())
-    }
-    assert widths <= {style.LINE, style.BAR, style.HAIR}
-    panels = [axis.get_window_extent() for axis in fig.axes]
-    for legend in fig.findobj(Legend):
-        assert not any(legend.get_window_extent().overlaps(panel) for panel in panels)
-
-
-def test_letters_are_legible_in_every_colour_of_a_method() -> None:
-    for colour in [*style.OTHERS, *(colour for colour, *_ in style.KNOWN.values())]:
-        assert style.legible(style.ink(colour)) >= 4.5
-    assert style.ink("#000000") == "#000000"
-    assert style.legible("#ffffff", "#000000") == pytest.approx(21)
-
-
-# ---------------------------------------------------------------- figure 2
-
-
-def test_the_mean_lies_among_its_seeds(store: Store) -> None:
-    table = drawn(store, "figure2").table
-    means, single = table[table["seed"].isna()], table[table["seed"].notna()]
-    key = ["panel", "method", "step"]
-    assert set(single["seed"]) == {0, 1}
-    of_seeds = single.groupby(key)["value"].mean().sort_index()
-    pd.testing.assert_series_equal(of_seeds, means.set_index(key)["value"].sort_index())
 
 
 # ---------------------------------------------------------------- figure 3

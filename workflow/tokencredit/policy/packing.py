@@ -85,6 +85,11 @@ class Layout:
     @classmethod
     def batches(cls, sequences: list[Sequence], budget: int) -> list[list[int]]:
         """The indices of ``sequences`` as micro-batches of at most ``budget`` places; a longer sequence stands alone."""
+        return cls.cut([len(sequence) for sequence in sequences], budget)
+
+    @staticmethod
+    def cut(lengths: list[int], budget: int) -> list[list[int]]:
+        """``batches`` of sequences of which the ``lengths`` alone are known, in tokens."""
         raise NotImplementedError
 
 
@@ -99,10 +104,6 @@ class Padded(Layout):
         ids = torch.zeros(len(sequences), max(len(sequence) for sequence in sequences), dtype=torch.long)
         ids[flat.row, flat.column] = flat.token
         super().__init__({"input_ids": ids}, flat.row[flat.answers], flat.column[flat.answers], device)
-
-    @classmethod
-    def batches(cls, sequences: list[Sequence], budget: int) -> list[list[int]]:
-        return cls.cut([len(sequence) for sequence in sequences], budget)
 
     @staticmethod
     def cut(lengths: list[int], budget: int) -> list[list[int]]:
@@ -119,16 +120,15 @@ class SharedPrompts(Padded):
     """
 
     def __init__(self, sequences: list[Sequence], device: torch.device | str) -> None:
-        shared = _shared_rows(sequences)
+        shared = [row for rows in _rows_by_prompt(sequences) for row in rows]
         if len(shared) == len(sequences):
             super().__init__(sequences, device)
             return
         shape = len(shared), max(_length(row, sequences) for row in shared)
         ids, positions = torch.zeros(2, *shape, dtype=torch.long)
         part = torch.full(shape, -1)  # the prompt is 0, padding -1
-        places: list[tuple[Tensor, ...]] = [()] * len(
-            sequences
-        )  # row, column and column before of each response's tokens
+        # Row, column and column before of each response's tokens.
+        places: list[tuple[Tensor, ...]] = [()] * len(sequences)
         for number, row in enumerate(shared):
             prompt = sequences[row[0]].prompt
             start = len(prompt)
@@ -154,11 +154,8 @@ class SharedPrompts(Padded):
         """As ``Padded.cut``, of rows. All rows of a prompt share a pass, so that they can be told again from its sequences; those of a
         prompt that are above the budget together have a pass each.
         """
-        by_prompt: dict[tuple[int, ...], list[list[int]]] = {}
-        for row in _shared_rows(sequences, budget):
-            by_prompt.setdefault(sequences[row[0]].prompt, []).append(row)
         blocks, alone = [], []
-        for rows in by_prompt.values():
+        for rows in _rows_by_prompt(sequences, budget):
             width = max(_length(row, sequences) for row in rows)
             if len(rows) * width <= budget:
                 blocks.append((len(rows), width, [index for row in rows for index in row]))
@@ -189,10 +186,6 @@ class Packed(Layout):
         }
         columns = flat.answers.nonzero().squeeze(1)
         super().__init__(inputs, torch.zeros_like(columns), columns, device)
-
-    @classmethod
-    def batches(cls, sequences: list[Sequence], budget: int) -> list[list[int]]:
-        return cls.cut([len(sequence) for sequence in sequences], budget)
 
     @staticmethod
     def cut(lengths: list[int], budget: int) -> list[list[int]]:
@@ -256,9 +249,9 @@ class _Flat:
         self.answers = self.column >= prompts[self.row]  # bool: tokens of responses
 
 
-def _shared_rows(sequences: list[Sequence], most: float = float("inf")) -> list[list[int]]:
-    """The indices of sequences as rows of one prompt, at most ``most`` tokens long, or with one response: responses in their order, rows of
-    like length, as few as pay.
+def _rows_by_prompt(sequences: list[Sequence], most: float = float("inf")) -> list[list[list[int]]]:
+    """Of each prompt its rows, as the indices of their sequences: responses in their order, rows of like length, as few as pay, each
+    at most ``most`` tokens long or of one response.
 
     Of a row of P tokens of the prompt and R of each of k responses, the cost for each response, (P / k + R)(1 + (P + k R) / A), is least
     where k R is sqrt(P (A + P)). A is the length at which attention that computes what a mask hides costs as much as everything else.
@@ -266,12 +259,12 @@ def _shared_rows(sequences: list[Sequence], most: float = float("inf")) -> list[
     by_prompt: dict[tuple[int, ...], list[int]] = {}
     for index, sequence in enumerate(sequences):
         by_prompt.setdefault(sequence.prompt, []).append(index)
-    rows: list[list[int]] = []
+    found = []
     for prompt, members in by_prompt.items():
         room = min(most - len(prompt), sqrt(len(prompt) * (_ATTENTION_LENGTH / 2 + len(prompt))))
         lengths = [len(sequences[index].response) for index in members]
         even = sum(lengths) / max(1, ceil(sum(lengths) / max(1, room)))
-        rows.append([])
+        rows: list[list[int]] = [[]]
         filled = 0
         for index, length in zip(members, lengths, strict=True):
             if rows[-1] and ((length and filled >= even) or filled + length > room):
@@ -279,7 +272,8 @@ def _shared_rows(sequences: list[Sequence], most: float = float("inf")) -> list[
                 filled = 0
             rows[-1].append(index)
             filled += length
-    return rows
+        found.append(rows)
+    return found
 
 
 def _length(row: list[int], sequences: list[Sequence]) -> int:
