@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
 
 from tokencredit import files
 from tokencredit.config import load_study
+from tokencredit.data.overlap import overlap_report
 from tokencredit.tools import archive, bundle
 from tokencredit.tools.compare import differences
 
@@ -33,6 +35,27 @@ def test_the_tables_beside_them_were_made_from_them(content: dict) -> None:
     assert shown
     for path in shown:
         assert content["made"][path.relative_to(FOLDER).as_posix()] == files.sha256(path)
+
+
+def test_what_several_of_them_hold_is_the_same_so_that_each_is_rebuilt_beside_the_others() -> None:
+    held: dict[str, set[str | None]] = defaultdict(set)
+    for name in BUNDLES:
+        for path, data in archive.read(FOLDER / name).items():
+            if path != archive.CONTENT and not path.endswith(".usage.jsonl"):
+                held[path].add(archive.sha256(data))
+    assert [path for path, digests in held.items() if len(digests) > 1] == []
+
+
+def test_their_overlap_reports_are_those_of_today_so_that_each_is_rebuilt_beside_a_new_run(tmp_path: Path) -> None:
+    held = {path: data for name in BUNDLES for path, data in archive.read(FOLDER / name).items() if "data/" in path}
+    for path, data in held.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes(data)
+    reports = sorted(tmp_path.glob("data/overlap/*.json"))
+    assert len(reports) >= 3
+    for report in reports:
+        train, benchmark = (tmp_path / "data" / name for name in report.stem.split("--"))
+        assert overlap_report(train, benchmark) == files.read_json(report)
 
 
 def test_everything_that_is_shown_has_its_records() -> None:

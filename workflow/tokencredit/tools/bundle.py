@@ -149,7 +149,10 @@ def restore(bundle: Path, config: Path, results: Path) -> tuple[str, str]:
         if path.exists() and not path.name.endswith(".usage.jsonl") and not _has_digest(path, archive.sha256(data))
     ]
     if in_the_way:
-        raise UserError(f"{listed(in_the_way)}: there already, with another content; unpack into other results.")
+        raise UserError(
+            f"{listed(in_the_way)}: there already, with another content. Move {results} away first, or unpack into another folder: "
+            "tokencredit bundle unpack --results."
+        )
     for path, data in records.items():
         if not path.exists():
             with files.atomic_path(path) as temporary:
