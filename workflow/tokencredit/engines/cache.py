@@ -44,6 +44,18 @@ class _Layer(CacheLayerMixin):
             new[:, :, : self.length] = old[:, :, : self.length].index_select(0, rows)
             setattr(self, name, new)
 
+    def fork(self, rows: Tensor, back: Tensor) -> None:
+        """Row r becomes row ``rows[r]`` without its last ``back[r]`` columns; what stays moves to the right, as padding is on the left."""
+        if not self.is_initialized:
+            return
+        column = torch.arange(self.length, device=back.device) - back[:, None]
+        for name in ("keys", "values"):
+            old = getattr(self, name)
+            source = column.clamp(min=0)[:, None, :, None].expand(-1, old.shape[1], -1, old.shape[-1])
+            new = old.new_empty(len(rows), *old.shape[1:])
+            new[:, :, : self.length] = old[:, :, : self.length].index_select(0, rows).gather(2, source)
+            setattr(self, name, new)
+
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
         return self.length + query_length, 0
 
@@ -63,6 +75,10 @@ class SamplingCache(Cache):
     def select(self, rows: Tensor) -> None:
         for layer in self.layers:
             layer.select(rows)
+
+    def fork(self, rows: Tensor, back: Tensor) -> None:
+        for layer in self.layers:
+            layer.fork(rows, back)
 
 
 def left_padding(lengths: Tensor, width: int) -> Tensor:

@@ -1,6 +1,7 @@
 """Sampling with a transformers model: a decode loop with a key-value cache that wastes no token.
 
-Prompts are sorted by length and padded on the left; rows with the same prompt share its prefill; finished rows leave the batch.
+Prompts are sorted by length and padded on the left; rows with the same prompt share its prefill, and prompts that begin alike that of their
+beginning; finished rows leave the batch.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from tokencredit.engines import OnResponse
+from tokencredit.engines.beginnings import trunks
 from tokencredit.engines.cache import SamplingCache, left_padding
 from tokencredit.engines.ending import end_tokens, finished_response
 from tokencredit.engines.lengths import check_attention, check_length, settle_rope, text_config
@@ -131,14 +133,25 @@ class TransformersEngine:
     def _prefill(self, requests: list[Request], max_tokens: int) -> tuple[Tensor, SamplingCache, Tensor, Tensor]:
         """Logits [R, V] after each prompt, the filled cache, the mask over its columns [R, capacity], and the next position [R]."""
         device = self.model.device
+        trunk_of = trunks(request.prompt_tokens for request in requests)
         prompts = list(dict.fromkeys(request.prompt_tokens for request in requests))
-        lengths = torch.tensor([len(prompt) for prompt in prompts], device=device)
+        passes = list(dict.fromkeys(trunk_of[prompt] for prompt in prompts))
+        lengths = torch.tensor([len(each) for each in passes], device=device)
         width = int(lengths.max())
-        ids = torch.tensor([[0] * (width - len(prompt)) + list(prompt) for prompt in prompts], device=device)
+        ids = torch.tensor([[0] * (width - len(each)) + list(each) for each in passes], device=device)
         filled = left_padding(lengths, width)
         position = (filled.cumsum(-1) - 1).clamp(min=0)
-        cache = SamplingCache(text_config(self.model).num_hidden_layers, width + max_tokens)
+        cache = SamplingCache(text_config(self.model).num_hidden_layers, width + 1 + max_tokens)
         logits = self._forward(ids, filled, position, cache)
+        if passes != prompts:
+            trunk = {each: row for row, each in enumerate(passes)}
+            rows = torch.tensor([trunk[trunk_of[prompt]] for prompt in prompts], device=device)
+            contexts = torch.tensor([len(prompt) - 1 for prompt in prompts], device=device)
+            cache.fork(rows, lengths[rows] - contexts)
+            filled = left_padding(contexts + 1, width + 1)
+            last = torch.tensor([[prompt[-1]] for prompt in prompts], device=device)
+            logits = self._forward(last, filled, contexts[:, None], cache)
+            lengths = contexts + 1
         row_of = {prompt: row for row, prompt in enumerate(prompts)}
         rows = torch.tensor([row_of[request.prompt_tokens] for request in requests], device=device)
         cache.select(rows)

@@ -77,10 +77,14 @@ class Continuations:
 
     def _limit(self, prompt: tuple[int, ...]) -> int:
         """The most tokens of a whole response."""
-        return min(self.max_tokens, positions(self.policy) - len(prompt))
+        return min(self.max_tokens, self._positions - len(prompt))
 
     def _text(self, token_ids: tuple[int, ...]) -> str:
         return finished_response(token_ids, (), self._end_tokens, self.tokenizer).text
+
+    @cached_property
+    def _positions(self) -> int:
+        return positions(self.policy)
 
     @cached_property
     def _end_tokens(self) -> frozenset[int]:
