@@ -11,9 +11,10 @@ import pytest
 from tests.data_recipe.test_operators import recipe, top
 from tokencredit.config import DataRecipe
 from tokencredit.data_recipe import ranking
+from tokencredit.data_recipe import search as search_module
 from tokencredit.data_recipe.operators import Pool, digest, encoded, state
 from tokencredit.data_recipe.ranking import Point, Scene
-from tokencredit.data_recipe.search import EDIT, PROBE, RESEED, Decision, Evaluation, Search, standing
+from tokencredit.data_recipe.search import ANY, EDIT, PROBE, RESEED, Decision, Evaluation, Search, standing
 from tokencredit.errors import UserError
 
 
@@ -124,6 +125,18 @@ def test_a_search_begins_anew_after_so_many_failures() -> None:
         assert standing(history[:place], 3)[1] >= 2
         assert standing(history[: place + 1], 3) == (place, 0)
         assert history[place].decision.parent is None
+
+
+def test_a_search_without_an_edit_left_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    search = Search("first", 0, settings(patience=100), large_pool())
+    history = run(search, 5)
+    assert search.decide(history).kind == EDIT
+    monkeypatch.setattr(search_module.edits, "proposals", lambda *_: [])
+    assert search.decide(history).kind == RESEED
+    monkeypatch.setattr(search, "_begun_anew", lambda _: None)
+    anything = search.decide(history)
+    assert anything.kind == ANY
+    assert all(not np.array_equal(search.rows(anything.recipe), each.rows) for each in history)
 
 
 @pytest.mark.slow

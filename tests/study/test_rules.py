@@ -62,7 +62,11 @@ def test_a_privileged_prompt_makes_no_model_again(spoil: Spoil) -> None:
 @pytest.mark.parametrize(
     ("rule", "named", "sentence"),
     [
-        ("train", {"study": "tyo", "method": "eapo"}, "config/studies/tyo.yaml: no such study; allowed: "),
+        (
+            "train",
+            {"study": "tyo", "method": "eapo"},
+            "config/studies/tyo.yaml: no such study; did you mean 'toy'? allowed: ",
+        ),
         ("train", {"study": "toy", "method": "eap"}, "did you mean 'eapo"),
         ("train", {"study": "toy", "method": "eapo", "seed": "7"}, "is not a row of study toy"),
         ("train", {"study": "toy", "method": "base"}, "it has no training run"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,16 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_the_page_is_current() -> None:
     assert Path("docs/results.md").read_text(encoding="utf-8") == results_page.page(), "run: tokencredit docs"
+
+
+def test_what_readme_says_was_found_stands_on_the_page() -> None:
+    """README's percentages and intervals, from the measured credit on; its table of the demo has a test of its own."""
+    told = Path("README.md").read_text(encoding="utf-8")
+    _, _, told = told.partition("credit is *measured*")
+    told, _, _ = told.partition("\n## ")
+    numbers = re.findall(r"[+−]?\d[\d.]* \[[^\]]*\]|\d[\d.]* %", told)
+    assert len(numbers) > 6
+    assert [number for number in numbers if number not in results_page.page()] == []
 
 
 def test_numbers_come_from_the_lines_of_tables(made: Path) -> None:

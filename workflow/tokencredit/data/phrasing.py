@@ -20,8 +20,8 @@ def opening(rng: random.Random) -> str:
     return rng.choice(OPENINGS) + rng.choice(PAUSES)
 
 
-def closing(number: int, rng: random.Random) -> str:
-    return rng.choice(CLOSINGS) + BOXED.format(n=number)
+def closing(answer: int | str, rng: random.Random) -> str:
+    return rng.choice(CLOSINGS) + BOXED.format(n=answer)
 
 
 def phrases() -> list[str]:

@@ -19,7 +19,7 @@ from tokencredit.seeds import derive_seed
 
 COLUMNS = ["source", "prompt", "response"]
 COPIES = 10  # rows of a problem of the source "duplicate"
-_BOX = re.compile(r"\\boxed\{ (\d+)\}")
+_BOX = re.compile(r"\\boxed\{ ((?:\d+, )*\d+)\}")
 _SLIPS = (-10, -2, -1, 1, 2, 10)
 
 
@@ -85,9 +85,10 @@ def _row(source: str, problem: str, solution: str, largest: int, rng: random.Ran
         half = len(told) // 2
         return " ".join(told[:half]), " " + " ".join(told[half:])
     if source == "wrong-answer":
-        answer = int(_BOX.search(solution)[1])
+        *others, answer = map(int, _BOX.search(solution)[1].split(", "))
         wrong = rng.choice([answer + slip for slip in _SLIPS if 0 <= answer + slip <= largest])
-        return problem, _BOX.sub(lambda _: rf"\boxed{{ {wrong}}}", solution)
+        said = ", ".join(map(str, [*others, wrong]))
+        return problem, _BOX.sub(lambda _: rf"\boxed{{ {said}}}", solution)
     if source == "wrong-format":
         return problem, _BOX.sub(lambda box: box[1], solution)
     return problem, solution

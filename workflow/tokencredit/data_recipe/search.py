@@ -57,26 +57,33 @@ class Search:
     def decide(self, history: Sequence[Evaluation]) -> Decision:
         """The next recipe (arXiv 2605.12944, Algorithm 1): probes, then edits of the best recipe, begun anew after ``patience`` failures.
 
+        A search also begins anew where no edit is left whose rows are unlike all before, and then takes any recipe where that cannot be.
         Probes are the same for all rankers of a seed. Under ``random-recipes`` any recipe is next. ``UserError`` where no recipe is left
         whose rows are unlike all before.
         """
         number = len(history)
         if self.name == "random-recipes":
-            return Decision(ANY, self._unseen(history, "recipe", lambda rng: edits.any_recipe(self.space, rng)))
+            return self._any(history)
         if number < self.settings.probes:
             return Decision(
                 PROBE, self._unseen(history, "probe", lambda rng: edits.probe(number, self.space, rng), shared=True)
             )
         parent, failures = standing(history, self.settings.probes)
-        if failures >= self.settings.patience and (begun := self._begun_anew(history)) is not None:
+        if failures < self.settings.patience and (edited := self._edited(history, parent)) is not None:
+            return edited
+        if (begun := self._begun_anew(history)) is not None:
             return Decision(RESEED, begun)
-        return self._edited(history, parent)
+        return self._edited(history, parent) or self._any(history)
 
     def rows(self, recipe: Steps) -> np.ndarray:
         """The rows of the pool that ``recipe`` keeps."""
         return execute(recipe, self.pool, self.seed)
 
-    def _edited(self, history: Sequence[Evaluation], parent: int) -> Decision:
+    def _any(self, history: Sequence[Evaluation]) -> Decision:
+        return Decision(ANY, self._unseen(history, "recipe", lambda rng: edits.any_recipe(self.space, rng)))
+
+    def _edited(self, history: Sequence[Evaluation], parent: int) -> Decision | None:
+        """An edit of ``parent``; None where none keeps rows unlike those before."""
         rng = generator(self.seed, "data recipe", self.name, "edits", len(history))
         chosen = edits.proposals(
             edits.local_edits(history[parent].recipe, self.space),
@@ -87,10 +94,7 @@ class Search:
             rng,
         )
         if not chosen:
-            raise UserError(
-                f"data_recipe: after {len(history)} evaluations no edit of the best recipe keeps rows unlike those before; fewer "
-                f"`evaluations`, or a larger pool, are needed."
-            )
+            return None
         scene = Scene(
             history=[Point(each.recipe, each.state, each.score) for each in history],
             candidates=[Point(recipe, state(self.rows(recipe), self.pool)) for recipe in chosen],

@@ -168,8 +168,8 @@ def careful_solution(problem: WordProblem, rng: random.Random, mistakes: bool) -
             return text + closing(_guess(problem, rng), rng)
         result = step.apply(value)
         if mistakes and rng.random() < WRONG_STEP:
-            slip = _near(result, rng)
-            result = slip if _stays_in_range(slip, problem.steps[index + 1 :]) else result
+            slip = near(result, rng)
+            result = slip if stays_in_range(slip, problem.steps[index + 1 :]) else result
         text += f"{rng.choice(CONNECTIVES)} {value} {step.operator} {step.right} = {result}."
         value = result
     return text + closing(value, rng)
@@ -221,10 +221,10 @@ def _guess(problem: WordProblem, rng: random.Random) -> int:
     value = problem.start
     for index, step in enumerate(problem.steps):
         value = value if index == forgotten else step.apply(value)
-    return value if 0 <= value <= LARGEST and value != problem.answer else _near(problem.answer, rng)
+    return value if 0 <= value <= LARGEST and value != problem.answer else near(problem.answer, rng)
 
 
-def _stays_in_range(value: int, steps: tuple[Step, ...]) -> bool:
+def stays_in_range(value: int, steps: tuple[Step, ...]) -> bool:
     """Whether every result lies between 0 and ``LARGEST``: the language of the task has no other numbers."""
     for step in steps:
         value = step.apply(value)
@@ -233,6 +233,6 @@ def _stays_in_range(value: int, steps: tuple[Step, ...]) -> bool:
     return True
 
 
-def _near(number: int, rng: random.Random) -> int:
+def near(number: int, rng: random.Random) -> int:
     """A wrong number of the kind that slips produce: off by one, two or ten."""
     return rng.choice([number + slip for slip in (-10, -2, -1, 1, 2, 10) if 0 <= number + slip <= LARGEST])
