@@ -145,15 +145,18 @@ def test_known_near_duplicates(train: str, real_config: Config, data_root: Path)
     known: dict[str, dict[str, dict[str, object]]] = defaultdict(dict)
     for pair in json.loads((data_root / KNOWN[train]).read_text()):
         known[pair["eval"]][pair["eval_id"]] = pair
-    training = rows(train)
-    for file_name, name in NAMES.items():
-        benchmark = rows(name)
-        found = overlapping_pairs(training, benchmark)
-        touched = {pair["benchmark_id"] for pair in found}
+    tests = {file_name: rows(name) for file_name, name in NAMES.items()}
+    for file_name, table in tests.items():
+        table["problem_id"] = f"{file_name}:" + table["problem_id"]
+    # One pass over the training problems for all benchmarks.
+    found = overlapping_pairs(rows(train), pd.concat(tests.values(), ignore_index=True))
+    for file_name in NAMES:
+        of_file = [pair for pair in found if pair["benchmark_id"].startswith(f"{file_name}:")]
+        touched = {pair["benchmark_id"] for pair in of_file}
         assert len(touched) == COUNTS[train].get(file_name, 0)
-        assert touched == set(known[file_name])
+        assert touched == {f"{file_name}:{identity}" for identity in known[file_name]}
         for identity, pair in known[file_name].items():
-            of_this = [item for item in found if item["benchmark_id"] == identity]
+            of_this = [item for item in of_file if item["benchmark_id"] == f"{file_name}:{identity}"]
             (same,) = [item for item in of_this if item["train_id"] == pair["train_id"]]
             # The known shares take a number in words for a word.
             assert same["share"] == pytest.approx(pair["shingle_share"], abs=0.016)

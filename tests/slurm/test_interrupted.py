@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pytest
@@ -52,17 +53,15 @@ def trained(studied: Submitted, failing: Submitted, tmp_path_factory: pytest.Tem
     warned = submit("warned")
     job = warned.held().id
     kept["warned"] = saved(warned.project)
-    scontrol("update", f"JobId={job}", "EndTime=now+120")
-    requeued = submit("requeued")
-    again = requeued.held().id
-    kept["requeued"] = saved(requeued.project)
-    scontrol("requeue", again)
-    left_alone = submit("left-alone")
-    # An end that was set by hand is the job's time limit from then on, in its next try too. Slurm refuses more time for a job that has
-    # ended meanwhile, which needs none.
-    warned.until(lambda: restarts(job) == 1)
-    with contextlib.suppress(subprocess.CalledProcessError):
-        scontrol("update", f"JobId={job}", "TimeLimit=10")
+    scontrol("update", f"JobId={job}", "EndTime=now+145")
+    with ThreadPoolExecutor() as beside:
+        raised = beside.submit(_more_time, warned, job)
+        requeued = submit("requeued")
+        again = requeued.held().id
+        kept["requeued"] = saved(requeued.project)
+        scontrol("requeue", again)
+        left_alone = submit("left-alone")
+        raised.result()
     found = {}
     submitted = {"left alone": left_alone, "requeued": requeued, "warned": warned, "ended": ended}
     for name, each in submitted.items():
@@ -71,6 +70,16 @@ def trained(studied: Submitted, failing: Submitted, tmp_path_factory: pytest.Tem
         went_on = name in kept and goes_on_from(kept[name], each.project)
         found[name] = Trained(metrics(each.project), jobs, restarts(jobs[0].id), went_on)
     return found
+
+
+def _more_time(run: Submitted, job: str) -> None:
+    """Raise the time limit of a job as soon as it is in the queue again: an end that was set by hand is that of its next try too.
+
+    Slurm refuses more time for a job that has ended meanwhile, which needs none.
+    """
+    run.until(lambda: restarts(job) == 1)
+    with contextlib.suppress(subprocess.CalledProcessError):
+        scontrol("update", f"JobId={job}", "TimeLimit=10")
 
 
 def test_a_run_that_is_left_alone_is_one_job(trained: dict[str, Trained]) -> None:

@@ -163,7 +163,7 @@ def test_one_cell_on_one_machine_needs_no_flag(fresh: Project) -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--config", "study=tyo"], "config/studies/tyo.yaml: no such study; allowed: "),
+        (["--config", "study=tyo"], "config/studies/tyo.yaml: no such study; did you mean 'toy'? allowed: "),
         (["results/toy/runs/eap/seed0/run.json"], "did you mean 'eapo"),
         (["results/data/gsm9k/problems.parquet"], "gsm9k is not a data set"),
     ],

@@ -46,6 +46,19 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """A temporary folder that becomes ``path`` when the block ends well, and vanishes otherwise. ``UserError`` where ``path`` is there."""
+    if path.exists():
+        raise UserError(f"{path}: is there already; name a new folder.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as temporary:
+        folder = Path(temporary, path.name)
+        folder.mkdir()
+        yield folder
+        folder.rename(path)
+
+
 def share(path: Path) -> None:
     """Give a file, or all files of a folder, the mode that the umask gives to new ones: temporary files and weights have it not."""
     umask = os.umask(0)

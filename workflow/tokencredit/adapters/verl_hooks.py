@@ -84,7 +84,7 @@ def obstacle(name: str, hook: Hook, progress: float | None = None, **params: Any
         if isinstance(value, Tensor) or value != column.default:
             if column.name == "entropy_coef":
                 return "its entropy bonus is verl's own to add, `actor_rollout_ref.actor.entropy_coeff`"
-            return f"its credit sets `{column.name}` of the loss, which {TITLES[hook]} cannot"
+            return f"{TITLES[hook]} cannot set `{column.name}` of the loss, and its credit does"
     return None
 
 

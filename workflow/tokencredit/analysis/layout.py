@@ -52,8 +52,8 @@ def number(value: float, digits: int) -> str:
 
 
 def signed(value: float, digits: int) -> str:
-    """``value`` with its sign: +1.4, −0.3."""
-    return f"{value:+.{digits}f}".replace("-", "−")
+    """``value`` with its sign, which zero has not: +1.4, −0.3, 0.0."""
+    return ("+" if round(value, digits) > 0 else "") + number(value, digits)
 
 
 def meanings(used: str) -> list[str]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import tempfile
 from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
@@ -53,12 +52,8 @@ def crate(bundle: Path, out: Path, licence: str, published: str, config: Path) -
     project = config.parent
     if not (project / WORKFLOW).is_file():
         raise UserError(f"{project / WORKFLOW}: no such file; call this in the folder of the project.")
-    if out.exists():
-        raise UserError(f"{out}: is there already; name a new folder.")
     members, content, study = opened(bundle, config)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as temporary:
-        folder = Path(temporary, out.name)
+    with files.new_folder(out) as folder:
         copied = [name for name in PROJECT if _copy(project / name, folder / name)]
         for name, data in members.items():
             path = folder / "results" / name
@@ -94,7 +89,6 @@ def crate(bundle: Path, out: Path, licence: str, published: str, config: Path) -
         # sha256 is a term of RO-Crate from version 1.2 on.
         context = ["https://w3id.org/ro/crate/1.1/context", {"sha256": "http://schema.org/sha256"}]
         files.write_json(folder / METADATA, {"@context": context, "@graph": graph})
-        folder.rename(out)
     cli.made([out / METADATA])
 
 

@@ -51,12 +51,11 @@ def push(
     if out is None:
         print(_commit(to, public, weights, text, f"{row.path} of the study {study}"))
         return
-    if out.exists():
-        raise UserError(f"{out}: is there already; name a new folder.")
-    for name, path in weights.items():
-        (out / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, out / name)
-    files.write_text(out / CARD, text)
+    with files.new_folder(out) as folder:
+        for name, path in weights.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, folder / name)
+        files.write_text(folder / CARD, text)
     cli.made([out])
 
 

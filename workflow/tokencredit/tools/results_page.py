@@ -73,9 +73,8 @@ def many(table: str, **where: Any) -> list[Any]:
 
 
 def points(value: float, digits: int = 1) -> str:
-    """A difference with its sign: +1.4."""
-    text = number(value, digits)
-    return text if text.startswith("−") else f"+{text}"
+    """A difference with its sign: +1.4. Raises ``UserError`` for one that is missing."""
+    return layout.signed(_told(value), digits)
 
 
 def percent(share: float, digits: int = 0) -> str:
@@ -85,9 +84,7 @@ def percent(share: float, digits: int = 0) -> str:
 
 def number(value: float, digits: int = 1) -> str:
     """A number with so many digits after the point. Raises ``UserError`` for one that is missing."""
-    if not math.isfinite(value):
-        raise UserError(f"{TEMPLATE}: a number that it names is missing in its table.")
-    return layout.number(value, digits)
+    return layout.number(_told(value), digits)
 
 
 def effect(line: Any, digits: int = 1) -> str:
@@ -106,3 +103,9 @@ def _table(path: Path) -> pd.DataFrame:
     if not path.exists():
         raise UserError(f"{TEMPLATE}: {path}: no such file.")
     return pd.read_csv(path)
+
+
+def _told(value: float) -> float:
+    if not math.isfinite(value):
+        raise UserError(f"{TEMPLATE}: a number that it names is missing in its table.")
+    return value

@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 
 from tokencredit import statistics
 from tokencredit.analysis import scores, style
-from tokencredit.analysis.layout import number
+from tokencredit.analysis.layout import number, signed
 from tokencredit.analysis.store import Store
 from tokencredit.config import Row
 from tokencredit.study.selection import paired
@@ -127,7 +127,7 @@ def chart_of_differences(store: Store, found: list[Difference], other: str, chos
         )
         for each in sorted(found, key=lambda each: -each.tested.mean)
     ]
-    return _chart(store, "difference", f"Points above or below {against}", values, signed=True, chosen=chosen)
+    return _chart(store, "difference", f"Points above or below {against}", values, with_sign=True, chosen=chosen)
 
 
 def charts_of_scores(store: Store, table: pd.DataFrame) -> list[Chart]:
@@ -171,16 +171,13 @@ def _lighter(colour: str) -> str:
 def points(found: statistics.TwoLevel) -> str:
     """A difference with its interval: ``+1.2 points [−0.3, 2.7]``."""
     mean, low, high = (100 * end for end in (found.mean, found.low, found.high))
-    return f"{signed(mean)} points [{number(low, 1)}, {number(high, 1)}]"
+    return f"{signed(mean, 1)} points [{number(low, 1)}, {number(high, 1)}]"
 
 
-def signed(value: float) -> str:
-    """One digit, with its sign."""
-    return ("+" if round(value, 1) > 0 else "") + number(value, 1)
-
-
-def _chart(store: Store, name: str, title: str, values: list[_Value], signed: bool = False, chosen: str = "") -> Chart:
-    low, high = _axis(values, signed, chosen)
+def _chart(
+    store: Store, name: str, title: str, values: list[_Value], with_sign: bool = False, chosen: str = ""
+) -> Chart:
+    low, high = _axis(values, with_sign, chosen)
 
     def place(value: float) -> float:
         return round(100 * (min(max(value, low), high) - low) / (high - low), 2)
@@ -194,7 +191,7 @@ def _chart(store: Store, name: str, title: str, values: list[_Value], signed: bo
             low=place(each.low),
             high=place(each.high),
             dots=tuple(place(dot) for dot in each.dots if low <= dot <= high and low <= each.value <= high),
-            text=_written(each.value, signed),
+            text=_written(each.value, with_sign),
             detail=each.detail,
             chosen=each.row.name == chosen,
             beyond=(each.value > high) - (each.value < low),
@@ -203,32 +200,32 @@ def _chart(store: Store, name: str, title: str, values: list[_Value], signed: bo
     )
     steps = [step for step in MaxNLocator(nbins=5, steps=[1, 2, 5, 10]).tick_values(low, high) if low <= step <= high]
     ticks = tuple((place(step), f"{step:g}".replace("-", "−")) for step in steps)
-    return Chart(name, title, marks, ticks, place(0) if signed else None)
+    return Chart(name, title, marks, ticks, place(0) if with_sign else None)
 
 
-def _axis(values: list[_Value], signed: bool, chosen: str) -> tuple[float, float]:
+def _axis(values: list[_Value], with_sign: bool, chosen: str) -> tuple[float, float]:
     """The ends of a chart's axis: all intervals and dots.
 
-    Of differences (``signed``) zero too, and no interval of a row far from most others: a method that collapsed would press the rest
+    Of differences (``with_sign``) zero too, and no interval of a row far from most others: a method that collapsed would press the rest
     together. Far is more than half the width of the narrowest stretch that holds the intervals of ``MOST`` rows away from it. The row
     ``chosen`` is never left out.
     """
     kept = values
-    if signed and values:
+    if with_sign and values:
         ordered, count = sorted(values, key=lambda each: each.value), math.ceil(MOST * len(values))
         parts = [ordered[start : start + count] for start in range(len(values) - count + 1)]
         stretches = [(min(each.low for each in part), max(each.high for each in part)) for part in parts]
         first, last = min(stretches, key=lambda stretch: stretch[1] - stretch[0])
         reach = (last - first) / 2
         kept = [each for each in values if each.row.name == chosen or first - reach <= each.value <= last + reach]
-    ends = [end for each in kept for end in (each.low, each.high, *each.dots)] + ([0.0] if signed else [])
+    ends = [end for each in kept for end in (each.low, each.high, *each.dots)] + ([0.0] if with_sign else [])
     low, high = (min(ends), max(ends)) if ends else (0.0, 1.0)
     room = ROOM * max(high - low, 1e-9)
     return low - room, high + room
 
 
 def _written(value: float, with_sign: bool) -> str:
-    return signed(value) if with_sign else number(value, 1)
+    return signed(value, 1) if with_sign else number(value, 1)
 
 
 def _seeds(store: Store) -> dict[str, list[Row]]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from tokencredit.analysis.layout import number
-from tokencredit.analysis.page.comparison import Chart, Difference, chart_of_differences, differences, points, signed
+from tokencredit.analysis.layout import number, signed
+from tokencredit.analysis.page.comparison import Chart, Difference, chart_of_differences, differences, points
 from tokencredit.analysis.page.judged import Judged
 from tokencredit.analysis.store import Store
 from tokencredit.config.claim_keys import BASE
@@ -59,7 +59,7 @@ def _about_one(store: Store, found: list[Difference], own: str, other: str) -> t
         return asked, f"Not answered: a run is invalid: {unsound}."
     tested = next(each.tested for each in found if each.row.name == own)
     where = f"{abs(100 * tested.mean):.1f} points {'above' if tested.mean > 0 else 'below'} {against}"
-    interval = f"95\u00a0% interval {signed(100 * tested.low)} to {signed(100 * tested.high)}"
+    interval = f"95\u00a0% interval {signed(100 * tested.low, 1)} to {signed(100 * tested.high, 1)}"
     if tested.seeds is None:
         apart = "do differ" if tested.p < LEVEL else "are not told apart either"
         return asked, (
