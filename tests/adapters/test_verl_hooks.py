@@ -95,7 +95,7 @@ def test_hooks_take_the_methods_whose_columns_they_carry() -> None:
     [
         ("eapo", "estimator", "reads `entropy`"),
         ("tis", "estimator", "reads `rollout_logprob`"),
-        ("gspo", "estimator", "sets `clip_low`"),
+        ("gspo", "estimator", "cannot set `clip_low`"),
         ("dr-grpo", "loss", "reads `reward`"),
         ("forking", "loss", "reads `entropy`"),
         ("forking", "trainer", "before every update"),
