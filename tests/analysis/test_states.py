@@ -14,7 +14,8 @@ from tokencredit import files
 from tokencredit.analysis import tables
 from tokencredit.analysis.credit import states as oracle
 from tokencredit.analysis.store import Store
-from tokencredit.config import load_study
+from tokencredit.config import Study, load_study
+from tokencredit.data.embedded_tokenizer import vocabulary
 from tokencredit.errors import UserError
 from tokencredit.oracle.estimate import exact_information
 from tokencredit.study.exhibits import inputs, planned
@@ -72,6 +73,10 @@ def store_of(
     return Store(study, folder / "results")
 
 
+def _study(folder: Path) -> Study:
+    return load_study(folder / "config", "synthetic")
+
+
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return store_of(tmp_path_factory.mktemp("oracle"), *planted())
@@ -122,6 +127,25 @@ def test_the_table_says_where_the_credit_sits(store: Store) -> None:
     for part in ("decile", "kind", "quadrant"):
         for name in oracle.SUMS:
             assert table.loc[part, f"share_{name}"].sum() == pytest.approx(1)
+
+
+def test_synonyms_are_one_decision(tmp_path: Path) -> None:
+    """Of four connectives and one way to end, two of the one and one of the other were tried; with a tenth of the mass not tried."""
+    words = vocabulary("word-problems")
+    tokens = [words.index(word) for word in (" Then", " Next", " So")]
+    masses = [0.3, 0.2, 0.4]
+    states, branches = planted()
+    one = branches[branches["probability"] == 0.5].groupby(["problem_id", "cell", "sample", "position"]).head(1)
+    branches = pd.concat(
+        [one.assign(token_id=token, probability=mass) for token, mass in zip(tokens, masses, strict=True)]
+    )
+    states = states.merge(one[["problem_id", "cell", "sample", "position"]]).assign(token_id=tokens[0], tried=0.9)
+    found, _ = oracle.states(store_of(tmp_path, states, branches), measured_rows(_study(tmp_path))[0])
+    expected = -sum(mass * np.log(mass) for mass in (0.5, 0.4, 0.1))
+    assert found["decision"].to_numpy() == pytest.approx(expected)
+    line = oracle.groups(found).set_index("part").loc["all"]
+    assert line["decision"] == pytest.approx(expected)
+    assert line["decision_ratio"] == pytest.approx(line["information"] / expected)
 
 
 def test_the_table_says_what_was_not_seen(store: Store) -> None:

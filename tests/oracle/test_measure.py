@@ -14,7 +14,7 @@ from tests.oracle.small_world import END, LONGEST, SETTINGS, oracle, policy, res
 from tokencredit import files
 from tokencredit.errors import UserError
 from tokencredit.oracle.estimate import Branches, advantages, exact_information, information
-from tokencredit.oracle.measure import BRANCHES, KEY, STATES, Oracle, check_sampled_by
+from tokencredit.oracle.measure import BRANCHES, KEY, LIKELY, REST, STATES, Oracle, check_sampled_by
 from tokencredit.oracle.responses import Taken
 
 
@@ -151,6 +151,42 @@ def test_few_candidates_are_tried_and_the_one_that_was_taken_is_among_them(tmp_p
     assert (alone[["right", "wrong", "ungraded"]] == 0).all(axis=None)
     at_most_one = measured(oracle(most_tokens=1), taken, tmp_path / "one")[1].groupby(KEY).size()
     assert set(at_most_one) <= {1, 2}
+
+
+@pytest.mark.slow
+def test_all_tokens_that_are_not_tried_are_one_branch_which_is_what_they_are_worth(tmp_path: Path) -> None:
+    """Its continuations begin with each of them as often as the policy would; what was measured without it stays as it is."""
+    taken = responses(oracle(), problems=8, samples=3)
+    without, found = (
+        measured(oracle(mass=0.5, most_tokens=2, rest=rest), taken, tmp_path / str(rest)) for rest in (0, 400)
+    )
+    rest = found[1][found[1]["token_id"] == REST]
+    pd.testing.assert_frame_equal(found[1].drop(index=rest.index).reset_index(drop=True), without[1])
+    several = without[1].groupby(KEY).size().loc[lambda sizes: sizes > 1]
+    assert len(rest) > 20
+    assert set(rest[KEY].itertuples(index=False, name=None)) <= set(several.index)
+    inside, before = [], prefixes(taken)
+    for row in rest.itertuples():
+        key = (row.problem_id, row.cell, row.sample, row.position)
+        last, so_far = before[key]
+        left = policy(last).copy()
+        left[without[1].set_index(KEY).loc[[key], "token_id"]] = 0
+        assert row.probability == pytest.approx(left.sum())
+        assert row.right + row.wrong == 400
+        truth = sum(share * right_after((*so_far, token)) for token, share in enumerate(left / left.sum()) if share)
+        inside.append(abs(row.right / 400 - truth) <= 1.96 * math.sqrt(truth * (1 - truth) / 400) + 1e-9)
+    assert np.mean(inside) > 0.95 - 3 * math.sqrt(0.95 * 0.05 / len(inside))
+    tried = found[0].set_index(KEY)["tried"]
+    assert tried.loc[several.index].to_numpy() == pytest.approx(1)
+    assert (found[0]["tried"] >= without[0]["tried"]).all()
+
+
+def test_likely_tokens_are_continued_more_often(tmp_path: Path) -> None:
+    branches = measured(oracle(continuations=8, fewest=2, fewest_likely=16), responses(oracle()), tmp_path)[1]
+    times = branches["right"] + branches["wrong"]
+    assert (times[branches["probability"] >= LIKELY] == 16).all()
+    assert (times[branches["probability"] < LIKELY] == 2).all()
+    assert {16, 2} == set(times)
 
 
 def test_a_token_that_ends_the_response_is_graded_once(tmp_path: Path) -> None:

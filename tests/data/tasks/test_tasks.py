@@ -58,3 +58,18 @@ def test_problems_of_all_splits_and_tiers_can_be_had(name: str) -> None:
     for split in ("pretrain", "train", "test"):
         for tier in TASKS[name].TIERS:
             assert len(embedded.generate_problems([tier], 100, 1, split, name)) == 100
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_words_of_which_any_will_do_decide_the_same_and_ways_of_working_differ(name: str) -> None:
+    """At its forks a task's own texts have several words and fewer decisions; numbers and copied words decide themselves."""
+    task, tokenizer, rng = TASKS[name], build_tokenizer(name), random.Random(0)
+    words: dict[int, set[str]] = {place: set() for place in (0, 1, 2)}
+    for problem in embedded.sample_problems(list(task.TIERS), 60, 0, "pretrain", name):
+        tokens = [tokenizer.decode([each]) for each in tokenizer.encode(task.sample_solution(problem, rng))]
+        for place, found in words.items():
+            found.add(tokens[place])
+    decisions = {place: {task.decision(word) for word in found} for place, found in words.items()}
+    assert {place: len(found) for place, found in words.items()} == {0: 8, 1: 3, 2: 6}
+    assert {place: len(found) for place, found in decisions.items()} == {0: 1, 1: 1, 2: 2}
+    assert task.decision(" 7") == " 7"

@@ -198,12 +198,23 @@ class Oracle(Strict):
         description="Continuations of a state, shared among the tokens that are tried by their probability."
     )
     fewest: Annotated[int, Field(ge=2)] = Field(4, description="Fewest continuations of a token that is tried.")
+    fewest_likely: Annotated[int, Field(ge=0, exclude_if=lambda count: count == 0)] = Field(
+        0,
+        description="Fewest continuations of a token with at least a twentieth of the probability; 0: as of any other.",
+    )
+    rest: Annotated[int, Field(ge=0, exclude_if=lambda count: count == 0)] = Field(
+        0,
+        description="Continuations of all tokens that are not tried, as one branch: each begins with one that is drawn from them. 0: what "
+        "they are worth is not measured.",
+    )
     mass: Share = Field(0.999, description="The most probable tokens with this much probability are tried.")
     most_tokens: Positive = Field(64, description="Most tokens that are tried at a state, beside the one taken.")
 
     @model_validator(mode="after")
     def _combinations(self) -> Oracle:
         distinct("policies", self.policies)
+        if self.rest == 1:
+            raise ValueError("rest = 1: one continuation says nothing about noise; 0, or 2 and more")
         return self
 
 

@@ -13,6 +13,12 @@ BOXED = " \\boxed{{ {n}}}"
 
 STYLE, STRATEGY, RESULT, ANSWER = "style fork", "strategy fork", "result", "answer"
 COPY, ROUTINE = "copied number", "routine"
+_DECISIONS = {
+    **dict.fromkeys(OPENINGS, "opening"),
+    **dict.fromkeys(PAUSES, "pause"),
+    **dict.fromkeys(CONNECTIVES, "go on"),
+    **dict.fromkeys((f" {words.split()[0].rstrip(':')}" for words in CLOSINGS), "answer"),
+}
 _BEFORE_ANSWER = BOXED.split("{{")[0].lstrip() + "{"
 
 
@@ -22,6 +28,11 @@ def opening(rng: random.Random) -> str:
 
 def closing(answer: int | str, rng: random.Random) -> str:
     return rng.choice(CLOSINGS) + BOXED.format(n=answer)
+
+
+def decision(token: str) -> str:
+    """What a token of a solution decides: the words of one kind, of which any will do, decide the same; any other token decides itself."""
+    return _DECISIONS.get(token, token)
 
 
 def phrases() -> list[str]:

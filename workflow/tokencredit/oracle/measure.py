@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -20,12 +23,14 @@ from tokencredit.grading import GradingPool
 from tokencredit.oracle.continuations import OUTCOMES, Continuations, Start, outcomes
 from tokencredit.oracle.responses import Taken
 from tokencredit.progress import bar
-from tokencredit.seeds import derive_seed
+from tokencredit.seeds import derive_seed, generator
 
 KEY = ["problem_id", "cell", "sample", "position"]
 STATES = [*KEY, "token_id", "token", "entropy", "logprob", "tried", "reward", "quadrant"]
-TOKENS = [*KEY, "token_id", "probability", "continuations"]
+TOKENS = [*KEY, "token_id", "probability", "continuations", "rest"]
 BRANCHES = [*KEY, "token_id", "probability", *OUTCOMES]
+REST = -1  # in place of a token's id: all tokens of a state that are not tried, as one branch
+LIKELY = 0.05  # the probability from which a token is likely
 _ROWS = 256  # positions whose whole distributions are held at a time, in float64
 
 
@@ -33,9 +38,10 @@ _ROWS = 256  # positions whose whole distributions are held at a time, in float6
 class Settings:
     """How a state is measured: the tokens that hold ``mass`` of the probability are tried, at most ``most_tokens``, and the one taken.
 
-    They share the ``continuations`` of the state by their probability, at least ``fewest`` for each: what a likely token is worth weighs
-    more in I and is measured better. Continuations are drawn at ``temperature`` and ``top_p``, up to ``max_tokens`` tokens of the whole
-    response.
+    They share the ``continuations`` of the state by their probability, at least ``fewest`` for each and ``fewest_likely`` for each likely
+    one: what a likely token is worth weighs more in I and is measured better. Where several are tried, all others are one branch, ``REST``,
+    with ``rest`` continuations that begin with a token drawn from them. Continuations are drawn at ``temperature`` and ``top_p``, up to
+    ``max_tokens`` tokens of the whole response.
     """
 
     continuations: int
@@ -46,6 +52,8 @@ class Settings:
     top_p: float
     max_tokens: int
     seed: int
+    rest: int = 0
+    fewest_likely: int = 0
 
     def candidates(self, logits: Tensor, own: Tensor) -> tuple[list[float], list[float], list[dict[int, float]]]:
         """Of each position: entropy, log-prob of the token taken, and the tokens to try with their probability.
@@ -53,11 +61,8 @@ class Settings:
         ``logits`` [T, V], before the temperature; ``own`` [T] int64, the tokens taken.
         """
         logprob = torch.log_softmax(logits.double() / self.temperature, dim=-1)
-        probability = logprob.exp()
-        entropy = -(probability * logprob).nan_to_num(0.0).sum(-1)
-        if self.top_p < 1:
-            probability = nucleus(probability, self.top_p)
-            probability = probability / probability.sum(-1, keepdim=True)
+        entropy = -(logprob.exp() * logprob).nan_to_num(0.0).sum(-1)
+        probability = self.sampled_from(logits)
         ordered, token = probability.sort(dim=-1, descending=True, stable=True)
         needed = ((ordered.cumsum(-1) - ordered < self.mass) & (ordered > 0)).sum(-1).clamp(max=self.most_tokens)
         tried = []
@@ -66,12 +71,40 @@ class Settings:
             tried.append({each: float(probability[row, each]) for each in chosen})
         return entropy.tolist(), logprob.gather(-1, own[:, None])[:, 0].tolist(), tried
 
+    def sampled_from(self, logits: Tensor) -> Tensor:
+        """The probabilities [T, V], float64, that tokens are drawn with."""
+        probability = torch.softmax(logits.double() / self.temperature, dim=-1)
+        if self.top_p < 1:
+            probability = nucleus(probability, self.top_p)
+            probability = probability / probability.sum(-1, keepdim=True)
+        return probability
+
     def shared(self, probability: list[float]) -> list[int]:
         """How often each token of a state is continued; a state's only one is not."""
         if len(probability) == 1:
             return [0]
         mass = sum(probability)
-        return [max(self.fewest, math.ceil(self.continuations * each / mass)) for each in probability]
+        return [
+            max(
+                self.fewest,
+                self.fewest_likely if each >= LIKELY else 0,
+                math.ceil(self.continuations * each / mass),
+            )
+            for each in probability
+        ]
+
+    def others(self, probability: Tensor, tried: Collection[int], *state: object) -> tuple[float, Counter[int]]:
+        """The mass of the tokens of a state that are not ``tried``, and how often each is drawn as the first of a continuation.
+
+        ``probability`` [V]; ``state``: its names, which the draws depend on.
+        """
+        left = probability.numpy(force=True).copy()
+        left[list(tried)] = 0.0
+        mass = float(left.sum())
+        if not self.rest or len(tried) == 1 or mass <= 0:
+            return 0.0, Counter()
+        drawn = generator(self.seed, "oracle rest", *state).choice(len(left), size=self.rest, p=left / mass)
+        return mass, Counter(drawn.tolist())
 
 
 @dataclass(frozen=True)
@@ -89,7 +122,8 @@ class Oracle:
 
         entropy: of the next token, nats, over the whole vocabulary at the sampling temperature; logprob: of the token that was taken, in
         the same distribution; probability: of the token in the distribution that is sampled from, which ``top_p`` may restrict; tried:
-        their sum; continuations: how many the token gets, 0 where it is its state's only one.
+        their sum; continuations: how many the token gets, 0 where it is its state's only one; rest: whether it stands for all tokens that
+        are not tried, whose probability it has.
         """
         found = [self._candidates(each) for each in responses]
         states, tokens = (pd.concat(tables, ignore_index=True) for tables in zip(*found, strict=True))
@@ -132,45 +166,42 @@ class Oracle:
         """The states of a response, and the tokens to try at them, without counts."""
         own = torch.tensor(taken.token_ids, device=self.policy.device)
         ids = torch.cat([torch.tensor(taken.prompt, device=self.policy.device), own])[None]
+        name = (taken.problem_id, taken.cell, taken.sample)
+        measures: list[tuple[float, float]] = []
+        tokens: list[tuple[Any, ...]] = []
+        masses: list[float] = []
         with torch.inference_mode():
             logits = self.policy(input_ids=ids, logits_to_keep=len(own) + 1, use_cache=False).logits[0, :-1]
-            parts = [
-                self.settings.candidates(*part) for part in zip(logits.split(_ROWS), own.split(_ROWS), strict=True)
-            ]
-        entropy, logprob, tried = ([value for part in parts for value in part[column]] for column in range(3))
-        name = (taken.problem_id, taken.cell, taken.sample)
-        masses = [sum(each.values()) for each in tried]
+            for part, taken_here in zip(logits.split(_ROWS), own.split(_ROWS), strict=True):
+                entropy, logprob, tried = self.settings.candidates(part, taken_here)
+                sampled = self.settings.sampled_from(part)
+                for row, found in enumerate(tried):
+                    state = (*name, len(masses))
+                    mass, others = self.settings.others(sampled[row], found, *state)
+                    times = self.settings.shared(list(found.values()))
+                    tokens += [(*state, *token, each, False) for token, each in zip(found.items(), times, strict=True)]
+                    tokens += [(*state, token, mass, each, True) for token, each in others.items()]
+                    masses.append(sum(found.values()) + mass)
+                measures += zip(entropy, logprob, strict=True)
         states = [
-            (
-                *name,
-                position,
-                row.token_id,
-                row.token,
-                entropy[position],
-                logprob[position],
-                mass,
-                row.reward,
-                row.quadrant,
-            )
-            for position, (row, mass) in enumerate(zip(taken.record.itertuples(), masses, strict=True))
-        ]
-        tokens = [
-            (*name, position, token, probability, times)
-            for position, found in enumerate(tried)
-            for (token, probability), times in zip(
-                found.items(), self.settings.shared(list(found.values())), strict=True
+            (*name, position, row.token_id, row.token, *measure, mass, row.reward, row.quadrant)
+            for position, (row, measure, mass) in enumerate(
+                zip(taken.record.itertuples(), measures, masses, strict=True)
             )
         ]
         return pd.DataFrame(states, columns=STATES), pd.DataFrame(tokens, columns=TOKENS)
 
     def count(self, taken: dict[tuple[str, str, int], Taken], tokens: pd.DataFrame) -> tuple[pd.DataFrame, int]:
-        """``tokens`` with the counts of ``OUTCOMES``, and how many tokens were sampled for them. ``taken``: the responses by their key."""
+        """``tokens`` with the counts of ``OUTCOMES``, and how many tokens were sampled for them. ``taken``: the responses by their key.
+
+        Those of a state's rest become one branch.
+        """
         settings, tokens = self.settings, tokens.reset_index(drop=True)
         asked = tokens[tokens["continuations"] > 0]
         starts = []
         for row in asked.itertuples():
             response = taken[row.problem_id, row.cell, row.sample]
-            parts = (row.problem_id, row.cell, row.sample, row.position, row.token_id)
+            parts = (row.problem_id, row.cell, row.sample, row.position, row.token_id, *(["rest"] if row.rest else []))
             seeds = [derive_seed(settings.seed, "oracle", *parts, number) for number in range(row.continuations)]
             begun = (*response.token_ids[: row.position], row.token_id)
             starts.append(Start(response.prompt, begun, response.gold, seeds))
@@ -186,7 +217,9 @@ class Oracle:
         ends, sampled = continuing.ends(starts)
         found = dict(zip(asked.index, map(outcomes, ends), strict=True))
         counts = {name: [found[place][name] if place in found else 0 for place in tokens.index] for name in OUTCOMES}
-        return tokens.drop(columns="continuations").assign(**counts), sampled
+        counted = tokens.assign(**counts, token_id=tokens["token_id"].where(~tokens["rest"].astype(bool), REST))
+        how = {"probability": "first", **dict.fromkeys(OUTCOMES, "sum")}
+        return counted.groupby([*KEY, "token_id"], sort=False, as_index=False).agg(how)[BRANCHES], sampled
 
 
 def check_sampled_by(states: pd.DataFrame, responses: list[Taken], mixed_precision: str, model: str | Path) -> None:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import stats
+from scipy.special import xlogy
 
 from tokencredit.analysis.layout import Cell, Wide
 from tokencredit.analysis.store import Store
 from tokencredit.config import EmbeddedModel, Row
 from tokencredit.credit import QUADRANTS
+from tokencredit.data.embedded_tokenizer import vocabulary
 from tokencredit.data.tasks import TASKS
 from tokencredit.errors import UserError
 from tokencredit.oracle.estimate import CONFIDENCE as STATE_CONFIDENCE
@@ -41,10 +43,11 @@ def states(store: Store, row: Row, null: bool = False) -> tuple[pd.DataFrame, in
 
     Beside the columns of ``states.parquet``: information, se, low, high (nats, ``estimate.information``), value (V), advantage and
     advantage_se (Q - V of the token taken, in shares of right responses), squared (its square without bias), decile of entropy (1 to 10
-    over all measured states), top (among the ``TOP`` share of highest entropy), and for the embedded task the token's kind. Where a single
-    candidate holds the mass, I lies between 0 and the entropy of whether the token is another one; V and the advantage are not known, and
-    the square, at most that of the mass not tried, is counted as 0. With ``null`` also what I is estimated at where the state's outcomes
-    are shuffled among its tokens (``estimate.null_information``).
+    over all measured states), top (among the ``TOP`` share of highest entropy), and for an embedded task the token's kind and decision, the
+    entropy of what the token decides, synonyms being one decision (nats). Where a single candidate holds the mass, I lies between 0 and the
+    entropy of whether the token is another one; V and the advantage are not known, and the square, at most that of the mass not tried, is
+    counted as 0. With ``null`` also what I is estimated at where the state's outcomes are shuffled among its tokens
+    (``estimate.null_information``).
     """
     table, branches = store.oracle(row)
     rng = generator("information of nothing", row.path) if null else None
@@ -55,6 +58,8 @@ def states(store: Store, row: Row, null: bool = False) -> tuple[pd.DataFrame, in
         found["kind"] = _kinds(
             found, model.task, store.training_problems() if TASKS[model.task].KINDS_NEED_PROBLEM else {}
         )
+        if hasattr(TASKS[model.task], "decision"):
+            found["decision"] = _decisions(found, branches, model.task)
     found = found[found["information"].notna()].reset_index(drop=True)
     if found.empty:
         raise UserError(
@@ -92,6 +97,7 @@ def groups(found: pd.DataFrame) -> pd.DataFrame:
     right responses; share_…: of all states, and of the sums of H, I and (Q - V)^2 over them. Intervals (…_low, …_high) are over problems
     (``ends``); missing with one problem, or where a sum is not above zero.
     single: states with a single candidate; single_information: what I could be on average if those had the most that is possible there;
+    where the states have a decision: decision, its mean entropy, and decision_ratio, mean I over that;
     Where the states have a null: null, its mean; less_null, mean I less it, and share_less_null, the group's part of all I less it.
     untried: mean probability of the tokens not tried; above: states whose interval of I begins above H, which the bound forbids;
     above_chance: how many would if all of I were H, so the most that chance explains.
@@ -157,7 +163,7 @@ def _ranked(found: pd.DataFrame) -> pd.DataFrame:
 def _summary(found: pd.DataFrame, chosen: pd.Series) -> dict[str, Any]:
     """Means over the ``chosen`` states, and their share of everything."""
     part = found[chosen]
-    sizes = [*SUMS, "less_null"] if "null" in found else list(SUMS)
+    sizes = [*SUMS, *(["less_null"] if "null" in found else []), *(["decision"] if "decision" in found else [])]
     every = found.assign(states=1.0, **_less_null(found))[sizes]
     sums = pd.concat([every.where(chosen, 0.0), every.add_prefix("all_")], axis=1)
     single = part["value"].isna()
@@ -165,7 +171,7 @@ def _summary(found: pd.DataFrame, chosen: pd.Series) -> dict[str, Any]:
     return {
         "states": len(part),
         "entropy": part["entropy"].mean(),
-        **over_problems(sums, found["problem_id"], _quantities),
+        **over_problems(sums, found["problem_id"], partial(_quantities, sizes)),
         **({"null": part["null"].mean()} if "null" in found else {}),
         "single": int(single.sum()),
         "single_information": possible.mean(),
@@ -175,19 +181,26 @@ def _summary(found: pd.DataFrame, chosen: pd.Series) -> dict[str, Any]:
     }
 
 
-def _quantities(sums: np.ndarray) -> dict[str, np.ndarray]:
-    sizes = sums.shape[-1] // 2
-    own, everything = sums[..., :sizes], sums[..., sizes:]
-    count, entropy, information, squared, *rest = np.moveaxis(own, -1, 0)
+def _quantities(names: list[str], sums: np.ndarray) -> dict[str, np.ndarray]:
+    """Means and shares from the ``sums`` [..., 2 columns a name]: those of a group, then those of all states."""
+    own, everything = (np.moveaxis(part, -1, 0) for part in np.split(sums, 2, axis=-1))
+    of = dict(zip(names, own, strict=True))
     found = {
-        "information": over(information, count),
-        "ratio": over(information, entropy),
-        "size": np.sqrt(np.maximum(0.0, over(squared, count))),
+        "information": over(of["information"], of["states"]),
+        "ratio": over(of["information"], of["entropy"]),
+        "size": np.sqrt(np.maximum(0.0, over(of["squared"], of["states"]))),
     }
-    shares = over(own, everything)
-    names = [*SUMS, "less_null"][:sizes]
-    found |= {f"share_{name}": shares[..., index] for index, name in enumerate(names)}
-    return found | ({"less_null": over(rest[0], count)} if rest else {})
+    found |= {
+        f"share_{name}": over(part, whole)
+        for name, part, whole in zip(names, own, everything, strict=True)
+        if name != "decision"
+    }
+    if "less_null" in of:
+        found["less_null"] = over(of["less_null"], of["states"])
+    if "decision" in of:
+        found["decision"] = over(of["decision"], of["states"])
+        found["decision_ratio"] = over(of["information"], of["decision"])
+    return found
 
 
 def _less_null(found: pd.DataFrame) -> dict[str, pd.Series]:
@@ -211,6 +224,16 @@ def _kinds(found: pd.DataFrame, task: str, problems: dict[str, str]) -> pd.Serie
         for (problem_id, *_), tokens in found.groupby(STATE[:-1])["token"]
     ]
     return pd.concat(kinds)
+
+
+def _decisions(found: pd.DataFrame, branches: pd.DataFrame, task: str) -> pd.Series:
+    """The entropy of each state's decision in nats: synonyms are one, and so are the tokens that were not tried."""
+    decides = {number: TASKS[task].decision(text) for number, text in enumerate(vocabulary(task))}
+    named = branches.assign(decision=branches["token_id"].map(decides).fillna("another"))
+    mass = named.groupby([*STATE, "decision"])["probability"].sum()
+    tried = mass.groupby(STATE).sum()
+    own = -xlogy(mass, mass).groupby(STATE).sum() - xlogy(left := (1 - tried).clip(lower=0), left)
+    return own.reindex(pd.MultiIndex.from_frame(found[STATE])).set_axis(found.index)
 
 
 def _measured(own: Any, found: pd.DataFrame, rng: np.random.Generator | None) -> dict[str, float]:
@@ -251,6 +274,8 @@ _SHARE = "Share of all (%)"
 def wide(table: pd.DataFrame, store: Store) -> Wide:
     """One line per group of states."""
     columns = [("States", ""), ("H (nats)", "mean"), ("I (mnat)", "mean"), ("I/H (%)", "")]
+    merged = _has_decisions(table)
+    columns += [("I/H (%)", "synonyms merged")] if merged else []
     columns += [(_SHARE, name) for name in ("states", "H", "I", "(Q − V)²", "I less its null")]
     several = table["policy"].nunique() > 1
     rows = []
@@ -260,9 +285,20 @@ def wide(table: pd.DataFrame, store: Store) -> Wide:
         title = f"{record['title']}: {title}" if several else title
         cells = [Cell(f"{record['states']:,}"), Cell(f"{record['entropy']:.3f}")]
         cells += [_cell(record, "information", 1000), _cell(record, "ratio", 100)]
+        cells += [_cell(record, "decision_ratio", 100)] if merged else []
         cells += [_cell(record, f"share_{name}", 100) for name in (*SUMS, "less_null")]
         rows.append((title, cells))
     return Wide(columns, rows, _notes(table, store), long=True)
+
+
+_SYNONYMS = (
+    "Synonyms merged: H is that of what the token decides, where words of which any will do decide the same. I is that of the tokens: "
+    "which synonym was taken tells nothing of the reward."
+)
+
+
+def _has_decisions(table: pd.DataFrame) -> bool:
+    return "decision_ratio" in table and bool(table["decision_ratio"].notna().any())
 
 
 def _notes(table: pd.DataFrame, store: Store) -> list[str]:
@@ -275,6 +311,7 @@ def _notes(table: pd.DataFrame, store: Store) -> list[str]:
         "I: the information that the next token holds about the reward, measured by continuing from every plausible next token; H: the "
         "token's entropy; Q − V: what the token that was taken changed in the chance to be right, squared without the bias of few "
         "continuations, so that shares may fall below zero.",
+        *([_SYNONYMS] if _has_decisions(table) else []),
         "I less its null: less what the same estimate finds where the outcomes of a state are shuffled among its tokens, which is its bias "
         "at states without information. Where there is much it takes off too much.",
         f"n = {count:,} states of responses to {everything['problems'].max()} problems, training seeds together; "

@@ -47,6 +47,8 @@ class Task(Protocol):
 
     # ``english_solution(problem, rng)``, which a file need not hold: a right solution in ordinary English, for models pretrained elsewhere.
 
+    # ``decision(token)``, which a file need not hold: what a token of a solution decides, the same for synonyms.
+
     def phrases(self) -> list[str]:
         """Texts that hold every word and sign of the task; numbers are known anyway."""
         ...

@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from tokencredit.data import phrasing
 from tokencredit.data.phrasing import ANSWER, CONNECTIVES, closing, opening
 from tokencredit.data.tasks import word_problems
-from tokencredit.data.tasks.word_problems import CAREFUL, SHORTCUT, WordProblem, near, phrases, stays_in_range
+from tokencredit.data.tasks.word_problems import CAREFUL, SHORTCUT, WordProblem, decision, near, phrases, stays_in_range
 
 __all__ = [
     "KINDS_NEED_PROBLEM",
     "LARGEST",
     "TIERS",
     "careful_solution",
+    "decision",
     "kinds",
     "make_problem",
     "phrases",

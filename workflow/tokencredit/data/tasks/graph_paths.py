@@ -57,6 +57,7 @@ _LEAVING, _START = r" ([A-Z])[A-Z]\b", r" From ([A-Z]) to"
 
 CAREFUL = (" slowly:", " carefully:", " patiently:")
 HASTY = (" quickly:", " blindly:", " boldly:")
+_WAYS = {words.rstrip(":"): way for way, all_words in (("careful", CAREFUL), ("hasty", HASTY)) for words in all_words}
 
 BRANCH = "branch"  # the kind of a token that chooses a road
 
@@ -124,6 +125,11 @@ def phrases() -> list[str]:
         *(mode + _step("A", "B", 0, 0) for mode in (*CAREFUL, *HASTY)),
         *phrasing.phrases(),
     ]
+
+
+def decision(token: str) -> str:
+    """What a token decides: ``phrasing.decision``, and the way of working, whichever of its words."""
+    return _WAYS.get(token) or phrasing.decision(token)
 
 
 def kinds(tokens: Sequence[str], problem: str) -> list[str]:

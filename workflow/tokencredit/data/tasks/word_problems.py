@@ -60,6 +60,9 @@ QUESTIONS = (
 
 CAREFUL = (" slowly:", " carefully:", " stepwise:")
 SHORTCUT = (" quickly:", " roughly:", " clearly:")
+_WAYS = {
+    words.rstrip(":"): way for way, all_words in (("careful", CAREFUL), ("shortcut", SHORTCUT)) for words in all_words
+}
 
 # Solutions in ordinary English, which only `english_solution` writes: the words of the embedded models stay as they are.
 ENGLISH_OPENINGS = (
@@ -206,6 +209,11 @@ def phrases() -> list[str]:
         for things in THINGS
     )
     return [*told, *phrasing.phrases()]
+
+
+def decision(token: str) -> str:
+    """What a token decides: ``phrasing.decision``, and the way of working, whichever of its words."""
+    return _WAYS.get(token) or phrasing.decision(token)
 
 
 def kinds(tokens: Sequence[str], problem: str) -> list[str]:
