@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
@@ -107,7 +108,8 @@ def expected(again: str, module: str) -> set[str]:
     if again == "nothing":
         return set()
     own = {"its methods": [name for name, method in METHODS.items() if method.module == module]}
-    own["its task"] = [f"a task {task}" for task, home in TASKS.items() if home.__name__ == f"tokencredit.{module}"]
+    file = sys.modules.get(f"tokencredit.{module}")
+    own["its task"] = [f"a task {task}" for task, home in TASKS.items() if file in (home, *vars(home).values())]
     asked = [each for each in (part.strip() for part in again.split(","))]
     for word, names in own.items():
         asked = [each.replace(word, name) for each in asked for name in (names if word in each else [word])]

@@ -61,13 +61,11 @@ def test_the_kinds_of_a_tasks_tokens_decide_what_is_shown_of_them_and_nothing_th
 
 @pytest.mark.slow
 def test_what_tasks_share_decides_those_of_all(changed) -> None:
-    assert changed("data/phrasing.py", '"Okay"', '"Fine then"') == {
-        *("toy-train", "embedded-1m", "toy-paths-train", "embedded-1m-paths"),
-    }
-    assert changed("data/phrasing.py", "if place in (0, 1, 4):", "if place in (0, 1, 3):") == {
-        *("toy-train", "embedded-1m", "toy-paths-train", "embedded-1m-paths"),
-        *(f"{study}, {shown}" for study in ("toy", "toy-paths") for shown in (*TABLES, "page")),
-    }
+    made = {"toy-train", "embedded-1m", "toy-paths-train", "embedded-1m-paths"}
+    shown = {f"{study}, {shown}" for study in ("toy", "toy-paths") for shown in (*TABLES, "page")}
+    # Its words are synonyms, which the tables merge; edits add up.
+    assert changed("data/phrasing.py", '"Okay"', '"Fine then"') == made | shown
+    assert changed("data/phrasing.py", "if place in (0, 1, 4):", "if place in (0, 1, 3):") == made | shown
 
 
 def test_a_run_s_code_is_the_trainer_its_own_method_and_its_control() -> None:

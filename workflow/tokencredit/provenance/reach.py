@@ -127,9 +127,10 @@ class Reach:
         module, _, definition = full.rpartition(".")
         if self._path(module) is None:
             raise ModuleNotFoundError(f"{full} has no source below {self.package}")
-        if definition not in self._module(module).definitions:
+        own = self._module(module)
+        if definition not in own.definitions and definition not in own.imports:
             raise AttributeError(f"{module} defines no {definition}")
-        return Node(module, definition)
+        return self._find(module, [definition])
 
     def _number(self, node: Node) -> int:
         if node not in self.nodes:
