@@ -1,7 +1,7 @@
 """The embedded task ``all-results``: the problems of ``word-problems``, answered by the results of all their steps, in order.
 
-A solution that leaves early has to guess every result that it did not work out, and hardly ever guesses them all: what training gains here
-has to come from arithmetic, where in ``word-problems`` most of it comes from no longer leaving early.
+A solution that leaves early has to guess every result that it did not work out, and hardly ever guesses them all. Careful solutions make
+more mistakes than those of ``word-problems``: what training gains beyond taking care has to come from arithmetic.
 """
 
 from __future__ import annotations
