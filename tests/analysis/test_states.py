@@ -14,7 +14,7 @@ from tokencredit import files
 from tokencredit.analysis import tables
 from tokencredit.analysis.credit import states as oracle
 from tokencredit.analysis.store import Store
-from tokencredit.config import Study, load_study
+from tokencredit.config import load_study
 from tokencredit.data.embedded_tokenizer import vocabulary
 from tokencredit.errors import UserError
 from tokencredit.oracle.estimate import exact_information
@@ -71,10 +71,6 @@ def store_of(
         for name, table in (("states", states), ("branches", branches)):
             files.write_parquet(folder / f"results/synthetic/oracle/{row.path}/{name}.parquet", table)
     return Store(study, folder / "results")
-
-
-def _study(folder: Path) -> Study:
-    return load_study(folder / "config", "synthetic")
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +136,8 @@ def test_synonyms_are_one_decision(tmp_path: Path) -> None:
         [one.assign(token_id=token, probability=mass) for token, mass in zip(tokens, masses, strict=True)]
     )
     states = states.merge(one[["problem_id", "cell", "sample", "position"]]).assign(token_id=tokens[0], tried=0.9)
-    found, _ = oracle.states(store_of(tmp_path, states, branches), measured_rows(_study(tmp_path))[0])
+    store = store_of(tmp_path, states, branches)
+    found, _ = oracle.states(store, measured_rows(store.study)[0])
     expected = -sum(mass * np.log(mass) for mass in (0.5, 0.4, 0.1))
     assert found["decision"].to_numpy() == pytest.approx(expected)
     line = oracle.groups(found).set_index("part").loc["all"]

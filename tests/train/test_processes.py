@@ -160,8 +160,8 @@ def assert_equal(run: Path, expected: Path) -> None:
         table, other = (files.read_parquet(out / name) for out in (run, expected))
         numbers = other.select_dtypes("floating").columns
         pd.testing.assert_frame_equal(table.drop(columns=numbers), other.drop(columns=numbers))
-        # Rounding of float32 passes that are laid out otherwise: 2e-6 was seen.
-        np.testing.assert_allclose(table[numbers], other[numbers], rtol=1e-5, atol=1e-5)
+        # Rounding of float32 passes that are laid out otherwise: 2.2e-6 was seen, of a number of 0.012.
+        np.testing.assert_allclose(table[numbers], other[numbers], rtol=1e-5, atol=3e-6)
     weights, others = (load_file(out / "model" / "model.safetensors") for out in (run, expected))
     for name, other in others.items():
         torch.testing.assert_close(weights[name], other, rtol=0, atol=1e-7)

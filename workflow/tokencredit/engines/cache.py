@@ -46,15 +46,13 @@ class _Layer(CacheLayerMixin):
 
     def fork(self, rows: Tensor, back: Tensor) -> None:
         """Row r becomes row ``rows[r]`` without its last ``back[r]`` columns; what stays moves to the right, as padding is on the left."""
+        self.select(rows)
         if not self.is_initialized:
             return
-        column = torch.arange(self.length, device=back.device) - back[:, None]
-        for name in ("keys", "values"):
-            old = getattr(self, name)
-            source = column.clamp(min=0)[:, None, :, None].expand(-1, old.shape[1], -1, old.shape[-1])
-            new = old.new_empty(len(rows), *old.shape[1:])
-            new[:, :, : self.length] = old[:, :, : self.length].index_select(0, rows).gather(2, source)
-            setattr(self, name, new)
+        source = (torch.arange(self.length, device=back.device) - back[:, None]).clamp(min=0)[:, None, :, None]
+        for part in (self.keys, self.values):
+            held = part[:, :, : self.length]
+            held.copy_(held.gather(2, source.expand_as(held)))
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
         return self.length + query_length, 0

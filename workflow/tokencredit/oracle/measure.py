@@ -55,29 +55,26 @@ class Settings:
     rest: int = 0
     fewest_likely: int = 0
 
-    def candidates(self, logits: Tensor, own: Tensor) -> tuple[list[float], list[float], list[dict[int, float]]]:
-        """Of each position: entropy, log-prob of the token taken, and the tokens to try with their probability.
+    def candidates(
+        self, logits: Tensor, own: Tensor
+    ) -> tuple[list[float], list[float], list[dict[int, float]], Tensor]:
+        """Of each position: entropy, log-prob of the token taken, the tokens to try with their probability, and that of all tokens [T, V].
 
         ``logits`` [T, V], before the temperature; ``own`` [T] int64, the tokens taken.
         """
         logprob = torch.log_softmax(logits.double() / self.temperature, dim=-1)
-        entropy = -(logprob.exp() * logprob).nan_to_num(0.0).sum(-1)
-        probability = self.sampled_from(logits)
+        probability = logprob.exp()
+        entropy = -(probability * logprob).nan_to_num(0.0).sum(-1)
+        if self.top_p < 1:
+            probability = nucleus(probability, self.top_p)
+            probability = probability / probability.sum(-1, keepdim=True)
         ordered, token = probability.sort(dim=-1, descending=True, stable=True)
         needed = ((ordered.cumsum(-1) - ordered < self.mass) & (ordered > 0)).sum(-1).clamp(max=self.most_tokens)
         tried = []
         for row, taken in enumerate(own.tolist()):
             chosen = dict.fromkeys([*token[row, : needed[row]].tolist(), taken])
             tried.append({each: float(probability[row, each]) for each in chosen})
-        return entropy.tolist(), logprob.gather(-1, own[:, None])[:, 0].tolist(), tried
-
-    def sampled_from(self, logits: Tensor) -> Tensor:
-        """The probabilities [T, V], float64, that tokens are drawn with."""
-        probability = torch.softmax(logits.double() / self.temperature, dim=-1)
-        if self.top_p < 1:
-            probability = nucleus(probability, self.top_p)
-            probability = probability / probability.sum(-1, keepdim=True)
-        return probability
+        return entropy.tolist(), logprob.gather(-1, own[:, None])[:, 0].tolist(), tried, probability
 
     def shared(self, probability: list[float]) -> list[int]:
         """How often each token of a state is continued; a state's only one is not."""
@@ -98,10 +95,12 @@ class Settings:
 
         ``probability`` [V]; ``state``: its names, which the draws depend on.
         """
+        if not self.rest or len(tried) == 1:
+            return 0.0, Counter()
         left = probability.numpy(force=True).copy()
         left[list(tried)] = 0.0
         mass = float(left.sum())
-        if not self.rest or len(tried) == 1 or mass <= 0:
+        if mass <= 0:
             return 0.0, Counter()
         drawn = generator(self.seed, "oracle rest", *state).choice(len(left), size=self.rest, p=left / mass)
         return mass, Counter(drawn.tolist())
@@ -173,11 +172,10 @@ class Oracle:
         with torch.inference_mode():
             logits = self.policy(input_ids=ids, logits_to_keep=len(own) + 1, use_cache=False).logits[0, :-1]
             for part, taken_here in zip(logits.split(_ROWS), own.split(_ROWS), strict=True):
-                entropy, logprob, tried = self.settings.candidates(part, taken_here)
-                sampled = self.settings.sampled_from(part)
+                entropy, logprob, tried, probability = self.settings.candidates(part, taken_here)
                 for row, found in enumerate(tried):
                     state = (*name, len(masses))
-                    mass, others = self.settings.others(sampled[row], found, *state)
+                    mass, others = self.settings.others(probability[row], found, *state)
                     times = self.settings.shared(list(found.values()))
                     tokens += [(*state, *token, each, False) for token, each in zip(found.items(), times, strict=True)]
                     tokens += [(*state, token, mass, each, True) for token, each in others.items()]

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tokencredit.data import phrasing
-from tokencredit.data.phrasing import ANSWER, CONNECTIVES, closing, opening
+from tokencredit.data.phrasing import ANSWER, closing, opening
 from tokencredit.data.tasks import word_problems
-from tokencredit.data.tasks.word_problems import CAREFUL, SHORTCUT, WordProblem, decision, near, phrases, stays_in_range
+from tokencredit.data.tasks.word_problems import SHORTCUT, WordProblem, decision, near, phrases, work
 
 __all__ = [
     "KINDS_NEED_PROBLEM",
@@ -42,14 +42,6 @@ class ResultsProblem(WordProblem):
     """A word problem whose answer is the result of each step, in order."""
 
     @property
-    def results(self) -> list[int]:
-        found, value = [], self.start
-        for step in self.steps:
-            value = step.apply(value)
-            found.append(value)
-        return found
-
-    @property
     def answer(self) -> str:
         return ", ".join(map(str, self.results))
 
@@ -69,18 +61,7 @@ def sample_solution(problem: ResultsProblem, rng: random.Random) -> str:
 
 def careful_solution(problem: ResultsProblem, rng: random.Random, mistakes: bool) -> str:
     """Every step in order; with ``mistakes`` some steps are wrong (and are built upon) and some solutions leave early with guesses."""
-    text = opening(rng) + rng.choice(CAREFUL)
-    value, worked = problem.start, []
-    for index, step in enumerate(problem.steps):
-        if mistakes and index and rng.random() < EXIT_SHARE:
-            break
-        result = step.apply(value)
-        if mistakes and rng.random() < WRONG_STEP:
-            slip = near(result, rng)
-            result = slip if stays_in_range(slip, problem.steps[index + 1 :]) else result
-        text += f"{rng.choice(CONNECTIVES)} {value} {step.operator} {step.right} = {result}."
-        value = result
-        worked.append(result)
+    text, worked = work(problem, rng, *((EXIT_SHARE, WRONG_STEP) if mistakes else (0, 0)))
     return text + _boxed(problem, worked, rng)
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Literal
 
 from tokencredit.data import phrasing
@@ -111,11 +112,13 @@ class WordProblem:
     steps: tuple[Step, ...]
 
     @property
-    def answer(self) -> int:
-        value = self.start
-        for step in self.steps:
-            value = step.apply(value)
-        return value
+    def results(self) -> list[int]:
+        """What each step gives."""
+        return list(accumulate(self.steps, lambda value, step: step.apply(value), initial=self.start))[1:]
+
+    @property
+    def answer(self) -> int | str:
+        return self.results[-1]
 
 
 def make_problem(tier: int, rng: random.Random) -> WordProblem:
@@ -164,18 +167,29 @@ def sample_solution(problem: WordProblem, rng: random.Random) -> str:
 
 def careful_solution(problem: WordProblem, rng: random.Random, mistakes: bool) -> str:
     """Every step in order; with ``mistakes`` some steps are wrong (and are built upon) and some solutions leave early with a guess."""
+    text, results = work(problem, rng, *((EXIT_SHARE, WRONG_STEP) if mistakes else (0, 0)))
+    whole = len(results) == len(problem.steps)
+    return text + closing(results[-1] if whole else _guess(problem, rng), rng)
+
+
+def work(problem: WordProblem, rng: random.Random, exit_share: float, wrong_step: float) -> tuple[str, list[int]]:
+    """A careful solution up to its answer, and the results in it, which are built upon: fewer than there are steps where it leaves early.
+
+    ``exit_share``: how often it does, after each step but the last; ``wrong_step``: how often a step is wrong.
+    """
     text = opening(rng) + rng.choice(CAREFUL)
-    value = problem.start
+    value, results = problem.start, []
     for index, step in enumerate(problem.steps):
-        if mistakes and index and rng.random() < EXIT_SHARE:
-            return text + closing(_guess(problem, rng), rng)
+        if exit_share and index and rng.random() < exit_share:
+            break
         result = step.apply(value)
-        if mistakes and rng.random() < WRONG_STEP:
+        if wrong_step and rng.random() < wrong_step:
             slip = near(result, rng)
-            result = slip if stays_in_range(slip, problem.steps[index + 1 :]) else result
+            result = slip if _stays_in_range(slip, problem.steps[index + 1 :]) else result
         text += f"{rng.choice(CONNECTIVES)} {value} {step.operator} {step.right} = {result}."
         value = result
-    return text + closing(value, rng)
+        results.append(result)
+    return text, results
 
 
 def english_solution(problem: WordProblem, rng: random.Random) -> str:
@@ -232,7 +246,7 @@ def _guess(problem: WordProblem, rng: random.Random) -> int:
     return value if 0 <= value <= LARGEST and value != problem.answer else near(problem.answer, rng)
 
 
-def stays_in_range(value: int, steps: tuple[Step, ...]) -> bool:
+def _stays_in_range(value: int, steps: tuple[Step, ...]) -> bool:
     """Whether every result lies between 0 and ``LARGEST``: the language of the task has no other numbers."""
     for step in steps:
         value = step.apply(value)
