@@ -48,6 +48,18 @@ def test_a_function_of_a_table_is_run_on_the_tokens(tmp_path: Path, policy: Meas
     assert own.credit(policy) == pytest.approx((tokens["advantage"] * tokens["entropy"]).to_numpy()[:, None])
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        "return (tokens.advantage * tokens.entropy)[tokens.entropy.argsort()]",
+        "tokens.sort_values('entropy', inplace=True)\n    return tokens.advantage * tokens.entropy",
+    ],
+)
+def test_numbers_in_another_order_go_to_their_own_tokens(tmp_path: Path, policy: Measured, body: str) -> None:
+    own, tokens = read(written(tmp_path, f"def credit(tokens):\n    {body}\n")), policy.tokens
+    assert own.credit(policy) == pytest.approx((tokens["advantage"] * tokens["entropy"]).to_numpy()[:, None])
+
+
 def test_what_reads_a_measured_column_is_judged_by_the_rest(tmp_path: Path) -> None:
     own, policy = read(written(tmp_path, "def credit(tokens):\n    return tokens.measured\n")), measured(noise=True)
     assert own.credit(policy) == pytest.approx(policy.thirds["measured"], abs=1e-6)

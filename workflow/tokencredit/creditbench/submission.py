@@ -84,9 +84,13 @@ def _of_table(path: Path, function: Callable[..., Any], measured: Measured) -> n
 
 
 def _column(path: Path, function: Callable[..., Any], tokens: Any) -> np.ndarray:
-    given = list(tokens.columns)
+    given, order = list(tokens.columns), tokens.index
     try:
-        found = np.asarray(function(tokens), float)
+        advantage = function(tokens)
+        # A function that sorts gives its numbers in another order, which pandas' index tells.
+        if hasattr(advantage, "reindex") and set(advantage.index) == set(order):
+            advantage = advantage.reindex(order)
+        found = np.asarray(advantage, float)
     except Exception as error:
         raise UserError(f"{path}: {FUNCTION}(tokens) fails: {_said(error)}; tokens has {', '.join(given)}.") from error
     return _checked(path, f"{FUNCTION}(tokens)", found, len(tokens))
