@@ -1,8 +1,9 @@
-"""How long the graph takes to be planned: seconds of a Snakemake dry run against its number of jobs.
+"""How long the graph takes to be planned: seconds of a Snakemake dry run against its number of jobs, and against Snakemake itself.
 
 ``python benchmarks/graph.py`` dry-runs every study of the configuration, and copies of one with more methods and seeds until they have a
-given number of jobs. Each dry run is a new process in a copy of the project without results, so that every job is to be run. Prints the
-seconds and writes them as JSON.
+given number of jobs. Each dry run is a new process in a copy of the project without results, so that every job is to be run. Next to it
+runs one of a bare Snakefile with as many jobs of as many rules, each with as many inputs and outputs, and nothing to compute: what takes
+longer than that is the project's. Prints the seconds and writes them as JSON.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,7 +29,8 @@ from machine import machine
 from rich.console import Console
 from rich.table import Table
 
-from tokencredit.config import Config, read_yaml
+from tokencredit.config import Config, load_study, read_yaml
+from tokencredit.study.jobs import jobs_of
 
 ROOT = Path(__file__).parents[1]
 PARTS = ("Snakefile", "config", "envs", "profiles", "slurm", "workflow")
@@ -36,12 +39,13 @@ LIMIT_JOBS, LIMIT_SECONDS = 1000, 10.0
 
 @dataclass(frozen=True)
 class DryRun:
-    """The dry runs of one study. ``seconds`` and ``cpu_seconds``: medians of wall time and of processor time."""
+    """The dry runs of one study: wall time, processor time, and processor time of its bare Snakefile; medians of seconds."""
 
     study: str
     jobs: int
     seconds: float
     cpu_seconds: float
+    bare_cpu_seconds: float
     seconds_of_runs: list[float]
 
 
@@ -102,25 +106,74 @@ def enlarged(project: Path, base: str, sizes: list[int]) -> list[str]:
 
 
 def dry_run(project: Path, study: str, repeats: int) -> DryRun:
-    """Time ``snakemake --dry-run`` of a study, as a user calls it."""
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", "--dry-run", "--config", f"study={study}"]
-    seconds, cpu = [], []
-    for _ in range(repeats):
-        before, started = os.times(), time.perf_counter()
-        done = subprocess.run(
-            command, cwd=project, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
-        )
-        seconds.append(time.perf_counter() - started)
-        after = os.times()
-        cpu.append(after.children_user + after.children_system - before.children_user - before.children_system)
-        total = re.search(r"^total +(\d+)$", done.stdout, flags=re.MULTILINE)
-        if done.returncode or total is None:
-            raise RuntimeError(f"the dry run of {study} failed:\n{done.stdout[-3000:]}")
-    return DryRun(study, int(total[1]), statistics.median(seconds), statistics.median(cpu), seconds)
+    """Time ``snakemake --dry-run`` of a study, as a user calls it, and of its bare Snakefile, by turns."""
+    seconds, cpu, bare_cpu = [], [], []
+    with tempfile.TemporaryDirectory() as folder:
+        write_bare(project, study, Path(folder))
+        for _ in range(repeats):
+            jobs, wall, used = timed(project, f"study={study}")
+            bare_jobs, _, bare_used = timed(Path(folder))
+            if jobs != bare_jobs:
+                raise RuntimeError(f"{study} has {jobs} jobs and its bare Snakefile {bare_jobs}")
+            seconds.append(wall)
+            cpu.append(used)
+            bare_cpu.append(bare_used)
+    return DryRun(study, jobs, *map(statistics.median, (seconds, cpu, bare_cpu)), seconds)
+
+
+def timed(folder: Path, *config: str) -> tuple[int, float, float]:
+    """The jobs of a dry run in ``folder``, its seconds, and its seconds of processor time."""
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--cores",
+        "2",
+        "--dry-run",
+        *(["--config", *config] if config else []),
+    ]
+    before, started = os.times(), time.perf_counter()
+    done = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    seconds, after = time.perf_counter() - started, os.times()
+    total = re.search(r"^total +(\d+)$", done.stdout, flags=re.MULTILINE)
+    if done.returncode or total is None:
+        raise RuntimeError(f"the dry run in {folder} failed:\n{done.stdout[-3000:]}")
+    cpu = after.children_user + after.children_system - before.children_user - before.children_system
+    return int(total[1]), seconds, cpu
+
+
+def write_bare(project: Path, study: str, folder: Path) -> None:
+    """A Snakefile in ``folder`` with a study's jobs: as many rules with wildcards, inputs read from a table, fixed resources."""
+    jobs = jobs_of(load_study(project / "config", study))
+    audits = [output for job in jobs if job.rule == "audit" for output in map(str, job.outputs)]
+    numbers, places, outputs = Counter[str](), {}, Counter[str]()
+    for job in jobs:
+        for place, output in enumerate(job.outputs):
+            places[str(output)] = f"out/{job.rule}/{numbers[job.rule]}/{place}"
+        numbers[job.rule] += 1
+        outputs[job.rule] = max(outputs[job.rule], len(job.outputs))
+    inputs: dict[str, list[str]] = {}
+    for job in jobs:
+        gates = audits if job.rule in ("train", "generate", "oracle") else []
+        first = places[str(job.outputs[0])].rpartition("/")[0]
+        inputs[first] = [places[file] for file in [*sorted(job.files), *gates] if file in places]
+    (folder / "inputs.json").write_text(json.dumps(inputs | {"all": list(places.values())}), encoding="utf-8")
+    rules = [
+        f"rule {rule}:\n"
+        f'    input: lambda wildcards: INPUTS[f"out/{rule}/{{wildcards.number}}"]\n'
+        f"    output: expand('out/{rule}/{{{{number}}}}/{{place}}', place=range({count}))\n"
+        f'    log: "logs/{rule}/{{number}}.log"\n'
+        "    threads: 1\n"
+        "    resources: mem_mb=1000, runtime=60\n"
+        '    shell: "touch {output}"\n'
+        for rule, count in outputs.items()
+    ]
+    start = 'import json\n\nINPUTS = json.load(open("inputs.json"))\n\nrule all:\n    input: INPUTS["all"]\n'
+    (folder / "Snakefile").write_text("\n".join([start, *rules]), encoding="utf-8")
 
 
 def show(found: list[DryRun]) -> None:
-    table = Table("study", "jobs", "seconds", "processor seconds", title="dry runs")
+    table = Table("study", "jobs", "seconds", "processor seconds", "of Snakemake's own", title="dry runs")
     for run in sorted(found, key=lambda run: run.jobs):
         slow = LIMIT_JOBS <= run.jobs <= 1.2 * LIMIT_JOBS and run.seconds > LIMIT_SECONDS
         table.add_row(
@@ -128,6 +181,7 @@ def show(found: list[DryRun]) -> None:
             f"{run.jobs:,}",
             f"{run.seconds:.1f}" + ("  above the limit" if slow else ""),
             f"{run.cpu_seconds:.1f}",
+            f"{run.bare_cpu_seconds:.1f}",
         )
     Console(width=int(os.environ.get("COLUMNS", "100"))).print(table)
 
