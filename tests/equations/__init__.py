@@ -29,6 +29,7 @@ from tests.equations import (
     ratios,
     reinforce,
     residual,
+    resets,
     shear,
 )
 from tests.equations.batch import Credit
@@ -85,6 +86,7 @@ ORACLES: dict[str, Callable[..., Credit]] = {
     "position-schedule": position.position_schedule,
     "psr": reinforce.psr,
     "rlsd": hindsight.rlsd,
+    "rrpo": resets.rrpo,
     "shear": shear.shear,
     "tis": ratios.tis,
     "vine": measured.vine,

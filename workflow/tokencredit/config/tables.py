@@ -21,7 +21,7 @@ from tokencredit.config.model_keys import EmbeddedModel, ModelsFile
 from tokencredit.config.reading import allowed, extended, known, parse, read_yaml, renamed
 from tokencredit.config.target_keys import TargetsFile
 from tokencredit.credit import METHODS
-from tokencredit.credit.columns import COLUMNS, MEASURED, columns_of
+from tokencredit.credit.columns import COLUMNS, MEASURED, RESTARTED, columns_of
 from tokencredit.credit.controls import refusal
 from tokencredit.errors import UserError
 from tokencredit.records import DEFAULT
@@ -118,6 +118,15 @@ class Tables:
         if bool(measured) != bool(method.measure):
             needs = f"measures {measured[0]!r}: continuations are needed" if measured else "measures nothing"
             raise UserError(f"{path}: {key}.measure: {credit} {needs}.")
+        restarts = not {*RESTARTED}.isdisjoint(columns)
+        if restarts != bool(method.resets):
+            needs = "learns from what follows a restart: where, has to be said" if restarts else "learns from whole responses"
+            raise UserError(f"{path}: {key}.resets: {credit} {needs}.")
+        if method.resets and self.recipes[method.recipe].dynamic_sampling:
+            raise UserError(
+                f"{path}: {key}.resets = {method.resets!r}: recipe {method.recipe!r} samples dynamically, which no restart is made for; "
+                f"a recipe without dynamic_sampling is needed."
+            )
         if "residual_norm" in columns and not self.recipes[method.recipe].lora_rank:
             adapted = [name for name, recipe in self.recipes.items() if recipe.lora_rank]
             raise UserError(
