@@ -96,10 +96,11 @@ def test_what_is_generated_is_checked_and_written(tmp_path: Path, monkeypatch: p
     monkeypatch.chdir(tmp_path)
     assert CliRunner().invoke(app, ["docs", "--check"]).exit_code == 0
     readme, methods, keys, schema = (
-        Path(name)
-        for name in ("README.md", "docs/methods.md", "config/README.md", "workflow/schemas/gpus.schema.json")
+        Path(name) for name in ("README.md", "docs/methods.md", "config/README.md", "workflow/schemas/gpus.schema.json")
     )
-    readme.write_text(readme.read_text(encoding="utf-8").replace(f"all {len(METHODS)} methods", "all 7 methods"), encoding="utf-8")
+    readme.write_text(
+        readme.read_text(encoding="utf-8").replace(f"all {len(METHODS)} methods", "all 7 methods"), encoding="utf-8"
+    )
     methods.write_text("edited", encoding="utf-8")
     keys.write_text(keys.read_text(encoding="utf-8").replace("| `title` |", "| `titel` |", 1), encoding="utf-8")
     schema.unlink()

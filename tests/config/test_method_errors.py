@@ -194,7 +194,11 @@ def test_a_method_of_the_update_stage_needs_whole_groups(spoil: Spoil) -> None:
 
 
 def test_restarts_are_of_half_a_group_and_go_without_other_ways_to_choose_responses(spoil: Spoil) -> None:
-    rrpo = ("methods.yaml", "methods.grpo", {"title": "RRPO", "recipe": "plain", "credit": "rrpo", "resets": "beginning"})
+    rrpo = (
+        "methods.yaml",
+        "methods.grpo",
+        {"title": "RRPO", "recipe": "plain", "credit": "rrpo", "resets": "beginning"},
+    )
     whole = load_study(spoil(*rrpo, STUDY, "training.group_size", 4), "one")
     assert whole.training_config("grpo")["resets"] == "beginning"
     assert "resets" not in load_study(spoil(), "one").training_config("grpo")
@@ -204,7 +208,7 @@ def test_restarts_are_of_half_a_group_and_go_without_other_ways_to_choose_respon
     balanced = (*rrpo, STUDY, "training.group_size", 4, STUDY, "training.balance_rewards", 0.25)
     assert "training.balance_rewards = 0.25: 'grpo' restarts failed responses" in message_of(spoil(*balanced))
     dropping = message_of(spoil(*rrpo, "methods.yaml", "recipes.plain.dynamic_sampling", True))
-    assert "methods.grpo.resets = 'beginning': recipe 'plain' samples dynamically" in dropping
+    assert "methods.grpo.resets = 'beginning': recipe 'plain' drops groups" in dropping
 
 
 def test_a_teacher_shares_the_tokens_and_reads_as_much_as_the_policy_writes(spoil: Spoil) -> None:

@@ -28,8 +28,8 @@ from tests.equations import (
     quadrants,
     ratios,
     reinforce,
-    residual,
     resets,
+    residual,
     shear,
 )
 from tests.equations.batch import Credit

@@ -26,7 +26,8 @@ def write_run(folder: Path, method: str, responses: dict[tuple[int, str, int], t
     table = pd.DataFrame(lines).assign(token="x", old_logprob=-1.0, reward=1.0, quadrant=0)
     files.write_parquet(run / "rollouts.parquet", table)
     files.write_json(
-        run / "run.json", {"cell": method, "config": {}, "files": {"rollouts.parquet": files.sha256(run / "rollouts.parquet")}}
+        run / "run.json",
+        {"cell": method, "config": {}, "files": {"rollouts.parquet": files.sha256(run / "rollouts.parquet")}},
     )
     return run
 

@@ -116,7 +116,12 @@ def run(folder: Path, name: str, out: Path, processes: Processes, stop_at: int |
 
     precise = functools.partial(load_checked, dtype=torch.float64)
     before = loop.GradingPool, loop.load_checked, columns.load_checked, resets.first_tokens
-    loop.GradingPool, loop.load_checked, columns.load_checked, resets.first_tokens = CoinPool, precise, precise, each_token
+    loop.GradingPool, loop.load_checked, columns.load_checked, resets.first_tokens = (
+        CoinPool,
+        precise,
+        precise,
+        each_token,
+    )
     Run.step = signalled
     try:
         return loop.train(spec, processes)

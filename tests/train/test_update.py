@@ -329,7 +329,9 @@ def test_what_is_not_finite_ends_the_run_before_the_weights_move(broken: str) ->
 def test_more_or_fewer_groups_than_prompts_leave_a_step_its_number_of_updates(
     prompts: tuple[int, int], balance: float | None, updates: int
 ) -> None:
-    """Four groups, and prompts of a step and of an update. Resets make more groups, balanced rewards more or fewer; dropped ones are missed."""
+    """Four groups, and prompts of a step and of an update. Resets make more groups, balanced rewards more or fewer; dropped ones are
+    missing.
+    """
     scorer = Scorer(tiny_qwen3())
     sequences, signals = batch(scorer)
     settings = training(prompts_per_step=prompts[0], prompts_per_update=prompts[1], balance_rewards=balance)

@@ -211,8 +211,8 @@ class Method(Strict):
     measure: Measure | None = Field(None, description="How the credit function's measured columns are filled.")
     resets: Restart | None = Field(
         None,
-        description="Where half of a prompt's responses go on from its first failed one: at the beginning of a step of it, drawn at random, "
-        "or at its own `beginning`. For a credit function that asks for `begun`.",
+        description="Where half of a prompt's responses go on from its first failed one, for a credit function that asks for `begun`: at a "
+        "step of it, drawn at random, or at its beginning.",
     )
     control: Literal["norm-matched", "shuffled", "random-mask", "random-high-mask"] | None = Field(
         None,

@@ -203,13 +203,13 @@ def _check_resets(path: Path, file: StudyFile, config: Tables) -> None:
             continue
         if training.group_size % 2 or training.group_size < 4:
             raise UserError(
-                f"{path}: training.group_size = {training.group_size}: {name!r} halves it, one part from the prompt and one after a restart; "
+                f"{path}: training.group_size = {training.group_size}: {name!r} halves it, for responses to the prompt and for restarts; "
                 f"it must be even, and at least 4."
             )
         if training.balance_rewards is not None:
             raise UserError(
-                f"{path}: training.balance_rewards = {training.balance_rewards:g}: {name!r} restarts failed responses, among which no "
-                f"verdict is balanced; leave one of the two out."
+                f"{path}: training.balance_rewards = {training.balance_rewards:g}: {name!r} restarts failed responses and keeps all of "
+                f"its groups; leave one of the two out."
             )
 
 

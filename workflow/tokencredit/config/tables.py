@@ -120,12 +120,12 @@ class Tables:
             raise UserError(f"{path}: {key}.measure: {credit} {needs}.")
         restarts = not {*RESTARTED}.isdisjoint(columns)
         if restarts != bool(method.resets):
-            needs = "learns from what follows a restart: where, has to be said" if restarts else "learns from whole responses"
-            raise UserError(f"{path}: {key}.resets: {credit} {needs}.")
+            needs = "what follows a restart: a place for it is needed" if restarts else "whole responses"
+            raise UserError(f"{path}: {key}.resets: {credit} learns from {needs}.")
         if method.resets and self.recipes[method.recipe].dynamic_sampling:
             raise UserError(
-                f"{path}: {key}.resets = {method.resets!r}: recipe {method.recipe!r} samples dynamically, which no restart is made for; "
-                f"a recipe without dynamic_sampling is needed."
+                f"{path}: {key}.resets = {method.resets!r}: recipe {method.recipe!r} drops groups, and nothing restarts in their place; "
+                f"dynamic_sampling must be false."
             )
         if "residual_norm" in columns and not self.recipes[method.recipe].lora_rank:
             adapted = [name for name, recipe in self.recipes.items() if recipe.lora_rank]

@@ -13,12 +13,11 @@ from tokencredit.credit.signals import TokenCredit, TokenSignals
     r"b_i\text{: the tokens of } o_i \text{ that come from the failed response}",
     columns=("begun",),
     masks=True,
-    slips="A prompt has two groups of equal size, each with a mean and a deviation of its own: responses from the prompt, and continuations of "
-    "its first failed response from the beginning of a step, drawn by the same chance for each. The failed response is not learned from. "
-    "The paper calls the first group independent samples; without the first failed one more of it is right than of the policy's samples, "
-    "which `solve_rate` counts. The authors' deviation has ddof 0, here it has 1. Their steps end with a tag that the prompt asks for, here "
-    "as those of `vine-steps`. They sample on until a response fails, twelve in all for groups of four; here the same number is sampled in "
-    "two rounds.",
+    slips="A prompt has two groups of equal size, each with its own mean and deviation: responses to the prompt without the first one that "
+    "failed, and continuations of that one from the beginning of a step; every step is as likely. The paper calls the first group "
+    "independent samples; without a failed one it is right more often than the policy, whose `solve_rate` counts that one too. The "
+    "authors' deviation has ddof 0, here it has 1. Their steps end with a tag that the prompt asks for, here as those of `vine-steps`. "
+    "They sample one by one until a response fails, at most twelve for groups of four; here at most as many, in two rounds.",
 )
 def rrpo(signals: TokenSignals) -> TokenCredit:
     """A_i on the tokens that were sampled for this response, without a ratio; those that it goes on from leave the loss and its counts."""

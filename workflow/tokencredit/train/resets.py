@@ -83,9 +83,7 @@ class ResetSampler:
         asked = {draw: [self.sampler.asked(draw, sample) for sample in samples] for draw in draws}
         return self._answered(self.sampler.engine, asked, recipe, collected)
 
-    def _restarted(
-        self, failed: dict[int, Rollout], recipe: Recipe, collected: Collected
-    ) -> dict[int, list[Rollout]]:
+    def _restarted(self, failed: dict[int, Rollout], recipe: Recipe, collected: Collected) -> dict[int, list[Rollout]]:
         """By draw the graded responses that go on from its failed one, each as a whole."""
         samples = range(self.looked_at, self.looked_at + self.half)
         asked = {draw: [self.sampler.asked(draw, sample) for sample in samples] for draw in failed}
