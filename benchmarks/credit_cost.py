@@ -113,6 +113,7 @@ def batch(tokens: int, group_size: int = 8, longest: int = 64) -> TokenSignals:
         state=torch.where(position < 5, group[response] * longest + position, groups * longest + torch.arange(total)),
         response_step=position // 8,
         kind=(7 * uniform()).long(),
+        begun=(lengths // 2)[response],
         noise=uniform(),
         control_noise=uniform(),
         progress=0.5,

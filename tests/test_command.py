@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from tokencredit.__main__ import app
 from tokencredit.config import Config
+from tokencredit.credit import METHODS
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = (
@@ -91,17 +92,21 @@ def test_the_shell_completes_commands_options_and_studies(typed: list[str], comp
 def test_what_is_generated_is_checked_and_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for folder in ("config", "docs", "workflow/schemas"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("*.tar.gz", "*.png"))
+    shutil.copy(ROOT / "README.md", tmp_path)
     monkeypatch.chdir(tmp_path)
     assert CliRunner().invoke(app, ["docs", "--check"]).exit_code == 0
-    methods, keys, schema = (
-        Path(name) for name in ("docs/methods.md", "config/README.md", "workflow/schemas/gpus.schema.json")
+    readme, methods, keys, schema = (
+        Path(name) for name in ("README.md", "docs/methods.md", "config/README.md", "workflow/schemas/gpus.schema.json")
+    )
+    readme.write_text(
+        readme.read_text(encoding="utf-8").replace(f"all {len(METHODS)} methods", "all 7 methods"), encoding="utf-8"
     )
     methods.write_text("edited", encoding="utf-8")
     keys.write_text(keys.read_text(encoding="utf-8").replace("| `title` |", "| `titel` |", 1), encoding="utf-8")
     schema.unlink()
     done = CliRunner().invoke(app, ["docs", "--check"])
     assert done.exit_code == 1
-    assert [line.split(": ")[0] for line in done.output.splitlines()] == list(map(str, (keys, schema, methods)))
+    assert [line.split(": ")[0] for line in done.output.splitlines()] == list(map(str, (readme, keys, schema, methods)))
     assert methods.read_text(encoding="utf-8") == "edited"
     assert CliRunner().invoke(app, ["docs"]).exit_code == 0
     assert CliRunner().invoke(app, ["docs", "--check"]).exit_code == 0

@@ -37,6 +37,7 @@ STAGES: dict[str, Callable[[], str]] = {
     },
     "train of vine with transformers": lambda: code.training("transformers", "vine", None, TOY.model_task),
     "train of ict with transformers": lambda: code.training("transformers", "ict", None, TOY.model_task),
+    "train of rrpo with transformers": lambda: code.training("transformers", "rrpo", None, TOY.model_task),
     "train of kind-mask with transformers": lambda: code.training("transformers", "kind-mask", None, TOY.model_task),
     **{f"oracle with {engine}": lambda e=engine: code.oracle(e) for engine in ("transformers", "vllm")},
     "pool": lambda: code.pool(RECIPE),

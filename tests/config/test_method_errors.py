@@ -137,6 +137,24 @@ WRONG: dict[str, tuple[str, str, Any, list[str]]] = {
         "arca",
         ["methods.grpo.recipe = 'plain'", "trains no adapter", "nothing is allowed here"],
     ),
+    "resets of whole responses": (
+        "methods.yaml",
+        "methods.grpo.resets",
+        "random-step",
+        ["methods.grpo.resets: credit 'grpo' learns from whole responses"],
+    ),
+    "resets at no place": (
+        "methods.yaml",
+        "methods.grpo",
+        {"title": "RRPO", "recipe": "plain", "credit": "rrpo"},
+        ["methods.grpo.resets: credit 'rrpo' learns from what follows a restart"],
+    ),
+    "resets at an unknown place": (
+        "methods.yaml",
+        "methods.grpo",
+        {"title": "RRPO", "recipe": "plain", "credit": "rrpo", "resets": "middle"},
+        ["methods.grpo.resets = 'middle'", "'random-step' or 'beginning'"],
+    ),
     "negative rank": ("methods.yaml", "recipes.plain.lora_rank", -1, ["recipes.plain.lora_rank = -1", "equal to 0"]),
     "unknown aggregation": (
         "methods.yaml",
@@ -173,6 +191,24 @@ def test_a_method_of_the_update_stage_needs_whole_groups(spoil: Spoil) -> None:
     assert not load_study(spoil(*scattered), "one").training.keep_groups_together
     message = message_of(spoil(*scattered, "methods.yaml", "methods.grpo", forking))
     assert "training.keep_groups_together = false: 'grpo' assigns credit at each update" in message
+
+
+def test_restarts_are_of_half_a_group_and_go_without_other_ways_to_choose_responses(spoil: Spoil) -> None:
+    rrpo = (
+        "methods.yaml",
+        "methods.grpo",
+        {"title": "RRPO", "recipe": "plain", "credit": "rrpo", "resets": "beginning"},
+    )
+    whole = load_study(spoil(*rrpo, STUDY, "training.group_size", 4), "one")
+    assert whole.training_config("grpo")["resets"] == "beginning"
+    assert "resets" not in load_study(spoil(), "one").training_config("grpo")
+    for size in (2, 5):
+        message = message_of(spoil(*rrpo, STUDY, "training.group_size", size))
+        assert f"training.group_size = {size}: 'grpo' halves it" in message
+    balanced = (*rrpo, STUDY, "training.group_size", 4, STUDY, "training.balance_rewards", 0.25)
+    assert "training.balance_rewards = 0.25: 'grpo' restarts failed responses" in message_of(spoil(*balanced))
+    dropping = message_of(spoil(*rrpo, "methods.yaml", "recipes.plain.dynamic_sampling", True))
+    assert "methods.grpo.resets = 'beginning': recipe 'plain' drops groups" in dropping
 
 
 def test_a_teacher_shares_the_tokens_and_reads_as_much_as_the_policy_writes(spoil: Spoil) -> None:

@@ -195,6 +195,16 @@ def test_the_readme_names_every_study() -> None:
     assert all(f"`{name}`" in text for name in CONFIG.study_names)
 
 
+def test_the_readme_counts_the_runs_of_the_paper_s_studies() -> None:
+    told = re.findall(
+        r"^\| `(paper-[\w.-]+)` \|.*\| (\d+) methods × (\d+) seeds \|$",
+        (ROOT / "README.md").read_text(encoding="utf-8"),
+        re.MULTILINE,
+    )
+    training = {name: CONFIG.study(name).training for name in PAPER}
+    assert told == [(name, str(len(each.methods)), str(len(each.seeds))) for name, each in training.items()]
+
+
 def test_check_prints_a_line_for_each_study_and_what_is_not_pinned() -> None:
     done = CliRunner().invoke(app, ["check", "--config", str(ROOT / "config")])
     assert done.exit_code == 0, done.output

@@ -55,6 +55,7 @@ def make_signals(seed: int = 0, groups: int = 4, group_size: int = 8, longest: i
         state=state,
         response_step=position // 3,
         kind=torch.randint(0, 7, (tokens,), generator=random),
+        begun=(lengths // 3)[response],
         noise=uniform(),
         control_noise=uniform(),
         privileged_entropy=uniform().pow(2),

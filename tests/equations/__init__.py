@@ -28,6 +28,7 @@ from tests.equations import (
     quadrants,
     ratios,
     reinforce,
+    resets,
     residual,
     shear,
 )
@@ -85,6 +86,7 @@ ORACLES: dict[str, Callable[..., Credit]] = {
     "position-schedule": position.position_schedule,
     "psr": reinforce.psr,
     "rlsd": hindsight.rlsd,
+    "rrpo": resets.rrpo,
     "shear": shear.shear,
     "tis": ratios.tis,
     "vine": measured.vine,

@@ -43,6 +43,7 @@ class Response:
     state: list[int]
     response_step: list[int]
     kind: list[int]
+    begun: list[int]
 
     def __len__(self) -> int:
         return len(self.entropy)

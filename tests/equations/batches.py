@@ -104,6 +104,7 @@ def make_batch(shape: str, seed: int) -> Batch:
                 state=states,
                 response_step=_steps(dice, length),
                 kind=[dice.randrange(7) for _ in range(length)],
+                begun=[length // 2] * length if group != IDS[0] else [0] * length,
             )
         )
     history = [dice.choice((0.2, dice.uniform(0.0, 0.5))) for _ in range(dice.randrange(80))]

@@ -25,7 +25,7 @@ PER_TOKEN = (
     "value",
     "information",
 )
-WHOLE = ("state", "response_step", "kind")
+WHOLE = ("state", "response_step", "kind", "begun")
 
 
 def signals_of(batch: Batch) -> TokenSignals:

@@ -26,7 +26,8 @@ def write_run(folder: Path, method: str, responses: dict[tuple[int, str, int], t
     table = pd.DataFrame(lines).assign(token="x", old_logprob=-1.0, reward=1.0, quadrant=0)
     files.write_parquet(run / "rollouts.parquet", table)
     files.write_json(
-        run / "run.json", {"cell": method, "files": {"rollouts.parquet": files.sha256(run / "rollouts.parquet")}}
+        run / "run.json",
+        {"cell": method, "config": {}, "files": {"rollouts.parquet": files.sha256(run / "rollouts.parquet")}},
     )
     return run
 
@@ -69,11 +70,21 @@ def test_what_cannot_be_measured_is_refused(tmp_path: Path, responses: dict, sen
         read(write_run(tmp_path, "grpo", responses))
 
 
+def test_what_goes_on_from_a_failed_response_is_left_out(tmp_path: Path) -> None:
+    run = write_run(tmp_path, "rrpo", {(1, "a", 0): (5, 6), (1, "a", 6): (5, 7), (1, "b", 6): (8,)})
+    table = files.read_parquet(run / "rollouts.parquet")
+    begun = ((table["problem_id"] == "a") & (table["sample"] == 6)).astype(int)
+    files.write_parquet(run / "rollouts.parquet", table.assign(begun=begun))
+    about = {"cell": "rrpo", "config": {"resets": "random-step"}}
+    files.write_json(run / "run.json", about | {"files": {"rollouts.parquet": files.sha256(run / "rollouts.parquet")}})
+    assert [(taken.problem_id, taken.sample) for taken in read(run)] == [("a", 0), ("b", 6)]
+
+
 def test_a_step_that_draws_a_problem_twice_is_refused(tmp_path: Path) -> None:
     run = write_run(tmp_path, "grpo", {(1, "a", 0): (5, 6)})
     table = files.read_parquet(run / "rollouts.parquet")
     files.write_parquet(run / "rollouts.parquet", pd.concat([table, table]))
     digest = files.sha256(run / "rollouts.parquet")
-    files.write_json(run / "run.json", {"cell": "grpo", "files": {"rollouts.parquet": digest}})
+    files.write_json(run / "run.json", {"cell": "grpo", "config": {}, "files": {"rollouts.parquet": digest}})
     with pytest.raises(UserError, match="draws a problem twice"):
         read(run)

@@ -81,13 +81,13 @@ def test_a_run_s_code_is_the_trainer_its_own_method_and_its_control() -> None:
 
 def test_what_makes_columns_of_few_methods_counts_for_these_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     left_out = {}
-    for credit in ("eapo", "vine", "kind-mask", "ict"):
+    for credit in ("eapo", "vine", "kind-mask", "ict", "rrpo"):
         with monkeypatch.context() as patch:
             patch.setattr("tokencredit.study.code._digest", lambda *roots, without: {*without})
             left_out[credit] = code.training("transformers", credit)
-    few = {"train.measuring", "train.kinds", "train.states"}
+    few = {"train.measuring", "train.kinds", "train.states", "train.resets"}
     assert few <= left_out["eapo"]
-    own = {"vine": "train.measuring", "kind-mask": "train.kinds", "ict": "train.states"}
+    own = {"vine": "train.measuring", "kind-mask": "train.kinds", "ict": "train.states", "rrpo": "train.resets"}
     assert all(few - left_out[credit] == {module} for credit, module in own.items())
     assert few.isdisjoint(modules("train.loop.train", without=(*left_out["eapo"],)))
     assert not {name for name in modules("train.loop.train", without=(*left_out["eapo"],)) if name.startswith("oracle")}

@@ -20,7 +20,7 @@ from tokencredit import files
 from tokencredit.base.pretrain import build_model, new_tokenizer
 from tokencredit.config import Study, load_study, read_yaml
 from tokencredit.data.embedded import generate_problems
-from tokencredit.train import loop, measuring
+from tokencredit.train import loop, measuring, resets
 from tokencredit.train.run_spec import RunSpec
 
 MODEL, TEACHER = "embedded-smoke", "tiny-teacher"
@@ -75,6 +75,11 @@ def tiny_spec(tiny: Path, name: str, out: Path) -> RunSpec:
     return RunSpec(study, name, 0, tiny / "models" / MODEL, [data], test, out, teacher)
 
 
+def each_token(texts: list[str]) -> list[int]:
+    """Steps for a model that writes no sentence within 6 tokens: it may restart anywhere."""
+    return [*range(len(texts))]
+
+
 @dataclass(frozen=True)
 class Trained:
     """What a finished run of the tiny study left."""
@@ -107,6 +112,7 @@ def trained(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[s
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(loop, "GradingPool", CoinPool)
             patch.setattr(measuring, "_MOST_TOKENS", 2)
+            patch.setattr(resets, "first_tokens", each_token)
             assert loop.train(spec)
         return Trained(spec)
 
@@ -117,6 +123,7 @@ def trained(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[s
 def spec(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunSpec:
     """EAPO of the tiny study, 5 steps, a checkpoint every second."""
     monkeypatch.setattr(loop, "GradingPool", CoinPool)
+    monkeypatch.setattr(resets, "first_tokens", each_token)
     return tiny_spec(tiny, "eapo", tmp_path / "run")
 
 

@@ -14,12 +14,12 @@ import torch
 from transformers import Qwen3ForCausalLM
 
 from tests.models import tiny_qwen3
-from tests.train.conftest import CoinPool, tiny_spec
+from tests.train.conftest import CoinPool, each_token, tiny_spec
 from tests.train.test_update import RECIPE, batch, training
 from tokencredit.base.checked import load_checked
 from tokencredit.credit import TokenCredit
 from tokencredit.policy import Scorer, add_lora
-from tokencredit.train import columns, loop
+from tokencredit.train import columns, loop, resets
 from tokencredit.train.loop import Run
 from tokencredit.train.processes import Processes, joined
 from tokencredit.train.sharding import copy_weights, trained_scorer, unsharded
@@ -29,8 +29,8 @@ from tokencredit.train.update import Credit, Updater
 # A clipped advantage, with a head tied and untied; a threshold of the whole batch; one ratio per response; a divergence; a bonus for
 # every token; an adapter; ratios restricted to what could be drawn.
 METHODS = ("eapo", "eapo-untied", "forking", "gspo", "archer", "entroreg", "grpo-lora", "grpo-nucleus")
-# Two that look inside the policy, one of them through an adapter; a reference model; credit of every update.
-RUNS = ("grpo", "arca", "attention-entropy", "forking")
+# Two that look inside the policy, one of them through an adapter; a reference model; credit of every update; restarts.
+RUNS = ("grpo", "arca", "attention-entropy", "forking", "rrpo")
 
 Measured = dict[str, Any]
 
@@ -115,14 +115,19 @@ def run(folder: Path, name: str, out: Path, processes: Processes, stop_at: int |
         return whole_step(self, step)
 
     precise = functools.partial(load_checked, dtype=torch.float64)
-    before = loop.GradingPool, loop.load_checked, columns.load_checked
-    loop.GradingPool, loop.load_checked, columns.load_checked = CoinPool, precise, precise
+    before = loop.GradingPool, loop.load_checked, columns.load_checked, resets.first_tokens
+    loop.GradingPool, loop.load_checked, columns.load_checked, resets.first_tokens = (
+        CoinPool,
+        precise,
+        precise,
+        each_token,
+    )
     Run.step = signalled
     try:
         return loop.train(spec, processes)
     finally:
         Run.step = whole_step
-        loop.GradingPool, loop.load_checked, columns.load_checked = before
+        loop.GradingPool, loop.load_checked, columns.load_checked, resets.first_tokens = before
 
 
 def main(folder: Path, processes: Processes) -> None:

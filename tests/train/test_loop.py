@@ -71,9 +71,10 @@ def test_a_run_leaves_its_records_and_no_work_behind(spec: RunSpec) -> None:
 
 
 @pytest.mark.slow
-# Before any checkpoint; an adapter; a history of entropies; a random choice at every update.
+# Before any checkpoint; an adapter; a history of entropies; a random choice at every update; restarts.
 @pytest.mark.parametrize(
-    ("name", "killed_in"), [("eapo", 4), ("eapo", 1), ("arca", 4), ("entroreg-adaptive", 4), ("clip-cov", 4)]
+    ("name", "killed_in"),
+    [("eapo", 4), ("eapo", 1), ("arca", 4), ("entroreg-adaptive", 4), ("clip-cov", 4), ("rrpo", 4)],
 )
 def test_a_killed_run_that_goes_on_equals_an_unkilled_one(
     name: str, killed_in: int, spec: RunSpec, monkeypatch: pytest.MonkeyPatch

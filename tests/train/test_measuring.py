@@ -18,10 +18,11 @@ from tokencredit.policy import Scorer
 from tokencredit.records import Problem, Request, Response, Rollout
 from tokencredit.train import measuring
 from tokencredit.train.columns import Columns, Source
-from tokencredit.train.measuring import forks, step_numbers
+from tokencredit.train.measuring import forks
 from tokencredit.train.processes import ALONE
 from tokencredit.train.recorder import Recorder
 from tokencredit.train.rollouts import RolloutBatch
+from tokencredit.train.steps import first_tokens, step_numbers
 
 
 class Sampling:
@@ -167,6 +168,7 @@ def test_steps_end_with_sentences_and_lines() -> None:
     texts = ["It", " is", " 3", ".", "14", ".", " So", "!", "\n", "Yes", "No", "?", "?"]
     position = torch.tensor([*range(10), 0, 1, 2])
     assert step_numbers(texts, position).tolist() == [0, 0, 0, 0, 0, 0, 1, 1, 2, 3, 0, 0, 0]
+    assert first_tokens(texts[:10]) == [0, 6, 8, 9]
 
 
 @pytest.mark.slow

@@ -322,13 +322,18 @@ def test_what_is_not_finite_ends_the_run_before_the_weights_move(broken: str) ->
     assert all(torch.equal(a, b) for a, b in zip(before, scorer.parameters(), strict=True))
 
 
-def test_balanced_rewards_leave_a_step_its_number_of_updates() -> None:
-    """Four groups where two prompts are a step and one is an update: two updates, as without balance there would be four."""
-    counts = []
-    for balance in (None, 0.25):
-        scorer = Scorer(tiny_qwen3())
-        sequences, signals = batch(scorer)
-        settings = training(prompts_per_step=2, prompts_per_update=1, balance_rewards=balance)
-        metrics, _ = Updater(scorer, settings, RECIPE).step(1, sequences, signals, Credit("eapo", {}))
-        counts.append(metrics["updates"])
-    assert counts == [4, 2]
+@pytest.mark.parametrize(
+    ("prompts", "balance", "updates"),
+    [((4, 1), None, 4), ((2, 1), None, 2), ((2, 1), 0.25, 2), ((8, 2), None, 2), ((8, 2), 0.25, 4)],
+)
+def test_more_or_fewer_groups_than_prompts_leave_a_step_its_number_of_updates(
+    prompts: tuple[int, int], balance: float | None, updates: int
+) -> None:
+    """Four groups, and prompts of a step and of an update. Resets make more groups, balanced rewards more or fewer; dropped ones are
+    missing.
+    """
+    scorer = Scorer(tiny_qwen3())
+    sequences, signals = batch(scorer)
+    settings = training(prompts_per_step=prompts[0], prompts_per_update=prompts[1], balance_rewards=balance)
+    metrics, _ = Updater(scorer, settings, RECIPE).step(1, sequences, signals, Credit("eapo", {}))
+    assert metrics["updates"] == updates

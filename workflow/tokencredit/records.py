@@ -71,7 +71,10 @@ class Response:
 
 @dataclass(frozen=True)
 class Rollout:
-    """One graded response of training: the trainer's unit before tokens are laid out as rows."""
+    """One graded response of training: the trainer's unit before tokens are laid out as rows.
+
+    ``begun``: how many of its first tokens are those of a failed response, from which it goes on.
+    """
 
     problem_id: str
     sample: int
@@ -79,3 +82,4 @@ class Rollout:
     response: Response
     outcome: str
     reward: float
+    begun: int = 0

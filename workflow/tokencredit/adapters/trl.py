@@ -48,6 +48,7 @@ MISSING = {
     "uniqueness": "TRL's scoring returns log-probs, not whole distributions",
     "value": "TRL samples a step's responses once and continues none of them",
     "information": "TRL samples a step's responses once and continues none of them",
+    "begun": "TRL samples from prompts, and goes on from no response",
     "kind": "the embedded tasks alone know it",
     "entropy_history": "no checkpoint of TRL's keeps the entropies of earlier steps",
 }

@@ -26,6 +26,7 @@ from tokencredit.config.keys import (
     HubSource,
     Method,
     Recipe,
+    Restart,
 )
 from tokencredit.config.load import Config, load_study
 from tokencredit.config.model_keys import (
@@ -87,6 +88,7 @@ __all__ = [
     "Recipe",
     "Released",
     "Resources",
+    "Restart",
     "RolloutRecord",
     "Row",
     "Sampling",

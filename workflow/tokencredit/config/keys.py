@@ -192,6 +192,9 @@ class Measure(Strict):
     )
 
 
+Restart = Literal["random-step", "beginning"]
+
+
 class Method(Strict):
     """A method: a recipe, a credit function and its parameters."""
 
@@ -206,6 +209,11 @@ class Method(Strict):
         None, description="The model whose log-probs the credit function asks for, one of models.yaml."
     )
     measure: Measure | None = Field(None, description="How the credit function's measured columns are filled.")
+    resets: Restart | None = Field(
+        None,
+        description="Where half of a prompt's responses go on from its first failed one, for a credit function that asks for `begun`: at a "
+        "step of it, drawn at random, or at its beginning.",
+    )
     control: Literal["norm-matched", "shuffled", "random-mask", "random-high-mask"] | None = Field(
         None,
         description="What replaces the method's credit, made from it: uniform weights of the same norm, the same credits shuffled within "

@@ -210,6 +210,7 @@ class Study:
             "privileged_prompt": config.models[self.model_name].privileged_prompt if told else None,
             "lora_rank": self.recipe_of(name).lora_rank or None,
             "measure": method.measure.model_dump(mode="json") if method.measure else None,
+            "resets": method.resets,
             "start": self.start.model_dump(mode="json") if self.start else None,
             "winner": self.winner,
         }

@@ -27,6 +27,7 @@ def check_study(path: Path, file: StudyFile, config: Tables) -> None:
     _check_answer_told(path, file, config)
     _check_kinds_known(path, file, config)
     _check_groups(path, file, config)
+    _check_resets(path, file, config)
     _check_embedded(path, file, config)
 
 
@@ -191,6 +192,24 @@ def _check_groups(path: Path, file: StudyFile, config: Tables) -> None:
             raise UserError(
                 f"{path}: training.keep_groups_together = false: {name!r} assigns credit at each update, where groups have to be whole; "
                 "leave it out, or keep groups together."
+            )
+
+
+def _check_resets(path: Path, file: StudyFile, config: Tables) -> None:
+    """A prompt's responses are two groups of equal size, each with a mean of its own."""
+    training = file.training
+    for name in training.methods:
+        if config.methods[name].resets is None:
+            continue
+        if training.group_size % 2 or training.group_size < 4:
+            raise UserError(
+                f"{path}: training.group_size = {training.group_size}: {name!r} halves it, for responses to the prompt and for restarts; "
+                f"it must be even, and at least 4."
+            )
+        if training.balance_rewards is not None:
+            raise UserError(
+                f"{path}: training.balance_rewards = {training.balance_rewards:g}: {name!r} restarts failed responses and keeps all of "
+                f"its groups; leave one of the two out."
             )
 
 

@@ -21,7 +21,7 @@ from tokencredit.config.model_keys import EmbeddedModel, ModelsFile
 from tokencredit.config.reading import allowed, extended, known, parse, read_yaml, renamed
 from tokencredit.config.target_keys import TargetsFile
 from tokencredit.credit import METHODS
-from tokencredit.credit.columns import COLUMNS, MEASURED, columns_of
+from tokencredit.credit.columns import COLUMNS, MEASURED, RESTARTED, columns_of
 from tokencredit.credit.controls import refusal
 from tokencredit.errors import UserError
 from tokencredit.records import DEFAULT
@@ -118,6 +118,15 @@ class Tables:
         if bool(measured) != bool(method.measure):
             needs = f"measures {measured[0]!r}: continuations are needed" if measured else "measures nothing"
             raise UserError(f"{path}: {key}.measure: {credit} {needs}.")
+        restarts = not {*RESTARTED}.isdisjoint(columns)
+        if restarts != bool(method.resets):
+            needs = "what follows a restart: a place for it is needed" if restarts else "whole responses"
+            raise UserError(f"{path}: {key}.resets: {credit} learns from {needs}.")
+        if method.resets and self.recipes[method.recipe].dynamic_sampling:
+            raise UserError(
+                f"{path}: {key}.resets = {method.resets!r}: recipe {method.recipe!r} drops groups, and nothing restarts in their place; "
+                f"dynamic_sampling must be false."
+            )
         if "residual_norm" in columns and not self.recipes[method.recipe].lora_rank:
             adapted = [name for name, recipe in self.recipes.items() if recipe.lora_rank]
             raise UserError(

@@ -15,6 +15,8 @@ COLUMNS = tuple(
 TOLD = ("privileged_logprob", "privileged_entropy", "contrast_logprob")
 # Measured by continuations of the policy.
 MEASURED = ("value", "information")
+# Of responses that restart in the middle of failed ones.
+RESTARTED = ("begun",)
 
 
 def columns_of(credit: str, control: str | None = None) -> tuple[str, ...]:

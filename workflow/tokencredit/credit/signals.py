@@ -68,6 +68,7 @@ class TokenSignals:
     )
     response_step: Tensor | None = None  # [N] int64, 0-based place of the token's step in its response
     kind: Tensor | None = None  # [N] int64, place in ``KINDS``; embedded tasks only
+    begun: Tensor | None = None  # [N] int64, how many first tokens of the response are a failed one's
     noise: Tensor | None = None  # [N] float in [0, 1), the token's own random number, for methods
     control_noise: Tensor | None = None  # [N] float in [0, 1), another one, for the controls around them
     progress: float | None = None  # share of the run's steps that lie behind, in [0, 1)

@@ -100,6 +100,7 @@ def _costs(store: Store, method: str) -> dict[str, np.ndarray]:
     study = store.study
     steps = store.metrics(method, ["groups_sampled", "response_tokens", "tokens"])
     sampled = steps["groups_sampled"] * study.training.group_size * steps["response_tokens"]
+    sampled = steps.get("sampled_tokens", sampled)  # counted, where responses restart
     measured = steps.get("measured_tokens", pd.Series(0.0, steps.index)).fillna(0)
     per_run = pd.DataFrame({"sampled_tokens": sampled, "trained_tokens": steps["tokens"], "measured_tokens": measured})
     sums = per_run.groupby(steps["seed"]).sum()

@@ -14,7 +14,7 @@ from tokencredit.creditbench.records import Measured
 from tokencredit.seeds import derive_seed, uniforms
 
 # Columns that a measurement does not hold, and why.
-ABSENT = {
+_OF_A_PASS = {
     **dict.fromkeys(
         ("attention_entropy", "uniqueness", "hidden", "privileged_logprob", "privileged_entropy", "contrast_logprob"),
         "made with the weights of the policy, which no bundle holds",
@@ -23,8 +23,9 @@ ABSENT = {
     "residual_norm": "the policy has no adapter",
     "ref_logprob": "the policy was trained without a reference",
 }
+ABSENT = {**_OF_A_PASS, "begun": "no response goes on from another one"}
 # Another pass of a model over the responses for each, as the trainer makes them.
-OF_A_PASS = tuple(ABSENT)
+OF_A_PASS = tuple(_OF_A_PASS)
 
 
 @dataclass(frozen=True)

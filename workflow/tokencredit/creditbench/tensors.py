@@ -22,9 +22,11 @@ _FIELDS = {column.name for column in fields(TokenSignals)}
 def lines(config: Config) -> dict[str, Method]:
     """The methods that are compared, by their names in methods.yaml: one for every credit function, itself and no control.
 
-    Where no entry has the function's name, all entries that use it.
+    Where no entry has the function's name, all entries that use it. Resets are left out: they say where to sample, and of given responses
+    nothing.
     """
-    plain = {name: method for name, method in config.methods.items() if method.control is None}
+    entries = config.methods.items()
+    plain = {name: method for name, method in entries if method.control is None and method.resets is None}
     found = {}
     for credit in METHODS:
         found |= {credit: plain[credit]} if credit in plain else {n: m for n, m in plain.items() if m.credit == credit}

@@ -47,7 +47,8 @@ def stored_responses(
 
     A response's seed derives from the training seed, its problem and its number, so runs that share a seed begin with the same responses,
     as far as these were kept: equal responses are taken once, from the first run. An engine whose samples depend on their batch may give
-    another response under the same number; this counts as a response of its own, told apart by ``cell``, its run's method.
+    another response under the same number; this counts as a response of its own, told apart by ``cell``, its run's method. What goes on
+    from a failed response is left out: the policy did not choose its beginning.
     """
     known = {problem.problem_id: problem for problem in problems}
     if len(known) != len(problems):
@@ -56,8 +57,8 @@ def stored_responses(
         )
     found: dict[tuple[str, int, tuple[int, ...]], Taken] = {}
     for run in runs:
-        table = _rollouts(run, step)
-        cell = files.read_json(RunFolder(run).record)["cell"]
+        about = files.read_json(RunFolder(run).record)
+        table, cell = _rollouts(run, step, restarts="resets" in about["config"]), about["cell"]
         for (problem_id, sample), record in table.groupby(["problem_id", "sample"], sort=False):
             if record["position"].tolist() != list(range(len(record))):
                 raise UserError(
@@ -77,11 +78,13 @@ def stored_responses(
     return sorted(found.values(), key=lambda each: (each.problem_id, order.get(each.cell, 0), each.sample))
 
 
-def _rollouts(run: Path, step: int) -> pd.DataFrame:
+def _rollouts(run: Path, step: int, restarts: bool) -> pd.DataFrame:
     path = RunFolder(run).rollouts
     files.check_run_file(path)
-    table = files.read_parquet(path, _COLUMNS)
+    table = files.read_parquet(path, [*_COLUMNS, *(["begun"] if restarts else [])])
     chosen = table[table["step"] == step]
+    if restarts:
+        chosen = chosen[chosen["begun"] == 0].drop(columns="begun")
     if chosen.empty:
         raise UserError(f"{path}: holds no response of step {step}; it has steps {sorted(set(table['step']))}.")
     return chosen

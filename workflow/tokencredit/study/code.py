@@ -17,6 +17,7 @@ _MAKERS_OF_FEW = {
     "train.measuring": ("value", "information", "state", "response_step"),
     "train.kinds": ("kind",),
     "train.states": ("hidden", "uniqueness"),
+    "train.resets": ("begun",),
 }
 # A graph asks for the digests of hundreds of jobs, which share most of them.
 _digest = cache(code_digest)

@@ -22,7 +22,7 @@ from tokencredit.data.tasks import TASKS
 from tokencredit.errors import UserError
 from tokencredit.study.measurements import measured_rows
 from tokencredit.tools import bundle
-from tokencredit.train.measuring import step_numbers
+from tokencredit.train.steps import step_numbers
 
 _RUN = ["step", "problem_id", "sample", "position", "token_id", "group_advantage"]
 

@@ -11,15 +11,18 @@ from tokencredit import cli, files
 from tokencredit.config.schemas import FILES, fill_tables, schema_of
 from tokencredit.tools import creditbench, demo_table, methods_page, results_page
 
-KEYS, METHODS = Path("config/README.md"), Path("docs/methods.md")
+README, KEYS, METHODS = Path("README.md"), Path("config/README.md"), Path("docs/methods.md")
 BENCH, RESULTS = Path("docs/creditbench.md"), Path("docs/results.md")
 SCHEMAS = Path("workflow/schemas")
 
 
 def generated() -> dict[Path, str]:
-    """What each of these files should hold: tables of keys, JSON schemas, the page of methods, CreditBench's tables, the results."""
+    """What each of these files should hold: README's count of methods, tables of keys, JSON schemas, the page of methods, CreditBench's
+    tables, the results.
+    """
     schemas = {SCHEMAS / f"{name}.schema.json": schema_of(name) for name in FILES}
     return {
+        README: methods_page.counted(README.read_text(encoding="utf-8")),
         KEYS: fill_tables(KEYS.read_text(encoding="utf-8")),
         **{path: json.dumps(schema, indent=2, ensure_ascii=False) + "\n" for path, schema in schemas.items()},
         METHODS: methods_page.page(),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import re
 import textwrap
 from itertools import groupby
 from typing import Any
 
 from tokencredit.credit import METHODS, THRESHOLDS, Method, quadrant_of
 from tokencredit.credit.controls import CONTROLS
+from tokencredit.errors import UserError
 
 INTRODUCTION = """\
 # Methods
@@ -86,8 +88,8 @@ CLAIMS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     (
         "It has to be measured",
         "Continuations of the policy say what a state is worth: the line that a signal can reach at most. They cost samples, which "
-        "`metrics.jsonl` counts.",
-        ("measured",),
+        "`metrics.jsonl` counts. Resets learn from the continuations themselves.",
+        ("measured", "resets"),
     ),
     (
         "What is known of the tokens, or their place alone",
@@ -112,10 +114,10 @@ NOT_BUILT: tuple[tuple[str, str, str], ...] = (
         "text could not be read.",
     ),
     (
-        "SRPO, RRPO (resets)",
+        "SRPO",
         "arXiv 2605.25507",
-        "They change what is sampled, not the credit: a second group begins in the middle of a failed response, where the trainer samples "
-        "none. SRPO also needs a model that names the wrong step when asked; embedded models read problems only.",
+        "RRPO that restarts where the model itself, asked for its first wrong step, says: the trainer asks nothing, and embedded models "
+        "read problems only.",
     ),
     (
         "DelTA's second proxy",
@@ -151,6 +153,14 @@ def page() -> str:
     parts.append("\n" + THRESHOLDS_HEAD)
     parts.append(f"{_prose(quadrant_of).split('`threshold`: ')[1]}\nAllowed: {', '.join(map(_code, THRESHOLDS))}.\n")
     return "\n".join(parts)
+
+
+def counted(readme: str) -> str:
+    """README with the number of methods. Raises ``UserError`` where there is not exactly one sentence for it."""
+    found, times = re.subn(r"(?<=has all )\d+(?= methods)", str(len(METHODS)), readme)
+    if times != 1:
+        raise UserError("README.md: must say once how many methods docs/methods.md has: has all N methods.")
+    return found
 
 
 def _claims() -> list[tuple[str, str, list[Method]]]:

@@ -25,7 +25,7 @@ from tokencredit.policy import Adapter, Scorer, Sequence, attention_entropy
 from tokencredit.prompts import encode_privileged_prompt
 from tokencredit.records import Problem
 from tokencredit.seeds import derive_seed, uniforms
-from tokencredit.train import kinds, measuring, states
+from tokencredit.train import kinds, measuring, resets, states
 from tokencredit.train.mismatch import sampler_logprobs
 from tokencredit.train.processes import Processes
 from tokencredit.train.recorder import Recorder
@@ -237,6 +237,7 @@ MAKERS: dict[str, Callable[[Source], Column]] = {
     "state": measuring.state,
     "response_step": measuring.response_step,
     "kind": kinds.kind,
+    "begun": resets.begun,
     "noise": _noise,
     "control_noise": partial(_noise, salt="control noise"),
     "progress": _progress,

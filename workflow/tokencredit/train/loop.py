@@ -43,6 +43,7 @@ from tokencredit.train.lock import exclusive
 from tokencredit.train.mismatch import invalid_by_mismatch, mismatch, sampler_logprobs
 from tokencredit.train.processes import ALONE, Processes
 from tokencredit.train.recorder import Recorder
+from tokencredit.train.resets import ResetSampler
 from tokencredit.train.rollouts import Collected, Prompts, RolloutBatch, Sampler
 from tokencredit.train.run_spec import RunSpec
 from tokencredit.train.sharding import copy_weights, trained_scorer
@@ -134,7 +135,7 @@ class Run:
         drawn = (tokens for _, tokens in self.prompts.problems)
         self.sampling = PolicyEngine(training, self.policy, self.tokenizer, lambda some: self._score(some)[0], drawn)
         engine = self.sampling.engine
-        self.sampler = Sampler(
+        sampler = Sampler(
             engine,
             pool,
             self.prompts,
@@ -144,6 +145,10 @@ class Run:
             processes,
             training.balance_rewards,
         )
+        resets = spec.method.resets
+        self.sampler = ResetSampler(sampler, self.tokenizer, resets) if resets else sampler
+        # A restart makes two groups of a prompt.
+        self.stored_groups = training.rollouts.prompts * (2 if resets else 1)
         prompt, watched = spec.model.prompt, spec.curve_problems()
         self.curve = Curve(engine, curve_pool, self.tokenizer, prompt, watched, spec.study, self.recorder, processes)
         self.probe = Probe(self.recorder, self.updater.scorer, training.micro_batch_tokens, processes)
@@ -221,7 +226,7 @@ class Run:
         signals = self.columns.fill(step, batch, batch.signals(old_logprob, entropy))
         first = not self.probe.kept
         if first:
-            self.probe.keep(step, batch, signals, self.training.rollouts.prompts)
+            self.probe.keep(step, batch, signals, self.stored_groups)
         drawable = self._drawable(batch.sequences)
         scored = time.monotonic()
         self.heartbeat.phase(step, "update")
@@ -230,7 +235,7 @@ class Run:
         followed = self.sampling.follow(f"after step {step}")
         if first or step == self.training.steps or step % self.training.rollouts.every == 0:
             tokens = token_texts(self.tokenizer, batch.token_id.tolist())
-            table = metrics.token_table(step, batch, signals, token_credit, tokens, self.training.rollouts.prompts)
+            table = metrics.token_table(step, batch, signals, token_credit, tokens, self.stored_groups)
             self.recorder.part("rollouts", step, table)
         seconds = {"seconds_score": scored - started, "seconds_update": time.monotonic() - scored}
         learned = metrics.token_metrics(signals, token_credit) | update_metrics | apart | followed

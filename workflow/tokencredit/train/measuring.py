@@ -23,6 +23,7 @@ from tokencredit.oracle.continuations import Continuations, Start, outcomes
 from tokencredit.oracle.measure import Settings
 from tokencredit.seeds import derive_seed
 from tokencredit.train.rollouts import RolloutBatch
+from tokencredit.train.steps import step_numbers
 
 if TYPE_CHECKING:
     from tokencredit.train.columns import Column, Source
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 # The tokens that are tried at a state whose information is measured: those with this much of the probability, no more than so many, and
 # the one taken, each continued this often at least: one continuation says nothing about noise.
 _MASS, _MOST_TOKENS, _FEWEST = 0.99, 16, 2
-_SENTENCE_ENDS = (".", "?", "!")
 
 
 class States:
@@ -60,22 +60,6 @@ class States:
         for row in wanted.nonzero().squeeze(1).tolist():
             found.setdefault(self.numbers[row], row)
         return found
-
-
-def step_numbers(texts: list[str], position: Tensor) -> Tensor:
-    """[N] int64: the place of each token's step in its response. ``texts`` [N]: the tokens'; ``position`` [N]: theirs.
-
-    A step ends with a line, or with a sentence: a full stop within a number is none.
-    """
-    first = (position == 0).tolist()
-    found = []
-    for row, text in enumerate(texts):
-        if first[row]:
-            number = 0
-        elif "\n" in texts[row - 1] or (texts[row - 1].endswith(_SENTENCE_ENDS) and text[:1].isspace()):
-            number += 1
-        found.append(number)
-    return torch.tensor(found, dtype=torch.long)
 
 
 def forks(missed: Tensor, position: Tensor, allowed: Tensor, tolerance: float) -> Tensor:

@@ -30,6 +30,7 @@ def collection_metrics(collected: Collected) -> dict[str, float | int]:
         "groups_used": len(collected.groups),
         "groups_surplus": collected.groups_surplus,
         "refills": collected.refills,
+        **collected.resets,
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -22,6 +22,9 @@ from tokencredit.seeds import derive_seed, generator
 from tokencredit.train.batching import balanced, lacking
 from tokencredit.train.graded import sample_and_grade
 from tokencredit.train.processes import ALONE, Processes
+
+# A request with what it is for: the problem, and the number of the response.
+Asked = tuple[Problem, int, Request]
 
 # Rounds of sampling beside the first, in search of responses of the rarer verdict.
 _MOST_ROUNDS = 10
@@ -71,6 +74,7 @@ class Collected:
     refills: int = 0
     seconds_sample: float = 0.0
     seconds_grade: float = 0.0  # after the last response; what was graded before is in seconds_sample
+    resets: dict[str, float | int | None] = field(default_factory=dict)  # metrics of a step in which responses restart
 
 
 class Sampler:
@@ -140,17 +144,24 @@ class Sampler:
         del ahead[:count]
 
     def _sample(self, first: int, prompts: int, recipe: Recipe, collected: Collected) -> list[list[Rollout]]:
-        """The graded responses of ``prompts`` draws from draw number ``first`` on; their seconds are added to ``collected``."""
-        asked = []
-        for draw in range(first, first + prompts):
-            problem, tokens = self.prompts.draw(draw)
-            for sample in range(self.group_size):
-                seed = derive_seed(self.seed, "rollout", draw, problem.problem_id, sample)
-                asked.append((problem, sample, Request(tokens, seed)))
+        """The graded responses of ``prompts`` draws from draw number ``first`` on."""
+        asked = [
+            self.asked(draw, sample) for draw in range(first, first + prompts) for sample in range(self.group_size)
+        ]
+        rollouts = self.answered(self.engine, asked, recipe, collected)
+        return [rollouts[start : start + self.group_size] for start in range(0, len(rollouts), self.group_size)]
+
+    def asked(self, draw: int, sample: int) -> Asked:
+        """The request for response number ``sample`` to the problem of a draw."""
+        problem, tokens = self.prompts.draw(draw)
+        return problem, sample, Request(tokens, derive_seed(self.seed, "rollout", draw, problem.problem_id, sample))
+
+    def answered(self, engine: Engine, asked: list[Asked], recipe: Recipe, collected: Collected) -> list[Rollout]:
+        """The graded responses of ``engine``, each process a part of them; their seconds are added to ``collected``."""
         mine = self.processes.block(asked)
         started = time.monotonic()
         graded = sample_and_grade(
-            self.engine,
+            engine,
             self.pool,
             [request for _, _, request in mine],
             [problem.answer for problem, _, _ in mine],
@@ -172,7 +183,7 @@ class Sampler:
         rollouts = self.processes.together(made)
         collected.seconds_sample += graded.seconds_sample
         collected.seconds_grade += time.monotonic() - started - graded.seconds_sample
-        return [rollouts[start : start + self.group_size] for start in range(0, len(rollouts), self.group_size)]
+        return rollouts
 
     def _reward(self, outcome: str, response: Any, recipe: Recipe) -> float:
         reward = 1.0 if outcome == "right" else -1.0
@@ -191,18 +202,28 @@ def _expected_draws(missing: int, collected: Collected, most: int) -> int:
 def _take(sampled: list[list[Rollout]], recipe: Recipe, collected: Collected) -> None:
     """Count the groups of the next draws, and keep those that something can be learned from."""
     collected.drawn += len(sampled)
-    collected.groups_sampled += len(sampled)
     for responses in sampled:
-        collected.sampled += len(responses)
-        collected.right += sum(rollout.outcome == "right" for rollout in responses)
-        collected.ungraded += sum(rollout.outcome == "ungraded" for rollout in responses)
-        collected.truncated += sum(rollout.response.finish_reason == "length" for rollout in responses)
-        # A response without a verdict has no reward: it leaves its group rather than count as wrong.
-        group = [rollout for rollout in responses if rollout.outcome != "ungraded"]
-        equal = len({rollout.outcome for rollout in group}) < 2
-        collected.zero_variance += equal
-        if len(group) > 1 and not (equal and recipe.dynamic_sampling):
-            collected.groups.append(group)
+        count(responses, collected)
+        keep_group(responses, recipe, collected)
+
+
+def count(responses: list[Rollout], collected: Collected) -> None:
+    """Count how responses that were sampled from a prompt ended."""
+    collected.sampled += len(responses)
+    collected.right += sum(rollout.outcome == "right" for rollout in responses)
+    collected.ungraded += sum(rollout.outcome == "ungraded" for rollout in responses)
+    collected.truncated += sum(rollout.response.finish_reason == "length" for rollout in responses)
+
+
+def keep_group(responses: list[Rollout], recipe: Recipe, collected: Collected) -> None:
+    """Keep the responses of a group if something can be learned from it."""
+    collected.groups_sampled += 1
+    # A response without a verdict has no reward: it leaves its group rather than count as wrong.
+    group = [rollout for rollout in responses if rollout.outcome != "ungraded"]
+    equal = len({rollout.outcome for rollout in group}) < 2
+    collected.zero_variance += equal
+    if len(group) > 1 and not (equal and recipe.dynamic_sampling):
+        collected.groups.append(group)
 
 
 def overlong_penalty(length: int, limit: int, buffer: int) -> float:

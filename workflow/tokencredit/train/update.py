@@ -114,11 +114,10 @@ class Updater:
         return means, whole if whole is not None else _joined(parts)
 
     def _prompts(self, signals: TokenSignals) -> int:
-        """Prompts of an update. Balanced rewards keep fewer responses of more prompts; a step still has its number of updates."""
-        settings = self.training
-        if settings.balance_rewards is None:
+        """Groups of an update. Balanced rewards and resets make more groups of fewer responses; a step still has its number of updates."""
+        settings, groups = self.training, int(signals.group.max()) + 1
+        if settings.balance_rewards is None and groups <= settings.prompts_per_step:
             return settings.prompts_per_update
-        groups = int(signals.group.max()) + 1
         return math.ceil(groups * settings.prompts_per_update / settings.prompts_per_step)
 
     def update(
