@@ -33,7 +33,7 @@ from tokencredit.errors import UserError
 from tokencredit.oracle.measure import KEY, check_sampled_by
 from tokencredit.oracle.responses import Taken, stored_responses
 from tokencredit.policy import Sequence, attention_entropy, policy_loss
-from tokencredit.policy.gradients import Distributions, along, effective_rank, gradient
+from tokencredit.policy.gradients import Distributions, along, effective_rank, gradient, inner
 from tokencredit.progress import bar
 from tokencredit.prompts import encode_privileged_prompt, encode_prompt
 from tokencredit.provenance import environment
@@ -179,9 +179,9 @@ def of_methods(
 
 def _shares(policy: Distributions, responses: list[Learned], whole: Tensor) -> pd.DataFrame:
     """The tokens of ``responses`` with their share of the gradient ``whole``, which is the sum of theirs."""
-    squared = whole @ whole
+    squared = float(inner(whole, whole))
     parts = [
-        each.record.assign(share=(each.coefficient * (along(policy, each.sequence, whole) / squared).cpu()).numpy())
+        each.record.assign(share=(each.coefficient * along(policy, each.sequence, whole).cpu() / squared).numpy())
         for each in responses
     ]
     table = pd.concat(parts, ignore_index=True)
@@ -191,7 +191,7 @@ def _shares(policy: Distributions, responses: list[Learned], whole: Tensor) -> p
 
 
 def _cosine(one: Tensor, other: Tensor | None) -> float:
-    return NAN if other is None else float(torch.nn.functional.cosine_similarity(one, other, dim=0))
+    return NAN if other is None else float(inner(one, other) / (inner(one, one) * inner(other, other)).sqrt())
 
 
 def _learned(
@@ -216,7 +216,7 @@ def _learned(
         Learned(
             record["problem_id"].iloc[0],
             sequence,
-            torch.from_numpy(record["coefficient"].to_numpy()),
+            torch.tensor(record["coefficient"].to_numpy()),
             record[[*_RESPONSE, "position", "entropy"]].assign(attention_entropy=spread.numpy()),
         )
         for record, sequence, spread in zip(records, sequences, attention, strict=True)
@@ -229,19 +229,18 @@ def coefficients(table: pd.DataFrame, recipe: Recipe, max_tokens: int) -> Tensor
     ``table``: N tokens with their stored credit, tokens of a response together, as one optimiser batch. Terms that need no credit, KL and
     entropy, are not in it.
     """
-    column = {name: torch.from_numpy(table[name].to_numpy()) for name in ("position", "entropy", "keep")}
-    numbers = {name: torch.from_numpy(table[name].to_numpy(float)) for name in ("old_logprob", "advantage")}
     first = table[~table.duplicated(_RESPONSE)]
+    old_logprob, advantage = (torch.tensor(table[name].to_numpy(float)) for name in ("old_logprob", "advantage"))
     signals = TokenSignals(
-        response=torch.from_numpy(table.groupby(_RESPONSE, sort=False).ngroup().to_numpy()),
-        position=column["position"],
-        entropy=column["entropy"],
-        old_logprob=numbers["old_logprob"],
-        reward=torch.from_numpy(first["reward"].to_numpy()),
-        advantage=torch.from_numpy(first["group_advantage"].to_numpy()),
-        group=torch.from_numpy(first.groupby("problem_id", sort=False).ngroup().to_numpy()),
+        response=torch.tensor(table.groupby(_RESPONSE, sort=False).ngroup().to_numpy()),
+        position=torch.tensor(table["position"].to_numpy()),
+        entropy=torch.tensor(table["entropy"].to_numpy()),
+        old_logprob=old_logprob,
+        reward=torch.tensor(first["reward"].to_numpy()),
+        advantage=torch.tensor(first["group_advantage"].to_numpy()),
+        group=torch.tensor(first.groupby("problem_id", sort=False).ngroup().to_numpy()),
     )
-    logprob = numbers["old_logprob"].clone().requires_grad_()
-    credit = TokenCredit(numbers["advantage"], column["keep"])
+    logprob = old_logprob.clone().requires_grad_()
+    credit = TokenCredit(advantage, torch.tensor(table["keep"].to_numpy()))
     loss, _ = policy_loss(logprob, signals, credit, aggregation=recipe.aggregation, max_response_tokens=max_tokens)
     return -torch.autograd.grad(loss, logprob)[0]

@@ -62,9 +62,9 @@ def _by_decile(axis: Axes, part: dict[str, pd.DataFrame], lines: dict[str, style
 def _note(store: Store, methods: pd.DataFrame) -> str:
     groups = methods["groups"]
     return (
-        f"n = {groups.min()} to {groups.max()} groups for each method, to {methods['problems'].max()} problems at most, of at most "
-        f"{methods['responses'].max():.1f} responses with a gradient. Gradients in all weights of the base model of each method's loss on "
-        "its stored responses of the first step, as one update, without terms that need no credit. (a) thin lines are the other "
+        f"n = {groups.min():.0f} to {groups.max():.0f} groups for each method, to {methods['problems'].max():.0f} problems at most, of at "
+        f"most {methods['responses'].max():.1f} responses with a gradient. Gradients in all weights of the base model of each method's "
+        "loss on its stored responses of the first step, as one update, without terms that need no credit. (a) thin lines are the other "
         "methods; shares may fall below zero, where tokens pull against the rest. (b) mean over groups: 1 if all responses pull one way, "
         f"their number if all pull in other directions. Bars: {100 * CONFIDENCE:.0f} % intervals over problems, in (a) with the direction "
         f"of the whole gradient kept; {len(store.study.training.seeds)} training seed(s)."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from tokencredit.analysis import style
 from tokencredit.analysis.credit.hindsight import AGREEMENT, ALL, DECILE, SHIFT, records
@@ -19,6 +20,8 @@ ALONG = {
     "told_kl": style.Line("#aa4499", style.SOLID, "P", "KL of told policy and policy"),
     "size": style.Line("#009e73", style.SOLID, "D", "|D| of the token taken"),
 }
+LINEAR = 0.01  # nats; below it the axes of (a) are linear, for most tokens hardly shift
+TICKS = (-10, -1, -0.1, 0, 0.1, 1)  # nats
 BIN = style.Line("#0072b2", "", "o", "tokens of a tenth of D")
 SAID = {
     "signed": ("signed ρ of D and Q − V within a group", 1, 2, ""),
@@ -51,6 +54,12 @@ def _compared(axis: Axes, table: pd.DataFrame) -> None:
     axis.plot(ends, ends, color=style.INK, linestyle=style.DASHED, linewidth=style.BAR, label="posterior compatibility")
     style.zero(axis)
     style.zero(axis, upright=False)
+    axis.set_xscale("symlog", linthresh=LINEAR)
+    axis.set_yscale("symlog", linthresh=LINEAR)
+    for side in (axis.xaxis, axis.yaxis):
+        side.set_major_locator(FixedLocator(TICKS))
+        side.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}".replace("-", "−")))
+        side.set_minor_locator(NullLocator())
     axis.set(xlabel="log of V exp D over V (nats)", ylabel="measured log of Q over V (nats)")
 
 
@@ -81,10 +90,10 @@ def _note(store: Store, part: dict[str, pd.DataFrame]) -> str:
         for name, (words, scale, digits, unit) in SAID.items()
     )
     return (
-        f"Base model: n = {everything['states']:,} states with several candidates in (a), {deciles['states'].sum():,} states in (b), of "
-        f"responses to {everything['problems']} problems, {len(store.study.training.seeds)} training seed(s). Over all of (a) D says "
+        f"Base model: n = {everything['states']:,.0f} states with several candidates in (a), {deciles['states'].sum():,.0f} in (b), of "
+        f"responses to {everything['problems']:.0f} problems, {len(store.study.training.seeds)} training seed(s). Over all of (a) D says "
         f"{number(everything['expected'], 3)} nats and {number(everything['measured'], 3)} are measured; a policy's own tokens have 0 in "
-        f"expectation. {said}. |D| exceeds H at {number(beyond, 1)} % of the tokens, the measured log of Q over V with its whole interval "
-        f"at {number(measured, 1)} %: H bounds I, a mean over tokens, and no single one. Means that are not above zero are not drawn. "
-        f"Bars: {100 * CONFIDENCE:.0f} % intervals over problems."
+        f"expectation. D as credit: {said}. |D| exceeds H at {number(beyond, 1)} % of the tokens, the measured log of Q over V with its "
+        f"whole interval at {number(measured, 1)} %: H bounds I, a mean over tokens, and no single one. Means that are not above zero are "
+        f"not drawn. Bars: {100 * CONFIDENCE:.0f} % intervals over problems."
     )
