@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import yaml
 from synthetic_study import make_study
+from test_look import looks_as_all
 
 from tokencredit import files
 from tokencredit.analysis.credit import gradients, hindsight, ranking
@@ -110,14 +111,18 @@ def test_only_a_study_with_attribution_has_its_figures(attributed: Store, store:
 # ---------------------------------------------------------------- hindsight
 
 
-def test_a_posterior_is_found_to_be_one(attributed: Store) -> None:
-    table = hindsight.records(attributed)
-    bins = table[table["part"] == hindsight.SHIFT]
+@pytest.fixture(scope="module")
+def said(attributed: Store) -> pd.DataFrame:
+    return hindsight.records(attributed)
+
+
+def test_a_posterior_is_found_to_be_one(said: pd.DataFrame) -> None:
+    bins = said[said["part"] == hindsight.SHIFT]
     assert len(bins) == hindsight.BINS
     assert np.ptp(bins["expected"]) > 1
     np.testing.assert_allclose(bins["measured"], bins["expected"], atol=1e-6)
-    assert bins["states"].sum() == table.loc[table["part"] == hindsight.ALL, "states"].item()
-    agreed = table[table["part"] == hindsight.AGREEMENT].set_index("group")["value"]
+    assert bins["states"].sum() == said.loc[said["part"] == hindsight.ALL, "states"].item()
+    agreed = said[said["part"] == hindsight.AGREEMENT].set_index("group")["value"]
     assert agreed["direction"] == 1
     assert agreed["signed"] > 0.9
 
@@ -140,9 +145,9 @@ def test_what_tells_nothing_is_found_to_tell_nothing(attributed: Store, monkeypa
     assert agreed["signed"] == pytest.approx(0, abs=0.1)
 
 
-def test_what_entropy_bounds_is_counted_by_hand(attributed: Store) -> None:
-    table, found = hindsight.records(attributed), hindsight.shifted(attributed)
-    for line in table[table["part"] == hindsight.DECILE].itertuples():
+def test_what_entropy_bounds_is_counted_by_hand(said: pd.DataFrame, attributed: Store) -> None:
+    found = hindsight.shifted(attributed)
+    for line in said[said["part"] == hindsight.DECILE].itertuples():
         own = found[found["decile"] == int(line.group)]
         assert line.states == len(own)
         assert line.size == pytest.approx(sum(abs(shift) for shift in own["shift"]) / len(own))
@@ -150,8 +155,8 @@ def test_what_entropy_bounds_is_counted_by_hand(attributed: Store) -> None:
             sum(abs(x) > h for x, h in zip(own["shift"], own["entropy"], strict=True)) / len(own)
         )
         assert line.entropy == pytest.approx(own["entropy"].mean())
-    assert table["measured_beyond"].max() > 0
-    assert (table["measured_beyond"].dropna() <= table["beyond"].dropna()).all(), "here the two are one quantity"
+    assert said["measured_beyond"].max() > 0
+    assert (said["measured_beyond"].dropna() <= said["beyond"].dropna()).all(), "here the two are one quantity"
 
 
 def test_tokens_without_a_shift_are_an_error(attributed: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,7 +213,8 @@ def test_what_knows_the_credit_finds_it_and_position_does_not(attributed: Store)
     "module", [ranking_figure, hindsight_figure, gradients_figure], ids=lambda module: module.__name__
 )
 def test_the_figures_read_what_they_declare(attributed: Store, module: object) -> None:
-    name = module.__name__.rpartition(".")[2]
-    drawn = module.draw(attributed.of("figure", name))
+    drawn = module.draw(attributed.of("figure", module.__name__.rpartition(".")[2]))
     assert len(drawn.table)
-    assert "training seed" in drawn.note
+    assert "2 training seed(s)" in drawn.note
+    assert "nan" not in drawn.note
+    looks_as_all(drawn.figure)
