@@ -85,15 +85,20 @@ def _note(store: Store, part: dict[str, pd.DataFrame]) -> str:
     beyond, measured = (100 * weights @ deciles[name] for name in ("beyond", "measured_beyond"))
     agreed = part[AGREEMENT].set_index("group")
     said = "; ".join(
-        f"{words} {number(scale * agreed.loc[name, 'value'], digits)} [{number(scale * agreed.loc[name, 'value_low'], digits)}, "
-        f"{number(scale * agreed.loc[name, 'value_high'], digits)}]{unit}"
+        f"{words} {_interval(agreed.loc[name], scale, digits)}{unit}"
         for name, (words, scale, digits, unit) in SAID.items()
+        if pd.notna(agreed.loc[name, "value"])
     )
     return (
         f"Base model: n = {everything['states']:,.0f} states with several candidates in (a), {deciles['states'].sum():,.0f} in (b), of "
         f"responses to {everything['problems']:.0f} problems, {len(store.study.training.seeds)} training seed(s). Over all of (a) D says "
         f"{number(everything['expected'], 3)} nats and {number(everything['measured'], 3)} are measured; a policy's own tokens have 0 in "
-        f"expectation. D as credit: {said}. |D| exceeds H at {number(beyond, 1)} % of the tokens, the measured log of Q over V with its "
-        f"whole interval at {number(measured, 1)} %: H bounds I, a mean over tokens, and no single one. Means that are not above zero are "
-        f"not drawn. Bars: {100 * CONFIDENCE:.0f} % intervals over problems."
+        f"expectation. D as credit: {said or 'nothing is known'}. |D| exceeds H at {number(beyond, 1)} % of the tokens, the measured log "
+        f"of Q over V with its whole interval at {number(measured, 1)} %: H bounds I, a mean over tokens, and no single one. Means that "
+        f"are not above zero are not drawn. Bars: {100 * CONFIDENCE:.0f} % intervals over problems."
     )
+
+
+def _interval(line: pd.Series, scale: float, digits: int) -> str:
+    value, low, high = (number(scale * line[key], digits) for key in ("value", "value_low", "value_high"))
+    return f"{value} [{low}, {high}]"
