@@ -40,6 +40,7 @@ STAGES: dict[str, Callable[[], str]] = {
     "train of rrpo with transformers": lambda: code.training("transformers", "rrpo", None, TOY.model_task),
     "train of kind-mask with transformers": lambda: code.training("transformers", "kind-mask", None, TOY.model_task),
     **{f"oracle with {engine}": lambda e=engine: code.oracle(e) for engine in ("transformers", "vllm")},
+    "attribute": code.attribution,
     "pool": lambda: code.pool(RECIPE),
     "search": lambda: code.search(RECIPE),
     "tune": lambda: code.tuning(RECIPE),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
@@ -17,7 +18,10 @@ pytestmark = pytest.mark.slow  # they draw
 
 @pytest.mark.parametrize("name", ["figure1", "figure2", "figure4", "figure5", "figure6", "figure8", "diagnostics"])
 def test_letters_and_lines_have_the_sizes_of_the_style_and_legends_are_outside(name: str, store: Store) -> None:
-    fig = drawn(store, name).figure
+    looks_as_all(drawn(store, name).figure)
+
+
+def looks_as_all(fig: Figure) -> None:
     fig.draw_without_rendering()
     assert {text.get_fontsize() for text in fig.findobj(Text) if text.get_text()} <= {style.TEXT, style.SMALL}
     widths = {

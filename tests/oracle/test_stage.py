@@ -63,3 +63,48 @@ def test_what_is_measured_beside_a_policy_makes_it_no_older(spoil: Spoil) -> Non
 def test_a_wrong_oracle_is_one_sentence(spoil: Spoil, changes: dict, sentence: str) -> None:  # noqa: F811
     with pytest.raises(UserError, match=sentence):
         Graph(spoil(STUDY, "oracle", {**ORACLE, **changes}), asked="one").study("one")
+
+
+# ---------------------------------------------------------------- attribution
+
+ATTRIBUTED = [STUDY, "oracle", ORACLE, STUDY, "attribution", True]
+TOLD = ["models.yaml", "models.small.privileged_prompt", "{problem} {answer}"]
+
+
+def test_the_base_model_is_asked_about_the_responses_that_it_was_measured_at(spoil: Spoil) -> None:  # noqa: F811
+    graph = Graph(spoil(*ATTRIBUTED, *TOLD), asked="one")
+    for seed in (0, 1):
+        job = graph.job("attribute", SimpleNamespace(study="one", seed=str(seed)))
+        assert job.inputs == graph.job("oracle", wildcards("base", seed)).inputs
+        names = ("hindsight", "gradients", "groups")
+        assert job.outputs == tuple(f"results/one/attribution/seed{seed}/{name}.parquet" for name in names)
+    with pytest.raises(UserError, match="seed2 has no attribution in study one; allowed: seed0, seed1"):
+        graph.job("attribute", SimpleNamespace(study="one", seed="2"))
+
+
+def test_an_attribution_that_is_off_changes_nothing(spoil: Spoil) -> None:  # noqa: F811
+
+    def decided(*more: object) -> list[set[str]]:
+        return [job.decided() for job in Graph(spoil(*ATTRIBUTED[:3], *TOLD, *more), asked="one").jobs("one", "oracle")]
+
+    before = decided()
+    assert before == decided(*ATTRIBUTED[3:])
+    graph = Graph(spoil(*ATTRIBUTED[:3], *TOLD), asked="one")
+    assert graph.jobs("one", "attribute") == []
+    assert "attribution" not in graph.study("one").file.model_dump()
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        (ATTRIBUTED, "attribution: scores responses by a policy that knows the answer; models.small.privileged_prompt"),
+        (
+            [*TOLD, *ATTRIBUTED[3:]],
+            "attribution: is of measured responses of the base model; oracle.policies must hold",
+        ),
+        ([*TOLD, *ATTRIBUTED, STUDY, "oracle.policies", ["eapo"]], "attribution: is of measured responses of the base"),
+    ],
+)
+def test_what_an_attribution_needs_is_one_sentence(spoil: Spoil, changes: list, sentence: str) -> None:  # noqa: F811
+    with pytest.raises(UserError, match=sentence):
+        Graph(spoil(*changes), asked="one").study("one")

@@ -221,6 +221,7 @@ def test_a_study_that_does_not_hold_together_is_not_packed(done: Project, tmp_pa
         ("eval/base/seed0/scores.parquet", "data_sha256", "scores.parquet: toy-tier1.data_sha256 = 'other'; '"),
         ("oracle/base/seed0/states.parquet", "rollouts_sha256", "states.parquet: rollouts_sha256 = 'other'; {'"),
         ("oracle/base/seed0/branches.parquet", "oracle", "branches.parquet: oracle = 'other'; {'"),
+        ("attribution/seed0/groups.parquet", "reference", "groups.parquet: reference = 'other'; 'grpo' is expected"),
     ],
 )
 def test_records_of_another_configuration_model_or_data_set_are_not_packed(

@@ -42,6 +42,7 @@ def expected_jobs(name: str, config: Config = CONFIG) -> dict[str, int]:
         "tune": len(tuned(study)),
         "train": len(study.methods) * len(study.training.seeds),
         "oracle": len(study.oracle.policies) * len(study.training.seeds) if study.oracle else 0,
+        "attribute": len(study.training.seeds) if study.attribution else 0,
         "generate": len(study.rows) * len(study.benchmarks),
         "grade": len(study.rows) * len(study.benchmarks),
         "score": len(study.rows),

@@ -61,6 +61,27 @@ def test_the_oracle_measured_the_base_at_its_own_responses(finished: Project) ->
     assert not (results / "oracle/base/seed0/work").exists()
 
 
+def test_the_base_model_was_asked_about_the_tokens_that_were_measured(finished: Project) -> None:
+    results = finished.folder / "results/smoke"
+    folder, key = results / "attribution/seed0", ["problem_id", "cell", "sample", "position", "token_id"]
+    states = pd.read_parquet(results / "oracle/base/seed0/states.parquet")
+    told, gradients, groups = (
+        pd.read_parquet(folder / f"{name}.parquet") for name in ("hindsight", "gradients", "groups")
+    )
+    both = states.merge(told, on=key, suffixes=("_measured", ""), validate="one_to_one")
+    assert len(both) == len(states) == len(told)
+    assert both["logprob"].to_numpy() == pytest.approx(both["logprob_measured"].to_numpy(), abs=1e-4)
+    assert (told["told_logprob"] - told["logprob"]).abs().max() > 0.01, "the answer changes nothing"
+    assert gradients.groupby("method")["share"].sum().to_numpy() == pytest.approx(1, abs=1e-3)
+    assert set(groups["method"]) == set(gradients["method"]) <= set(CELLS)
+    assert groups["rank"].between(1, groups["responses"] + 1e-9).all()
+    for method in set(gradients["method"]):
+        stored = pd.read_parquet(results / f"runs/{method}/seed0/rollouts.parquet")
+        left_out = stored[(stored["step"] == 1) & ~(stored["keep"] & (stored["advantage"] != 0))]
+        own = gradients[gradients["method"] == method].merge(left_out, on=["problem_id", "sample", "position"])
+        assert (own["share"] == 0).all()
+
+
 def test_every_job_left_a_log_and_its_usage(finished: Project) -> None:
     logs = finished.folder / "results/logs"
     assert sorted(path.name for path in (logs / "train/smoke/eapo").iterdir()) == ["seed0.log", "seed0.usage.jsonl"]
@@ -113,7 +134,10 @@ def test_forcing_one_cell_runs_it_and_what_depends_on_it(done: Project) -> None:
     forced = ("--forcerun", run_of("eapo"))
     jobs = done.jobs(*SMOKE, *forced)
     assert trainings({job.outputs[0] for job in jobs}) == {run_of("eapo")}
-    assert {job.rule for job in jobs} == {"train", "oracle", "generate", "grade", "score", "table", "figure", "report"}
+    assert {job.rule for job in jobs} == {
+        *("train", "oracle", "attribute"),
+        *("generate", "grade", "score", "table", "figure", "report"),
+    }
     evaluated = [job.outputs[0] for job in jobs if job.rule in ("generate", "grade", "score")]
     assert all(output.startswith("results/smoke/eval/eapo/seed0/") for output in evaluated)
 

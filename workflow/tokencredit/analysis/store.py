@@ -162,6 +162,12 @@ class Store:
             raise UserError(f"{folder.branches}: its states are not those of states.parquet, each once.")
         return states, branches
 
+    def attribution(self, table: FileName, columns: list[str]) -> pd.DataFrame:
+        """A table of ``AttributionFolder`` over all training seeds, with a column ``seed``."""
+        paths = {seed: self.paths.attribution(seed).folder / table.name for seed in self.study.training.seeds}
+        parts = [files.read_parquet(self.opened(path), columns).assign(seed=seed) for seed, path in paths.items()]
+        return pd.concat(parts, ignore_index=True)
+
     def search(self, name: str, seed: int) -> pd.DataFrame:
         """The history of a search for a data recipe: one line per evaluation, all of them, in order."""
         path, wanted = self.opened(self.paths.search(name, seed).history), self.study.data_recipe.evaluations

@@ -58,6 +58,7 @@ class Study:
         self.training = file.training
         self.evaluation = file.evaluation
         self.oracle = file.oracle
+        self.attribution = file.attribution
         self.data_recipe = file.data_recipe
         self.analysis = file.analysis
         self.experiments = file.experiments

@@ -25,6 +25,7 @@ def check_study(path: Path, file: StudyFile, config: Tables) -> None:
     if file.data_recipe is not None:
         _check_data_recipe(path, file, file.data_recipe, config)
     _check_answer_told(path, file, config)
+    _check_attribution(path, file, config)
     _check_kinds_known(path, file, config)
     _check_groups(path, file, config)
     _check_resets(path, file, config)
@@ -173,6 +174,19 @@ def _check_answer_told(path: Path, file: StudyFile, config: Tables) -> None:
                 f"{path}: training.methods = {name!r}: scores responses by a policy that knows the answer; "
                 f"models.{file.model}.privileged_prompt is missing."
             )
+
+
+def _check_attribution(path: Path, file: StudyFile, config: Tables) -> None:
+    if not file.attribution:
+        return
+    if file.oracle is None or BASE not in file.oracle.policies:
+        raise UserError(
+            f"{path}: attribution: is of measured responses of the base model; oracle.policies must hold {BASE!r}."
+        )
+    if config.models[file.model].privileged_prompt is None:
+        raise UserError(
+            f"{path}: attribution: scores responses by a policy that knows the answer; models.{file.model}.privileged_prompt is missing."
+        )
 
 
 def _check_kinds_known(path: Path, file: StudyFile, config: Tables) -> None:

@@ -286,7 +286,12 @@ class StudyFile(Strict):
     training: Training = Field(description="The runs.")
     evaluation: Evaluation = Field(description="The evaluation of every row.")
     oracle: Oracle | None = Field(None, description="The measurement of the credit of tokens; none without it.")
-    # Left out where there is none: what is made of other studies keeps its digests.
+    # These two are left out where there is none: what is made of other studies keeps its digests.
+    attribution: Annotated[bool, Field(exclude_if=lambda attributed: not attributed)] = Field(
+        False,
+        description="Whether the base model scores its measured responses again, knowing the answer, and each method's credit of them is "
+        "turned into gradients (results/README.md); needs `base` among `oracle.policies` and the model's `privileged_prompt`.",
+    )
     data_recipe: DataRecipe | None = Field(
         None,
         description="The search for a data recipe of a supervised start; none without it.",

@@ -22,10 +22,10 @@ KINDS = {
     "pretrain": "pretrain",
     "start": "pretrain",
     "train": "train",
-    **dict.fromkeys(("oracle", "generate", "pool", "search", "tune"), "generate"),
+    **dict.fromkeys(("oracle", "attribute", "generate", "pool", "search", "tune"), "generate"),
 }
 # Rules on a model that nothing estimates: on GPUs their jobs count for their time limit.
-_BY_LIMIT = ("pretrain", "start", "pool", "search", "tune")
+_BY_LIMIT = ("pretrain", "start", "pool", "search", "tune", "attribute")
 
 
 @dataclass(frozen=True)

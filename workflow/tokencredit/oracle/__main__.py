@@ -1,4 +1,4 @@
-"""Command line of the oracle: ``measure`` a policy at the states of stored responses."""
+"""Command line of the oracle: ``measure`` a policy at the states of stored responses; ``attribute`` what its weights say of them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from tokencredit import cli
-from tokencredit.config import load_study
+from tokencredit.config import Row, Study, load_study
+from tokencredit.config.claim_keys import BASE
 from tokencredit.errors import UserError
 from tokencredit.study.measurements import measured_rows, source_runs
 
@@ -39,22 +40,52 @@ def measure(
     the final policy's own.
     """
     resolved = load_study(config, study)
-    row = next((each for each in measured_rows(resolved) if (each.name, each.seed) == (policy, seed)), None)
-    if row is None:
-        paths = [each.path for each in measured_rows(resolved)]
-        raise UserError(
-            f"{policy}/seed{seed} is not measured in study {study}; allowed: {', '.join(paths) or 'none, it has no oracle'}."
-        )
-    expected = [each.path for each in source_runs(resolved, row)]
-    if sorted(expected) != sorted(f"{folder.parent.name}/{folder.name}" for folder in run):
-        raise UserError(
-            f"--run: {policy}/seed{seed} is measured at the responses of {', '.join(expected)}, and no others."
-        )
+    row = _checked_row(resolved, policy, seed, run)
 
     # Heavy imports wait until the cheap checks are done.
     from tokencredit.oracle.measurement import measure_policy
 
     cli.made(measure_policy(resolved, row, model_dir, run, data, out, progress=sys.stderr.isatty()))
+
+
+@app.command()
+def attribute(
+    config: Annotated[Path, typer.Option(help="Folder of the configuration.")],
+    study: Annotated[str, typer.Option(help="Name of the study.")],
+    seed: Annotated[int, typer.Option(help="Training seed of the runs whose responses are read.")],
+    model_dir: Annotated[Path, typer.Option(help="Folder of the base model.")],
+    run: Annotated[list[Path], typer.Option(help="Folder of a run with stored responses; may be repeated.")],
+    data: Annotated[list[Path], typer.Option(help="problems.parquet of a training set; may be repeated.")],
+    out: Annotated[Path, typer.Option(help="Folder to write hindsight, gradients and groups to, as Parquet files.")],
+) -> None:
+    """Write what the base model's weights say of the responses of the first step: log-probs once it is told the answer, and gradients.
+
+    The gradients are those of each method's loss on the responses that its run stored.
+    """
+    resolved = load_study(config, study)
+    if not resolved.attribution:
+        raise UserError(f"study {study} asks for no attribution; set `attribution: true` in its file.")
+    _checked_row(resolved, BASE, seed, run)
+
+    from tokencredit.oracle.attribution import attribute as written
+
+    cli.made(written(resolved, seed, model_dir, run, data, out, progress=sys.stderr.isatty()))
+
+
+def _checked_row(study: Study, policy: str, seed: int, runs: list[Path]) -> Row:
+    """The measured row of a policy and a seed; ``UserError`` for another one, and for other runs than those it is measured at."""
+    row = next((each for each in measured_rows(study) if (each.name, each.seed) == (policy, seed)), None)
+    if row is None:
+        paths = [each.path for each in measured_rows(study)]
+        raise UserError(
+            f"{policy}/seed{seed} is not measured in study {study.name}; allowed: {', '.join(paths) or 'none, it has no oracle'}."
+        )
+    expected = [each.path for each in source_runs(study, row)]
+    if sorted(expected) != sorted(f"{folder.parent.name}/{folder.name}" for folder in runs):
+        raise UserError(
+            f"--run: {policy}/seed{seed} is measured at the responses of {', '.join(expected)}, and no others."
+        )
+    return row
 
 
 if __name__ == "__main__":

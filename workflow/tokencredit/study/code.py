@@ -96,6 +96,11 @@ def oracle(engine: str) -> str:
     return _digest("oracle.measurement.measure_policy", without=(*_other_engines(engine), "credit"))
 
 
+def attribution() -> str:
+    """An attribution reads the credit that training stored; no response is sampled in one."""
+    return _digest("oracle.attribution.attribute", without=(*_other_engines("transformers"), "credit.controls"))
+
+
 def pool(study: Study) -> str:
     """The rows that data recipes choose from, with the task that makes them, and their signals."""
     task = _generator_of(study.model_task) if study.model_task else ()

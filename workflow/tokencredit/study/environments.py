@@ -11,6 +11,7 @@ ENVIRONMENTS = Path("envs")
 STAGES = {
     "train": "training",
     "oracle": "training",
+    "attribute": "training",
     "pool": "training",
     "search": "training",
     "tune": "training",

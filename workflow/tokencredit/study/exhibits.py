@@ -339,6 +339,36 @@ EXHIBITS = (
     ),
     Exhibit(
         "figure",
+        "ranking",
+        title="Ranking of alternatives",
+        caption="How well the credit of each method, and weights that no method has, tell (a) which of two alternatives is better, and (b) "
+        "where credit lies, by measured credit. The position itself is the control that every signal has to beat.",
+        keys=("part", "method", "metric"),
+        reads=reads.ranking,
+        when=lambda study: study.attribution,
+    ),
+    Exhibit(
+        "figure",
+        "hindsight",
+        title="Hindsight and measured credit",
+        caption="D is how much likelier a token is to the base model once it is told the answer. If the told policy were the posterior of "
+        "the policy given that it will be right, D would be the logarithm of Q over V, what the token changed in the chance to be right.",
+        keys=("part", "group", "from"),
+        reads=reads.hindsight,
+        when=lambda study: study.attribution,
+    ),
+    Exhibit(
+        "figure",
+        "gradients",
+        title="Gradients of credit",
+        caption="The gradient of each method's credit in the weights of the base model: (a) what each decile of entropy adds to it, "
+        "(b) in how many directions the responses to a problem pull, and (c) the cosine with the reference method's.",
+        keys=("part", "method", "group"),
+        reads=reads.gradients,
+        when=lambda study: study.attribution,
+    ),
+    Exhibit(
+        "figure",
         "experiments",
         title="Experiments",
         caption="(a) How fast each method of the study's experiments learns. (b) What was expected of every pair, and what came out.",

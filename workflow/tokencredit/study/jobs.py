@@ -22,23 +22,8 @@ from tokencredit.study.paths import FIGURE_FILES, RESULTS, TABLE_FILES, Paths, S
 
 # In the order in which a study goes through them.
 RULES = (
-    "prepare",
-    "overlap",
-    "pretrain",
-    "fetch",
-    "audit",
-    "start",
-    "pool",
-    "search",
-    "tune",
-    "train",
-    "oracle",
-    "generate",
-    "grade",
-    "score",
-    "table",
-    "figure",
-    "report",
+    *("prepare", "overlap", "pretrain", "fetch", "audit", "start", "pool", "search", "tune"),
+    *("train", "oracle", "attribute", "generate", "grade", "score", "table", "figure", "report"),
 )
 Inputs = dict[str, Path | list[Path]]
 
@@ -277,25 +262,40 @@ def _scoring(paths: Paths, row: Row) -> Job:
 
 
 def _measurements(paths: Paths) -> Iterator[Job]:
+    """The measured credit of tokens, and what the base model's weights say of the same tokens."""
     study = paths.study
     for row in measured_rows(study):
+        inputs: Inputs = {
+            "audits": paths.audits,
+            "base": paths.trained.manifest,
+            "runs": [paths.run(run).record for run in source_runs(study, row)],
+            "data": paths.training_problems,
+        }
         yield _job(
             paths,
             "oracle",
             row.path,
             f"{study.name}/{row.path}",
             list(paths.measurement(row).tables),
-            inputs={
-                "audits": paths.audits,
-                "base": paths.trained.manifest,
-                "runs": [paths.run(run).record for run in source_runs(study, row)],
-                "data": paths.training_problems,
-            },
+            inputs=inputs,
             config=partial(settings.measurement, study),
             code=partial(code.oracle, study.training.engine),
             row=row,
             model=paths.model_of(row),
         )
+        if study.attribution and row.method is None:
+            yield _job(
+                paths,
+                "attribute",
+                f"seed{row.seed}",
+                f"{study.name}/seed{row.seed}",
+                list(paths.attribution(row.seed).tables),
+                inputs=inputs,
+                config=partial(settings.attribution, study),
+                code=code.attribution,
+                row=row,
+                model=paths.model_of(row),
+            )
 
 
 def _data_recipes(paths: Paths) -> Iterator[Job]:

@@ -97,6 +97,18 @@ class MeasurementFolder(_Folder):
         return self.states, self.branches
 
 
+class AttributionFolder(_Folder):
+    """What the base model's weights say of the responses that were measured."""
+
+    hindsight = FileName("hindsight.parquet")
+    gradients = FileName("gradients.parquet")
+    groups = FileName("groups.parquet")
+
+    @property
+    def tables(self) -> tuple[Path, ...]:
+        return self.hindsight, self.gradients, self.groups
+
+
 class PoolFolder(_Folder):
     """The rows that a study's data recipes choose from."""
 
@@ -183,6 +195,9 @@ class Paths(Shared):
 
     def measurement(self, row: Row) -> MeasurementFolder:
         return MeasurementFolder(self.own / "oracle" / row.path)
+
+    def attribution(self, seed: int) -> AttributionFolder:
+        return AttributionFolder(self.own / "attribution" / f"seed{seed}")
 
     @property
     def pool(self) -> PoolFolder:

@@ -66,6 +66,25 @@ def measured_policies(paths: Paths) -> Iterator[Path]:
     yield from measured(paths)
 
 
+def hindsight(paths: Paths) -> Iterator[Path]:
+    """The measured credit of the base model's tokens, and their log-probs once it is told the answer."""
+    yield from (paths.attribution(seed).hindsight for seed in paths.study.training.seeds)
+    yield from measured(paths, BASE)
+
+
+def gradients(paths: Paths) -> Iterator[Path]:
+    """The gradients of each method's credit, and the records of the runs that stored it."""
+    yield from runs(paths, paths.study.methods)
+    for seed in paths.study.training.seeds:
+        yield from (paths.attribution(seed).gradients, paths.attribution(seed).groups)
+
+
+def ranking(paths: Paths) -> Iterator[Path]:
+    """What the scoreboard reads of agreement, and the log-probs of a base model that is told the answer."""
+    yield from runs(paths, paths.study.methods, RunFolder.rollouts)
+    yield from hindsight(paths)
+
+
 def data_recipes(paths: Paths) -> Iterator[Path]:
     """The histories of all searches for a data recipe, and the scores of all recipes that were tested."""
     for name, seed in searches(paths.study):

@@ -152,6 +152,15 @@ class Graph:
             )
         return name
 
+    def _attributed(self, w: Wildcards) -> str:
+        name = f"seed{w.seed}"
+        attributed = [name for rule, name in self._jobs(w.study) if rule == "attribute"]
+        if name not in attributed:
+            raise UserError(
+                f"{name} has no attribution in study {w.study}; allowed: {', '.join(attributed) or 'none, for `attribution` is off'}."
+            )
+        return name
+
     def _pool(self, w: Wildcards) -> str:
         self._one_job("pool", w, w.study)
         return w.study
@@ -304,6 +313,7 @@ _NAMES: dict[str, Callable[[Graph, Wildcards], str]] = {
     "grade": Graph._answers,
     "score": lambda graph, w: graph._row(w).path,
     "oracle": Graph._measured,
+    "attribute": Graph._attributed,
     "pool": Graph._pool,
     "search": Graph._search,
     "tune": Graph._tuned,

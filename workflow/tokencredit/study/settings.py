@@ -40,6 +40,19 @@ def measurement(study: Study) -> dict[str, Any]:
     }
 
 
+def attribution(study: Study) -> dict[str, Any]:
+    """Everything in the configuration, beside what decides the runs and the model, that decides an attribution."""
+    model, sampling = study.config.models[study.model_name], study.training.sampling
+    return {
+        "reference": study.reference,
+        "recipes": {name: study.recipe_of(name).aggregation for name in study.methods},
+        "temperature": sampling.temperature,
+        "max_response_tokens": sampling.max_response_tokens,
+        "prompt": model.prompt,
+        "privileged_prompt": model.privileged_prompt,
+    }
+
+
 def pool(study: Study) -> dict[str, Any]:
     """What decides the rows that data recipes choose from, and their signals, beside the model and the problems."""
     recipe = study.data_recipe

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,9 @@ def check_study(study: Study, results: Path) -> None:
         store.scores(row)
         check_row(store, row)
     for row in measured_rows(study):
-        _check_measurement(store, row)
+        _check_measurement(store, row, store.paths.measurement(row).tables, settings.measurement(study))
+        if study.attribution and row.method is None:
+            _check_measurement(store, row, store.paths.attribution(row.seed).tables, settings.attribution(study))
     for name, seed in data_recipes.searches(study):
         store.search(name, seed)
     for each in data_recipes.tuned(study):
@@ -82,13 +85,13 @@ def check_row(store: Store, row: Row) -> None:
             _check_same(path, f"{name}.{key}", entry.get(key), value)
 
 
-def _check_measurement(store: Store, row: Row) -> None:
-    """The credit of tokens was measured under this configuration, for the row's model, on the problems and responses that are there."""
+def _check_measurement(store: Store, row: Row, tables: Sequence[Path], configured: dict[str, Any]) -> None:
+    """The ``tables`` of a measurement are of this configuration, of the row's model, and of the problems and responses that are there."""
     evaluated, runs = row if row.method else base_row(store.study), source_runs(store.study, row)
     scored = next(iter(store.scores_metadata(evaluated)["benchmarks"].values())) if evaluated else {}
-    for path in store.paths.measurement(row).tables:
+    for path in tables:
         about = files.parquet_metadata(path)
-        expected = settings.measurement(store.study) | {
+        expected = configured | {
             **({"model_sha256": scored["model_sha256"]} if scored else {}),
             "data_sha256": {name: _digest_of_problems(store, name) for name in store.study.training.datasets},
             "rollouts_sha256": {run.name: files.sha256(store.paths.run(run).rollouts) for run in runs},

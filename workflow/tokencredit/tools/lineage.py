@@ -122,7 +122,7 @@ class Lineage:
         return self._source(path, recorded, facts, sources)
 
     def measurement(self, path: Path, recorded: str | None, runs: dict[str, str], followed: set[str]) -> Source:
-        """A table of measured credit, with the responses that were measured, their runs, the problems and the model behind it.
+        """A table of measured credit or of attribution, with the responses behind it, their runs, the problems and the model.
 
         ``runs``: recorded digests, those of a ``run.json`` by its name among them. ``followed``: what was measured is added; both tables
         of a measurement say the same of themselves, and what is behind is followed once.
@@ -131,7 +131,8 @@ class Lineage:
         if not about:
             return self._source(path, recorded, facts)
         settings = {"policy": about["policy"], "seed": about["seed"], "step": about["step"]}
-        facts |= {"settings": _listed(settings), "oracle": _listed(about["oracle"]), **_about(about)}
+        measured = {"oracle": _listed(about["oracle"])} if "oracle" in about else {}
+        facts |= {"settings": _listed(settings), **measured, **_about(about)}
         same = files.digest_of(about)
         if same in followed:
             return self._source(path, recorded, facts)
@@ -207,7 +208,7 @@ class Lineage:
 
 
 def _is_measurement(name: str) -> bool:
-    return Path(name).parts[1:2] == ("oracle",)
+    return Path(name).parts[1:2] in (("oracle",), ("attribution",))
 
 
 def _read(reader: Any, path: Path) -> tuple[dict[str, Any], dict[str, str]]:

@@ -26,7 +26,7 @@ from tokencredit.study.paths import Paths
 from tokencredit.tools import select_rows
 from tokencredit.tools.integrity import check_exhibit, files_of_job
 
-LINKED = ("prepare", "overlap", "pool", "search", "tune", "train", "oracle", "generate")
+LINKED = ("prepare", "overlap", "pool", "search", "tune", "train", "oracle", "attribute", "generate")
 ORIGINS = ("grader", "code_digest")  # columns that say how a row was made
 OUTCOMES = ("verdict", "outcome")
 EXAMPLES = 10

@@ -53,7 +53,7 @@ def records(store: Store) -> pd.DataFrame:
     responses with too few continuations to be split.
     """
     yard = yardstick(store, [row for row in measured_rows(store.study) if row.method is None])
-    lessons = {name: _lesson(store, yard, name) for name in store.study.methods}
+    lessons = {name: lesson_of(store, yard, name) for name in store.study.methods}
     methods = []
     for name, lesson in lessons.items():
         method = store.study.methods[name]
@@ -82,7 +82,7 @@ def equal_weights(table: pd.DataFrame) -> list[str]:
 # ---------------------------------------------------------------- methods
 
 
-class _Lesson(NamedTuple):
+class Lesson(NamedTuple):
     """A method's credit on the measured responses, the group advantage of their tokens [n], and the number of responses not measured."""
 
     credit: Credit
@@ -90,7 +90,7 @@ class _Lesson(NamedTuple):
     left_out: int
 
 
-def _lesson(store: Store, yard: Yardstick, method: str) -> _Lesson:
+def lesson_of(store: Store, yard: Yardstick, method: str) -> Lesson:
     """Responses that neither the group advantage nor the method learns from are not compared: no weight is in them."""
     columns = ["step", *_NAME[1:], "position", "token_id", "group_advantage", "advantage", "keep"]
     stored = store.tokens(RunFolder.rollouts, method, columns)
@@ -113,7 +113,7 @@ def _lesson(store: Store, yard: Yardstick, method: str) -> _Lesson:
     place = yard.tokens.reset_index(names="place").set_index(["response", "position"])["place"]
     compared = compared.join(place, how="inner").sort_values("place")
     credit = Credit(compared["place"].to_numpy(), compared[["advantage"]].to_numpy(float))
-    return _Lesson(credit, compared["group_advantage"].to_numpy(float), int((number < 0).sum()))
+    return Lesson(credit, compared["group_advantage"].to_numpy(float), int((number < 0).sum()))
 
 
 def _score(store: Store, method: str) -> pd.DataFrame:
@@ -146,7 +146,7 @@ def _problems(yard: Yardstick, credit: Credit) -> int:
 # ---------------------------------------------------------------- peers
 
 
-def _peers(yard: Yardstick, lessons: list[_Lesson], methods: pd.DataFrame) -> list[pd.DataFrame]:
+def _peers(yard: Yardstick, lessons: list[Lesson], methods: pd.DataFrame) -> list[pd.DataFrame]:
     """Weights that no method has, of all responses that a method was compared on."""
     group_advantage = np.zeros(len(yard.tokens))
     for lesson in lessons:
