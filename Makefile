@@ -21,7 +21,7 @@ PROCESSES := --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder
 # Files of slow tests alone that each process would import, to run none: TRL, peft and all that the workflow's tests take.
 SLOW_TO_IMPORT := 'tests/adapters/test_trl*' 'tests/workflow/*'
 
-.PHONY: help demo quick open smoke pocket bundle rebuild test test-fast test-verl test-vllm test-slurm test-page test-envs site check dry-run dry-run-oldest format pins clean
+.PHONY: help demo quick open smoke pocket bundle rebuild test test-fast test-verl test-vllm test-slurm test-page test-envs check-gpu site check dry-run dry-run-oldest format pins clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -82,6 +82,9 @@ check: .venv/development ## formatters and linters of Python and Snakemake
 	$(BIN)/ruff format --check
 	$(BIN)/snakefmt --check --compact-diff Snakefile workflow/rules
 	$(BIN)/snakemake --lint
+
+check-gpu: .venv/development ## does this node compute right numbers on its GPUs, and how fast: results/nodes/ (10 minutes; without a GPU what a CPU can)
+	$(OFFLINE) $(BIN)/tokencredit check-gpu
 
 test-envs: .venv/development ## resolve the conda environments of envs/ for Linux with GPUs, and say what could not be checked
 	TOKENCREDIT_RESOLVE=1 $(BIN)/python -m pytest tests/workflow/test_resolution.py

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from machine import machine
 from rich.console import Console
 from rich.table import Table
 
@@ -27,6 +26,7 @@ from tokencredit.grading import GradingPool
 from tokencredit.grading.audit import audit
 from tokencredit.grading.pool import TIMEOUT, available_cores
 from tokencredit.records import Problem
+from tokencredit.tools.node.machine import machine
 
 SETS = ("math-500", "minerva", "olympiadbench", "amc83", "aime24", "aime25")
 TRAINING, ROWS = "deepscaler", 600

@@ -17,7 +17,6 @@ from typing import Annotated
 
 import torch
 import typer
-from machine import machine
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
@@ -27,6 +26,7 @@ from tokencredit.config import Config, EmbeddedModel
 from tokencredit.credit import CONTROLS, METHODS, THRESHOLDS, TokenSignals, assign, controlled, group_advantage
 from tokencredit.credit.diagnostics import diagnose
 from tokencredit.policy import Scorer, Sequence
+from tokencredit.tools.node.machine import machine
 
 LIMIT = 0.05  # of the scoring pass
 HIDDEN = 128  # numbers of a state

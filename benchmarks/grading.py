@@ -26,7 +26,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from machine import machine
 from math_verify import parse, verify
 from rich.console import Console
 from rich.progress import track
@@ -39,6 +38,7 @@ from tokencredit.data.sources import open_source
 from tokencredit.grading import Grade, GradingPool, extract_answer
 from tokencredit.grading.pool import TIMEOUT, available_cores
 from tokencredit.records import problems_from
+from tokencredit.tools.node.machine import machine
 
 Pairs = list[tuple[str, str]]  # a gold and a response
 

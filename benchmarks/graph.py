@@ -25,12 +25,12 @@ from typing import Annotated, Any
 
 import typer
 import yaml
-from machine import machine
 from rich.console import Console
 from rich.table import Table
 
 from tokencredit.config import Config, load_study, read_yaml
 from tokencredit.study.jobs import jobs_of
+from tokencredit.tools.node.machine import machine
 
 ROOT = Path(__file__).parents[1]
 PARTS = ("Snakefile", "config", "envs", "profiles", "slurm", "workflow")

@@ -2,7 +2,10 @@
 
 ``python benchmarks/head.py`` prints ratios against a plain log-softmax and writes all numbers as JSON. Every measurement has a process of
 its own, whose peak is VmHWM of Linux less what was resident when the inputs were made. All belong to one run on one machine and thread
-count; a round measures every case once, and the median of the rounds counts. With the defaults it takes half an hour and 16 GB.
+count; a round measures every case once, and the median of the rounds counts. With the defaults it takes half an hour and 16 GB. ``--model``
+measures the three heads at the shape of a model alone.
+
+Where there is a GPU the first is taken; the peak is then of its memory, and products of float32 are rounded to TF32, as in training.
 """
 
 from __future__ import annotations
@@ -21,12 +24,13 @@ from typing import Annotated
 
 import torch
 import typer
-from machine import machine
 from rich.console import Console
 from rich.table import Table
+from shapes import DEVICE, shape_of, wait
 from torch import Tensor
 
 from tokencredit.policy import head, token_stats
+from tokencredit.tools.node.machine import machine
 
 Stats = Callable[[Tensor, Tensor, Tensor, bool], tuple[Tensor, Tensor | None]]
 TARGET_MEMORY, TARGET_TIME = 1 / 5, 1.0  # of the naive head
@@ -48,6 +52,10 @@ class Case:
 
 
 def main(
+    model: Annotated[
+        list[str] | None,
+        typer.Option(help="Name of a model in config/models.yaml; may be repeated. Only such heads then."),
+    ] = None,
     tokens: Annotated[
         int, typer.Option(help="Tokens of the comparison: as many as the naive head has memory for.")
     ] = 3072,
@@ -61,8 +69,43 @@ def main(
 ) -> None:
     """Measure every case in a process of its own, round after round, then the errors, then the small model of the demo."""
     load = os.getloadavg()
-    peers = ["naive", "tokencredit", "trl"]
+    peers = ["naive", "tokencredit", *(["trl"] if importlib.util.find_spec("trl") else [])]
     base = Case("naive", tokens, vocabulary)
+    ours = replace(base, peer="tokencredit")
+    if model:
+        shapes = [shape_of(name) for name in model]
+        sizes = [(shape.vocabulary, shape.hidden_size) for shape in shapes]
+        cases = [Case(peer, tokens, *size, entropy_learns=True) for size in sizes for peer in peers]
+        largest, demo = [], []
+    else:
+        cases = compared(base, peers, few)
+        largest = [
+            replace(ours, tokens=many, entropy_learns=True),
+            *(replace(base, peer=peer, tokens=many) for peer in ("naive", "tokencredit")),
+        ]
+        demo = [Case(peer, 4096, 170, 128, entropy_learns=learns) for learns in (True, False) for peer in peers]
+    measured = [[in_a_process(measure, case) for case in cases] for _ in range(rounds)]
+    measured_largest = [[in_a_process(measure, case) for case in largest]]
+    record = {
+        "cases": [*summary(cases, measured), *summary(largest, measured_largest)],
+        "demo": in_a_process(measure_small, demo) if demo else [],
+        "errors": [] if model else in_a_process(errors, replace(base, tokens=64)),
+        "liger": LIGER,
+        "rounds": rounds,
+        "threads": torch.get_num_threads(),
+        "load_before": load,
+        "load_after": os.getloadavg(),
+        "targets": {"memory": TARGET_MEMORY, "time": TARGET_TIME},
+        "machine": machine(DEVICE),
+    }
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    show(record)
+    print(f"made {out}")
+
+
+def compared(base: Case, peers: list[str], few: int) -> list[Case]:
+    """Both losses by all, and of the naive head and ours variants of the task; ours with tiles of other sizes."""
     both = [replace(base, peer=peer, entropy_learns=True) for peer in peers]
     alone = [replace(base, peer=peer) for peer in [*peers, *(["liger"] if LIGER else [])]]
     ours = replace(base, peer="tokencredit")
@@ -76,31 +119,7 @@ def main(
         )
         for case in (base, ours)
     ]
-    tiles = [replace(ours, tokens=few, tile_numbers=2**power) for power in range(18, 26)]
-    cases = [*both, *alone, *variants, *tiles]
-    measured = [[in_a_process(measure, case) for case in cases] for _ in range(rounds)]
-    largest = [
-        replace(ours, tokens=many, entropy_learns=True),
-        *(replace(base, peer=peer, tokens=many) for peer in ("naive", "tokencredit")),
-    ]
-    measured_largest = [[in_a_process(measure, case) for case in largest]]
-    demo = [Case(peer, 4096, 170, 128, entropy_learns=learns) for learns in (True, False) for peer in peers]
-    record = {
-        "cases": [*summary(cases, measured), *summary(largest, measured_largest)],
-        "demo": in_a_process(measure_small, demo),
-        "errors": in_a_process(errors, replace(base, tokens=64)),
-        "liger": LIGER,
-        "rounds": rounds,
-        "threads": torch.get_num_threads(),
-        "load_before": load,
-        "load_after": os.getloadavg(),
-        "targets": {"memory": TARGET_MEMORY, "time": TARGET_TIME},
-        "machine": machine("cpu"),
-    }
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    show(record)
-    print(f"made {out}")
+    return [*both, *alone, *variants, *(replace(ours, tokens=few, tile_numbers=2**power) for power in range(18, 26))]
 
 
 def naive(hidden: Tensor, weight: Tensor, target: Tensor, entropy_learns: bool) -> tuple[Tensor, Tensor | None]:
@@ -138,15 +157,16 @@ LIGER = importlib.util.find_spec("liger_kernel") is not None
 
 def measure(case: Case) -> dict[str, float]:
     """Seconds of one forward and one backward pass, and the peak of both together above what was there before, in bytes."""
+    if DEVICE == "cuda":
+        torch.backends.cuda.matmul.fp32_precision = "tf32"
     if case.tile_numbers is not None:
         head._TILE_NUMBERS = case.tile_numbers
     hidden, weight, target, factor = inputs(case)
     small = replace(case, tokens=64, vocabulary=64, width=64)
     passes(small, *inputs(small))  # imports what the peer needs, and starts the threads
-    Path("/proc/self/clear_refs").write_text("5")  # VmHWM counts from here
-    before = memory("VmRSS")
+    before = memory_now()
     forward, backward, _ = passes(case, hidden, weight, target, factor)
-    return {"seconds_forward": forward, "seconds_backward": backward, "peak_bytes": memory("VmHWM") - before}
+    return {"seconds_forward": forward, "seconds_backward": backward, "peak_bytes": memory_peak() - before}
 
 
 def measure_small(cases: list[Case], repeats: int = 300) -> list[dict]:
@@ -167,14 +187,18 @@ def measure_small(cases: list[Case], repeats: int = 300) -> list[dict]:
 def passes(
     case: Case, hidden: Tensor, weight: Tensor, target: Tensor, factor: Tensor
 ) -> tuple[float, float, tuple[Tensor, Tensor | None]]:
+    wait()
     started = time.perf_counter()
     logprob, entropy = PEERS[case.peer](hidden, weight, target, case.entropy_learns)
+    wait()
     seconds_forward = time.perf_counter() - started
     loss = (factor * logprob).sum()
     if case.entropy_learns:
         loss = loss + (factor.flip(0) * entropy).sum()
+    wait()
     started = time.perf_counter()
     loss.backward()
+    wait()
     return seconds_forward, time.perf_counter() - started, (logprob, entropy)
 
 
@@ -187,7 +211,22 @@ def inputs(case: Case) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     target = torch.randint(0, case.vocabulary, (case.tokens,), generator=random)
     factor = torch.randn(case.tokens, generator=random)
     factor[round(case.share_with_gradient * case.tokens) :] = 0
+    hidden, weight, target, factor = (each.to(DEVICE) for each in (hidden, weight, target, factor))
     return hidden.requires_grad_(), weight.requires_grad_(case.weight_learns), target, factor
+
+
+def memory_now() -> int:
+    """Bytes that are held, after which ``memory_peak`` counts."""
+    if DEVICE == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+        return torch.cuda.memory_allocated()
+    Path("/proc/self/clear_refs").write_text("5")  # VmHWM counts from here
+    return memory("VmRSS")
+
+
+def memory_peak() -> int:
+    """The most bytes that were held."""
+    return torch.cuda.max_memory_allocated() if DEVICE == "cuda" else memory("VmHWM")
 
 
 def memory(key: str) -> int:
@@ -264,6 +303,8 @@ def show(record: dict) -> None:
             "" if None in ratios else "  ".join(f"{ratio:.2f}" for ratio in ratios),
         )
     console.print(table)
+    if not record["demo"]:
+        return
     small = Table("head", "loss", "forward ms", "backward ms", title="the demo's model: 4,096 tokens, V 170, H 128")
     for row in record["demo"]:
         times = (f"{1000 * row[key]:.2f}" for key in ("seconds_forward", "seconds_backward"))

@@ -13,7 +13,6 @@ from typing import Annotated
 
 import torch
 import typer
-from machine import machine
 from torch import Tensor
 from transformers import PreTrainedModel
 
@@ -28,6 +27,7 @@ from tokencredit.policy import Sequence
 from tokencredit.policy.packing import Padded
 from tokencredit.records import Request, problems_from
 from tokencredit.seeds import derive_seed
+from tokencredit.tools.node.machine import machine
 
 _BATCH = 64  # responses of a pass
 _STEP = 1e-3  # length of the step along a gradient, of the weights' own length

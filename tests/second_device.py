@@ -108,3 +108,16 @@ for _name in ("empty.memory_format", "empty_strided.default", "arange.default", 
     _operation = getattr(getattr(torch.ops.aten, _packet), _overload)
     _library.impl(_name.removesuffix(".default"), partial(_run, _operation), "PrivateUse1")
 _library.impl("_copy_from", _copy_from, "PrivateUse1")
+
+
+def _in_low_precision(operation: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
+    """What autocast does on a GPU to the products of a pass: their factors in bfloat16."""
+    with torch._C._ExcludeDispatchKeyGuard(torch._C.DispatchKeySet(torch._C.DispatchKey.AutocastPrivateUse1)):
+        cast = tree_map_only(torch.Tensor, lambda each: each.bfloat16() if each.is_floating_point() else each, args)
+        return operation(*cast, **kwargs)
+
+
+_autocast = torch.library.Library("_", "IMPL")
+_autocast.fallback(torch.library.fallthrough_kernel, "AutocastPrivateUse1")
+for _name in ("linear", "matmul", "mm", "bmm", "addmm", "scaled_dot_product_attention"):
+    _library.impl(_name, partial(_in_low_precision, getattr(torch.ops.aten, _name).default), "AutocastPrivateUse1")

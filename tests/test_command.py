@@ -32,6 +32,7 @@ COMMANDS = (
     "docs",
     "accept",
     "creditbench",
+    "check-gpu",
 )
 # As the console script does, with what was imported at the end.
 SCRIPT = (

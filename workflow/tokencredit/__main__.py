@@ -57,6 +57,10 @@ def plan(
     ] = None,
     utilisation: Annotated[float | None, typer.Option(help="Share of a GPU's peak that passes reach.")] = None,
     reserve: Annotated[float | None, typer.Option(help="Share of a GPU's memory that is left free.")] = None,
+    node: Annotated[
+        Path | None,
+        typer.Option(help="JSON of `tokencredit check-gpu`: how fast passes and sampling are on that node."),
+    ] = None,
     remaining: Annotated[
         bool, typer.Option("--remaining", help="Only the jobs that Snakemake would run now, by rule and by row.")
     ] = False,
@@ -79,7 +83,27 @@ def plan(
         utilisation=utilisation,
         reserve=reserve,
     )
-    print_plan(study, options, config, results, remaining, as_json)
+    print_plan(study, options, config, results, remaining, as_json, node)
+
+
+@app.command("check-gpu")
+def check_gpu(
+    config: ConfigOption = CONFIG,
+    out: Annotated[
+        Path | None, typer.Option(help="The JSON file to write; by default results/nodes/<name of the node>.json.")
+    ] = None,
+    minutes: Annotated[
+        float, typer.Option(min=1, help="A benchmark that is under way so long after the start is ended.")
+    ] = 10.0,
+    without_speed: Annotated[bool, typer.Option("--without-speed", help="Only whether the numbers are right.")] = False,
+) -> None:
+    """Whether this node computes right numbers, and how fast.
+
+    Before a study starts: the trainer's parts against float64, then benchmarks at 1.5B and 7B. Exit status 1 where a check fails.
+    """
+    from tokencredit.tools.node.report import check_node
+
+    _exit_unless(check_node(config, out, minutes, not without_speed))
 
 
 @app.command()

@@ -18,8 +18,8 @@ from tokencredit.study.paths import RESULTS
 class Estimate:
     """Everything that is printed of a study. ``gpu``: the GPU's name, None where no job asks for one.
 
-    ``runs_measured``: finished runs that its terms were measured in; ``released``: bytes of each model that is
-    fetched.
+    ``runs_measured``: finished runs that its terms were measured in; ``gpu_measured``: the name of the GPU whose speed was measured by a
+    check of a node; ``released``: bytes of each model that is fetched.
     """
 
     study: str
@@ -29,6 +29,7 @@ class Estimate:
     gpu: str | None
     terms: tuple[Term, ...]
     runs_measured: int
+    gpu_measured: str | None
     jobs: tuple[Reckoned, ...]
     released: dict[str, Quantity]
 
@@ -84,6 +85,7 @@ def estimate(study: Study, terms: Terms = _NOTHING_SAID, results: str | Path = R
             *_tried(study, terms),
         ),
         runs_measured=terms.measured.runs,
+        gpu_measured=terms.measured.node.gpu if terms.measured.node else None,
         jobs=jobs,
         released={name: disk.released_bytes(model, architectures[name]) for name, model in released.items()},
     )

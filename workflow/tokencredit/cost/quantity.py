@@ -11,7 +11,7 @@ class Basis(StrEnum):
     """What a number rests on, from the firmest to the weakest."""
 
     GIVEN = "given"  # the configuration or the command line, and arithmetic on them
-    MEASURED = "measured"  # an earlier run
+    MEASURED = "measured"  # an earlier run, or a node that was checked
     ASSUMED = "assumed"  # a default that nobody has checked for this study
 
 

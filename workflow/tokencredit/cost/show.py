@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 MARKS = {Basis.GIVEN: "ᵍ", Basis.MEASURED: "ᵐ", Basis.ASSUMED: "ᵃ"}
-LEGEND = "ᵍ given: the configuration, the command line, and arithmetic on them · ᵐ measured in an earlier run · ᵃ rests on an assumption"
+LEGEND = "ᵍ given: the configuration, the command line, and arithmetic on them · ᵐ measured: a run, or a node · ᵃ rests on an assumption"
 _NAMED = 3  # jobs of a line that are named before the rest is counted
 
 
@@ -56,6 +56,7 @@ def print_estimate(estimate: Estimate) -> None:
 
     console = Console(width=None if Console().is_terminal else 150)
     measured = f"; measured in {estimate.runs_measured} finished runs" if estimate.runs_measured else ""
+    measured += f"; speeds measured on {estimate.gpu_measured}" if estimate.gpu_measured else ""
     console.print(f"{estimate.study}: {estimate.title}", markup=False, style="bold")
     console.print(f"{estimate.model}, {marked(estimate.parameters, '{:,.0f}')} parameters{measured}", markup=False)
     lines = _equal_jobs(estimate.jobs)

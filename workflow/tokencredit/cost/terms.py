@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tokencredit.cost.quantity import Quantity, assumed, given, smallest
-from tokencredit.cost.timings import NOTHING, Timings
+from tokencredit.cost.timings import NOTHING, NodeSpeed, Timings
 from tokencredit.errors import UserError
 
 # What is assumed where nobody says and nothing was measured.
@@ -73,10 +73,11 @@ class Terms:
         self._options, self.measured = options, measured
         self.groups_sampled = _first(options.groups_sampled, measured.groups_sampled, GROUPS_SAMPLED)
         self.sampler_rows = _first(options.sampler_rows, None, SAMPLER_ROWS)
-        self.utilisation = _first(options.utilisation, None, UTILISATION)
+        node = measured.node or NodeSpeed("")
+        self.utilisation = _first(options.utilisation, node.utilisation, UTILISATION)
         self.reserve = _first(options.reserve, None, RESERVE)
-        self.bandwidth_share = assumed(BANDWIDTH_SHARE)
-        self.layer_launch = assumed(LAYER_LAUNCH)
+        self.bandwidth_share = _first(None, node.bandwidth_share, BANDWIDTH_SHARE)
+        self.layer_launch = _first(None, node.layer_launch, LAYER_LAUNCH)
         self.trainer_bytes = assumed(TRAINER_BYTES)
         self.generator_bytes = assumed(GENERATOR_BYTES)
 

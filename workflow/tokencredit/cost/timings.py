@@ -22,12 +22,26 @@ _PHASES = ("seconds_sample", "seconds_grade", "seconds_score", "seconds_update")
 
 
 @dataclass(frozen=True)
+class NodeSpeed:
+    """What a check of a node measured of one of its GPUs, called ``gpu``; None where a benchmark was left out.
+
+    ``utilisation``: share of the peak that passes reach. ``bandwidth_share``: of the peak, by vLLM's decoding. ``layer_launch``: seconds of
+    one layer in a step of decoding by the transformers engine.
+    """
+
+    gpu: str
+    utilisation: Quantity | None = None
+    bandwidth_share: Quantity | None = None
+    layer_launch: Quantity | None = None
+
+
+@dataclass(frozen=True)
 class Timings:
     """Means over the steps of a study's finished runs; None, or an empty table, where there is none.
 
     ``tokens_per_second``: response tokens trained on per second of a step, by method and over all. ``sampling_tokens_per_second``: by one
     process. ``groups_sampled``: for each group trained on, in runs with dynamic sampling. ``evaluation_seconds``: of one evaluation inside
-    training. ``generation_seconds``: of one row's responses, by benchmark.
+    training. ``generation_seconds``: of one row's responses, by benchmark. ``node``: of a node that was checked, not of runs.
     """
 
     runs: int = 0
@@ -38,6 +52,7 @@ class Timings:
     sampling_tokens_per_second: Quantity | None = None
     evaluation_seconds: Quantity | None = None
     generation_seconds: dict[str, Quantity] = field(default_factory=dict)
+    node: NodeSpeed | None = None
 
 
 NOTHING = Timings()

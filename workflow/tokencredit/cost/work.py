@@ -96,13 +96,17 @@ def sampling_seconds(setup: SamplerSetup, gpu: Gpu, responses: Quantity, lengths
     model, width, vllm = setup.model, setup.width, setup.pool is not None
     batches = responses / setup.rows
     steps = batches * lengths.response + lengths.limit if vllm else batches.rounded_up() * lengths.limit
-    places = responses * lengths.response * (lengths.prompt + lengths.response * 0.5)
-    bytes_read = places * cache_bytes(model, width) + steps * width * model.parameters
-    reading = bytes_read / (terms.bandwidth_share * (gpu.bandwidth_gb_s * 1e9))
+    reading = bytes_read(model, width, responses, lengths, steps) / (terms.bandwidth_share * (gpu.bandwidth_gb_s * 1e9))
     peak = gpu.bf16_tflops if width == 2 else gpu.fp32_tflops
     computing = forward(model, lengths).total * responses / (terms.utilisation * (peak * 1e12))
     launching = [] if vllm else [terms.layer_launch * steps * model.layers]
     return largest([reading, computing, *launching])
+
+
+def bytes_read(model: Architecture, width: int, responses: Quantity, lengths: Lengths, steps: Quantity) -> Quantity:
+    """By ``steps`` of decoding: all weights in each, and for each token the keys and values of those before it."""
+    places = responses * lengths.response * (lengths.prompt + lengths.response * 0.5)
+    return places * cache_bytes(model, width) + steps * width * model.parameters
 
 
 def evaluations(steps: int, every: int) -> int:

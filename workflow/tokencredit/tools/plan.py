@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from tokencredit.config import load_study
 from tokencredit.cost import Options, Terms, estimate, read_timings
+from tokencredit.cost.node import read_node
 from tokencredit.cost.remaining import cost_of, only, over_budget, print_remaining
 from tokencredit.cost.show import as_json, print_estimate, sentences
 from tokencredit.errors import UserError
@@ -23,8 +25,11 @@ def print_plan(
     results: Path = RESULTS,
     remaining: bool = False,
     as_data: bool = False,
+    node: Path | None = None,
 ) -> None:
     """Print what every job needs and what that rests on; with ``remaining``, of the jobs that Snakemake would run now.
+
+    ``node``: what ``tokencredit check-gpu`` wrote, for what no finished run tells.
 
     Raises ``UserError`` where a job cannot fit in the memory that there is, and where what would run exceeds the study's budget.
     """
@@ -32,7 +37,10 @@ def print_plan(
         _refuse_beside_remaining(config, results, as_data)
     resolved = load_study(config, study)
     would_run = {output for job in dry_run(study) for output in job.outputs} if remaining else None
-    found = estimate(resolved, Terms(options, read_timings(resolved, results, would_run)), results)
+    timings = read_timings(resolved, results, would_run)
+    if node is not None:
+        timings = replace(timings, node=read_node(node, resolved, results))
+    found = estimate(resolved, Terms(options, timings), results)
     refused = []
     if would_run is not None:
         units = [unit for unit in jobs_of(resolved) if would_run.intersection(unit.outputs)]
