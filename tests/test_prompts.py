@@ -23,7 +23,7 @@ def tokenizer() -> PreTrainedTokenizerFast:
     raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     raw.decoder = decoders.ByteLevel()
     # DeepSeek's marks are tokens, but not special ones.
-    raw.add_tokens([AddedToken("<｜User｜>", special=False), AddedToken("  ", special=False)])
+    raw.add_tokens([AddedToken(text, special=False) for text in ("<｜User｜>", "  ", "\t\t")])
     return PreTrainedTokenizerFast(tokenizer_object=raw, eos_token=MARKS[0], additional_special_tokens=MARKS[1:])
 
 
@@ -52,10 +52,12 @@ def test_what_a_problem_spells_stays_text(tokenizer, text: str) -> None:
     assert tokenizer.decode(ids) == TEMPLATE.replace("{problem}", text)
 
 
-def test_a_mark_of_the_template_that_is_no_special_token_is_none_of_a_problem_either(tokenizer) -> None:
-    ids = encode_prompt(tokenizer, "<｜User｜>{problem}", asked("a <｜User｜> b"))
+@pytest.mark.parametrize("text", ["a <｜User｜> b", "a  b<｜User｜>", "a\t\tb<｜User｜>"])
+def test_a_mark_of_the_template_that_is_no_special_token_is_none_of_a_problem_either(tokenizer, text: str) -> None:
+    """And the added tokens after it stay what they are."""
+    ids = encode_prompt(tokenizer, "<｜User｜>{problem}", asked(text))
     assert marks_in(tokenizer, ids) == ["<｜User｜>"]
-    assert tokenizer.decode(ids) == "<｜User｜>a <｜User｜> b"
+    assert tokenizer.decode(ids) == f"<｜User｜>{text}"
 
 
 @pytest.mark.parametrize(

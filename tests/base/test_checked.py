@@ -206,6 +206,21 @@ def test_a_tokenizer_that_is_not_its_file_is_refused(folder: Path, monkeypatch: 
         load_checked(folder, hub_model(), PROBLEMS, longest=100)
 
 
+def test_a_tokenizer_that_draws_its_tokens_by_lot_is_refused(folder: Path) -> None:
+    path = folder / "tokenizer.json"
+    model = json.loads(path.read_text(encoding="utf-8"))["model"]
+    rewrite(path, model=model | {"dropout": 0.001})
+    with pytest.raises(UserError, match=r"tokenizer\.json: model\.dropout = 0\.001: the tokenizer would read a text"):
+        load_checked(folder, hub_model(), PROBLEMS, longest=100)
+
+
+def test_a_word_that_settings_make_a_token_is_refused(folder: Path) -> None:
+    """No prompt that is tried has it, and others would be read otherwise than tokenizer.json says."""
+    (folder / "added_tokens.json").write_text('{"triangle": 999}', encoding="utf-8")
+    with pytest.raises(UserError, match=r"the settings beside tokenizer\.json make 'triangle' one token"):
+        load_checked(folder, hub_model(), PROBLEMS, longest=100)
+
+
 def byte_level(**changes: object) -> PreTrainedTokenizerFast:
     """The tokenizer of ``folder`` with other parts: ``marks``, ``alphabet``, ``decoder``, ``normalizer``, more ``special`` tokens."""
     raw = Tokenizer(models.BPE())
@@ -276,7 +291,7 @@ def test_special_tokens_that_are_text_are_accepted_and_kept(folder: Path, specia
     assert response_text(tokenizer, ids) == text
 
 
-@pytest.mark.parametrize("ends", ["2", [[2]], [2, "3"]])
+@pytest.mark.parametrize("ends", ["2", [[2]], [2, "3"], True])
 def test_ends_that_are_no_numbers_are_refused(folder: Path, ends: object) -> None:
     rewrite(folder / "generation_config.json", eos_token_id=ends)
     with pytest.raises(UserError, match=r"generation_config\.json: eos_token_id = .*: must be the number of a token"):
@@ -329,6 +344,10 @@ def weights(folder: Path, change) -> None:
             lambda state: state.update({"model.norm.weight": torch.ones(8)}),
             r"1 have another shape than the model's, model\.norm\.weight",
         ),
+        (
+            lambda state: state.update({"lm_head.weight": state["lm_head.weight"].to(torch.int8)}),
+            r"the weights are quantised \(lm_head\.weight in model\.safetensors is I8\)",
+        ),
     ],
 )
 def test_weights_that_are_not_the_models_are_refused(folder: Path, change, match: str) -> None:
@@ -343,6 +362,7 @@ def test_weights_that_are_not_the_models_are_refused(folder: Path, change, match
         (dict(model_type="qwen3"), r"not the weights of a Qwen3ForCausalLM: 4 are missing"),
         (dict(model_type="new", auto_map={"AutoConfig": "code.C"}), "code from a model's folder is never run"),
         (dict(quantization_config={"quant_method": "bitsandbytes"}), "the weights are quantised"),
+        (dict(rope_parameters=None, rope_theta=None), "the model cannot be read"),
     ],
 )
 def test_settings_of_another_model_are_refused(folder: Path, settings: dict, match: str) -> None:
@@ -351,8 +371,9 @@ def test_settings_of_another_model_are_refused(folder: Path, settings: dict, mat
         load_policy(folder)
 
 
-def test_an_adapter_beside_a_model_is_refused(folder: Path) -> None:
-    (folder / "adapter_config.json").write_text("{}", encoding="utf-8")
+@pytest.mark.parametrize("name", ["adapter_config.json", "adapter_model.safetensors"])
+def test_an_adapter_beside_a_model_is_refused(folder: Path, name: str) -> None:
+    (folder / name).write_text("{}", encoding="utf-8")
     with pytest.raises(UserError, match="whether the weights contain the adapter already cannot be told"):
         load_policy(folder)
 

@@ -47,6 +47,16 @@ def test_a_folder_without_a_model_is_refused(tmp_path: Path, lost: str) -> None:
         folder.resolve("mine", in_folder(tmp_path / "mine"))
 
 
+def test_a_folder_that_holds_its_weights_twice_is_refused(tmp_path: Path) -> None:
+    """transformers takes the one file, vLLM what the index names."""
+    tiny_qwen3().save_pretrained(tmp_path)
+    tiny_qwen3().save_pretrained(tmp_path / "cut", max_shard_size="20KB")
+    for file in (tmp_path / "cut").glob("model*"):
+        file.rename(tmp_path / file.name)
+    with pytest.raises(UserError, match=r"weights twice, in model\.safetensors and in the files of model\.safetensors"):
+        folder.resolve("mine", in_folder(tmp_path))
+
+
 def test_what_a_killed_job_left_is_deleted_and_a_failed_one_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / ".unfinished-1").mkdir()
 

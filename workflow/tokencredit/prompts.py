@@ -217,7 +217,12 @@ def _without_marks(tokenizer: Any, marks: frozenset[int]) -> Tokenizer:
         )
     from tokenizers import Tokenizer
 
-    settings = json.loads(backend.to_str())
-    settings["added_tokens"] = [token for token in settings["added_tokens"] if token["id"] not in marks]
+    settings, own = json.loads(backend.to_str()), backend.get_vocab(with_added_tokens=False)
+    # Tokens beside the vocabulary are numbered in their order: without a mark those after it would be others. It gets a name no text has.
+    settings["added_tokens"] = [
+        token if token["id"] not in marks else {**token, "content": f"\0{token['id']}"}
+        for token in settings["added_tokens"]
+        if token["id"] not in marks or token["content"] not in own
+    ]
     settings["post_processor"] = None
     return Tokenizer.from_str(json.dumps(settings))

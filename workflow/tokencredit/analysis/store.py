@@ -218,7 +218,7 @@ class Store:
 
     @cache  # noqa: B019
     def targets(self, name: str) -> pd.DataFrame:
-        """The paper's printed numbers: ``tables``, ``figure2``, ``figure3`` or ``figure5`` of ``config/targets``."""
+        """Printed numbers: ``tables``, ``figure2``, ``figure3``, ``figure5`` or ``gsm8k`` of ``config/targets``."""
         return pd.read_csv(self.study.config.folder / "targets" / f"{name}.csv")
 
     def provenance(self, kind: Kind, name: str) -> dict[str, Any]:

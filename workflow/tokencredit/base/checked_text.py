@@ -41,6 +41,17 @@ def check_tokenizer(
     path = model_folder(model_dir) / "tokenizer.json"
     if path.is_file():
         raw = Tokenizer.from_file(str(path))
+        if dropout := getattr(raw.model, "dropout", None):
+            raise UserError(
+                f"{path}: model.dropout = {dropout:g}: the tokenizer would read a text in another way each time; set it to null."
+            )
+        in_file = raw.get_vocab()
+        added = [str(token) for token in tokenizer.added_tokens_decoder.values() if not token.special]
+        if beside := [token for token in added if token not in in_file]:
+            raise UserError(
+                f"{model_dir}: the settings beside {path.name} make {beside[0]!r} one token, and the file reads it as text; save the "
+                f"tokenizer as it is meant (tokenizer.json with its tokenizer_config.json) in the model's folder."
+            )
         raw.no_truncation()
         raw.no_padding()
         _compare(model_dir, texts, own, [raw.encode(text, add_special_tokens=False).ids for text in texts], path.name)

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 MANIFEST = ModelFolder.manifest.name
-_ADAPTER = "adapter_config.json"
+_ADAPTER = ("adapter_config.json", "adapter_model.safetensors")
+_PLAIN = {"F64", "F32", "F16", "BF16"}  # safetensors' names of the kinds of numbers that weights may have
+_ONLY_PLAIN = "only plain ones (float32, bfloat16, float16) are read"
 
 
 def load_manifest(model_dir: str | Path) -> dict[str, Any]:
@@ -52,17 +54,16 @@ def load_policy(
     from tokencredit.engines.lengths import settle_rope
 
     folder = model_folder(model_dir)
-    if (folder / _ADAPTER).exists():
+    for adapter in filter(lambda name: (folder / name).exists(), _ADAPTER):
         raise UserError(
-            f"{folder}: a model and an adapter ({_ADAPTER}) in one folder: whether the weights contain the adapter already cannot be told. "
+            f"{folder}: a model and an adapter ({adapter}) in one folder: whether the weights contain the adapter already cannot be told. "
             f"Merge it (peft's merge_and_unload) and save the model alone, or take the adapter's files away."
         )
     own_files = {"local_files_only": True, "trust_remote_code": False}
     try:
         if getattr(AutoConfig.from_pretrained(folder, **own_files), "quantization_config", None) is not None:
-            raise UserError(
-                f"{folder}: the weights are quantised; only plain ones (float32, bfloat16, float16) are read."
-            )
+            raise UserError(f"{folder}: the weights are quantised; {_ONLY_PLAIN}.")
+        _check_plain(folder)
         model, found = AutoModelForCausalLM.from_pretrained(
             folder,
             dtype=dtype or torch.float32,
@@ -71,7 +72,7 @@ def load_policy(
             use_safetensors=True,
             **own_files,
         )
-    except (OSError, SafetensorError, ValueError, RuntimeError, ImportError, KeyError) as error:
+    except (OSError, SafetensorError, ValueError, RuntimeError, ImportError, KeyError, TypeError) as error:
         raise UserError(f"{folder}: the model cannot be read: {_reason(error)}.") from error
     _check_weights(folder, type(model).__name__, found)
     ids = model.generation_config
@@ -82,6 +83,19 @@ def load_policy(
     if longest is not None:
         settle_rope(model, longest)
     return model.to(device)
+
+
+def _check_plain(folder: Path) -> None:
+    """No weight is kept as integers or in eight bits: transformers would read them as numbers, without the scales that they need."""
+    from safetensors import safe_open
+
+    for file in sorted(folder.glob("*.safetensors")):
+        with safe_open(file, "pt") as stored:
+            for name in stored.keys():  # noqa: SIM118
+                if name.endswith("weight") and (kind := stored.get_slice(name).get_dtype()) not in _PLAIN:
+                    raise UserError(
+                        f"{folder}: the weights are quantised ({name} in {file.name} is {kind}); {_ONLY_PLAIN}."
+                    )
 
 
 def _check_weights(folder: Path, name: str, found: dict[str, Any]) -> None:
@@ -102,7 +116,7 @@ def _check_weights(folder: Path, name: str, found: dict[str, Any]) -> None:
 
 
 def _check_ends(folder: Path, ends: Any) -> None:
-    if not all(isinstance(end, int) for end in (ends if isinstance(ends, list) else [ends]) if end is not None):
+    if not all(type(end) is int for end in (ends if isinstance(ends, list) else [ends]) if end is not None):
         raise UserError(
             f"{folder / 'generation_config.json'}: eos_token_id = {ends!r}: must be the number of a token, or a list of numbers."
         )

@@ -22,10 +22,10 @@ class Tolerances(Strict):
 
 
 class Source(Strict):
-    """A table or figure of the paper."""
+    """A table or figure of the paper, or of another one that its title names."""
 
     title: str = Field(description="Its name in the paper.")
-    file: Literal["tables", "figure2", "figure3", "figure5"] = Field(
+    file: Literal["tables", "figure2", "figure3", "figure5", "gsm8k"] = Field(
         description="The file of `config/targets` with its numbers."
     )
     page: Positive | None = Field(None, description="Its page in the paper; null where it was not written down.")

@@ -31,6 +31,8 @@ _EXTRA_PASSES = {
     "contrast_logprob": 1,
     "residual_norm": 2,
     "attention_entropy": 1,
+    "hidden": 1,
+    "uniqueness": 1,
 }
 
 

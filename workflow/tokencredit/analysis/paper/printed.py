@@ -50,7 +50,7 @@ def printed(store: Store) -> pd.DataFrame:
 
 def _part(store: Store, name: str, source: Any) -> pd.DataFrame:
     table = store.targets(source.file)
-    if source.file == "tables":
+    if "table" in table:
         table = table[(table["table"] == name) & (table["model"] == store.study.model_name)]
         table = table.rename(columns={"value": "printed"}).assign(step=NAN)
     elif source.file == "figure2":
