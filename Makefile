@@ -17,7 +17,7 @@ PYTEST := $(OFFLINE) OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 study = $(OFFLINE) $(BIN)/snakemake --cores $(CORES) --quiet host rules --config study=$(1) \
 	|| { $(BIN)/snakemake status --config study=$(1); exit 1; }
 # The order is that of tests/conftest.py, the longest first.
-PROCESSES := --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder
+PROCESSES := --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 # Files of slow tests alone that each process would import, to run none: TRL, peft and all that the workflow's tests take.
 SLOW_TO_IMPORT := 'tests/adapters/test_trl*' 'tests/workflow/*'
 

@@ -144,7 +144,10 @@ def test_a_part_is_made_from_the_runs_of_its_whole_packed_without_responses_and_
     for each in (done, project):
         files.write_text(each.folder / "config/studies/part.yaml", PART)
     assert {job.rule for job in done.jobs("--config", "study=part")} == {"table", "figure", "report"}
-    done.make("--config", "study=part")
+    shown = ("--config", "config", "--study", "part", "--results", "results", "--out")
+    for kind in ("tables", "figures"):
+        made = done.python("-m", "tokencredit.analysis", kind, *shown, f"results/part/{kind}")
+        assert made.returncode == 0, made.stdout
     path = tmp_path / "part.tar.gz"
     options = ["--study", "part", "--out", str(path), "--without-responses"]
     packing = done.python("-m", "tokencredit", "bundle", "pack", *options)
@@ -159,9 +162,9 @@ def test_a_part_is_made_from_the_runs_of_its_whole_packed_without_responses_and_
 
     rebuilt = project.python("-m", "tokencredit", "rebuild", str(path), "--cores", "2")
     assert rebuilt.returncode == 0, rebuilt.stdout
-    shown = sorted((done.folder / "results/part").glob("*/*.csv"))
-    assert len(shown) > 8
-    assert f"{len(shown)} of {len(shown)} tables' and figures' CSVs are the same" in rebuilt.stdout
+    csvs = sorted((done.folder / "results/part").glob("*/*.csv"))
+    assert len(csvs) > 8
+    assert f"{len(csvs)} of {len(csvs)} tables' and figures' CSVs are the same" in rebuilt.stdout
     project.replace("config/studies/smoke.yaml", "  group_size: 4", "  group_size: 2")
     with pytest.raises(UserError, match=r"study.training.group_size = 4 there, 2 here"):
         unpack(path, project)
