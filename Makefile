@@ -10,6 +10,8 @@ WORKERS ?= 2
 
 BIN := .venv/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+# Every job is a process of its own: it finds the package compiled, whatever the shell says.
+unexport PYTHONDONTWRITEBYTECODE
 # The demo, the smoke study and the tests download nothing: a stage that tries is an error.
 OFFLINE := HF_HUB_OFFLINE=1
 PYTEST := $(OFFLINE) OMP_NUM_THREADS=1 $(BIN)/python -m pytest
