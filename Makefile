@@ -10,6 +10,8 @@ WORKERS ?= 2
 
 BIN := .venv/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+# Every job is a process of its own: it finds the package compiled, whatever the shell says.
+unexport PYTHONDONTWRITEBYTECODE
 # The demo, the smoke study and the tests download nothing: a stage that tries is an error.
 OFFLINE := HF_HUB_OFFLINE=1
 PYTEST := $(OFFLINE) OMP_NUM_THREADS=1 $(BIN)/python -m pytest
@@ -17,15 +19,15 @@ PYTEST := $(OFFLINE) OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 study = $(OFFLINE) $(BIN)/snakemake --cores $(CORES) --quiet host rules --config study=$(1) \
 	|| { $(BIN)/snakemake status --config study=$(1); exit 1; }
 # The order is that of tests/conftest.py, the longest first.
-PROCESSES := --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder
+PROCESSES := --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 # Files of slow tests alone that each process would import, to run none: TRL, peft and all that the workflow's tests take.
 SLOW_TO_IMPORT := 'tests/adapters/test_trl*' 'tests/workflow/*'
 
-.PHONY: help demo quick open smoke pocket bundle rebuild test test-fast test-verl test-vllm test-slurm test-page test-envs check-gpu site check dry-run dry-run-oldest format pins clean
+.PHONY: help demo quick open smoke pocket bundle rebuild test test-fast test-verl test-vllm test-slurm test-page test-records test-envs check-gpu site check dry-run dry-run-oldest format pins clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1 \t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1 \t/p' $(MAKEFILE_LIST) | expand -t 16
 
 demo: .venv/runtime ## the study `toy`: data, base model, 8 trainings, evaluation, tables and figures (12 minutes on 2 cores)
 	$(call study,toy)
@@ -72,6 +74,14 @@ test-slurm: .venv/development ## the Slurm profile on a real Slurm of two nodes,
 test-page: .venv/development ## the page of a study in Chromium, which is installed where it is missing (root)
 	tests/analysis/chromium.sh
 	$(PYTEST) -m browser tests/analysis
+
+# In clones, for bundles of parts of one study may hold other runs of the same name.
+test-records: .venv-analysis/runtime ## the tables and figures of docs/results from their records, without torch, each bundle in a clone of this repository
+	@for records in docs/results/*.tar.gz; do \
+		clone=$$(mktemp --directory) && git clone --quiet . $$clone && \
+		(cd $$clone && PYTHONPATH=workflow $(CURDIR)/.venv-analysis/bin/python -m tokencredit rebuild $$records --cores 1) && \
+		rm -rf $$clone || exit 1; \
+	done
 
 site: .venv/development ## the documentation as a static site in results/site, every link checked
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --config-file workflow/site/mkdocs.yml

@@ -5,6 +5,7 @@ run in several processes stay together.
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -13,25 +14,45 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 settings.register_profile("any-machine", deadline=None)
 settings.load_profile("any-machine")
 
-# Fixtures that take long. Each process of `make test` makes its own, so the tests that ask for one stay in one process.
-SHARED = ("trained", "made")
+# Fixtures that take long: tests that ask for one are slow.
+LONG = ("trained", "made", "finished")
 # One that takes longest, and is made once for all processes.
 FINISHED = "finished"
+# Folders of which each is left to one process of ``make test``, for their tests share what every process would make for itself.
+SHARED = ("tests/analysis/", "tests/train/")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Share the tests out by file, for fixtures of a file are made once then, and by folder where ``SHARED`` says so.
+
+    Groups of tests (``--dist loadgroup``) would be told by marks, which xdist 3.8 loses under pytest 9.2.
+    """
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFolderOrFile(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return next((folder for folder in SHARED if nodeid.startswith(folder)), super()._split_scope(nodeid))
+
+    return ByFolderOrFile(config, log)
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Tests that ask for a fixture that takes long are slow and stay in one process; others stay with those of their file.
-    Tests that read real data are slow too.
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that ask for a fixture that takes long, or read real data, are slow.
 
     In several processes the longest come first, so that none of them is left to one process at the end.
     """
-    in_processes = config.getoption("dist", default="no") == "loadgroup"
     for item in items:
-        shared = next((name for name in SHARED if name in item.fixturenames), None)
-        if shared or FINISHED in item.fixturenames or item.get_closest_marker("real_data"):
+        if any(name in item.fixturenames for name in LONG) or item.get_closest_marker("real_data"):
             item.add_marker(pytest.mark.slow)
-        if in_processes:
-            item.add_marker(pytest.mark.xdist_group(shared or item.location[0]))
-    if in_processes:
-        items.sort(key=lambda item: (FINISHED not in item.fixturenames, not item.get_closest_marker("slow")))
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=_place)
+
+
+def _place(item: pytest.Item) -> tuple[bool, bool, bool]:
+    return (
+        FINISHED not in item.fixturenames,
+        not item.nodeid.startswith(SHARED),
+        not item.get_closest_marker("slow"),
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 
 import pandas as pd
@@ -12,6 +12,7 @@ import pytest
 from tests.data.conftest import House, record
 from tokencredit import files
 from tokencredit.config import Config
+from tokencredit.data import PROBLEMS
 from tokencredit.data.overlap import overlap_report, overlapping_pairs, similar_pairs
 from tokencredit.data.prepare import prepare
 from tokencredit.data.sources import open_source
@@ -168,12 +169,11 @@ def test_known_near_duplicates(train: str, real_config: Config, data_root: Path)
 @pytest.mark.real_data
 def test_training_sets_as_they_are_used(real_config: Config, data_root: Path, tmp_path: Path) -> None:
     """Dropping repeats and conflicts hides no overlap."""
-    found = {}
-    for train, benchmarks in COUNTS.items():
-        prepare(real_config, train, tmp_path / train, data_root)
-        for name in benchmarks:
-            prepare(real_config, NAMES[name], tmp_path / name, data_root)
-            report = overlap_report(tmp_path / train, tmp_path / name)
-            files.write_json(tmp_path / f"{train}--{name}.json", report)
-            found.setdefault(train, {})[name] = report["overlapping"]
-    assert found == COUNTS
+    for train, counts in COUNTS.items():
+        for name in (train, *(NAMES[benchmark] for benchmark in counts)):
+            prepare(real_config, name, tmp_path / name, data_root)
+        tables = {name: files.read_parquet(tmp_path / NAMES[name] / PROBLEMS) for name in counts}
+        tested = [table.assign(problem_id=f"{name}:" + table["problem_id"]) for name, table in tables.items()]
+        pairs = overlapping_pairs(files.read_parquet(tmp_path / train / PROBLEMS), pd.concat(tested, ignore_index=True))
+        touched = {pair["benchmark_id"] for pair in pairs}
+        assert Counter(identity.partition(":")[0] for identity in touched) == counts

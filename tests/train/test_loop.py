@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import pytest
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from tests.train.conftest import CoinPool
+from tests.train.conftest import CoinPool, Trained
 from tokencredit import files
 from tokencredit.base import load_policy, load_tokenizer
 from tokencredit.base.pretrain import new_tokenizer
@@ -77,11 +78,9 @@ def test_a_run_leaves_its_records_and_no_work_behind(spec: RunSpec) -> None:
     [("eapo", 4), ("eapo", 1), ("arca", 4), ("entroreg-adaptive", 4), ("clip-cov", 4), ("rrpo", 4)],
 )
 def test_a_killed_run_that_goes_on_equals_an_unkilled_one(
-    name: str, killed_in: int, spec: RunSpec, monkeypatch: pytest.MonkeyPatch
+    name: str, killed_in: int, spec: RunSpec, trained: Callable[[str], Trained], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spec = replace(spec, name=name)
-    train(spec)
-    killed = replace(spec, out=spec.out.parent / "killed")
+    killed = replace(spec, name=name)
     whole_step = Updater.step
 
     def dying(self: Updater, step: int, *arguments: object) -> object:
@@ -100,7 +99,7 @@ def test_a_killed_run_that_goes_on_equals_an_unkilled_one(
         file.write('{"step": 4, "solve_ra')
     monkeypatch.setattr(Updater, "step", whole_step)
     assert train(killed)
-    assert digests(killed.out) == digests(spec.out)
+    assert digests(killed.out) == digests(trained(name).spec.out)
 
 
 @pytest.mark.slow
@@ -143,10 +142,8 @@ def test_an_adapter_is_checkpointed_alone_and_merged_at_the_end(spec: RunSpec, m
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
 def test_a_signal_saves_and_stops_and_the_run_goes_on(
-    spec: RunSpec, number: int, monkeypatch: pytest.MonkeyPatch
+    spec: RunSpec, number: int, trained: Callable[[str], Trained], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    train(spec)
-    stopped = replace(spec, out=spec.out.parent / "stopped")
     whole_step = Updater.step
 
     def signalled(self: Updater, step: int, *arguments: object) -> object:
@@ -155,12 +152,12 @@ def test_a_signal_saves_and_stops_and_the_run_goes_on(
         return whole_step(self, step, *arguments)
 
     monkeypatch.setattr(Updater, "step", signalled)
-    assert not train(stopped)
-    assert not (stopped.out / "run.json").exists()
-    assert sorted(path.name for path in stopped.out.glob("work/*/checkpoints/*")) == ["step-000002", "step-000003"]
+    assert not train(spec)
+    assert not (spec.out / "run.json").exists()
+    assert sorted(path.name for path in spec.out.glob("work/*/checkpoints/*")) == ["step-000002", "step-000003"]
     monkeypatch.setattr(Updater, "step", whole_step)
-    assert train(stopped)
-    assert digests(stopped.out) == digests(spec.out)
+    assert train(spec)
+    assert digests(spec.out) == digests(trained("eapo").spec.out)
 
 
 @pytest.mark.slow
@@ -197,7 +194,6 @@ def test_a_checkpoint_of_another_configuration_is_refused(spec: RunSpec, monkeyp
     monkeypatch.setattr(loop, "GradingPool", CoinPool)
     other = replace(spec, seed=1)
     own = files.digest_of({**other.digests(), "seed": 1})[:12]
-    train(replace(spec, out=spec.out.parent / "first", study=spec.study))
     (work / "checkpoints" / "step-000002").mkdir(parents=True)
     files.write_json(work / "checkpoints/step-000002/state.json", {"step": 2, "drawn": 8, "run_digest": "f" * 64})
     shutil.move(work, work.parent / own)
@@ -227,25 +223,26 @@ def test_a_run_says_in_which_phase_it_is(spec: RunSpec, monkeypatch: pytest.Monk
 
 
 @pytest.mark.slow
-def test_another_seed_is_another_run_and_the_same_seed_the_same(spec: RunSpec) -> None:
-    train(spec)
+def test_another_seed_is_another_run_and_the_same_seed_the_same(
+    spec: RunSpec, trained: Callable[[str], Trained]
+) -> None:
+    before = digests(trained("eapo").spec.out)
     for name, seed in (("again", 0), ("other", 1)):
         train(replace(spec, out=spec.out.parent / name, seed=seed))
-    assert digests(spec.out.parent / "again") == digests(spec.out)
-    assert digests(spec.out.parent / "other")["metrics.jsonl"] != digests(spec.out)["metrics.jsonl"]
+    assert digests(spec.out.parent / "again") == before
+    assert digests(spec.out.parent / "other")["metrics.jsonl"] != before["metrics.jsonl"]
 
 
 @pytest.mark.slow
-def test_grpo_with_kl_records_the_divergence_from_the_reference(spec: RunSpec) -> None:
-    train(replace(spec, name="grpo"))
-    lines = files.read_jsonl(spec.out / "metrics.jsonl")
+def test_grpo_with_kl_records_the_divergence_from_the_reference(trained: Callable[[str], Trained]) -> None:
+    lines = files.read_jsonl(trained("grpo").spec.out / "metrics.jsonl")
     assert lines[-1]["kl_ref"] > lines[0]["kl_ref"] >= 0
 
 
 @pytest.mark.slow
-def test_rollout_tokens_carry_their_own_text_and_entropy(spec: RunSpec) -> None:
+def test_rollout_tokens_carry_their_own_text_and_entropy(trained: Callable[[str], Trained]) -> None:
     """The stored tokens of a response, joined, are the response; positions count from 0."""
-    train(spec)
+    spec = trained("eapo").spec
     rollouts = files.read_parquet(spec.out / "rollouts.parquet")
     tokenizer = new_tokenizer(spec.study.config.models["embedded-smoke"])
     for _, response in rollouts.groupby(["step", "problem_id", "sample"]):

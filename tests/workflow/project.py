@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.workflow.forked import run_module
 from tokencredit.tools.dry_run import DryJob, jobs_in
 
 ROOT = Path(__file__).parents[2]
@@ -28,15 +29,14 @@ class Project:
         self, *arguments: str, cores: int = 2, environment: dict[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
         """``snakemake`` with the profile that it finds; its two streams come back as one text in ``stdout``."""
-        command = [sys.executable, "-m", "snakemake", "--cores", str(cores), *arguments]
-        streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-        return subprocess.run(
-            command, cwd=self.folder, text=True, env={**os.environ, **(environment or {})}, check=False, **streams
-        )
+        words = ("--cores", str(cores), *arguments)
+        return run_module("snakemake", words, self.folder, {**os.environ, **(environment or {})})
 
     def python(self, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
         """Python with this project's own package and these environment variables; both streams come back as one text in ``stdout``."""
         environment = {**os.environ, "PYTHONPATH": str(self.folder / "workflow"), **settings}
+        if arguments[0] == "-m":
+            return run_module(arguments[1], arguments[2:], self.folder, environment)
         command = [sys.executable, *arguments]
         streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
         return subprocess.run(command, cwd=self.folder, text=True, env=environment, check=False, **streams)
@@ -95,7 +95,7 @@ def new_project(folder: Path) -> Project:
         if source.is_symlink():
             (folder / name).symlink_to(source.readlink())
         elif source.is_dir():
-            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("*.pyc.*", "*.egg-info"))
         else:
             shutil.copy2(source, folder / name)
     return Project(folder)

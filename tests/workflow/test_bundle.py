@@ -144,7 +144,7 @@ def test_a_part_is_made_from_the_runs_of_its_whole_packed_without_responses_and_
     for each in (done, project):
         files.write_text(each.folder / "config/studies/part.yaml", PART)
     assert {job.rule for job in done.jobs("--config", "study=part")} == {"table", "figure", "report"}
-    done.make("--config", "study=part")
+    show_part(done)
     path = tmp_path / "part.tar.gz"
     options = ["--study", "part", "--out", str(path), "--without-responses"]
     packing = done.python("-m", "tokencredit", "bundle", "pack", *options)
@@ -157,14 +157,25 @@ def test_a_part_is_made_from_the_runs_of_its_whole_packed_without_responses_and_
     assert {name for name in members if "/eval/" in name} == evaluated
     assert not [name for name in members if name.startswith("part/")]
 
-    rebuilt = project.python("-m", "tokencredit", "rebuild", str(path), "--cores", "2")
-    assert rebuilt.returncode == 0, rebuilt.stdout
+    unpacking = project.python("-m", "tokencredit", "bundle", "unpack", str(path))
+    (rebuild,) = re.findall(r"tables, figures and page: snakemake (.*)", unpacking.stdout)
+    assert {job.rule for job in project.jobs(*rebuild.split())} == {"table", "figure", "report"}
+    show_part(project)
     shown = sorted((done.folder / "results/part").glob("*/*.csv"))
     assert len(shown) > 8
-    assert f"{len(shown)} of {len(shown)} tables' and figures' CSVs are the same" in rebuilt.stdout
+    checked = project.python("-m", "tokencredit", "bundle", "check", str(path), "--results", "results")
+    assert f"{len(shown)} of {len(shown)} tables' and figures' CSVs are the same" in checked.stdout
     project.replace("config/studies/smoke.yaml", "  group_size: 4", "  group_size: 2")
     with pytest.raises(UserError, match=r"study.training.group_size = 4 there, 2 here"):
         unpack(path, project)
+
+
+def show_part(project: Project) -> None:
+    """What a job each would make, by one command of each kind."""
+    where = ("--config", "config", "--study", "part", "--results", "results", "--out")
+    for kind, out in (("tables", "tables"), ("figures", "figures"), ("report", "index.html")):
+        made = project.python("-m", "tokencredit.analysis", kind, *where, f"results/part/{out}")
+        assert made.returncode == 0, made.stdout
 
 
 def test_another_configuration_is_refused_by_its_keys(packed: Path, project: Project) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import time
@@ -94,15 +95,16 @@ def test_what_was_taken_away_is_made_again_although_what_was_made_from_it_stands
     assert [found[rule]["waiting"] for rule in ("generate", "audit", "train")] == [1, 1, 0]
 
 
-def test_status_names_what_failed_its_reason_and_its_log(project: Project) -> None:
-    project.replace("config/studies/smoke.yaml", "max_prompt_tokens: 64", "max_prompt_tokens: 2")
-    failed = project.run("results/smoke/runs/eapo/seed0/run.json", *SMOKE)
+def test_status_names_what_failed_its_reason_and_its_log(done: Project) -> None:
+    shutil.rmtree(done.folder / "results/smoke/runs")
+    done.replace("config/studies/smoke.yaml", "max_prompt_tokens: 64", "max_prompt_tokens: 2")
+    failed = done.run("results/smoke/runs/eapo/seed0/run.json", *SMOKE)
     assert failed.returncode == 1
-    told = answer(project, "status", *SMOKE)
+    told = answer(done, "status", *SMOKE)
     assert counts(told)["train"] == {**dict.fromkeys(STATES, 0), "failed": 1, "waiting": 3}
     (line,) = [line for line in told.splitlines() if line.startswith("failed")]
     log = "results/logs/train/smoke/eapo/seed0.log"
-    assert line == f"failed train eapo/seed0: {last_word(project.folder / log)} ({log})"
+    assert line == f"failed train eapo/seed0: {last_word(done.folder / log)} ({log})"
     assert "error: " in line
 
 
