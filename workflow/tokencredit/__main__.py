@@ -220,15 +220,16 @@ def crate(
     out: Annotated[Path, typer.Option(help="Folder to make; it must not be there.")],
     licence: Annotated[str, typer.Option(help="Licence of the records, an SPDX identifier: CC-BY-4.0.")],
     published: Annotated[str, typer.Option(help="Day of publication, YYYY-MM-DD.")],
+    url: Annotated[str | None, typer.Option(help="Web address where people will find it.")] = None,
     config: ConfigOption = CONFIG,
 ) -> None:
     """Make an RO-Crate of a bundle: records, workflow and their description.
 
-    A folder for a repository such as Zenodo or WorkflowHub, with ro-crate-metadata.json. The bundle stays as it is.
+    A folder for a repository such as Zenodo or WorkflowHub, with ro-crate-metadata.json and croissant.json. The bundle stays as it is.
     """
     from tokencredit.tools.crate import crate
 
-    crate(bundle, out, licence, published, config)
+    crate(bundle, out, licence, published, url, config)
 
 
 @app.command()
