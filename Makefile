@@ -73,7 +73,7 @@ test-page: .venv/development ## the page of a study in Chromium, which is instal
 	tests/analysis/chromium.sh
 	$(PYTEST) -m browser tests/analysis
 
-site: .venv/development ## the documentation as a static site in results/site, every link checked
+site: .venv/development ## the documentation as a static site in results/site, every link checked, with the pages of studies that are here
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --config-file workflow/site/mkdocs.yml
 	@echo results/site/index.html
 
