@@ -83,7 +83,7 @@ test-records: .venv-analysis/runtime ## the tables and figures of docs/results f
 		rm -rf $$clone || exit 1; \
 	done
 
-site: .venv/development ## the documentation as a static site in results/site, every link checked
+site: .venv/development ## the documentation as a static site in results/site, every link checked, with the pages of studies that are here
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --config-file workflow/site/mkdocs.yml
 	@echo results/site/index.html
 

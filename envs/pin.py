@@ -23,7 +23,7 @@ GRAPH = ["snakemake", "snakemake-executor-plugin-slurm"]
 DRY_RUN = ["snakemake", "numpy", "pydantic", "pyyaml", "typer", "rich"]
 DEVELOPMENT = [
     *("pytest", "pytest-timeout", "pytest-xdist", "hypothesis", "ruff", "snakefmt", "pre-commit", "statsmodels", "trl"),
-    *("uv", "py-rattler", "mkdocs-material", "tensorboardX", "rocrate", "axe-core-python"),
+    *("uv", "py-rattler", "mkdocs-material", "tensorboardX", "rocrate", "mlcroissant", "axe-core-python"),
 ]
 PLATFORM = ["--python-platform", "x86_64-manylinux_2_28", "--python-version", "3.11"]
 CORE = ["pydantic", "pyyaml", "typer", "rich", "numpy", "pandas", "pyarrow"]

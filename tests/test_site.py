@@ -7,8 +7,11 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+
+from tokencredit import files
 
 ROOT = Path(__file__).parents[1]
 pytest.importorskip("mkdocs")
@@ -39,6 +42,7 @@ def test_the_site_builds_with_every_page_and_no_broken_link(tmp_path: Path) -> N
     assert pages <= {path.stem for path in tmp_path.glob("*.html")}
     text = (tmp_path / "methods.html").read_text(encoding="utf-8")
     assert 'class="arithmatex"' in text  # equations are set, not printed
+    assert "tokencredit bundle crate" in (tmp_path / "commands.html").read_text(encoding="utf-8")
     assert 'class="mermaid"' in (tmp_path / "architecture.html").read_text(encoding="utf-8")
 
 
@@ -78,3 +82,18 @@ def test_a_link_that_leads_nowhere_is_named() -> None:
         Exception, match=r"docs/index\.md: the link to nowhere\.md leads nowhere: there is no docs/nowhere\.md"
     ):
         hooks.linked("[x](nowhere.md)", "docs/index.md")
+
+
+def test_the_pages_of_studies_and_their_list_are_on_the_site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that have one, below one folder, as the list's links name them."""
+    monkeypatch.setattr(hooks, "RESULTS", tmp_path / "results")
+    config, nav = SimpleNamespace(site_dir=str(tmp_path / "site")), SimpleNamespace(items=[])
+    hooks.on_nav(nav, config, None)
+    assert nav.items == []
+    for name in ("smoke/index.html", "site/index.html", "index.html"):
+        files.write_text(tmp_path / "results" / name, name)
+    hooks.on_nav(nav, config, None)
+    assert [item.url for item in nav.items] == ["studies/index.html"]
+    hooks.on_post_build(config)
+    copied = {path.relative_to(tmp_path / "site/studies").as_posix() for path in tmp_path.glob("site/**/*.html")}
+    assert copied == {"index.html", "smoke/index.html"}

@@ -1,18 +1,29 @@
-"""What mkdocs does not do by itself: pages of the repository outside docs/, and links as GitHub resolves them, each checked."""
+"""What mkdocs does not do by itself: pages of the repository outside docs/, a page of all commands, the pages of the studies that were run
+here, and links as GitHub resolves them, each checked.
+"""
 
 from __future__ import annotations
 
 import os
 import posixpath
 import re
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
+import typer
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.nav import Link, Navigation
 from mkdocs.structure.pages import Page
+from typer.core import TyperCommand, TyperGroup
+
+from tokencredit.__main__ import app
 
 ROOT = Path(__file__).parents[2]
+RESULTS = ROOT / "results"
+WIDTH = 100  # columns of what a command says
 # Pages outside docs/, with their place on the site.
 OUTSIDE = {
     "README.md": "readme.md",
@@ -26,10 +37,40 @@ _LINK = re.compile(r"(!?\[(?:[^\[\]]|\[[^\]]*\]\([^)]*\))*\])\(([^)\s]+)\)")
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the pages outside docs/."""
+    """Add the pages outside docs/, and that of the commands."""
     for path, place in OUTSIDE.items():
         files.append(File.generated(config, place, abs_src_path=str(ROOT / path)))
+    files.append(File.generated(config, "commands.md", content=commands()))
     return files
+
+
+def on_nav(nav: Navigation, config: MkDocsConfig, files: Files) -> Navigation:
+    """Add the list of studies, where some were run or made again from their records."""
+    if studies():
+        nav.items.append(Link("Studies", "studies/index.html"))
+    return nav
+
+
+def on_post_build(config: MkDocsConfig) -> None:
+    """Copy the pages of studies, and their list."""
+    for page in studies():
+        place = Path(config.site_dir, "studies", page.relative_to(RESULTS))
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(page, place)
+
+
+def commands() -> str:
+    """The page of all commands: what each says of itself with ``--help``."""
+    command = typer.main.get_command(app)
+    context = typer.Context(command, info_name="tokencredit", terminal_width=WIDTH)
+    return "\n".join(["# Commands", *_helped(command, context)])
+
+
+def studies() -> list[Path]:
+    """The list of studies and the page of each; none where none has a page."""
+    names = [path.stem for path in sorted((ROOT / "config/studies").glob("*.yaml"))]
+    pages = [page for name in names if (page := RESULTS / name / "index.html").is_file()]
+    return [RESULTS / "index.html", *pages] if pages else []
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
@@ -46,6 +87,14 @@ def linked(markdown: str, here: str) -> str:
         code = fenced or line.startswith("    ")
         lines.append(line if code else _LINK.sub(lambda found: _moved(found, here), line))
     return "\n".join(lines) + "\n"
+
+
+def _helped(command: TyperCommand | TyperGroup, context: typer.Context) -> Iterator[str]:
+    """A section for a command, and for each of its own."""
+    yield f"\n## {context.command_path}\n\n```text\n{command.get_help(context)}\n```"
+    for name in command.list_commands(context) if isinstance(command, TyperGroup) else ():
+        own = command.get_command(context, name)
+        yield from _helped(own, typer.Context(own, info_name=name, parent=context, terminal_width=WIDTH))
 
 
 def _moved(found: re.Match[str], here: str) -> str:

@@ -119,13 +119,23 @@ def watch(
     study: StudyOption,
     config: ConfigOption = CONFIG,
     results: ResultsOption = RESULTS,
-    every: Annotated[float, typer.Option(min=0.5, help="Seconds between two looks.")] = 5.0,
-    once: Annotated[bool, typer.Option("--once", help="Print the runs as they stand, and end.")] = False,
+    every: Annotated[
+        float | None, typer.Option(min=0.5, help="Seconds between two looks: 5 in the terminal, 60 for the page.")
+    ] = None,
+    once: Annotated[bool, typer.Option("--once", help="Show what there is, once, and end.")] = False,
+    page: Annotated[
+        bool, typer.Option("--page", help="Write the study's page, as far as it can be made, to so-far/index.html.")
+    ] = False,
 ) -> None:
-    """Every training run of a study, live in the terminal."""
-    from tokencredit.tools.watch import watch
+    """Every training run of a study, live, or its page so far."""
+    if page:
+        from tokencredit.tools.watch_page import watch_page
 
-    watch(study, config, results, every, once)
+        watch_page(study, config, results, every or 60.0, once)
+    else:
+        from tokencredit.tools.watch import watch
+
+        watch(study, config, results, every or 5.0, once)
 
 
 @app.command()
@@ -244,15 +254,16 @@ def crate(
     out: Annotated[Path, typer.Option(help="Folder to make; it must not be there.")],
     licence: Annotated[str, typer.Option(help="Licence of the records, an SPDX identifier: CC-BY-4.0.")],
     published: Annotated[str, typer.Option(help="Day of publication, YYYY-MM-DD.")],
+    url: Annotated[str | None, typer.Option(help="Web address where people will find it.")] = None,
     config: ConfigOption = CONFIG,
 ) -> None:
     """Make an RO-Crate of a bundle: records, workflow and their description.
 
-    A folder for a repository such as Zenodo or WorkflowHub, with ro-crate-metadata.json. The bundle stays as it is.
+    A folder for a repository such as Zenodo or WorkflowHub, with ro-crate-metadata.json and croissant.json. The bundle stays as it is.
     """
     from tokencredit.tools.crate import crate
 
-    crate(bundle, out, licence, published, config)
+    crate(bundle, out, licence, published, url, config)
 
 
 @app.command()

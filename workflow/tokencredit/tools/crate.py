@@ -1,8 +1,8 @@
 """``tokencredit bundle crate``: a bundle as an RO-Crate, with the workflow that makes its tables and figures beside its records.
 
 The crate is a copy of the project with the records below ``results``, described in ``ro-crate-metadata.json`` as RO-Crate 1.1
-(https://w3id.org/ro/crate/1.1) and Workflow RO-Crate 1.0 (https://w3id.org/workflowhub/workflow-ro-crate/1.0) ask. The bundle stays as it
-is. The same bundle, project, licence and day give the same bytes.
+(https://w3id.org/ro/crate/1.1) and Workflow RO-Crate 1.0 (https://w3id.org/workflowhub/workflow-ro-crate/1.0) ask, and its tables in
+``croissant.json`` (``croissant``). The bundle stays as it is. The same bundle, project, licence, day and address give the same bytes.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ from tokencredit.config import FileDataset, Study
 from tokencredit.errors import UserError
 from tokencredit.study.paths import Paths
 from tokencredit.tools.bundle import opened
+from tokencredit.tools.croissant import croissant
 
-METADATA, WORKFLOW, LICENCE = "ro-crate-metadata.json", "Snakefile", "LICENSE"
+METADATA, CROISSANT, WORKFLOW, LICENCE = "ro-crate-metadata.json", "croissant.json", "Snakefile", "LICENSE"
 # What is copied of the project. Folders are described as a whole, and what stands there of Python's and pip's is left out.
 PROJECT = (
     *(WORKFLOW, LICENCE, "README.md", "results/README.md", "CITATION.cff", "pyproject.toml"),
@@ -42,11 +43,11 @@ SNAKEMAKE = "https://w3id.org/workflowhub/workflow-ro-crate#snakemake"
 Entity = dict[str, Any]
 
 
-def crate(bundle: Path, out: Path, licence: str, published: str, config: Path) -> None:
+def crate(bundle: Path, out: Path, licence: str, published: str, url: str | None, config: Path) -> None:
     """Write the crate of a bundle to the new folder ``out``.
 
-    ``licence``: of the records, an SPDX identifier; ``published``: YYYY-MM-DD. Raises ``UserError`` for a bundle of another configuration,
-    and where ``out`` is there already.
+    ``licence``: of the records, an SPDX identifier; ``published``: YYYY-MM-DD; ``url``: where people will find it. Raises ``UserError``
+    for a bundle of another configuration, and where ``out`` is there already.
     """
     _check(licence, published)
     project = config.parent
@@ -59,15 +60,20 @@ def crate(bundle: Path, out: Path, licence: str, published: str, config: Path) -
             path = folder / "results" / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
-        held = [*copied, *(f"results/{name}" for name in sorted(members))]
         story = tell(Store(study, folder / "results"), [], [], None)
         left_out = [f"Left out: {what} ({reason})." for what, reason in content["left_out"].items()]
-        root: Entity = {
-            "@id": "./",
-            "@type": "Dataset",
+        about: Entity = {
             "name": study.title,
             "description": " ".join([story.asked, story.answer, *left_out]),
             "datePublished": published,
+            **({"url": url} if url else {}),
+        }
+        files.write_json(folder / CROISSANT, croissant(study, folder, about | {"license": _spdx(licence)["@id"]}))
+        held = [*copied, CROISSANT, *(f"results/{name}" for name in sorted(members))]
+        root: Entity = {
+            "@id": "./",
+            "@type": "Dataset",
+            **about,
             "license": _reference(_spdx(licence)),
             "identifier": f"sha256:{files.sha256(bundle)}",
             "mainEntity": {"@id": WORKFLOW},
@@ -89,7 +95,7 @@ def crate(bundle: Path, out: Path, licence: str, published: str, config: Path) -
         # sha256 is a term of RO-Crate from version 1.2 on.
         context = ["https://w3id.org/ro/crate/1.1/context", {"sha256": "http://schema.org/sha256"}]
         files.write_json(folder / METADATA, {"@context": context, "@graph": graph})
-    cli.made([out / METADATA])
+    cli.made([out / METADATA, out / CROISSANT])
 
 
 def _described(study: Study, folder: Path, held: Iterable[str], licence: str) -> list[Entity]:
