@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tests.workflow.project import Project
 
 T = TypeVar("T")
 RUN = "results/smoke/runs/grpo/seed0"
+STUDY = "config/studies/smoke.yaml"
+USER = "games"  # not root; cluster.sh gives it an account
 # As typed, but for the study (the profile's is the paper's) and the time between two looks at the queue.
-COMMAND = [
-    *(str(Path(sys.executable).with_name("snakemake")), "--profile", "slurm"),
-    *("--config", "study=smoke", "--slurm-init-seconds-before-status-checks", "2"),
-]
-ACTIVE = {"PENDING", "CONFIGURING", "RUNNING", "COMPLETING", "SUSPENDED", "STOPPED"}
+SNAKEMAKE = [sys.executable, str(Path(__file__).with_name("impatient.py")), "--config", "study=smoke"]
+COMMAND = [*SNAKEMAKE, "--profile", "slurm"]
 
 
 @dataclass(frozen=True)
@@ -39,20 +39,28 @@ class SlurmJob:
 
 
 class Submitted:
-    """A ``snakemake --profile slurm`` under way."""
+    """A ``snakemake --profile slurm`` under way; ``started`` says to Popen as whom, and with which environment."""
 
-    def __init__(self, project: Project, *targets: str) -> None:
+    def __init__(
+        self,
+        project: Project,
+        *targets: str,
+        command: Sequence[str] = COMMAND,
+        options: Sequence[str] = (),
+        **started: Any,
+    ) -> None:
         self.project = project
         project.folder.joinpath("said").mkdir(exist_ok=True)
         self.output = project.folder / f"said/{time.monotonic_ns()}"
         with self.output.open("w", encoding="utf-8") as file:
             # A shell ignores SIGINT in what it starts in the background, and a child inherits that.
             self.process = subprocess.Popen(
-                [*COMMAND, "--", *targets],
+                [*command, *options, "--", *targets],
                 cwd=project.folder,
                 stdout=file,
                 stderr=subprocess.STDOUT,
                 preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+                **started,
             )
 
     @property
@@ -100,8 +108,34 @@ class Submitted:
         return found
 
 
+def can_run_python(user: str) -> bool:
+    """Whether ``user`` can run the Python of these tests. One below /root is root's alone."""
+    try:
+        subprocess.run([sys.executable, "-c", ""], user=user, group=user, extra_groups=[], check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return False
+    return True
+
+
 def scontrol(*arguments: str) -> str:
     return subprocess.run(["scontrol", *arguments], capture_output=True, text=True, check=True).stdout
+
+
+def said_of(job: str) -> set[str]:
+    """What Slurm knows about a job, word by word."""
+    return set(scontrol("show", "job", job).split())
+
+
+def occupy(*needs: str) -> str:
+    """The number of a job that does nothing and ``needs`` something of Slurm, until it is cancelled."""
+    command = ["sbatch", "--parsable", "--output=/dev/null", "--mem=100", *needs, "--wrap=exec sleep 600"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def accounted(job: str) -> list[str]:
+    """How each try of ``job`` ended, or what it does, by Slurm's accounts."""
+    command = ["sacct", "--noheader", "--allocations", "--duplicates", "--parsable2", "--format=State", f"--jobs={job}"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
 
 
 def restarts(job: str) -> int:
@@ -127,11 +161,20 @@ def goes_on_from(saved: list[str], project: Project) -> bool:
     return 0 < len(saved) < len(lines) and lines[: len(saved)] == saved
 
 
-def to_be_trained(project: Project, steps: int = 3, **needs: int) -> Project:
+def at_home(project: Project, folder: Path) -> Project:
+    """A copy of ``project`` that holds its results itself."""
+    copy = project.copy(folder)
+    results = copy.folder / "results"
+    elsewhere = results.readlink()
+    results.unlink()
+    shutil.copytree(elsewhere, results)
+    return copy
+
+
+def to_be_trained(project: Project, steps: int = 3, **needs: int | str) -> Project:
     """``project`` without its run ``RUN``, which then takes so many steps and asks for ``needs``."""
-    study = "config/studies/smoke.yaml"
     asked = ", ".join(f"{key}: {value}" for key, value in {"mem_mb": 1500, "runtime": 10, **needs}.items())
-    project.replace(study, "  train: {mem_mb: 1500, runtime: 10}", f"  train: {{{asked}}}")
-    project.replace(study, "  steps: 3\n", f"  steps: {steps}\n")
+    project.replace(STUDY, "  train: {mem_mb: 1500, runtime: 10}", f"  train: {{{asked}}}")
+    project.replace(STUDY, "  steps: 3\n", f"  steps: {steps}\n")
     subprocess.run(["rm", "-r", project.folder / RUN], check=True)
     return project

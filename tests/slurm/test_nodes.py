@@ -11,7 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.slurm.submitted import RUN, Submitted, goes_on_from, metrics, restarts, saved, scontrol, to_be_trained
+from tests.slurm.submitted import (
+    RUN,
+    Submitted,
+    goes_on_from,
+    metrics,
+    restarts,
+    said_of,
+    saved,
+    scontrol,
+    to_be_trained,
+)
 from tests.workflow.project import Project
 from tokencredit import files
 
@@ -25,16 +35,15 @@ def second(cluster: Path) -> Iterator[Path]:
     yield pid
     if not Path(f"/proc/{pid.read_text(encoding='utf-8').strip()}").exists():
         subprocess.run(["slurmd", "-N", SECOND], check=True)
-    scontrol("update", f"NodeName={SECOND}", "State=RESUME")
 
 
-def test_a_run_over_two_nodes_is_that_of_one(studied: Submitted, done: Project) -> None:
+def test_a_run_over_two_nodes_is_that_of_one(finished: Project, done: Project) -> None:
     submitted = Submitted(to_be_trained(done, nodes=2, partition="both"), f"{RUN}/run.json")
     submitted.wait()
     (job,) = submitted.jobs("train")
     assert {"JobState=COMPLETED", "NumNodes=2", "NumTasks=2"} <= said_of(job.id)
     assert files.read_json(done.folder / RUN / "run.json")["processes"] == 2
-    lines, alone = (files.read_jsonl(project.folder / RUN / "metrics.jsonl") for project in (done, studied.project))
+    lines, alone = (files.read_jsonl(project.folder / RUN / "metrics.jsonl") for project in (done, finished))
     assert len(lines) == 3
     for line, expected in zip(lines, alone, strict=True):
         numbers = {name: value for name, value in expected.items() if value is not None}
@@ -56,11 +65,8 @@ def test_a_run_over_two_nodes_that_is_warned_saves_and_goes_on(done: Project) ->
     assert metrics(done).count(b"\n") == 20
 
 
-def test_a_node_that_dies_hands_its_run_to_the_other(
-    studied: Submitted, done: Project, second: Path, tmp_path: Path
-) -> None:
+def test_a_node_that_dies_hands_its_run_to_the_other(left_alone: Submitted, done: Project, second: Path) -> None:
     """slurmd and all that ran below it end at once, as when a machine does, and the node is taken out of use."""
-    untouched = Submitted(to_be_trained(studied.project.copy(tmp_path / "untouched"), steps=20), f"{RUN}/run.json")
     submitted = Submitted(to_be_trained(done, steps=20, partition="both"), f"{RUN}/run.json")
     job = submitted.held().id
     kept = saved(done)
@@ -70,18 +76,13 @@ def test_a_node_that_dies_hands_its_run_to_the_other(
             os.kill(pid, signal.SIGKILL)
     scontrol("update", f"NodeName={SECOND}", "State=DOWN", "Reason=test")
     submitted.wait()
-    untouched.wait()
+    left_alone.wait()
     assert [each.id for each in submitted.jobs("train")] == [job]
     assert "JobState=COMPLETED" in said_of(job)
     assert f"NodeList={SECOND}" not in said_of(job)
     assert restarts(job) == 1
     assert goes_on_from(kept, done)
-    assert metrics(done) == metrics(untouched.project)
-
-
-def said_of(job: str) -> set[str]:
-    """What Slurm knows about a job, word by word."""
-    return set(scontrol("show", "job", job).split())
+    assert metrics(done) == metrics(left_alone.project)
 
 
 def processes_of(job: str) -> list[int]:

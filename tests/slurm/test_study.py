@@ -4,49 +4,76 @@ from __future__ import annotations
 
 import signal
 import socket
+import stat
 import subprocess
+import sys
 import time
 from pathlib import Path
+
+import pytest
 
 from tests.slurm.submitted import (
     COMMAND,
     RUN,
+    USER,
     Submitted,
+    can_run_python,
     goes_on_from,
     metrics,
+    occupy,
     restarts,
+    said_of,
     saved,
     scontrol,
     to_be_trained,
 )
-from tests.workflow.project import ROOT, Project
+from tests.workflow.project import Project
 from tokencredit.study.rules import Graph
 
 
-def test_the_study_is_made_from_data_to_report(studied: Submitted) -> None:
-    for target in Graph(ROOT / "config", asked="smoke").everything("smoke"):
+def test_the_study_is_made_from_data_to_report(studied: Submitted, finished: Project) -> None:
+    for target in Graph(finished.folder / "config", asked="smoke").everything("smoke"):
         assert (studied.project.folder / target).stat().st_size > 0
-    assert studied.project.rerun("--config", "study=smoke") == set()
+    assert finished.rerun("--config", "study=smoke") == set()
+
+
+def test_the_profile_can_be_named_by_the_environment(studied: Submitted) -> None:
+    """Which does not bind the jobs to the cores of this machine."""
+    assert "Using profiles slurm" in studied.said
+    assert {"CPUs/Task=3", "NumCPUs=3"} <= said_of(studied.jobs("generate")[0].id)
+
+
+def test_results_may_lie_on_another_file_system(studied: Submitted) -> None:
+    results = studied.project.folder / "results"
+    assert results.is_symlink()
+    assert results.stat().st_dev != studied.project.folder.stat().st_dev
+
+
+def test_a_user_who_is_not_root_runs_it_for_a_group(studied: Submitted) -> None:
+    if not can_run_python(USER):
+        pytest.skip(f"{sys.executable} is out of reach for users other than root")
+    command = ["sacct", "--noheader", "--allocations", "--parsable2", "--format=User,Account,State", f"--user={USER}"]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    assert listed == [f"{USER}|lab|COMPLETED"] * len(studied.jobs())
+    for path in (studied.project.folder / "results").resolve().rglob("*"):
+        status = path.lstat()
+        assert path.owner() == USER
+        assert stat.filemode(status.st_mode)[1:] == ("rwxrwxr-x" if path.is_dir() else "rw-rw-r--"), path
 
 
 def test_jobs_say_what_they_are_and_small_ones_go_together(studied: Submitted) -> None:
     comments = [job.comment for job in studied.jobs()]
     assert "rule_train_wildcards_smoke_eapo-without-nhr_0" in comments
-    assert "rule_generate_wildcards_smoke_base_0_toy-tier2" in comments
+    assert "rule_generate_wildcards_smoke_base_0_toy-tier1" in comments
     assert comments.count("rule_checks_audit_overlap") == 1
-    assert comments.count("rule_graded_grade_score") == 5
+    assert comments.count("rule_graded_grade_score") == 3
     assert "rule_report_wildcards_smoke" in comments
     (checks,) = studied.jobs("checks")
-    assert checks.memory == "4000M"
+    assert checks.memory == "2000M"
 
 
 def test_a_job_waits_for_a_gpu_and_gets_it(done: Project) -> None:
-    taken = subprocess.run(
-        ["sbatch", "--parsable", "--gpus=2", "--mem=100", "--output=/dev/null", "--wrap=exec sleep 600"],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.strip()
+    taken = occupy("--gpus=2")
     try:
         submitted = Submitted(to_be_trained(done, steps=20, gpu=1), f"{RUN}/run.json")
         submitted.until(lambda: [job for job in submitted.jobs("train") if job.reason == "Resources"])

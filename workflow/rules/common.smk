@@ -22,6 +22,7 @@ from tokencredit.errors import UserError
 from tokencredit.study import code
 from tokencredit.study.chosen import chosen_study
 from tokencredit.study.rules import Graph, Later
+from tokencredit.tools.preempted import fail_preempted
 from tokencredit.tools.preflight import check_start
 
 NAME = r"[a-z0-9]+(?:[.-][a-z0-9]+)*"
@@ -178,6 +179,8 @@ onstart:
     limit = workflow.scheduling_settings.max_jobs_per_timespan
     if limit and (limit.max_jobs, limit.timespan) == (100, 1):
         workflow.scheduler.job_rate_limiter = None
+    if workflow.executor_plugin.name == "slurm":
+        fail_preempted(sys.modules[workflow.executor_plugin.executor.__module__])
 
 
 wildcard_constraints:

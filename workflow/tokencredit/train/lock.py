@@ -57,7 +57,7 @@ def exclusive(
     folder.mkdir(parents=True, exist_ok=True)
     me = Owner(socket.gethostname(), os.getpid(), os.environ.get("SLURM_JOB_ID"), time.strftime("%Y-%m-%d %H:%M:%S"))
     # Made where it is missing, and otherwise as it is: the time of its last change is the owner's last sign.
-    with os.fdopen(os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644), "r+b") as file:
+    with os.fdopen(os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o666), "r+b") as file:
         if not _wait(file, folder, me, lease, give_up):
             yield False
             return
