@@ -185,6 +185,12 @@ def test_the_sampler_and_the_trainer_agree_on_every_token_of_a_restarted_respons
     torch.testing.assert_close(sampler_logprobs(found.rollouts), trained, atol=1e-5, rtol=0)
 
 
+def test_the_column_says_it_of_each_token() -> None:
+    found = RolloutBatch(collected().groups)
+    expected = [rollout.begun for rollout in found.rollouts for _ in rollout.response.token_ids]
+    assert resets.begun(None)(1, found, None).tolist() == expected
+
+
 def test_each_group_has_a_mean_and_a_deviation_of_its_own() -> None:
     found = collected()
     whole = RolloutBatch(found.groups)
