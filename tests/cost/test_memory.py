@@ -229,6 +229,14 @@ def test_on_the_cpu_phases_add_up() -> None:
     assert on_gpu.peak.value == max(on_gpu.needs(phase).value for phase in on_gpu.phases)
 
 
+def test_a_large_model_leaves_fragments_on_the_heap() -> None:
+    large = shape(vocabulary=400_000)
+    on_gpu, on_cpu = (training_memory(trainer(large, on_gpu=gpu)) for gpu in (True, False))
+    added = [on_gpu.needs(phase).value - on_gpu.always.value for phase in ("prefill", "decoding", "update")]
+    assert large.parameters > 10**7
+    assert on_cpu.peak.value == pytest.approx(on_gpu.always.value + sum(added) + added[-1] / 2)
+
+
 def test_vllm_takes_its_share_and_sleeps_in_the_update() -> None:
     architecture = shape()
     plain = training_memory(trainer(architecture))
