@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,8 +13,12 @@ from hostile import SCRIPT, make_hostile
 from measured_study import make_measured
 from shown_files import make_shown
 
+from tokencredit import files
 from tokencredit.analysis.page.write import write
 from tokencredit.analysis.store import Store
+from tokencredit.study.paths import Paths
+from tokencredit.tools.watch_page import write_page
+from tokencredit.train.lock import exclusive
 
 pytestmark = pytest.mark.browser
 
@@ -44,6 +49,28 @@ def page(store: Store, made: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     folder = tmp_path_factory.mktemp("hostile")
     write(make_hostile(store, folder), folder / "index.html")
     return folder / "index.html"
+
+
+@pytest.fixture(scope="module")
+def unfinished(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of a study with one method trained, one at step 12, and one that failed with markup on its lips; none is scored."""
+    results = tmp_path_factory.mktemp("runs") / "results"
+    shutil.copytree(store.results, results, ignore=shutil.ignore_patterns("tables", "figures", "eval"))
+    runs = results / "synthetic/runs"
+    for folder in runs.iterdir():
+        if folder.name not in ("grpo", "eapo"):
+            shutil.rmtree(folder)
+    for seed in ("seed0", "seed1"):
+        work = runs / "eapo" / seed / "work/abc"
+        work.mkdir(parents=True)
+        lines = (runs / "eapo" / seed / "metrics.jsonl").read_text().splitlines(keepends=True)
+        (work / "metrics.jsonl").write_text("".join(lines[:12]))
+        (runs / "eapo" / seed / "run.json").unlink()
+    log = Paths(store.study, results).log("train", "synthetic/eapo/seed1")
+    files.write_text(log, f"torch.OutOfMemoryError: {SCRIPT}\n")
+    with exclusive(runs / "eapo/seed0"):
+        write_page(store.study, results)
+    return results / "synthetic/so-far/index.html"
 
 
 @pytest.fixture(scope="module")
@@ -252,6 +279,24 @@ def test_measured_credit_can_be_seen_and_read(browser: Browser, store: Store, ma
         browser.evaluate("document.querySelectorAll('.token.unknown').length") == 0
     )  # I is zero where one token is left
     assert browser.reported("Runtime.exceptionThrown") == []
+
+
+@pytest.mark.parametrize("ground", GROUNDS)
+@pytest.mark.parametrize("width", [DESKTOP, PHONE])
+def test_the_page_of_a_study_that_runs_is_as_quiet_and_has_no_fault(
+    browser: Browser, unfinished: Path, width: int, ground: str
+) -> None:
+    browser.prefer(ground)
+    browser.open(unfinished, width)
+    browser.evaluate("document.querySelectorAll('details').forEach((part) => { part.open = true; })")
+    assert browser.evaluate("document.querySelector('main strong').textContent").count(" of ") == 4
+    assert SCRIPT in browser.evaluate("document.querySelector('main table').textContent")
+    assert browser.evaluate("window.injected") is None
+    assert browser.evaluate("document.scrollingElement.scrollWidth") <= width
+    for event in ("Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Log.entryAdded"):
+        assert browser.reported(event) == []
+    browser.evaluate(f"{AXE_SCRIPT}; undefined")
+    assert browser.evaluate(FAULTS) == []
 
 
 def _set(name: str, value: object, event: str = "change") -> str:

@@ -95,13 +95,23 @@ def watch(
     study: StudyOption,
     config: ConfigOption = CONFIG,
     results: ResultsOption = RESULTS,
-    every: Annotated[float, typer.Option(min=0.5, help="Seconds between two looks.")] = 5.0,
-    once: Annotated[bool, typer.Option("--once", help="Print the runs as they stand, and end.")] = False,
+    every: Annotated[
+        float | None, typer.Option(min=0.5, help="Seconds between two looks: 5 in the terminal, 60 for the page.")
+    ] = None,
+    once: Annotated[bool, typer.Option("--once", help="Show what there is, once, and end.")] = False,
+    page: Annotated[
+        bool, typer.Option("--page", help="Write the study's page, as far as it can be made, to so-far/index.html.")
+    ] = False,
 ) -> None:
-    """Every training run of a study, live in the terminal."""
-    from tokencredit.tools.watch import watch
+    """Every training run of a study, live, or its page so far."""
+    if page:
+        from tokencredit.tools.watch_page import watch_page
 
-    watch(study, config, results, every, once)
+        watch_page(study, config, results, every or 60.0, once)
+    else:
+        from tokencredit.tools.watch import watch
+
+        watch(study, config, results, every or 5.0, once)
 
 
 @app.command()

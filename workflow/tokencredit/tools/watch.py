@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from rich import box
@@ -35,11 +35,15 @@ _COLOURS = {
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is: its last step with what that step measured, shares and nats; ``left``: seconds, None where nothing tells."""
+    """How far a run is: its last step with what that step measured, shares and nats; ``left``: seconds, None where nothing tells.
+
+    ``learned``: the solve rate by step.
+    """
 
     run: str
     state: State
     step: int
+    learned: dict[int, float] = field(default_factory=dict)
     solve_rate: float | None = None
     entropy: float | None = None
     tokens_per_second: float | None = None
@@ -107,9 +111,9 @@ def table(study: Study, found: list[Progress]) -> Table:
 
 def _progress(study: Study, run: str, folder: RunFolder, log: Path) -> Progress:
     begun = step_files(folder)
-    metrics, timing = (lines(path)[-RECENT:] for path in begun) if begun else ([], [])
-    last = metrics[-1] if metrics else {}
-    seconds = [sum(value for key, value in line.items() if key.startswith("seconds_")) for line in timing]
+    metrics, timing = (lines(path) for path in begun) if begun else ([], [])
+    last, recent = metrics[-1] if metrics else {}, timing[-RECENT:]
+    seconds = [sum(value for key, value in line.items() if key.startswith("seconds_")) for line in recent]
     step = last.get("step", 0)
     state, node, note = _state(folder, log, begun is not None)
     running = state == State.RUNNING and bool(seconds)
@@ -117,6 +121,7 @@ def _progress(study: Study, run: str, folder: RunFolder, log: Path) -> Progress:
         run,
         state,
         step,
+        learned={line["step"]: line["solve_rate"] for line in metrics if line.get("solve_rate") is not None},
         solve_rate=last.get("solve_rate"),
         entropy=last.get("entropy"),
         tokens_per_second=timing[-1].get("tokens_per_second") if timing else None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from tokencredit.analysis.store import Store
 from tokencredit.config import Released
 from tokencredit.study import code
 from tokencredit.study.acceptance import acceptances
-from tokencredit.study.exhibits import exhibits_of
+from tokencredit.study.exhibits import Kind
 from tokencredit.study.jobs import jobs_of
 
 
@@ -31,19 +31,19 @@ class Run:
     invalid: str
 
 
-def shown(store: Store) -> list[dict[str, Any]]:
+def shown(made: Mapping[tuple[Kind, str], Store]) -> list[dict[str, Any]]:
     """The provenance of each table and figure: name, code digest, commit, and the digests of the files that it was made from."""
     return [
         files.read_json(store.opened(path)) | {"name": f"{path.parent.name}/{path.stem}"}
-        for entry in exhibits_of(store.study)
-        for path in [store.paths.origin(entry.kind, entry.name)]
+        for (kind, name), store in made.items()
+        for path in [store.paths.origin(kind, name)]
     ]
 
 
-def commits(store: Store) -> dict[str, list[str]]:
+def commits(made: Mapping[tuple[Kind, str], Store]) -> dict[str, list[str]]:
     """The tables and figures that were made at each commit, by its name in words."""
     found: dict[str, list[str]] = {}
-    for origin in shown(store):
+    for origin in shown(made):
         found.setdefault(_commit(origin), []).append(origin["name"])
     return found
 

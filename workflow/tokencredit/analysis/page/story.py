@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -11,10 +11,12 @@ from tokencredit.analysis.layout import number, signed
 from tokencredit.analysis.page.comparison import Chart, Difference, chart_of_differences, differences, points
 from tokencredit.analysis.page.judged import Judged
 from tokencredit.analysis.store import Store
+from tokencredit.config import Study
 from tokencredit.config.claim_keys import BASE
 from tokencredit.study.selection import base_row, heat_map_method, plain_method, quadrant_runs
 
 LEVEL = 0.05
+NO_CHART = Chart("difference", "", (), ())
 
 
 @dataclass(frozen=True)
@@ -35,62 +37,103 @@ def tell(store: Store, claims: list[Judged], experiments: list[Judged], oracle: 
     theirs first.
     """
     study = store.study
-    own = heat_map_method(study)
-    other = plain_method(study, own) if own != study.reference else own
+    own, other = _sides(study)
     found = differences(store, study.methods, other)
-    asked, answer = _about_one(store, found, own, other) if own != other else _about_all(store, found, other)
+    asked = _asked(study)
+    answer = _about_one(store, found, own, other) if own != other else _about_all(store, found, other)
     further = [*_over_base(store), *_credit(oracle), *_claims(store, claims)]
     if experiments:
         further.insert(0, answer)
-        asked = " ".join(each.statement for each in experiments)
-        answer = " ".join(f"{each.name}: {_counted(each)}." for each in experiments)
+        asked, answer = _decided(experiments)
     return Story(asked, answer, tuple(further), chart_of_differences(store, found, other, own))
 
 
-def _about_one(store: Store, found: list[Difference], own: str, other: str) -> tuple[str, str]:
+def tell_so_far(study: Study, store: Store | None, experiments: list[Judged], oracle: pd.DataFrame | None) -> Story:
+    """The story of a study that runs. ``store``: of its rows that are scored; None where there are none, or no table can be made of them.
+
+    The question is that of the whole study. It is answered when all runs that it is about are scored; the chart shows those that are.
+    """
+    own, other = _sides(study)
+    needed = {own, other} if own != other else {*study.methods}
+    titles = " and ".join(study.methods[name].title for name in (own, other)) if own != other else "all methods"
+    asked, answer = _asked(study), f"Not answered yet: it takes every training seed of {titles}, trained and scored."
+    if study.experiments:
+        asked = " ".join(experiment.statement for experiment in study.experiments.values())
+        answer = "Not answered yet: experiments are decided when all of their runs are there."
+    told = tell(store, [], [], oracle) if store else Story(asked, answer, (), NO_CHART)
+    there = store and needed <= store.study.methods.keys() and store.study.training.seeds == study.training.seeds
+    if experiments:
+        asked, answer = _decided(experiments)
+    elif there and not study.experiments:
+        answer = told.answer
+    return replace(told, asked=asked, answer=answer)
+
+
+def _sides(study: Study) -> tuple[str, str]:
+    """The method that a study is about, and the one that it is compared with; twice its reference where there is no such pair."""
+    own = heat_map_method(study)
+    return own, plain_method(study, own) if own != study.reference else own
+
+
+def _asked(study: Study) -> str:
+    """The question of a study without experiments."""
+    own, other = _sides(study)
+    title, against = (study.methods[name].title for name in (own, other))
+    if own == other:
+        return f"Does a method end higher than {against}?"
+    if study.methods[own].recipe != study.methods[other].recipe:
+        return f"Does {title} end higher than {against}?"
+    return f"Does {title} end higher than {against}, which differs from it in the credit of tokens alone?"
+
+
+def _decided(experiments: list[Judged]) -> tuple[str, str]:
+    """The questions of experiments, and how each was decided."""
+    return (
+        " ".join(each.statement for each in experiments),
+        " ".join(f"{each.name}: {_counted(each)}." for each in experiments),
+    )
+
+
+def _about_one(store: Store, found: list[Difference], own: str, other: str) -> str:
     study = store.study
     title, against = (study.methods[name].title for name in (own, other))
-    asked = f"Does {title} end higher than {against}, which differs from it in the credit of tokens alone?"
-    if study.methods[own].recipe != study.methods[other].recipe:
-        asked = f"Does {title} end higher than {against}?"
     if unsound := "; ".join(
         f"{study.methods[name].title} ({reason})" for name in (own, other) if (reason := store.invalid(name))
     ):
-        return asked, f"Not answered: a run is invalid: {unsound}."
+        return f"Not answered: a run is invalid: {unsound}."
     tested = next(each.tested for each in found if each.row.name == own)
     where = f"{abs(100 * tested.mean):.1f} points {'above' if tested.mean > 0 else 'below'} {against}"
     interval = f"95\u00a0% interval {signed(100 * tested.low, 1)} to {signed(100 * tested.high, 1)}"
     if tested.seeds is None:
         apart = "do differ" if tested.p < LEVEL else "are not told apart either"
-        return asked, (
+        return (
             f"One training seed cannot tell: this {title} model ends {where} ({interval} over {_questions(store)} questions; the two "
             f"models {apart}), and how far two seeds of one method lie apart was not measured."
         )
     over = f"over {_questions(store)} questions and {_seeds(store)}"
     if tested.p >= LEVEL:
-        return asked, (
+        return (
             f"Not resolved: {title} ends {where}, {interval} {over}; a true difference of "
             f"{100 * tested.detectable():.1f} points would be found four times in five."
         )
-    return asked, f"{'Yes' if tested.mean > 0 else 'No'}: {title} ends {where}, {interval} {over}."
+    return f"{'Yes' if tested.mean > 0 else 'No'}: {title} ends {where}, {interval} {over}."
 
 
-def _about_all(store: Store, found: list[Difference], other: str) -> tuple[str, str]:
+def _about_all(store: Store, found: list[Difference], other: str) -> str:
     against = store.study.methods[other].title
-    asked = f"Does a method end higher than {against}?"
     if not found:
-        return asked, f"No other method was trained: {against} stands alone."
+        return f"No other method was trained: {against} stands alone."
     best = max(found, key=lambda each: each.tested.mean)
     ahead = [each for each in found if each.resolved and each.tested.mean > 0]
     highest = f"{best.row.title}, {points(best.tested)} from it"
     if len(store.study.training.seeds) == 1:
-        return asked, (
+        return (
             f"One training seed cannot tell: of the models trained here the highest beside {against} is {highest} over "
             f"{_questions(store)} questions, and how far two seeds of one method lie apart was not measured."
         )
     if not ahead:
-        return asked, f"Not resolved for any of {len(found)}: the highest is {highest} over {_seeds(store)}."
-    return asked, f"{len(ahead)} of {len(found)} do; the highest is {highest} over {_seeds(store)}."
+        return f"Not resolved for any of {len(found)}: the highest is {highest} over {_seeds(store)}."
+    return f"{len(ahead)} of {len(found)} do; the highest is {highest} over {_seeds(store)}."
 
 
 def _over_base(store: Store) -> list[str]:
