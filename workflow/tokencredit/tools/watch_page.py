@@ -48,8 +48,9 @@ def watch_page(study: str, config: Path, results: Path, every: float, once: bool
     command += ["--config", str(config), "--results", str(results)]
     with contextlib.suppress(KeyboardInterrupt):
         while True:
+            last = is_finished(resolved, results)
             subprocess.run(command, check=False)
-            if is_finished(resolved, results):
+            if last:
                 return
             time.sleep(every)
 
@@ -101,6 +102,8 @@ def _line(study: Study, run: Progress) -> RunLine:
 
 
 def is_finished(study: Study, results: Path) -> bool:
-    """Whether all tables and figures of a study are there, and its page."""
+    """Whether all runs of a study are done, none of them anew at this moment, and its tables, figures and page are there."""
+    if any(run.state != State.DONE for run in runs_of(study, results)):
+        return False
     jobs = [job for job in jobs_of(study, str(results)) if job.rule in _SHOWN]
     return all(Path(output).is_file() for job in jobs for output in job.outputs)
