@@ -22,7 +22,9 @@ from tests.slurm.submitted import (
 )
 from tests.workflow.project import Project, new_project
 
-ORACLE = "oracle: {policies: [base], seed: 0, continuations: 8, fewest: 3, rest: 2, most_tokens: 3}\n\n"
+ORACLE = (
+    "oracle: {policies: [base], seed: 0, continuations: 8, fewest: 3, rest: 2, most_tokens: 3}\nattribution: true\n\n"
+)
 CLUSTER = Path(__file__).with_name("cluster.sh")
 
 
