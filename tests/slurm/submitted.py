@@ -69,8 +69,18 @@ class Submitted:
 
     def wait(self, status: int = 0) -> str:
         """Everything it said, when it has ended with ``status``."""
-        assert self.process.wait(timeout=1800) == status, self.said
+        assert self.process.wait(timeout=900) == status, self.said
         return self.said
+
+    def interrupt(self) -> None:
+        """Ctrl-C, and another one where the first is not heard: Snakemake has gone on after one as if nothing had been pressed."""
+        for _ in range(4):
+            self.process.send_signal(signal.SIGINT)
+            try:
+                self.process.wait(timeout=30)
+            except subprocess.TimeoutExpired:
+                continue
+            return
 
     def jobs(self, rule: str = "") -> list[SlurmJob]:
         """Its Slurm jobs in the order of submission, ended ones included."""

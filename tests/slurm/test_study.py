@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import socket
 import stat
 import subprocess
@@ -111,7 +110,7 @@ def test_ctrl_c_leaves_nothing_behind_and_the_next_goes_on(done: Project) -> Non
     assert "Directory cannot be locked" in second.stdout + second.stderr
 
     trainer = first.trainer()
-    first.process.send_signal(signal.SIGINT)
+    first.interrupt()
     first.wait(status=1)
     deadline = time.monotonic() + 60
     while Path(f"/proc/{trainer}").exists() or "JobState=CANCELLED" not in scontrol("show", "job", job.id):
