@@ -15,9 +15,11 @@ from test_page import Parsed
 from tokencredit.analysis.page import so_far, story
 from tokencredit.analysis.page.write import write
 from tokencredit.analysis.store import Store
-from tokencredit.config import Row
+from tokencredit.config import Row, Study
+from tokencredit.config.study_keys import Oracle
 from tokencredit.errors import UserError
 from tokencredit.study.exhibits import exhibits_of
+from tokencredit.study.paths import Paths
 from tokencredit.tools import watch_page
 from tokencredit.tools.status import State
 from tokencredit.tools.watch import Progress
@@ -155,6 +157,24 @@ def test_a_broken_record_is_named_and_the_page_before_stays(store: Store, result
     with pytest.raises(UserError, match=r"eapo/seed1/metrics\.jsonl: 29 lines"):
         written(store, results)
     assert page.read_bytes() == before
+
+
+def test_what_is_attributed_waits_for_the_measurement_of_the_same_tokens(
+    store: Store, results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both begin when the runs are done, and either may end first."""
+    monkeypatch.setattr(so_far, "exhibits_of", lambda study: [e for e in exhibits_of(study) if e.name == "hindsight"])
+    oracle = Oracle(policies=["base"], seed=0, continuations=4)
+    file = store.study.file.model_copy(update={"oracle": oracle, "attribution": True})
+    study = Study(store.study.name, file, store.study.config)
+    keep(store, results, under(BOTH, "grpo", "eapo"), [])
+    for seed in study.training.seeds:
+        for path in Paths(study, results).attribution(seed).tables:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+    said = words(written(Store(study, results), results))
+    assert "Hindsight and measured credit: " in said
+    assert "files are missing, the first of them synthetic/oracle/base/seed0" in said
 
 
 def test_when_all_is_there_it_is_the_study_s_own_page(store: Store, made: Path, tmp_path: Path) -> None:

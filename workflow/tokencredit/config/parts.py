@@ -72,5 +72,5 @@ def cut(path: Path, part: PartFile, whole: StudyFile) -> StudyFile:
             )
     training = whole.training.model_copy(update={"methods": part.methods, "seeds": part.seeds})
     experiments = whole.experiments if part.seeds == whole.training.seeds else {}
-    measured = {"oracle": oracle, "attribution": whole.attribution and oracle is not None and BASE in oracle.policies}
-    return whole.model_copy(update={"title": part.title, "training": training, "experiments": experiments, **measured})
+    changed = {"title": part.title, "training": training, "experiments": experiments}
+    return whole.measured_by(oracle).model_copy(update=changed)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from tokencredit.config.claim_keys import Experiment
+from tokencredit.config.claim_keys import BASE, Experiment
 from tokencredit.config.common_keys import BenchmarkUse, distinct
 from tokencredit.config.data_recipe_keys import DataRecipe
 from tokencredit.config.keys import (
@@ -304,3 +304,8 @@ class StudyFile(Strict):
         exclude_if=lambda experiments: not experiments,
     )
     resources: Resources = Field(description="What jobs ask of the scheduler.")
+
+    def measured_by(self, oracle: Oracle | None) -> StudyFile:
+        """The same with another measurement, and without attribution where that does not measure the base model."""
+        attribution = self.attribution and oracle is not None and BASE in oracle.policies
+        return self.model_copy(update={"oracle": oracle, "attribution": attribution})

@@ -171,10 +171,10 @@ def _cut(whole: Store, rows: Collection[Row], scored: Collection[Row]) -> Store 
         "reference": study.reference if study.reference in methods else methods[0],
         "training": study.training.model_copy(update={"methods": methods, "seeds": seeds}),
         "evaluation": study.evaluation.model_copy(update={"rows": beside}),
-        "oracle": _measured(whole, methods, seeds),
         "experiments": {},
     }
-    return _StoreSoFar(Study(study.name, file.model_copy(update=changed), study.config, study.whole), whole.results)
+    cut = file.measured_by(_measured(whole, methods, seeds)).model_copy(update=changed)
+    return _StoreSoFar(Study(study.name, cut, study.config, study.whole), whole.results)
 
 
 def _measured(whole: Store, methods: list[str], seeds: list[int]) -> Oracle | None:
