@@ -90,6 +90,11 @@ RUNS: dict[str, Meaning] = {
     "measured_continuations": ("responses", "Continuations of these states"),
     "measured_tokens": ("tokens", "Tokens of these continuations"),
     "measured_prefix_tokens": ("tokens", "Tokens before these states"),
+    "reset_groups": ("prompts", "Prompts with a failed response, from which others go on"),
+    "reset_place": ("share", "Where these responses were cut, of their tokens, mean"),
+    "reset_solve_rate": ("share", "Right responses among those that go on"),
+    "reset_prefix_tokens": ("tokens", "Tokens that these had before"),
+    "sampled_tokens": ("tokens", "All that were sampled, those of responses that nothing is learned from too"),
 }
 CURVES: dict[str, Meaning] = {
     "step": ("steps", "Training step; 0 is the model that training starts from"),
@@ -106,6 +111,7 @@ TOKENS: dict[str, Meaning] = {
     "group_advantage": ("", "Advantage of the response in its group"),
     "advantage": ("", "Credit that the method gives to the token"),
     "keep": ("", "Whether the token is in the loss"),
+    "begun": ("tokens", "First tokens of the response that are those of a failed one, from which it goes on"),
 }
 SCORES: dict[str, Meaning] = {
     "study": ("", "Study"),
