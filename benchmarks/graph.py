@@ -145,7 +145,6 @@ def timed(folder: Path, *config: str) -> tuple[int, float, float]:
 def write_bare(project: Path, study: str, folder: Path) -> None:
     """A Snakefile in ``folder`` with a study's jobs: as many rules with wildcards, inputs read from a table, fixed resources."""
     jobs = jobs_of(load_study(project / "config", study))
-    audits = [output for job in jobs if job.rule == "audit" for output in map(str, job.outputs)]
     numbers, places, outputs = Counter[str](), {}, Counter[str]()
     for job in jobs:
         for place, output in enumerate(job.outputs):
@@ -154,9 +153,8 @@ def write_bare(project: Path, study: str, folder: Path) -> None:
         outputs[job.rule] = max(outputs[job.rule], len(job.outputs))
     inputs: dict[str, list[str]] = {}
     for job in jobs:
-        gates = audits if job.rule in ("train", "generate", "oracle") else []
         first = places[str(job.outputs[0])].rpartition("/")[0]
-        inputs[first] = [places[file] for file in [*sorted(job.files), *gates] if file in places]
+        inputs[first] = [places[file] for file in sorted(job.files) if file in places]
     (folder / "inputs.json").write_text(json.dumps(inputs | {"all": list(places.values())}), encoding="utf-8")
     rules = [
         f"rule {rule}:\n"

@@ -13,12 +13,13 @@ from weighed_study import TRIALS, Weigh, planted, weighed_study
 from tokencredit.analysis import tables
 from tokencredit.analysis.credit import learning, scoreboard
 from tokencredit.analysis.credit.agreement import Credit, agreement
-from tokencredit.analysis.credit.reference import unit_ranks
+from tokencredit.analysis.credit.reference import Yardstick, unit_ranks, yardstick
 from tokencredit.analysis.figures import scoreboard as figure
 from tokencredit.analysis.store import Store
 from tokencredit.config import Study
 from tokencredit.errors import UserError
 from tokencredit.study.exhibits import inputs, planned
+from tokencredit.study.measurements import measured_rows
 
 pytestmark = pytest.mark.slow  # tables over whole synthetic studies
 
@@ -191,8 +192,8 @@ def noisy(folder: Path, effect: float, value: float = 0.4) -> tuple[Store, np.nd
     return store, taken.sort_values(key)["true"].to_numpy()
 
 
-def yard_of(store: Store) -> scoreboard.Yardstick:
-    return scoreboard.yardstick(store, scoreboard.measured_rows(store.study))
+def yard_of(store: Store) -> Yardstick:
+    return yardstick(store, measured_rows(store.study))
 
 
 @pytest.mark.parametrize("value", [0.4, 0.03, 0.97])

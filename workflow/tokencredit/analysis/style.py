@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import colorsys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from string import ascii_lowercase
@@ -243,6 +243,14 @@ def printed_key(axis: Axes) -> None:
 def zero(axis: Axes, upright: bool = True) -> None:
     """A faint line where a quantity is zero."""
     (axis.axvline if upright else axis.axhline)(0, color=ZERO, linewidth=BAR, zorder=0)
+
+
+def listed(axis: Axes, titles: Sequence[str], named: bool = True, room: int = 0) -> None:
+    """Let the y axis be a list from top to bottom, of at least ``room`` places; ``named``: with its titles."""
+    axis.set_yticks(range(len(titles)), titles if named else [], parse_math=False)
+    axis.set_ylim(max(len(titles), room) - 0.4, -0.6)
+    axis.tick_params(axis="y", length=0)
+    axis.grid(visible=False, axis="y")
 
 
 def legible(colour: Any, ground: str = "white") -> float:

@@ -14,6 +14,11 @@ from tokencredit.config.claim_keys import BASE
 from tokencredit.errors import UserError
 from tokencredit.study.measurements import measured_rows, source_runs
 
+ConfigOption = Annotated[Path, typer.Option(help="Folder of the configuration.")]
+StudyOption = Annotated[str, typer.Option(help="Name of the study.")]
+RunsOption = Annotated[list[Path], typer.Option(help="Folder of a run with stored responses; may be repeated.")]
+DataOption = Annotated[list[Path], typer.Option(help="problems.parquet of a training set; may be repeated.")]
+
 app = cli.new_app("Measure the credit of tokens: try every plausible next token and continue from it.")
 
 
@@ -24,13 +29,13 @@ def oracle() -> None:
 
 @app.command()
 def measure(
-    config: Annotated[Path, typer.Option(help="Folder of the configuration.")],
-    study: Annotated[str, typer.Option(help="Name of the study.")],
+    config: ConfigOption,
+    study: StudyOption,
     policy: Annotated[str, typer.Option(help="`base`, or a trained method; one of the study's `oracle.policies`.")],
     seed: Annotated[int, typer.Option(help="Training seed of the runs whose responses are the states.")],
     model_dir: Annotated[Path, typer.Option(help="Folder of the policy that is measured.")],
-    run: Annotated[list[Path], typer.Option(help="Folder of a run with stored responses; may be repeated.")],
-    data: Annotated[list[Path], typer.Option(help="problems.parquet of a training set; may be repeated.")],
+    run: RunsOption,
+    data: DataOption,
     out: Annotated[Path, typer.Option(help="Folder to write states.parquet and branches.parquet to.")],
 ) -> None:
     """Write the states of stored responses, and how continuations from each plausible next token ended.
@@ -50,12 +55,12 @@ def measure(
 
 @app.command()
 def attribute(
-    config: Annotated[Path, typer.Option(help="Folder of the configuration.")],
-    study: Annotated[str, typer.Option(help="Name of the study.")],
+    config: ConfigOption,
+    study: StudyOption,
     seed: Annotated[int, typer.Option(help="Training seed of the runs whose responses are read.")],
     model_dir: Annotated[Path, typer.Option(help="Folder of the base model.")],
-    run: Annotated[list[Path], typer.Option(help="Folder of a run with stored responses; may be repeated.")],
-    data: Annotated[list[Path], typer.Option(help="problems.parquet of a training set; may be repeated.")],
+    run: RunsOption,
+    data: DataOption,
     out: Annotated[Path, typer.Option(help="Folder to write hindsight, gradients and groups to, as Parquet files.")],
 ) -> None:
     """Write what the base model's weights say of the responses of the first step: log-probs once it is told the answer, and gradients.

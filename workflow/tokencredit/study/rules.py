@@ -144,22 +144,14 @@ class Graph:
         return study
 
     def _measured(self, w: Wildcards) -> str:
-        name = f"{w.policy}/seed{w.seed}"
-        measured = [name for rule, name in self._jobs(w.study) if rule == "oracle"]
-        if name not in measured:
-            raise UserError(
-                f"{name} is not measured in study {w.study}; allowed: {', '.join(measured) or 'none, for it has no `oracle`'}."
-            )
-        return name
+        return self._one_of_jobs(
+            "oracle", w.study, f"{w.policy}/seed{w.seed}", f"is not measured in study {w.study}", "it has no `oracle`"
+        )
 
     def _attributed(self, w: Wildcards) -> str:
-        name = f"seed{w.seed}"
-        attributed = [name for rule, name in self._jobs(w.study) if rule == "attribute"]
-        if name not in attributed:
-            raise UserError(
-                f"{name} has no attribution in study {w.study}; allowed: {', '.join(attributed) or 'none, for `attribution` is off'}."
-            )
-        return name
+        return self._one_of_jobs(
+            "attribute", w.study, f"seed{w.seed}", f"has no attribution in study {w.study}", "`attribution` is off"
+        )
 
     def _pool(self, w: Wildcards) -> str:
         self._one_job("pool", w, w.study)
@@ -173,10 +165,15 @@ class Graph:
 
     def _one_job(self, rule: str, w: Wildcards, name: str) -> str:
         """``name``, which must be that of a job of ``rule`` in the study below whose folder it is."""
-        names = [own for of, own in self._jobs(self._whole(w).name) if of == rule]
+        return self._one_of_jobs(
+            rule, self._whole(w).name, name, f"is not a {rule} job of study {w.study}", "it has no `data_recipe`"
+        )
+
+    def _one_of_jobs(self, rule: str, study: str, name: str, is_not: str, why_none: str) -> str:
+        """``name``, which must be that of a job of ``rule`` in the study."""
+        names = [own for of, own in self._jobs(study) if of == rule]
         if name not in names:
-            listed = ", ".join(names) or "none, for it has no `data_recipe`"
-            raise UserError(f"{name} is not a {rule} job of study {w.study}; allowed: {listed}.")
+            raise UserError(f"{name} {is_not}; allowed: {', '.join(names) or f'none, for {why_none}'}.")
         return name
 
     def _exhibit(self, kind: str, w: Wildcards) -> str:

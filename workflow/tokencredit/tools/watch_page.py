@@ -103,7 +103,7 @@ def _line(study: Study, run: Progress) -> RunLine:
 
 def is_finished(study: Study, results: Path) -> bool:
     """Whether all runs of a study are done, none of them anew at this moment, and its tables, figures and page are there."""
-    if any(run.state != State.DONE for run in runs_of(study, results)):
-        return False
     jobs = [job for job in jobs_of(study, str(results)) if job.rule in _SHOWN]
-    return all(Path(output).is_file() for job in jobs for output in job.outputs)
+    if not all(Path(output).is_file() for job in jobs for output in job.outputs):
+        return False
+    return all(run.state == State.DONE for run in runs_of(study, results))

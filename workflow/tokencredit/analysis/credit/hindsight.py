@@ -18,7 +18,7 @@ import pandas as pd
 
 from tokencredit.analysis.credit import states
 from tokencredit.analysis.credit.agreement import Credit, agreement
-from tokencredit.analysis.credit.reference import NORMAL, RESPONSE, STATE, Yardstick, yardstick
+from tokencredit.analysis.credit.reference import NORMAL, RESPONSE, STATE, Yardstick, base_yardstick
 from tokencredit.analysis.credit.states import over, over_problems
 from tokencredit.analysis.store import Store
 from tokencredit.config.claim_keys import BASE
@@ -66,10 +66,6 @@ def records(store: Store) -> pd.DataFrame:
 def shifted(store: Store) -> pd.DataFrame:
     """``states.policy_states`` of the base model with ``shift``, D of the token taken, and ``told_kl``, both in nats."""
     return _with_shift(store, states.policy_states(store, BASE)[0])
-
-
-def base_yardstick(store: Store) -> Yardstick:
-    return yardstick(store, [row for row in measured_rows(store.study) if row.method is None])
 
 
 def credit(store: Store, yard: Yardstick) -> Credit:

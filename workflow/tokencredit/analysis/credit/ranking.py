@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 
 from tokencredit.analysis.credit import hindsight
 from tokencredit.analysis.credit.agreement import Credit
 from tokencredit.analysis.credit.beyond_null import beyond_null
-from tokencredit.analysis.credit.scoreboard import ENTROPY, METHOD, ORACLE, PEER, PEERS, lesson_of
+from tokencredit.analysis.credit.reference import base_yardstick
+from tokencredit.analysis.credit.scoreboard import (
+    ENTROPY,
+    METHOD,
+    ORACLE,
+    PEER,
+    PEERS,
+    entropy_credit,
+    lesson_of,
+    oracle_credit,
+    taught,
+)
 from tokencredit.analysis.store import Store
 
 HINDSIGHT, POSITION = "hindsight", "position"
@@ -27,19 +37,15 @@ def records(store: Store) -> pd.DataFrame:
     method was compared on: a third of the oracle's continuations; D (``hindsight``); and the group advantage times the token's entropy, and
     times its position from 1 as a part of that of the last measured token of the response, the control of arXiv 2605.25381.
     """
-    yard = hindsight.base_yardstick(store)
+    yard = base_yardstick(store)
     lessons = {name: lesson_of(store, yard, name) for name in store.study.methods}
-    rows = np.unique(np.concatenate([lesson.credit.rows for lesson in lessons.values()]))
-    group_advantage = np.zeros(len(yard.tokens))
-    for lesson in lessons.values():
-        group_advantage[lesson.credit.rows] = lesson.group_advantage
+    rows, plain = taught(yard, lessons.values())
     place = yard.tokens["position"] + 1
     relative = (place / place.groupby(yard.tokens["response"]).transform("max")).to_numpy()
-    plain, own = group_advantage[rows, None], {name: target.own[rows] for name, target in yard.targets.items()}
     peers = {
-        ORACLE: Credit(rows, yard.own_signed[rows], own),
+        ORACLE: oracle_credit(yard, rows),
         HINDSIGHT: Credit(rows, hindsight.credit(store, yard).advantage[rows]),
-        ENTROPY: Credit(rows, plain * yard.tokens[["entropy"]].to_numpy()[rows]),
+        ENTROPY: entropy_credit(yard, rows, plain),
         POSITION: Credit(rows, plain * relative[rows, None]),
     }
     found = [(PEER, name, TITLES[name], each) for name, each in peers.items()]

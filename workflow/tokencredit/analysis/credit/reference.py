@@ -28,6 +28,7 @@ from tokencredit.errors import UserError
 from tokencredit.oracle.estimate import Branches, advantages
 from tokencredit.seeds import generator
 from tokencredit.statistics import NAN
+from tokencredit.study.measurements import measured_rows
 
 SPLITS, PARTS = 20, 3
 SMALL = 0.1  # a credit below this part of the root mean square of all is called none
@@ -82,6 +83,11 @@ def yardstick(store: Store, rows: list[Row]) -> Yardstick:
     tables = [[part.assign(seed=row.seed) for part in store.oracle(row)] for row in rows]
     states, branches = (pd.concat(parts) for parts in zip(*tables, strict=True))
     return yardstick_of(states, branches, store.paths.own / "oracle")
+
+
+def base_yardstick(store: Store) -> Yardstick:
+    """The yardstick of the base model, under all training seeds."""
+    return yardstick(store, [row for row in measured_rows(store.study) if row.method is None])
 
 
 def yardstick_of(states: pd.DataFrame, branches: pd.DataFrame, where: str | Path) -> Yardstick:

@@ -7,6 +7,7 @@ on them are what the method would have the base model learn first.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from functools import cache
 from typing import NamedTuple
 
@@ -18,14 +19,13 @@ from tokencredit.analysis import speed
 from tokencredit.analysis.credit import learning
 from tokencredit.analysis.credit.agreement import Credit, agreement
 from tokencredit.analysis.credit.learning import SCORE
-from tokencredit.analysis.credit.reference import PARTS, Yardstick, yardstick
+from tokencredit.analysis.credit.reference import PARTS, Yardstick, base_yardstick
 from tokencredit.analysis.credit.states import CONFIDENCE
 from tokencredit.analysis.layout import Cell, Wide, marked, meanings, number
 from tokencredit.analysis.scores import lines_of
 from tokencredit.analysis.store import Store
 from tokencredit.errors import UserError
 from tokencredit.seeds import generator
-from tokencredit.study.measurements import measured_rows
 from tokencredit.study.paths import RunFolder
 
 METHOD, PEER = "method", "peer"
@@ -52,7 +52,7 @@ def records(store: Store) -> pd.DataFrame:
     row; left_out: responses of the first step that were not measured, because another response has their name; refused: tokens of all
     responses with too few continuations to be split.
     """
-    yard = yardstick(store, [row for row in measured_rows(store.study) if row.method is None])
+    yard = base_yardstick(store)
     lessons = {name: lesson_of(store, yard, name) for name in store.study.methods}
     methods = []
     for name, lesson in lessons.items():
@@ -146,17 +146,32 @@ def _problems(yard: Yardstick, credit: Credit) -> int:
 # ---------------------------------------------------------------- peers
 
 
-def _peers(yard: Yardstick, lessons: list[Lesson], methods: pd.DataFrame) -> list[pd.DataFrame]:
-    """Weights that no method has, of all responses that a method was compared on."""
-    group_advantage = np.zeros(len(yard.tokens))
+def taught(yard: Yardstick, lessons: Iterable[Lesson]) -> tuple[np.ndarray, np.ndarray]:
+    """The tokens of all responses that a method was compared on: their places in the yardstick [n], and their group advantage [n, 1]."""
+    group_advantage, found = np.zeros(len(yard.tokens)), np.zeros(len(yard.tokens), bool)
     for lesson in lessons:
         group_advantage[lesson.credit.rows] = lesson.group_advantage
-    rows = np.unique(np.concatenate([lesson.credit.rows for lesson in lessons]))
-    plain, entropy = group_advantage[rows, None], yard.tokens[["entropy"]].to_numpy()[rows]
-    own = {name: target.own[rows] for name, target in yard.targets.items()}
+        found[lesson.credit.rows] = True
+    rows = np.flatnonzero(found)
+    return rows, group_advantage[rows, None]
+
+
+def oracle_credit(yard: Yardstick, rows: np.ndarray) -> Credit:
+    """What a third of the oracle's continuations say of the tokens ``rows``, against the others."""
+    return Credit(rows, yard.own_signed[rows], {name: target.own[rows] for name, target in yard.targets.items()})
+
+
+def entropy_credit(yard: Yardstick, rows: np.ndarray, group_advantage: np.ndarray) -> Credit:
+    """The group advantage [n, 1] of the tokens ``rows`` times their entropy."""
+    return Credit(rows, group_advantage * yard.tokens[["entropy"]].to_numpy()[rows])
+
+
+def _peers(yard: Yardstick, lessons: list[Lesson], methods: pd.DataFrame) -> list[pd.DataFrame]:
+    """Weights that no method has, of all responses that a method was compared on."""
+    rows, plain = taught(yard, lessons)
     credits = {
-        ORACLE: Credit(rows, yard.own_signed[rows], own),
-        ENTROPY: Credit(rows, plain * entropy),
+        ORACLE: oracle_credit(yard, rows),
+        ENTROPY: entropy_credit(yard, rows, plain),
         EQUAL: Credit(rows, plain),
         RANDOM: Credit(rows, plain * generator("random weights", len(rows)).random(plain.shape)),
     }

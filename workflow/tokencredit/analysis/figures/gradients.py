@@ -20,7 +20,7 @@ def draw(store: Store) -> style.Drawn:
     table = records(store)
     part = dict(iter(table.groupby("part")))
     methods = part[METHOD].set_index("method")
-    lines = {name: line for name, line in style.marked_lines(store, methods.index).items()}
+    lines = style.marked_lines(store, methods.index)
     fig = style.page(9, max(3.2, 1.3 + 0.135 * len(lines)))
     left, *others = style.panels(fig, 1, 3, width_ratios=[1.4, 1, 1]).flat
     _by_decile(left, part, lines, store.study.reference)
@@ -29,12 +29,8 @@ def draw(store: Store) -> style.Drawn:
     ):
         for place, (method, line) in enumerate(lines.items()):
             style.estimates(axis, [place], methods.loc[[method]], name, line, across=True)
-        axis.set(xlabel=words, ylim=(len(lines) - 0.4, -0.6))
-        axis.set_yticks(
-            range(len(lines)), [line.title for line in lines.values()] if name == "rank" else [], parse_math=False
-        )
-        axis.tick_params(axis="y", length=0)
-        axis.grid(visible=False, axis="y")
+        style.listed(axis, [line.title for line in lines.values()], named=name == "rank")
+        axis.set_xlabel(words)
     for index, title in enumerate(["By entropy", "Directions", "Angle"]):
         style.letter([left, *others][index], index, title)
     return style.Drawn(fig, table, " ".join([_note(store, methods), *style.marks_note(store, lines)]))

@@ -32,10 +32,8 @@ def draw(store: Store) -> style.Drawn:
         own = table[table["metric"] == metric].set_index(["part", "method"]).loc[order]
         _rows(axis, own, lines, scale)
         named = [lines[name].title if part == METHOD else titles[part, name] for part, name in order]
-        axis.set_yticks(range(len(order)), named if index == 0 else [], parse_math=False)
-        axis.set(xlabel=words, ylim=(len(order) - 0.4, -0.6))
-        axis.tick_params(axis="y", length=0)
-        axis.grid(visible=False, axis="y")
+        style.listed(axis, named, named=index == 0)
+        axis.set_xlabel(words)
         style.letter(axis, index, title)
     axes.flat[0].plot([], [], color=NULL.colour, marker=NULL.marker, linestyle="", label=NULL.title)
     style.legend_below(fig, axes.flat[0], columns=1)

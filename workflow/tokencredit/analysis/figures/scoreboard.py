@@ -59,10 +59,8 @@ def _dots(axis: Axes, methods: pd.DataFrame, lines: dict[str, style.Line]) -> No
         line = lines[name]
         axis.plot([values["low", "rho"], values["high", "rho"]], [place, place], color=line.colour, linewidth=style.BAR)
         axis.plot(values["value", "rho"], place, color=line.colour, marker=line.marker, linestyle="", zorder=3)
-    axis.set_yticks(range(len(methods)), [lines[name].title for name in methods.index], parse_math=False)
-    axis.set(ylim=(max(len(methods), 4) - 0.4, -0.6), xlabel=AGREEMENT)
-    axis.tick_params(axis="y", length=0)
-    axis.grid(visible=False, axis="y")
+    style.listed(axis, [lines[name].title for name in methods.index], room=4)
+    axis.set_xlabel(AGREEMENT)
 
 
 def _peers(axis: Axes, peers: pd.DataFrame) -> None:
