@@ -21,7 +21,7 @@ from tokencredit.policy import Scorer, Sequence, balanced, micro_batches
 from tokencredit.policy.packing import Layout, Packed, Padded, SharedPrompts, layout_of
 
 LAYOUTS = pytest.mark.parametrize("layout", [Padded, SharedPrompts, Packed])
-# Packed rows go through each implementation; padded ones are the rows of the first two, and a mask of each row is the first one's.
+# Packed rows go through each implementation; padded ones are the rows of the first two, and shared prompts are for the first.
 ATTENTION = pytest.mark.parametrize(
     ("layout", "attention"),
     [
@@ -50,20 +50,13 @@ SEQUENCES = [
 @given(
     shapes=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 40)), max_size=30),
     budget=st.integers(1, 400),
-    attention=st.sampled_from([2, 40, 30_720]),
 )
 @LAYOUTS
 def test_micro_batches_hold_every_sequence_once_within_the_budget(
-    layout: type[Layout], shapes: list[tuple[int, int]], budget: int, attention: int
+    layout: type[Layout], shapes: list[tuple[int, int]], budget: int
 ) -> None:
-    """Of one prompt or of several; a row of responses ends where attention makes it dear."""
+    """Of one prompt or of several."""
     sequences = [Sequence((prompt,) * (1 + 7 * prompt), (0,) * length) for prompt, length in shapes]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tokencredit.policy.packing._ATTENTION_LENGTH", attention)
-        check_batches(layout, sequences, budget)
-
-
-def check_batches(layout: type[Layout], sequences: list[Sequence], budget: int) -> None:
     batches = list(micro_batches(sequences, budget, layout))
     assert sorted(index for batch in batches for index in batch) == list(range(len(sequences)))
     for batch in batches:
@@ -97,21 +90,27 @@ def test_packed_rows_are_few_and_even(budget: int) -> None:
     assert max(rows) - min(rows) <= 0.02 * budget
 
 
-def test_a_prompt_is_computed_once_for_the_responses_of_a_row() -> None:
-    first, second = (1,) * 10, (2,) * 4
+def test_a_prompt_of_several_responses_is_computed_once_and_nothing_is_padding() -> None:
+    first, second, alone = (1,) * 10, (2,) * 4, Sequence((5, 6), (7,))
     sequences = [Sequence(prompt, (3,) * length) for length in (5, 6) for prompt in (first, second)]
-    batch = SharedPrompts(sequences, "cpu")
-    assert batch.ids.tolist() == [[*first, *(3,) * 11], [*second, *(3,) * 11, *(0,) * 6]]
-    assert batch.inputs["position_ids"][0].tolist() == [*range(10), *range(10, 15), *range(10, 16)]
-    alone = SharedPrompts(sequences[:2], "cpu")
-    assert set(alone.inputs) == {"input_ids"}
+    batch = SharedPrompts([*sequences, alone], "cpu")
+    assert batch.ids.tolist() == [[*first, *second, 5, 6, 7, *(3,) * 22]]
+    assert batch.inputs["position_ids"][0, :17].tolist() == [*range(10), *range(4), *range(3)]
+    assert sorted(batch.inputs["position_ids"][0, 17:].tolist()) == sorted(
+        place for prompt in (10, 4) for length in (5, 6) for place in range(prompt, prompt + length)
+    )
 
 
-def test_a_row_ends_where_another_copy_of_the_prompt_is_less_work() -> None:
-    """Two responses of a long prompt share it; of a prompt of one token each response is long enough."""
-    long = [Sequence((1,) * 500, (2,) * 900)] * 4
-    assert SharedPrompts(long, "cpu").ids.shape == (2, 500 + 2 * 900)
-    assert SharedPrompts([Sequence((1,), (2,) * 100)] * 4, "cpu").ids.shape == (4, 101)
+def test_responses_of_like_length_are_one_call_of_attention() -> None:
+    lengths = [30, 31, 200, 32, 210]
+    shared = SharedPrompts([Sequence((1,) * 9, (2,) * length) for length in lengths], "cpu").inputs["shared"]
+    assert [(own.places.rows, own.places.width) for own in shared.responses] == [(2, 210), (3, 32)]
+
+
+def test_a_prompt_whose_responses_are_above_the_budget_is_computed_again() -> None:
+    sequences = [Sequence((1,) * 10, (2,) * 20)] * 4
+    assert list(map(len, micro_batches(sequences, 90, SharedPrompts))) == [4]
+    assert list(map(len, micro_batches(sequences, 89, SharedPrompts))) == [2, 2]
 
 
 def test_a_sequence_beyond_the_budget_stands_alone() -> None:
@@ -220,7 +219,7 @@ def test_statistics_and_gradients_are_those_of_each_sequence_alone(layout: type[
 @ATTENTION
 @pytest.mark.usefixtures("reference_kernel")
 def test_no_token_sees_another_sequence(layout: type[Layout], attention: str) -> None:
-    """Where rows are of one prompt, a sequence with another one leaves its row: the rest of it is the same up to rounding."""
+    """A sequence with another prompt no longer shares one: the rest is the same up to rounding."""
     model = policy(attention, windows=layout is not SharedPrompts)
     rounding = 1e-12 if layout is SharedPrompts else 0
     logprob, entropy, _ = statistics(model, layout, SEQUENCES)
@@ -235,7 +234,7 @@ def test_no_token_sees_another_sequence(layout: type[Layout], attention: str) ->
             assert bool(((before - after)[owner == index].abs() > rounding).all())
 
 
-# What of these takes no mask for each row: a window, or a rotation that depends on the pass.
+# What of these shares no prompts: a window, or a rotation that depends on the pass.
 OF_FAMILIES = {
     name: "windows" not in name and "dynamic" not in name
     for name, (family, _) in VERIFIED.items()
@@ -243,7 +242,7 @@ OF_FAMILIES = {
 }
 
 
-def test_rows_of_one_prompt_are_for_models_whose_layers_all_take_a_mask() -> None:
+def test_prompts_are_shared_by_models_whose_layers_all_see_everything() -> None:
     layouts = {name: layout_of(tiny(*VERIFIED[name])) for name in VERIFIED}
     assert layouts == {name: SharedPrompts if OF_FAMILIES.get(name) else Padded for name in VERIFIED}
 

@@ -124,15 +124,15 @@ class NoBorders(Packed):
         self.inputs = {"input_ids": self.ids}
 
 
-class NoMask(SharedPrompts):
-    """Responses that see those before them in the row."""
+class NoBlocks(SharedPrompts):
+    """Tokens that see all of the row."""
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
-        self.inputs.pop("attention_mask")
+        self.inputs.pop("shared")
 
 
-@pytest.mark.parametrize(("layout", "wrong"), [("Packed", NoBorders), ("SharedPrompts", NoMask)])
+@pytest.mark.parametrize(("layout", "wrong"), [("Packed", NoBorders), ("SharedPrompts", NoBlocks)])
 def test_a_key_that_a_layout_dropped_is_found(
     layout: str, wrong: type, node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:

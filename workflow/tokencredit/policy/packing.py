@@ -1,8 +1,8 @@
 """How sequences go through a model together: shares for processes, micro-batches, and their layout in a pass.
 
 Three layouts, and ``layout_of`` says which one a model's attention asks for. ``Padded``: sequences of similar length as the rows of a
-rectangle. ``SharedPrompts``: the same, with a row for several responses to one prompt. ``Packed``: all sequences in one row, for attention
-that takes the borders between them, so that nothing is padding.
+rectangle. ``Packed``: all sequences in one row, for attention that takes the borders between them, so that nothing is padding.
+``SharedPrompts``: the same for attention that is ours, with each prompt once.
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from heapq import heapreplace
 from itertools import accumulate
-from math import ceil, sqrt
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 from transformers.utils.generic import is_flash_attention_requested
+
+from tokencredit.policy.shared_prompts import Rectangle, Responses, SharedAttention
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -33,6 +35,8 @@ _ROPE_OF_A_PASS = frozenset({"dynamic", "longrope"})
 # What a pass costs beside its tokens, as a share of its budget: calls of kernels, weights to be gathered, the loss around it. It is about
 # 100 tokens, of 2,048, for the embedded model on one core; where it is more, the budget has to be large anyway.
 _PASS = 1 / 20
+# The same for a call of attention, in places of its rectangle.
+_CALL = 128
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,7 @@ class Layout:
         device: torch.device | str,
         before: Tensor | None = None,
     ) -> None:
-        self.inputs = {name: value.to(device) if torch.is_tensor(value) else value for name, value in inputs.items()}
+        self.inputs = {name: value.to(device) if hasattr(value, "to") else value for name, value in inputs.items()}
         self._rows, self._columns = rows.to(device), columns.to(device)
         self._before = self._columns - 1 if before is None else before.to(device)
 
@@ -108,61 +112,67 @@ class Padded(Layout):
     @staticmethod
     def cut(lengths: list[int], budget: int) -> list[list[int]]:
         """Sequences of ``lengths`` tokens: of all cuts of the sorted ones, that with the least padding and fewest passes."""
-        return _rectangles([(1, length) for length in lengths], budget)
+        return _rectangles(lengths, budget, _PASS * budget)
 
 
-class SharedPrompts(Padded):
-    """One prompt in each row, computed once, and one after the other its responses, padded on the right (arXiv 2506.05433).
+class SharedPrompts(Layout):
+    """All sequences in one row, without padding, each prompt of several responses once (arXiv 2506.05433).
 
-    A response sees the prompt and itself, as if it stood alone behind it: a mask says so, and its positions go on from the prompt's. A row
-    is filled up to the length at which attention over what no response sees would cost more than another copy of the prompt. Where no
-    prompt has two responses in a row this is ``Padded``, mask and all.
+    First come these prompts and the sequences whose prompt no other has, and then the responses to these prompts. A response sees its
+    prompt and itself, as if it stood alone behind it (``SharedAttention``), and its positions go on from the prompt's.
     """
 
     def __init__(self, sequences: list[Sequence], device: torch.device | str) -> None:
-        shared = [row for rows in _rows_by_prompt(sequences) for row in rows]
-        if len(shared) == len(sequences):
-            super().__init__(sequences, device)
-            return
-        shape = len(shared), max(_length(row, sequences) for row in shared)
-        ids, positions = torch.zeros(2, *shape, dtype=torch.long)
-        part = torch.full(shape, -1)  # the prompt is 0, padding -1
-        # Row, column and column before of each response's tokens.
-        places: list[tuple[Tensor, ...]] = [()] * len(sequences)
-        for number, row in enumerate(shared):
-            prompt = sequences[row[0]].prompt
-            start = len(prompt)
-            ids[number, :start], part[number, :start] = torch.tensor(prompt), 0
-            positions[number, :start] = torch.arange(start)
-            for index in row:
-                response = torch.tensor(sequences[index].response, dtype=torch.long)
-                columns = start + torch.arange(len(response))
-                ids[number, columns], part[number, columns] = response, index + 1
-                positions[number, columns] = len(prompt) + torch.arange(len(response))
-                before = columns - 1
-                before[:1] = len(prompt) - 1
-                places[index] = (torch.full_like(columns, number), columns, before)
-                start += len(response)
-        rows, columns, before = (torch.cat(each) for each in zip(*places, strict=True))
-        own, seen = part[:, :, None], part[:, None, :]
-        mask = ((own == seen) | ((seen == 0) & (own > 0))).tril()[:, None]
-        inputs = {"input_ids": ids, "position_ids": positions, "attention_mask": mask}
-        Layout.__init__(self, inputs, rows, columns, device, before)
+        prompts = _by_prompt(sequences)
+        single = {own[0] for own in prompts.values() if len(own) == 1}
+        firsts = [
+            (*prompt, *(sequences[own[0]].response if own[0] in single else ())) for prompt, own in prompts.items()
+        ]
+        others = [index for index in range(len(sequences)) if index not in single]
+        cuts = _rectangles([len(sequences[index].response) for index in others], inf, _CALL)
+        alike = [[others[place] for place in cut] for cut in cuts]
+        rest = [index for part in alike for index in part]
+
+        begins = dict(zip(prompts, accumulate(map(len, firsts), initial=0), strict=False))
+        filled = accumulate((len(sequences[index].response) for index in rest), initial=sum(map(len, firsts)))
+        after = torch.tensor([begins[sequence.prompt] + len(sequence.prompt) for sequence in sequences])
+        starts = after.clone()
+        starts[rest] = torch.tensor(list(filled)[:-1], dtype=torch.long)
+        lengths = torch.tensor([len(sequence.response) for sequence in sequences])
+        place = torch.arange(int(lengths.sum())) - (lengths.cumsum(0) - lengths).repeat_interleave(lengths)
+        columns = starts.repeat_interleave(lengths) + place
+        before = torch.where(place > 0, columns, after.repeat_interleave(lengths)) - 1
+
+        tokens = [*firsts, *(sequences[index].response for index in rest)]
+        position = [torch.arange(len(first)) for first in firsts]
+        position += [len(own.prompt) + torch.arange(len(own.response)) for own in (sequences[index] for index in rest)]
+        rows = Rectangle.of([len(first) for first in firsts])
+        number = {prompt: row for row, prompt in enumerate(prompts)}
+        responses = [
+            Responses.of(
+                [len(sequences[index].response) for index in part],
+                torch.tensor([number[sequences[index].prompt] for index in part]),
+                rows,
+            )
+            for part in alike
+        ]
+        inputs = {
+            "input_ids": torch.tensor([token for part in tokens for token in part])[None],
+            "position_ids": torch.cat(position)[None],
+            # Not read: without one transformers would make one of [T, T].
+            "attention_mask": torch.ones(1, 1, 1, 1, dtype=torch.bool),
+            "shared": SharedAttention(rows, responses),
+        }
+        super().__init__(inputs, torch.zeros_like(columns), columns, device, before)
 
     @classmethod
     def batches(cls, sequences: list[Sequence], budget: int) -> list[list[int]]:
-        """As ``Padded.cut``, of rows. All rows of a prompt share a pass, so that they can be told again from its sequences; those of a
-        prompt that are above the budget together have a pass each.
-        """
-        blocks, alone = [], []
-        for rows in _rows_by_prompt(sequences, budget):
-            width = max(_length(row, sequences) for row in rows)
-            if len(rows) * width <= budget:
-                blocks.append((len(rows), width, [index for row in rows for index in row]))
-            else:
-                alone += rows
-        found = _rectangles([(rows, width) for rows, width, _ in blocks], budget)
-        return alone + [[index for block in batch for index in blocks[block][2]] for batch in found]
+        """As ``Packed.cut``, of prompts with their responses; those that are above the budget together are cut into several."""
+        parts = _parts_by_prompt(sequences, budget)
+        lengths = [
+            len(sequences[part[0]].prompt) + sum(len(sequences[index].response) for index in part) for part in parts
+        ]
+        return [[index for part in batch for index in parts[part]] for batch in Packed.cut(lengths, budget)]
 
 
 class Packed(Layout):
@@ -190,15 +200,7 @@ class Packed(Layout):
     @staticmethod
     def cut(lengths: list[int], budget: int) -> list[list[int]]:
         """Few micro-batches, ``balanced``: the least number that the tokens allow, or the next at which none is above the budget."""
-        alone = [[index] for index, length in enumerate(lengths) if length > budget]
-        others = [index for index, length in enumerate(lengths) if length <= budget]
-        parts = -(-sum(lengths[index] for index in others) // budget)
-        while True:
-            shares = balanced([lengths[index] for index in others], max(1, parts))
-            batches = [[others[place] for place in share] for share in shares if share]
-            if all(sum(lengths[index] for index in batch) <= budget for batch in batches):
-                return alone + batches
-            parts += 1
+        return _cut(lengths, budget)
 
 
 def layout_of(model: PreTrainedModel) -> type[Layout]:
@@ -249,56 +251,54 @@ class _Flat:
         self.answers = self.column >= prompts[self.row]  # bool: tokens of responses
 
 
-def _rows_by_prompt(sequences: list[Sequence], most: float = float("inf")) -> list[list[list[int]]]:
-    """Of each prompt its rows, as the indices of their sequences: responses in their order, rows of like length, as few as pay, each
-    at most ``most`` tokens long or of one response.
-
-    Of a row of P tokens of the prompt and R of each of k responses, the cost for each response, (P / k + R)(1 + (P + k R) / A), is least
-    where k R is sqrt(P (A + P)). A is the length at which attention that computes what a mask hides costs as much as everything else.
-    """
-    by_prompt: dict[tuple[int, ...], list[int]] = {}
-    for index, sequence in enumerate(sequences):
-        by_prompt.setdefault(sequence.prompt, []).append(index)
+def _parts_by_prompt(sequences: list[Sequence], budget: int) -> list[list[int]]:
+    """The indices of the sequences of each prompt, as few parts of nearly even length as have at most ``budget`` tokens or one response."""
     found = []
-    for prompt, members in by_prompt.items():
-        room = min(most - len(prompt), sqrt(len(prompt) * (_ATTENTION_LENGTH / 2 + len(prompt))))
+    for prompt, members in _by_prompt(sequences).items():
+        room = budget - len(prompt)
         lengths = [len(sequences[index].response) for index in members]
-        even = sum(lengths) / max(1, ceil(sum(lengths) / max(1, room)))
-        rows: list[list[int]] = [[]]
-        filled = 0
-        for index, length in zip(members, lengths, strict=True):
-            if rows[-1] and ((length and filled >= even) or filled + length > room):
-                rows.append([])
-                filled = 0
-            rows[-1].append(index)
-            filled += length
-        found.append(rows)
+        found += [[members[place] for place in part] for part in _cut(lengths, room)]
     return found
 
 
-def _length(row: list[int], sequences: list[Sequence]) -> int:
-    return len(sequences[row[0]].prompt) + sum(len(sequences[index].response) for index in row)
+def _cut(lengths: list[int], most: int) -> list[list[int]]:
+    """The indices of ``lengths`` as few ``balanced`` parts of at most ``most``; what is longer stands alone."""
+    alone = [[index] for index, length in enumerate(lengths) if length > most]
+    others = [index for index, length in enumerate(lengths) if length <= most]
+    parts = -(-sum(lengths[index] for index in others) // max(1, most))
+    while True:
+        shares = balanced([lengths[index] for index in others], max(1, parts))
+        batches = [[others[place] for place in share] for share in shares if share]
+        if all(sum(lengths[index] for index in batch) <= most for batch in batches):
+            return alone + batches
+        parts += 1
 
 
-def _rectangles(blocks: list[tuple[int, int]], budget: int) -> list[list[int]]:
-    """The indices of blocks of (rows, width) as rectangles of at most ``budget`` places; a larger block stands alone.
+def _by_prompt(sequences: list[Sequence]) -> dict[tuple[int, ...], list[int]]:
+    """The indices of the sequences of each prompt."""
+    members: dict[tuple[int, ...], list[int]] = {}
+    for index, sequence in enumerate(sequences):
+        members.setdefault(sequence.prompt, []).append(index)
+    return members
 
-    Blocks of similar width are together: of all cuts of the sorted blocks, that with the least number of places of all rectangles, and a
-    twentieth of ``budget`` for each.
+
+def _rectangles(lengths: list[int], budget: float, cost: float) -> list[list[int]]:
+    """The indices of sequences as rectangles of at most ``budget`` places; a longer sequence stands alone.
+
+    Of all cuts of the sorted sequences, that with the least number of places of all rectangles, and ``cost`` for each.
     """
-    order = sorted(range(len(blocks)), key=lambda index: (-blocks[index][1], index))
-    rows = [0, *accumulate(blocks[index][0] for index in order)]
-    # Of the first so many blocks: the least cost, and where the last rectangle of that cut starts.
+    order = sorted(range(len(lengths)), key=lambda index: (-lengths[index], index))
+    # Of the first so many sequences: the least cost, and where the last rectangle of that cut starts.
     costs, starts = [0.0], [0]
     for stop in range(1, len(order) + 1):
         found = []
         for start in range(stop - 1, -1, -1):
-            places = blocks[order[start]][1] * (rows[stop] - rows[start])
+            places = lengths[order[start]] * (stop - start)
             if places > budget and start < stop - 1:
                 break
-            found.append((costs[start] + places + _PASS * budget, start))
-        cost, start = min(found)
-        costs.append(cost)
+            found.append((costs[start] + places + cost, start))
+        least, start = min(found)
+        costs.append(least)
         starts.append(start)
     batches, stop = [], len(order)
     while stop:
