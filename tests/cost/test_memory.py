@@ -57,7 +57,7 @@ def sampler(architecture: Architecture, **changes: object) -> SamplerSetup:
 def trainer(architecture: Architecture, **changes: object) -> TrainingSetup:
     plain = TrainingSetup(
         model=architecture,
-        sampler=sampler(architecture, rows=given(1), prompts=1),
+        sampler=sampler(architecture, rows=given(1), prompts=1, prompt=8, response=248),
         processes=1,
         on_gpu=True,
         width=4,
@@ -66,6 +66,7 @@ def trainer(architecture: Architecture, **changes: object) -> TrainingSetup:
         lora_rank=0,
         frozen=(),
         attention_maps=False,
+        shared_prompts=True,
         checkpointing=False,
         process=given(0),
     )
@@ -239,7 +240,8 @@ def test_a_large_model_leaves_fragments_on_the_heap() -> None:
 
 def test_vllm_takes_its_share_and_sleeps_in_the_update() -> None:
     architecture = shape()
-    plain = training_memory(trainer(architecture))
-    memory = training_memory(trainer(architecture, sampler=sampler(architecture, pool=given(7e6))))
+    setup = trainer(architecture)
+    plain = training_memory(setup)
+    memory = training_memory(replace(setup, sampler=replace(setup.sampler, pool=given(7e6))))
     assert memory.needs("sampling").value == memory.always.value + 7e6
     assert memory.needs("update") == plain.needs("update")

@@ -90,21 +90,20 @@ def test_packed_rows_are_few_and_even(budget: int) -> None:
     assert max(rows) - min(rows) <= 0.02 * budget
 
 
-def test_a_prompt_of_several_responses_is_computed_once_and_nothing_is_padding() -> None:
-    first, second, alone = (1,) * 10, (2,) * 4, Sequence((5, 6), (7,))
+def test_a_prompt_is_computed_once_for_all_its_responses_and_nothing_is_padding() -> None:
+    first, second = (1,) * 10, (2,) * 4
     sequences = [Sequence(prompt, (3,) * length) for length in (5, 6) for prompt in (first, second)]
-    batch = SharedPrompts([*sequences, alone], "cpu")
-    assert batch.ids.tolist() == [[*first, *second, 5, 6, 7, *(3,) * 22]]
-    assert batch.inputs["position_ids"][0, :17].tolist() == [*range(10), *range(4), *range(3)]
-    assert sorted(batch.inputs["position_ids"][0, 17:].tolist()) == sorted(
-        place for prompt in (10, 4) for length in (5, 6) for place in range(prompt, prompt + length)
-    )
+    batch = SharedPrompts(sequences, "cpu")
+    assert batch.ids.tolist() == [[*first, *second, *(3,) * 22]]
+    assert batch.inputs["position_ids"].tolist() == [
+        [*range(10), *range(4), *range(10, 15), *range(4, 9), *range(10, 16), *range(4, 10)]
+    ]
 
 
-def test_responses_of_like_length_are_one_call_of_attention() -> None:
+def test_sequences_of_like_length_are_one_call_of_attention() -> None:
     lengths = [30, 31, 200, 32, 210]
     shared = SharedPrompts([Sequence((1,) * 9, (2,) * length) for length in lengths], "cpu").inputs["shared"]
-    assert [(own.places.rows, own.places.width) for own in shared.responses] == [(2, 210), (3, 32)]
+    assert [rows.shape for rows in shared.rows] == [(2, 219), (3, 41)]
 
 
 def test_a_prompt_whose_responses_are_above_the_budget_is_computed_again() -> None:

@@ -81,7 +81,8 @@ class TrainingSetup:
     """What decides the memory of training: ``tokens`` of a micro-batch, ``longest`` the longest sequence, ``frozen`` the models beside it.
 
     ``width``: bytes of a number in the passes. ``process``: bytes of a process that has imported everything and holds no model, 0 on a
-    GPU. ``attention_maps``: whether the weights of attention are made, for the column of that name.
+    GPU. ``attention_maps``: whether the weights of attention are made, for the column of that name. ``shared_prompts``: whether a prompt
+    is computed once for its responses.
     """
 
     model: Architecture
@@ -94,6 +95,7 @@ class TrainingSetup:
     lora_rank: int
     frozen: tuple[Architecture, ...]
     attention_maps: bool
+    shared_prompts: bool
     checkpointing: bool
     process: Quantity
 
@@ -218,6 +220,10 @@ def _activations(setup: TrainingSetup) -> tuple[Part, ...]:
     """What one micro-batch keeps, at the larger of its two peaks: when backward starts at the head, or inside the last layer."""
     model, width, tokens = setup.model, setup.width, setup.tokens
     layer, state = layer_activations(model, width), 4 * model.hidden_size
+    if setup.shared_prompts:
+        # Attention has a copy of the prompt for each response, and its result again in the order of tokens.
+        copies = setup.sampler.prompt / setup.sampler.response
+        layer += round(width * (model.query_size + 2 * copies * (model.query_size + model.key_size)))
     # Checkpointing keeps the input of every layer, and makes the rest of one layer at a time again.
     kept = model.layers * (state if setup.checkpointing else layer)
     again = layer if setup.checkpointing else 0

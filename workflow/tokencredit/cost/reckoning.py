@@ -209,6 +209,7 @@ class Planner:
             lora_rank=study.recipe_of(method).lora_rank,
             frozen=(*reference, *([self.architectures[teacher]] if teacher else [])),
             attention_maps="attention_entropy" in columns,
+            shared_prompts=training.attention == "sdpa",
             checkpointing=training.gradient_checkpointing,
             process=self.terms.trainer_bytes,
         )

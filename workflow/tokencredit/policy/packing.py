@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from heapq import heapreplace
-from itertools import accumulate
 from math import inf
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,7 @@ import torch
 from torch import Tensor
 from transformers.utils.generic import is_flash_attention_requested
 
-from tokencredit.policy.shared_prompts import Rectangle, Responses, SharedAttention
+from tokencredit.policy.shared_prompts import SharedAttention
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -116,54 +115,34 @@ class Padded(Layout):
 
 
 class SharedPrompts(Layout):
-    """All sequences in one row, without padding, each prompt of several responses once (arXiv 2506.05433).
+    """All sequences in one row, without padding: the different prompts, each once, and then the responses (arXiv 2506.05433).
 
-    First come these prompts and the sequences whose prompt no other has, and then the responses to these prompts. A response sees its
-    prompt and itself, as if it stood alone behind it (``SharedAttention``), and its positions go on from the prompt's.
+    A response sees its prompt and itself, as if it stood alone behind it (``SharedAttention``), and its positions go on from the prompt's.
     """
 
     def __init__(self, sequences: list[Sequence], device: torch.device | str) -> None:
-        prompts = _by_prompt(sequences)
-        single = {own[0] for own in prompts.values() if len(own) == 1}
-        firsts = [
-            (*prompt, *(sequences[own[0]].response if own[0] in single else ())) for prompt, own in prompts.items()
+        prompts = list(dict.fromkeys(sequence.prompt for sequence in sequences))
+        runs = [*prompts, *(sequence.response for sequence in sequences)]
+        position = [torch.arange(len(prompt)) for prompt in prompts]
+        position += [len(sequence.prompt) + torch.arange(len(sequence.response)) for sequence in sequences]
+        lengths = [len(run) for run in runs]
+        columns = torch.arange(sum(lengths)).split(lengths)
+        columns_of = dict(zip(prompts, columns, strict=False))
+        whole = [
+            torch.cat([columns_of[sequence.prompt], own])
+            for sequence, own in zip(sequences, columns[len(prompts) :], strict=True)
         ]
-        others = [index for index in range(len(sequences)) if index not in single]
-        cuts = _rectangles([len(sequences[index].response) for index in others], inf, _CALL)
-        alike = [[others[place] for place in cut] for cut in cuts]
-        rest = [index for part in alike for index in part]
-
-        begins = dict(zip(prompts, accumulate(map(len, firsts), initial=0), strict=False))
-        filled = accumulate((len(sequences[index].response) for index in rest), initial=sum(map(len, firsts)))
-        after = torch.tensor([begins[sequence.prompt] + len(sequence.prompt) for sequence in sequences])
-        starts = after.clone()
-        starts[rest] = torch.tensor(list(filled)[:-1], dtype=torch.long)
-        lengths = torch.tensor([len(sequence.response) for sequence in sequences])
-        place = torch.arange(int(lengths.sum())) - (lengths.cumsum(0) - lengths).repeat_interleave(lengths)
-        columns = starts.repeat_interleave(lengths) + place
-        before = torch.where(place > 0, columns, after.repeat_interleave(lengths)) - 1
-
-        tokens = [*firsts, *(sequences[index].response for index in rest)]
-        position = [torch.arange(len(first)) for first in firsts]
-        position += [len(own.prompt) + torch.arange(len(own.response)) for own in (sequences[index] for index in rest)]
-        rows = Rectangle.of([len(first) for first in firsts])
-        number = {prompt: row for row, prompt in enumerate(prompts)}
-        responses = [
-            Responses.of(
-                [len(sequences[index].response) for index in part],
-                torch.tensor([number[sequences[index].prompt] for index in part]),
-                rows,
-            )
-            for part in alike
-        ]
+        alike = _rectangles([len(sequence) for sequence in sequences], inf, _CALL)
         inputs = {
-            "input_ids": torch.tensor([token for part in tokens for token in part])[None],
+            "input_ids": torch.tensor([token for run in runs for token in run])[None],
             "position_ids": torch.cat(position)[None],
             # Not read: without one transformers would make one of [T, T].
             "attention_mask": torch.ones(1, 1, 1, 1, dtype=torch.bool),
-            "shared": SharedAttention(rows, responses),
+            "shared": SharedAttention.of([[whole[index] for index in part] for part in alike], sum(lengths)),
         }
-        super().__init__(inputs, torch.zeros_like(columns), columns, device, before)
+        answers = torch.cat(columns[len(prompts) :])
+        before = torch.cat([own[len(sequence.prompt) - 1 : -1] for own, sequence in zip(whole, sequences, strict=True)])
+        super().__init__(inputs, torch.zeros_like(answers), answers, device, before)
 
     @classmethod
     def batches(cls, sequences: list[Sequence], budget: int) -> list[list[int]]:
