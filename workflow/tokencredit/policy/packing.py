@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 # of a Qwen2 layer of width H, so 20 H; this is the 1.5B's. For sequences that are much shorter the work is the number of tokens.
 _ATTENTION_LENGTH = 20 * 1536
 
-# Families whose layers do what a mask of [T, T] for each row says, and whose positions are given with it.
-_MASKED = frozenset({"granite", "llama", "olmo2", "qwen2", "qwen3", "smollm3"})
+# Families whose layers hand on what a pass says of its attention, and take the positions that it gives.
+_SHARING = frozenset({"granite", "llama", "olmo2", "qwen2", "qwen3", "smollm3"})
 # Rotations that depend on the longest sequence of a pass.
 _ROPE_OF_A_PASS = frozenset({"dynamic", "longrope"})
 
@@ -183,16 +183,16 @@ class Packed(Layout):
 
 
 def layout_of(model: PreTrainedModel) -> type[Layout]:
-    """The layout of the model's passes: ``Packed`` where its attention takes the borders of sequences, ``SharedPrompts`` where it takes a
-    mask of each row in all its layers, else ``Padded``.
+    """The layout of the model's passes: ``Packed`` where its attention takes the borders of sequences, ``SharedPrompts`` where all its
+    layers are known to see everything before a token, else ``Padded``.
     """
     if is_flash_attention_requested(model.config):
         return Packed
     config = model.config.get_text_config(decoder=True)
     kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
     rope = (getattr(config, "rope_parameters", None) or {}).get("rope_type", "default")
-    masked = config.model_type in _MASKED and kinds == {"full_attention"} and rope not in _ROPE_OF_A_PASS
-    return SharedPrompts if masked and config._attn_implementation == "sdpa" else Padded
+    sharing = config.model_type in _SHARING and kinds == {"full_attention"} and rope not in _ROPE_OF_A_PASS
+    return SharedPrompts if sharing and config._attn_implementation == "sdpa" else Padded
 
 
 def micro_batches(sequences: list[Sequence], budget: int, layout: type[Layout] = Padded) -> Iterator[list[int]]:
