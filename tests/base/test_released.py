@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from tests.base.gguf_cases import settings, write_gguf, write_wheel
 from tests.models import tiny_qwen3
@@ -54,6 +56,22 @@ def test_a_folder_that_holds_its_weights_twice_is_refused(tmp_path: Path) -> Non
     for file in (tmp_path / "cut").glob("model*"):
         file.rename(tmp_path / file.name)
     with pytest.raises(UserError, match=r"weights twice, in model\.safetensors and in the files of model\.safetensors"):
+        folder.resolve("mine", in_folder(tmp_path))
+
+
+@pytest.mark.parametrize("which", [0, -1], ids=["before", "after"])
+def test_a_folder_that_holds_a_weight_in_two_files_is_refused(tmp_path: Path, which: int) -> None:
+    """As where a file was kept from another cut of the same names: transformers takes the weight of the last file."""
+    model = tiny_qwen3()
+    model.save_pretrained(tmp_path, max_shard_size="10KB")
+    name = "model.layers.0.mlp.up_proj.weight"
+    own = json.loads((tmp_path / "model.safetensors.index.json").read_text(encoding="utf-8"))["weight_map"][name]
+    folder.resolve("mine", in_folder(tmp_path))
+    other = [file for file in sorted(tmp_path.glob("*.safetensors")) if file.name != own][which]
+    save_file(load_file(other) | {name: torch.zeros(32, 16)}, other, {"format": "pt"})
+    with pytest.raises(
+        UserError, match=rf"holds {re.escape(name)} twice, in model-.* and in model-.*\.safetensors, and which"
+    ):
         folder.resolve("mine", in_folder(tmp_path))
 
 
