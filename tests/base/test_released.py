@@ -42,12 +42,15 @@ def test_a_folder_is_used_where_it_lies_and_known_by_the_files_that_count(tmp_pa
 
 
 @pytest.mark.parametrize("lost", ["config.json", "*.safetensors"])
-def test_a_folder_without_a_model_is_refused(tmp_path: Path, lost: str) -> None:
+@pytest.mark.parametrize("linked", [False, True], ids=["no file", "a link that leads nowhere"])
+def test_a_folder_without_a_model_is_refused(tmp_path: Path, lost: str, linked: bool) -> None:
     with pytest.raises(UserError, match=r"models\.mine\.path = '.*': no such folder\."):
         folder.resolve("mine", in_folder(tmp_path / "mine"))
     tiny_qwen3().save_pretrained(tmp_path / "mine")
     for file in (tmp_path / "mine").glob(lost):
         file.unlink()
+        if linked:
+            file.symlink_to(tmp_path / "moved away")
     with pytest.raises(UserError, match=r"holds no .*; a model is config\.json"):
         folder.resolve("mine", in_folder(tmp_path / "mine"))
 
