@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
+from tests.architectures import tiny
 from tests.base.gguf_cases import settings, write_gguf, write_wheel
+from tests.base.test_checked import PROBLEMS, byte_level, hub_model
 from tests.models import tiny_qwen3
 from tokencredit.base import folder, load_policy, load_tokenizer, package
+from tokencredit.base.checked import load_checked
 from tokencredit.config import FolderModel
 from tokencredit.errors import UserError
 from tokencredit.files import write_json
@@ -37,12 +42,15 @@ def test_a_folder_is_used_where_it_lies_and_known_by_the_files_that_count(tmp_pa
 
 
 @pytest.mark.parametrize("lost", ["config.json", "*.safetensors"])
-def test_a_folder_without_a_model_is_refused(tmp_path: Path, lost: str) -> None:
+@pytest.mark.parametrize("linked", [False, True], ids=["no file", "a link that leads nowhere"])
+def test_a_folder_without_a_model_is_refused(tmp_path: Path, lost: str, linked: bool) -> None:
     with pytest.raises(UserError, match=r"models\.mine\.path = '.*': no such folder\."):
         folder.resolve("mine", in_folder(tmp_path / "mine"))
     tiny_qwen3().save_pretrained(tmp_path / "mine")
     for file in (tmp_path / "mine").glob(lost):
         file.unlink()
+        if linked:
+            file.symlink_to(tmp_path / "moved away")
     with pytest.raises(UserError, match=r"holds no .*; a model is config\.json"):
         folder.resolve("mine", in_folder(tmp_path / "mine"))
 
@@ -55,6 +63,57 @@ def test_a_folder_that_holds_its_weights_twice_is_refused(tmp_path: Path) -> Non
         file.rename(tmp_path / file.name)
     with pytest.raises(UserError, match=r"weights twice, in model\.safetensors and in the files of model\.safetensors"):
         folder.resolve("mine", in_folder(tmp_path))
+
+
+@pytest.mark.parametrize("which", [0, -1], ids=["before", "after"])
+def test_a_folder_that_holds_a_weight_in_two_files_is_refused(tmp_path: Path, which: int) -> None:
+    """As where a file was kept from another cut of the same names: transformers takes the weight of the last file."""
+    model = tiny_qwen3()
+    model.save_pretrained(tmp_path, max_shard_size="10KB")
+    name = "model.layers.0.mlp.up_proj.weight"
+    own = json.loads((tmp_path / "model.safetensors.index.json").read_text(encoding="utf-8"))["weight_map"][name]
+    folder.resolve("mine", in_folder(tmp_path))
+    other = [file for file in sorted(tmp_path.glob("*.safetensors")) if file.name != own][which]
+    save_file(load_file(other) | {name: torch.zeros(32, 16)}, other, {"format": "pt"})
+    with pytest.raises(
+        UserError, match=rf"holds {re.escape(name)} twice, in model-.* and in model-.*\.safetensors, and which"
+    ):
+        folder.resolve("mine", in_folder(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("file", "written", "match"),
+    [
+        ("generation_config.json", "{", r"generation_config\.json: cannot be read as JSON"),
+        ("generation_config.json", "[]", r"generation_config\.json: must be a JSON object"),
+        ("config.json", dict(eos_token_id="2"), "cannot be read: Validation error for field 'eos_token_id'"),
+        ("config.json", dict(pad_token_id=5000), "cannot be read: Padding_idx must be within num_embeddings"),
+    ],
+)
+def test_settings_that_are_of_no_model_are_a_sentence(tmp_path: Path, file: str, written: object, match: str) -> None:
+    tiny_qwen3().save_pretrained(tmp_path)
+    kept = json.loads((tmp_path / file).read_text(encoding="utf-8"))
+    (tmp_path / file).write_text(written if isinstance(written, str) else json.dumps(kept | written), encoding="utf-8")
+    with pytest.raises(UserError, match=match):
+        load_policy(tmp_path)
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["named", "of the family"])
+def test_an_end_that_is_text_to_the_tokenizer_is_refused(tmp_path: Path, named: bool) -> None:
+    """Llama's family has 2 for an end where the settings name none, and here that is a letter."""
+    tokenizer = byte_level(marks=["<|endoftext|>"])
+    tokenizer.save_pretrained(tmp_path)
+    tiny("llama", dict(vocab_size=400, eos_token_id=0)).save_pretrained(tmp_path)
+    load_checked(tmp_path, hub_model("{problem}"), PROBLEMS, longest=100)
+    path = tmp_path / ("generation_config.json" if named else "config.json")
+    kept = json.loads(path.read_text(encoding="utf-8"))
+    kept.pop("eos_token_id")
+    if not named:
+        (tmp_path / "generation_config.json").unlink()
+    path.write_text(json.dumps(kept | ({"eos_token_id": [0, 2]} if named else {})), encoding="utf-8")
+    letter = re.escape(tokenizer.convert_ids_to_tokens(2))
+    with pytest.raises(UserError, match=f"token 2 ends a response by eos_token_id, and to the tokenizer .*'{letter}'"):
+        load_checked(tmp_path, hub_model("{problem}"), PROBLEMS, longest=100)
 
 
 def test_what_a_killed_job_left_is_deleted_and_a_failed_one_leaves_nothing(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from tokencredit.base.checked_text import check_tokenizer
 from tokencredit.base.store import load_policy, load_tokenizer
-from tokencredit.engines.ending import settle_ends
+from tokencredit.engines.ending import ends_in_text, settle_ends, token_texts
 from tokencredit.engines.lengths import boundaries, positions
 from tokencredit.engines.transformers_engine import TransformersEngine
 from tokencredit.errors import UserError
@@ -59,10 +59,17 @@ def load_checked(
     tokenizer = load_tokenizer(model_dir)
     prompts = check_tokenizer(model_dir, tokenizer, model, problems)
     policy = load_policy(model_dir, dtype, device, longest)
-    if not settle_ends(policy, tokenizer, model.prompt):
+    ends = settle_ends(policy, tokenizer, model.prompt)
+    if not ends:
         raise UserError(
             f"{model_dir}: nothing ends a response: neither tokenizer nor generation_config.json names an end token, and the prompt of "
             f"models.yaml closes no turn. Name eos_token in the tokenizer's settings."
+        )
+    if text := ends_in_text(tokenizer, ends):
+        raise UserError(
+            f"{model_dir}: token {text[0]} ends a response by eos_token_id, and to the tokenizer it is the text "
+            f"{token_texts(tokenizer, text[:1])[0]!r}: responses would be cut there. Name the number of an end token in config.json and "
+            f"in generation_config.json; where neither names one, transformers takes the one of {type(policy).__name__}'s family."
         )
     rows, largest = policy.get_input_embeddings().weight.shape[0], max(map(max, prompts))
     if largest >= rows:

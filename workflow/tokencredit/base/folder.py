@@ -29,7 +29,7 @@ def resolve(name: str, model: FolderModel) -> dict[str, Any]:
     if not folder.is_dir():
         raise UserError(f"{where}: no such folder.")
     for pattern in ("config.json", "*.safetensors"):
-        if not any(folder.glob(pattern)):
+        if not any(file.is_file() for file in folder.glob(pattern)):  # a link may lead nowhere
             raise UserError(
                 f"{where}: holds no {pattern}; a model is config.json, its tokenizer and .safetensors files."
             )

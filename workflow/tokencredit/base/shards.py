@@ -1,4 +1,4 @@
-"""Whether a model's folder holds every file that its weights are cut into, and the weights once."""
+"""Whether a model's folder holds every file that its weights are cut into, and each weight once."""
 
 from __future__ import annotations
 
@@ -9,16 +9,34 @@ from tokencredit.files import read_json
 
 
 def check_shards(folder: Path, where: str) -> None:
-    """``UserError`` where an index of weights names a file that is not in ``folder``, or stands beside a file of all weights.
+    """``UserError`` where an index of weights names a file that is not in ``folder``, or a weight is in two of the folder's files.
 
     ``where`` says whose folder it is.
     """
+    from safetensors import SafetensorError, safe_open
+
     for index in sorted(folder.glob("*.safetensors.index.json")):
         if (whole := folder / index.name.removesuffix(".index.json")).is_file():
             raise UserError(
                 f"{where}: holds the weights twice, in {whole.name} and in the files of {index.name}, and which of them count differs "
                 f"between programs; use a folder or a revision with one of the two."
             )
-        for name in sorted(set(read_json(index).get("weight_map", {}).values())):
+        names = sorted(set(read_json(index).get("weight_map", {}).values()))
+        for name in names:
             if not (folder / name).is_file():
                 raise UserError(f"{where}: {index.name} names {name}, which is not there; the model is not whole.")
+        # Programs read all weights of these files, and of two by one name the one that they happen to read last.
+        file_of: dict[str, str] = {}
+        for name in names:
+            try:
+                with safe_open(folder / name, "np") as stored:
+                    weights = list(stored.keys())
+            except SafetensorError as error:
+                raise UserError(f"{where}: {name} cannot be read: {error}.") from error
+            for weight in weights:
+                if weight in file_of:
+                    raise UserError(
+                        f"{where}: holds {weight} twice, in {file_of[weight]} and in {name}, and which of the two counts differs between "
+                        f"programs; get the model's files again, or use another revision."
+                    )
+                file_of[weight] = name

@@ -48,6 +48,7 @@ def load_policy(
     that are quantised, or wants to bring code of its own.
     """
     import torch
+    from huggingface_hub.errors import StrictDataclassError
     from safetensors import SafetensorError
     from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
 
@@ -60,6 +61,9 @@ def load_policy(
             f"Merge it (peft's merge_and_unload) and save the model alone, or take the adapter's files away."
         )
     own_files = {"local_files_only": True, "trust_remote_code": False}
+    _check_generation(folder)
+    # What transformers raises for settings that are of no model, beside its own refusals.
+    wrong = (AssertionError, AttributeError, KeyError, RuntimeError, StrictDataclassError, TypeError, ValueError)
     try:
         if getattr(AutoConfig.from_pretrained(folder, **own_files), "quantization_config", None) is not None:
             raise UserError(f"{folder}: the weights are quantised; {_ONLY_PLAIN}.")
@@ -72,7 +76,7 @@ def load_policy(
             use_safetensors=True,
             **own_files,
         )
-    except (OSError, SafetensorError, ValueError, RuntimeError, ImportError, KeyError, TypeError) as error:
+    except (OSError, SafetensorError, ImportError, *wrong) as error:
         raise UserError(f"{folder}: the model cannot be read: {_reason(error)}.") from error
     _check_weights(folder, type(model).__name__, found)
     ids = model.generation_config
@@ -83,6 +87,13 @@ def load_policy(
     if longest is not None:
         settle_rope(model, longest)
     return model.to(device)
+
+
+def _check_generation(folder: Path) -> None:
+    """generation_config.json can be read, if there is one: transformers passes over a broken one, and with it over the model's ends."""
+    path = folder / "generation_config.json"
+    if path.is_file() and not isinstance(read_json(path), dict):
+        raise UserError(f"{path}: must be a JSON object; get the file again.")
 
 
 def _check_plain(folder: Path) -> None:

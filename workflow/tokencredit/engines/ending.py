@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +54,16 @@ def settle_ends(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, temp
     ends = frozenset(end for end in ends if 0 <= end < model.get_output_embeddings().weight.shape[0])
     model.generation_config.eos_token_id = sorted(ends)
     return ends
+
+
+def ends_in_text(tokenizer: PreTrainedTokenizerBase, ends: Iterable[int]) -> list[int]:
+    """Those of ``ends`` that are text to ``tokenizer``, in order: neither special nor spelled as a mark.
+
+    Some classes of transformers name an end by number where the settings name none, whatever the tokenizer has there.
+    """
+    marks = _named(tokenizer) | _added_special(tokenizer).keys()
+    tokens = {end: tokenizer.convert_ids_to_tokens(end) for end in sorted(ends)}
+    return [end for end, token in tokens.items() if token and token not in marks and not LIKE_A_MARK.fullmatch(token)]
 
 
 def finished_response(
