@@ -304,6 +304,22 @@ def test_what_was_used_is_summed_from_what_is_kept(store: Store, tmp_path: Path)
     assert (runs["EAPO", 0], runs["EAPO", 1]) == (12.0, None)
 
 
+def test_a_study_on_a_model_whose_shape_is_not_written_down_has_costs_without_a_plan(tmp_path: Path) -> None:
+    """The page comes after all training: what the configuration does not tell may not end it."""
+    shutil.copytree(Path(__file__).parents[2] / "config", tmp_path / "config")
+    models = tmp_path / "config/models.yaml"
+    described = re.compile(r"(  smollm2-135m-instruct:\n(?:    .*\n)*?)    architecture:.*\n(?:      .*\n)*")
+    told, count = described.subn(r"\1", models.read_text())
+    assert count == 1
+    kept = Store(load_study(tmp_path / "config", "pocket"), tmp_path / "results")
+    planned = {cost.rule for cost in costs.by_rule(kept) if cost.planned}
+    models.write_text(told)
+    kept = Store(load_study(tmp_path / "config", "pocket"), tmp_path / "results")
+    found = {cost.rule: cost.planned for cost in costs.by_rule(kept)}
+    assert found["train"] is None
+    assert set(found) > planned
+
+
 def test_a_missing_table_is_named(store: Store, tmp_path: Path) -> None:
     shutil.copytree(store.results, tmp_path / "results", ignore=shutil.ignore_patterns("figures", "tables"))
     with pytest.raises(UserError, match=r"tables/.*.csv: no such file"):

@@ -59,7 +59,7 @@ def test_only_the_files_of_a_model_count_and_by_their_content(cache: Path, monke
     for name in ("README.md", "pytorch_model.bin", ".gitattributes"):
         (folder / name).write_text("other", encoding="utf-8")
     assert resolve("mine", model())["sha256"] == first
-    elsewhere = cache / "elsewhere.safetensors"
+    elsewhere = cache / ("0" * 64)
     (folder / "model.safetensors").replace(elsewhere)
     (folder / "model.safetensors").symlink_to(elsewhere)
     assert resolve("mine", model())["sha256"] == first

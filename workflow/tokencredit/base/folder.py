@@ -60,5 +60,6 @@ def made_whole(out: Path) -> Iterator[Path]:
 
 def _digest(file: Path) -> str:
     """sha256 of the content. The Hub's cache links a large file to a blob of that name: no need to read gigabytes again."""
-    name = file.resolve().name
-    return name if file.is_symlink() and re.fullmatch("[0-9a-f]{64}", name) else sha256(file)
+    target = file.resolve()
+    of_cache = file.is_symlink() and target.parent.name == "blobs" and re.fullmatch("[0-9a-f]{64}", target.name)
+    return target.name if of_cache else sha256(file)
