@@ -5,8 +5,8 @@ STUDY ?= toy
 # On Linux pip takes PyTorch's CUDA build (several GB) where an index offers it. For the CPU build:
 # make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
 TORCH_INDEX ?=
-# Processes that share the tests out. Each holds about 1 GB.
-WORKERS ?= 2
+# Processes that share the tests out, of which one waits most of the time for those that it started. Each holds about 1 GB.
+WORKERS ?= 3
 
 BIN := .venv/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
@@ -56,7 +56,7 @@ bundle: .venv/runtime ## the stored records of a finished study in one archive, 
 rebuild: .venv-analysis/runtime ## tables, figures and page from an archive, without torch: make rebuild BUNDLE=bundle-toy.tar.gz
 	@PYTHONPATH=workflow .venv-analysis/bin/python -m tokencredit rebuild $(BUNDLE) --cores $(CORES)
 
-test: .venv/development ## all tests, the smoke study included, in WORKERS processes (2)
+test: .venv/development ## all tests, the smoke study included, in WORKERS processes (3)
 	$(PYTEST) $(PROCESSES)
 
 test-fast: .venv/development ## the tests while you work: without those that draw, start processes, take seconds (slow) or run Snakemake (workflow)

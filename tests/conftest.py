@@ -41,18 +41,23 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that ask for a fixture that takes long, or read real data, are slow.
 
-    In several processes the longest come first, so that none of them is left to one process at the end.
+    In several processes the longest come first, so that none of them is left to one process at the end. One file of tests that need
+    ``FINISHED`` is the very first: a process makes it while the others have something else to do.
     """
     for item in items:
         if any(name in item.fixturenames for name in LONG) or item.get_closest_marker("real_data"):
             item.add_marker(pytest.mark.slow)
     if "PYTEST_XDIST_WORKER" in os.environ:
-        items.sort(key=_place)
+        first = min((_file(item) for item in items if FINISHED in item.fixturenames), default=None)
+        items.sort(
+            key=lambda item: (
+                _file(item) != first,
+                not item.nodeid.startswith(SHARED),
+                FINISHED not in item.fixturenames,
+                not item.get_closest_marker("slow"),
+            )
+        )
 
 
-def _place(item: pytest.Item) -> tuple[bool, bool, bool]:
-    return (
-        FINISHED not in item.fixturenames,
-        not item.nodeid.startswith(SHARED),
-        not item.get_closest_marker("slow"),
-    )
+def _file(item: pytest.Item) -> str:
+    return item.nodeid.split("::")[0]

@@ -59,7 +59,7 @@ def test_plan_says_what_would_run_and_makes_nothing(project: Project) -> None:
     told = answer(project, "plan", "--config", "study=paper-quadrants")
     lines = {line.split("│")[1].strip(): line.split("│")[2:-1] for line in told.splitlines() if line.startswith("│")}
     assert set(lines) >= {"prepare", "fetch", "train", "generate", "report", "dapo/seed0", "nlr/seed1", "base/seed0"}
-    assert [lines[rule][0].strip() for rule in ("train", "generate", "grade")] == ["10", "66", "66"]
+    assert [lines[rule][0].strip() for rule in ("train", "generate", "grade")] == ["10", "77", "77"]
     in_all = marked(estimate(CONFIG.study("paper-quadrants")).gpu_hours)
     assert f"{in_all} GPU-hours on NVIDIA A800 80 GB; no budget is set" in told
     assert "Building DAG" not in told
