@@ -35,6 +35,7 @@ demo: .venv/runtime ## the study `toy`: data, base model, 8 trainings, evaluatio
 
 quick: .venv-analysis/runtime ## a study that was run, from records in this repository: page and figures in the browser (nothing is trained, no torch)
 	@PYTHONPATH=workflow .venv-analysis/bin/python -m tokencredit rebuild docs/results/toy-core.tar.gz --part toy-paper --cores $(CORES)
+	@PYTHONPATH=workflow .venv-analysis/bin/python -m tokencredit.analysis summary --config config --study toy-paper --results results
 	@$(MAKE) --no-print-directory open STUDY=toy-paper
 
 open: ## the page of a study in the browser: make open STUDY=toy

@@ -48,6 +48,28 @@ def test_studies_with_results_are_listed_with_their_state(config: Path, tmp_path
     assert (broken.name, broken.state) == ("broken", "its configuration cannot be read")
 
 
+def test_a_study_that_runs_is_listed_with_the_page_that_was_written_while_it_ran(config: Path, tmp_path: Path) -> None:
+    """Until its own page is there, with what that page says of how far the study is; before studies that have no page at all."""
+    results = tmp_path / "results"
+    results.joinpath("broken").mkdir(parents=True)
+    said = "2026-01-02 03:04: 0 of 2 runs trained, 1 failed."
+    text = f'<section><h2 id="so-far">So far</h2><p><strong>{said}</strong></p><strong>More</strong></section>'
+    _page(results, "one/so-far", "Is it so?", "Not answered yet.", text)
+    running, broken = overview.entries(config, results)
+    assert (running.name, running.page, running.finished) == ("one", "one/so-far/index.html", False)
+    assert running.state == "not finished; 0 of 2 training runs are done"
+    assert (running.said, running.asked, running.answer) == (said, "Is it so?", "Not answered yet.")
+    assert (broken.name, broken.page) == ("broken", "")
+    listed = overview.write(config, results).read_text()
+    assert '<a href="one/so-far/index.html">' in listed
+    assert said in listed
+    _page(results, "one", "Is it so?", "Yes.")
+    listed = overview.write(config, results).read_text()
+    assert '<a href="one/index.html">' in listed
+    assert "so-far" not in listed
+    assert said not in listed
+
+
 def test_texts_that_are_markup_stay_texts(config: Path, tmp_path: Path) -> None:
     results = tmp_path / "results"
     _page(results, "one", "Is it so?", "<img src=x onerror=1>")
@@ -88,8 +110,11 @@ def test_the_page_of_a_study_puts_it_on_the_list(store: Store, made: Path, tmp_p
     told = tell(store, [], [], None)
     assert (entry.asked, entry.answer) == (told.asked, told.answer)
     assert entry.answer[:60] in tmp_path.joinpath("results", "index.html").read_text()
+    closing = CliRunner().invoke(app, ["summary", *arguments[1:-1]], catch_exceptions=False)
+    assert closing.output.endswith(f"\n{told.asked}\n{told.answer}\n")
 
 
-def _page(results: Path, name: str, asked: str, answer: str) -> None:
-    text = f'<meta name="description" content="{html.escape(answer)}"><h2 id="answer" class="asked">{html.escape(asked)}</h2><h2>More</h2>'
+def _page(results: Path, name: str, asked: str, answer: str, so_far: str = "") -> None:
+    head = f'<meta name="description" content="{html.escape(answer)}">{so_far}'
+    text = f'{head}<h2 id="answer" class="asked">{html.escape(asked)}</h2><h2>More</h2>'
     files.write_text(results / name / "index.html", text)

@@ -87,7 +87,11 @@ def test_of_a_run_at_work_it_shows_how_far_it_is(store: Store, results: Path) ->
     (run / "work/abc/metrics.jsonl").write_text("".join(lines[:12]) + '{"step": 13, "solve_r')
     with exclusive(run):
         parsed = written(store, results)
-    assert "0 of 18 runs trained, 1 training at step 12 of 30, 17 waiting" in words(parsed)
+    how_far = "0 of 18 runs trained, 1 training at step 12 of 30, 17 waiting"
+    assert how_far in words(parsed)
+    listed = (results / "index.html").read_text(encoding="utf-8")
+    assert '<a href="synthetic/so-far/index.html">' in listed
+    assert how_far in listed
     assert socket.gethostname() in words(parsed)
     assert f"{100 * json.loads(lines[11])['solve_rate']:.0f} %" in words(parsed)
     assert parsed.opened.count("polyline") == 1

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.creditbench.planted import measured
+from tokencredit import credit
 from tokencredit.credit import METHODS
 from tokencredit.creditbench.records import Measured
 from tokencredit.creditbench.submission import read
@@ -70,6 +71,17 @@ def test_the_two_forms_of_a_method_are_one(tmp_path: Path, policy: Measured) -> 
     other = read(tensors(tmp_path))
     assert other.name == "mine"
     assert other.credit(policy).tolist() == one.credit(policy).tolist()
+
+
+def test_a_file_of_the_package_holds_the_method_that_it_registered(policy: Measured) -> None:
+    """CONTRIBUTING.md puts a method there, where it is registered as soon as anything of the package is imported."""
+    package, before = Path(credit.__file__).parent, list(METHODS)
+    own = read(package / "gtpo.py")
+    assert (own.name, own.method) == ("gtpo", METHODS["gtpo"])
+    assert own.credit(policy).shape == (len(policy.tokens), 1)
+    with pytest.raises(UserError, match=r"eapo\.py: holds 6 methods; one is allowed, under @method"):
+        read(package / "eapo.py")
+    assert list(METHODS) == before
 
 
 def test_a_file_leaves_no_method_behind(tmp_path: Path) -> None:

@@ -40,6 +40,27 @@ def test_the_page_of_a_part_is_made_and_compared_with_nothing(monkeypatch: pytes
     assert command[3:8] == ["--cores", "2", "results/toy-paper/index.html", "--config", "study=toy-paper"]
 
 
+def test_records_from_before_a_figure_was_added_are_enough_where_nothing_is_compared(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Whoever adds a figure can draw it, and the page with it, from the shipped records."""
+    named = bundle._exhibits
+    monkeypatch.setattr(bundle, "_exhibits", lambda study: [*named(study), f"{study.name}/figures/new.csv"])
+    shipped = ROOT / "docs" / "results" / BUNDLE, ROOT / "config", tmp_path
+    with pytest.raises(UserError, match=r"each once: toy-core/figures/new\.csv\. A bundle that was packed before"):
+        bundle.restore(*shipped)
+    assert list(tmp_path.iterdir()) == []
+    assert bundle.restore(*shipped, compared=False) == ("toy-core", f"{tmp_path}/toy-core/index.html")
+    assert (tmp_path / "toy-full" / "runs" / "eapo" / "seed0" / "run.json").is_file()
+
+
+def test_a_failed_job_is_named_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    commands = _without_work(monkeypatch, status=1)
+    with pytest.raises(UserError, match=r"could not make results/toy-paper/index\.html from it; which job failed"):
+        bundle.rebuild(BUNDLE, "2", "toy-paper")
+    assert commands[1][3:] == ["status", "--config", "study=toy-paper"]
+
+
 def test_what_is_shown_at_once_needs_nothing_but_records_that_are_shipped() -> None:
     """``make quick``: the study in it is a part of the one whose bundle stands in the repository, and asks whether EAPO beats DAPO."""
     makefile = (ROOT / "Makefile").read_text()
@@ -50,15 +71,15 @@ def test_what_is_shown_at_once_needs_nothing_but_records_that_are_shipped() -> N
     assert {"eapo", "dapo"} <= {*part.methods}
 
 
-def _without_work(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """The commands that are run, which end well and do nothing."""
+def _without_work(monkeypatch: pytest.MonkeyPatch, status: int = 0) -> list[list[str]]:
+    """The commands that are run, which do nothing and end with ``status``."""
     commands: list[list[str]] = []
 
     def run(command: list[str], **_: Any) -> subprocess.CompletedProcess:
         commands.append(command)
-        return subprocess.CompletedProcess(command, 0)
+        return subprocess.CompletedProcess(command, status)
 
     monkeypatch.chdir(ROOT)
-    monkeypatch.setattr(bundle, "restore", lambda *_: ("toy-core", "results/toy-core/index.html"))
+    monkeypatch.setattr(bundle, "restore", lambda *_, **__: ("toy-core", "results/toy-core/index.html"))
     monkeypatch.setattr(bundle.subprocess, "run", run)
     return commands

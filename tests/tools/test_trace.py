@@ -37,6 +37,18 @@ def test_words_choose_rows() -> None:
     assert len(select_rows.choose(TABLE, [], HERE)) == 4
 
 
+def test_the_keys_of_an_entry_choose_rows_too(shown: Path) -> None:
+    """Of the table of experiments ``experiment`` is one, of a figure that somebody adds any column."""
+    table = shown.with_name("experiments.csv")
+    files.write_text(
+        table, "experiment,contrast,outcome\nharmless,a above b,supported\nuseful,a above b,contradicted\n"
+    )
+    shown.with_suffix(".json").rename(table.with_suffix(".json"))
+    done, said = traced(table, "useful")
+    assert done.exit_code == 0, done.output
+    assert [row["outcome"] for row in said["rows"]] == ["contradicted"]
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [

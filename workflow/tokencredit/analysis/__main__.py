@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from tokencredit import cli
-from tokencredit.config import load_study
+from tokencredit.config import Config, load_study
 from tokencredit.errors import UserError
 from tokencredit.study.exhibits import planned
 
@@ -76,11 +76,15 @@ def report(
 
 @app.command()
 def summary(config: ConfigOption, study: StudyOption, results: ResultsOption) -> None:
-    """Print the study's closing table, its aims and the files made."""
+    """Print the study's closing table, its aims, the files made, and what its page asks and answers."""
+    from tokencredit.analysis.page import overview
     from tokencredit.analysis.store import Store
     from tokencredit.analysis.summary import print_summary
 
     print_summary(Store(load_study(config, study), results))
+    told = overview.entry(Config(config), study, results)
+    if told.finished:
+        print(f"\n{told.asked}\n{told.answer}")
 
 
 def _chosen(only: list[str] | None, names: list[str]) -> list[str]:

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from tokencredit import credit
 from tokencredit.credit import METHODS, Method
 from tokencredit.creditbench.records import Measured
 from tokencredit.creditbench.signals import batches
@@ -38,6 +39,8 @@ class Submission:
 
 def read(path: Path) -> Submission:
     """The method in a file. ``UserError`` where the file cannot be read or run, and unless it holds one method."""
+    if path.resolve().parent == Path(credit.__file__).resolve().parent:
+        return _of_package(path)
     known = set(METHODS)
     module = _module(path)
     registered = [METHODS.pop(name) for name in METHODS.keys() - known]
@@ -52,6 +55,16 @@ def read(path: Path) -> Submission:
         return Submission(path.stem, lambda measured: _of_table(path, function, measured))
     method = registered[0]
     return Submission(method.name, lambda measured: _of_signals(path, method, measured), method)
+
+
+def _of_package(path: Path) -> Submission:
+    """The method of a file of ``tokencredit.credit``, which registered it when the package was imported."""
+    found = [method for method in METHODS.values() if method.module == f"credit.{path.stem}"]
+    if len(found) != 1:
+        raise UserError(
+            f"{path}: holds {len(found) or 'no'} methods; one is allowed, under @method (docs/creditbench.md)."
+        )
+    return Submission(found[0].name, lambda measured: _of_signals(path, found[0], measured), found[0])
 
 
 def _module(path: Path) -> ModuleType:

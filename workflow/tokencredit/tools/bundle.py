@@ -30,6 +30,8 @@ from tokencredit.tools.integrity import check_study, files_of_job
 FREE = ("MIT", "Apache-2.0", "CC-BY-4.0", "CC0-1.0")  # licences under which problems may be passed on
 EXHIBITS = ("table", "figure", "report")  # the rules that make something from the records; all others make records
 RESPONSES = ("generate", "grade")
+# Of snakemake: each job would be told with its hundreds of files, and a failed one so too; `snakemake status` says why it failed.
+QUIET = ("--quiet", "host", "rules")
 
 
 def pack(study: str, out: Path, config: Path, results: Path, without_responses: bool) -> None:
@@ -85,12 +87,15 @@ def rebuild(bundle: Path, cores: str, part: str | None = None) -> bool:
     ``part``: a study that the records of the bundle are enough for; then those of this study are made, which nothing is compared with.
     """
     config, results = Path("config"), Path("results")
-    study, page = restore(bundle, config, results)
+    study, page = restore(bundle, config, results, compared=part is None)
     if part is not None:
         study, page = part, _page_of_part(bundle, load_study(config, study), load_study(config, part), results)
     command = [sys.executable, "-m", "snakemake", "--cores", cores, *_exhibits_anew(study, page)]
-    if subprocess.run(command, check=False).returncode:
-        raise UserError(f"{bundle}: snakemake could not make {page} from it; what it said stands above.")
+    if subprocess.run([*command, *QUIET], check=False).returncode:
+        subprocess.run([sys.executable, "-m", "snakemake", "status", "--config", f"study={study}"], check=False)
+        raise UserError(
+            f"{bundle}: snakemake could not make {page} from it; which job failed, and its log, stand above."
+        )
     return part is not None or check(bundle, results)
 
 
@@ -131,12 +136,17 @@ def opened(bundle: Path, config: Path) -> tuple[dict[str, bytes], dict[str, Any]
     return members, content, study
 
 
-def restore(bundle: Path, config: Path, results: Path) -> tuple[str, str]:
-    """Put the records where the study's own would be, as ``unpack``; the study's name, and the page that can be made from them."""
+def restore(bundle: Path, config: Path, results: Path, compared: bool = True) -> tuple[str, str]:
+    """Put the records where the study's own would be, as ``unpack``; the study's name, and the page that can be made from them.
+
+    ``compared``: whether the study's tables and figures will be compared with those that the bundle names, so that it must name them all.
+    """
     members, content, study = opened(bundle, config)
-    if odd := sorted(content["made"].keys() ^ set(_exhibits(study))):
+    if odd := sorted(content["made"].keys() ^ set(_exhibits(study)) if compared else []):
         raise UserError(
-            f"{bundle}: should name the tables and figures of study {study.name}, each once: {listed(odd)}."
+            f"{bundle}: should name the tables and figures of study {study.name}, each once: {listed(odd)}. "
+            "A bundle that was packed before a table or figure was added has to be packed again; `tokencredit rebuild --part` compares "
+            "nothing, and takes it as it is."
         )
     records = {results / name: data for name, data in members.items() if name != CONTENT}
     anew = {Path(path) for job in jobs_of(study, str(results)) if job.rule in EXHIBITS for path in job.outputs}

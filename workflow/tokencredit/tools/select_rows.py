@@ -40,20 +40,20 @@ def read(path: Path) -> pd.DataFrame:
         raise UserError(f"{path}: cannot be read as CSV: {error}.") from error
 
 
-def keys_of(table: pd.DataFrame) -> list[str]:
-    """The columns of ``table`` that say what a row is about."""
-    return [name for name in KEYS if name in table]
+def keys_of(table: pd.DataFrame, own: Sequence[str] = ()) -> list[str]:
+    """The columns of ``table`` that say what a row is about; ``own``: the keys that its entry declares, of which ``KEYS`` may lack some."""
+    return [name for name in dict.fromkeys((*KEYS, *own)) if name in table]
 
 
-def choose(table: pd.DataFrame, words: Sequence[str], where: Path) -> pd.DataFrame:
-    """The rows that have all ``words`` among their keys; of two words of one column, a row has one or the other.
+def choose(table: pd.DataFrame, words: Sequence[str], where: Path, own: Sequence[str] = ()) -> pd.DataFrame:
+    """The rows that have all ``words`` among their keys (``keys_of``); of two words of one column, a row has one or the other.
 
     A word is a value of exactly one key column, or ``column=value``. Raises ``UserError`` for words that are no value or several
     columns', and for words that no row has together.
     """
     wanted: dict[str, set[str]] = {}
     for word in words:
-        column, value = _column(table, word, where)
+        column, value = _column(table, word, where, keys_of(table, own))
         wanted.setdefault(column, set()).add(value)
     chosen = table
     for column, values in wanted.items():
@@ -63,8 +63,7 @@ def choose(table: pd.DataFrame, words: Sequence[str], where: Path) -> pd.DataFra
     return chosen
 
 
-def _column(table: pd.DataFrame, word: str, where: Path) -> tuple[str, str]:
-    keys = keys_of(table)
+def _column(table: pd.DataFrame, word: str, where: Path, keys: list[str]) -> tuple[str, str]:
     name, _, value = word.partition("=")
     if name in keys and value in set(table[name]):
         return name, value

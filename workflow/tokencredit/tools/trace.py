@@ -17,6 +17,7 @@ from rich.tree import Tree
 from tokencredit import files
 from tokencredit.config import Config
 from tokencredit.errors import UserError
+from tokencredit.study.exhibits import EXHIBITS
 from tokencredit.study.paths import RECIPES
 from tokencredit.tools import select_rows
 from tokencredit.tools.lineage import Lineage, Source
@@ -40,7 +41,7 @@ def print_trace(shown: Path, words: list[str], config: Path, as_json: bool) -> b
         said = {"rows": numbers, "source": _plain(source), "differences": differences, "rest_on_more": others}
         print(json.dumps(said, indent=1))
     else:
-        _show(rows, source, differences, others)
+        _show(rows, select_rows.keys_of(rows, _keys(shown)), source, differences, others)
     return not differences
 
 
@@ -55,7 +56,7 @@ def trace(shown: Path, words: list[str], config: Path) -> tuple[pd.DataFrame, So
     study = shown.parents[1].name
     if not isinstance(origin, dict) or origin.get("study") != study:
         raise UserError(f"{shown.with_suffix('.json')}: is not the origin of a table or figure of study {study}.")
-    rows = select_rows.choose(table, words, shown)
+    rows = select_rows.choose(table, words, shown, _keys(shown))
     configured = Config(config)
     datasets = {name: benchmark.dataset for name, benchmark in configured.benchmarks.items()}
     home = configured.study(study).home if study in configured.study_names else study
@@ -67,6 +68,12 @@ def trace(shown: Path, words: list[str], config: Path) -> tuple[pd.DataFrame, So
     whole = _names(origin, table, {datasets[name] for name in followed})
     others = [name for name in OF_OTHERS if name in rows and rows[name].any()] if set(names) < set(whole) else []
     return rows, Lineage(shown.parents[2], datasets, home).shown(shown, origin, names, followed), others
+
+
+def _keys(shown: Path) -> tuple[str, ...]:
+    """The keys that the entry of a table or figure declares; none of one that has no entry any more."""
+    own = [entry for entry in EXHIBITS if (f"{entry.kind}s", entry.name) == (shown.parent.name, shown.stem)]
+    return own[0].keys if own else ()
 
 
 def _names(origin: dict[str, Any], rows: pd.DataFrame, datasets: set[str]) -> list[str]:
@@ -100,9 +107,8 @@ def _plain(source: Source) -> dict[str, Any]:
     }
 
 
-def _show(rows: pd.DataFrame, source: Source, differences: list[str], others: list[str]) -> None:
+def _show(rows: pd.DataFrame, keys: list[str], source: Source, differences: list[str], others: list[str]) -> None:
     console = Console(highlight=False, width=WIDTH)
-    keys = select_rows.keys_of(rows)
     for record in rows.head(ROWS).to_dict("records"):
         console.print(", ".join(escape(record[key]) for key in keys if record[key]), style="bold")
         numbers = [f"{name} {value}" for name, value in record.items() if value and name not in keys]

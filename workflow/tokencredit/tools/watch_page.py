@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 
 from tokencredit import cli, files
+from tokencredit.analysis.page import overview
 from tokencredit.analysis.page.so_far import RunLine, available, folder_of
 from tokencredit.analysis.page.write import write_so_far
 from tokencredit.config import Study, load_study
@@ -56,7 +57,7 @@ def watch_page(study: str, config: Path, results: Path, every: float, once: bool
 
 
 def write_page(study: Study, results: Path) -> None:
-    """Write the page of a study as far as its files go; of a finished study its own page, byte for byte."""
+    """Write the page of a study as far as its files go, of a finished study its own page, byte for byte; and the list of studies."""
     paths = Paths(study, results)
     out = folder_of(paths) / "index.html"
     if is_finished(study, results):
@@ -68,7 +69,7 @@ def write_page(study: Study, results: Path) -> None:
         there = available(study, results, f"{datetime.now():%Y-%m-%d %H:%M}: {said(study, found)}", lines)
         write_so_far(there, out)
         print(there.so_far.said)
-    cli.made([out])
+    cli.made([out, overview.write(study.config.folder, results)])
 
 
 def said(study: Study, runs: list[Progress]) -> str:
