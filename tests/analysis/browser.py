@@ -14,6 +14,7 @@ from typing import Any
 
 KEYS = {
     "Tab": 9,
+    " ": 32,
     "Escape": 27,
     "End": 35,
     "Home": 36,
@@ -50,13 +51,16 @@ class Browser:
         assert "error" not in answer, answer
         return answer["result"]
 
-    def open(self, page: Path, width: int, height: int = 900) -> None:
-        """Load a file in a window of this size (CSS pixels), and wait until it has loaded."""
+    def open(self, page: Path, width: int, height: int = 900, part: str = "") -> None:
+        """Load a file in a window of this size (CSS pixels), and wait until it has loaded.
+
+        ``part``: the end of the address, from its ``#``; the file must not be open already.
+        """
         self.call(
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 500
         )
         self.events.clear()
-        self.call("Page.navigate", url=page.as_uri())
+        self.call("Page.navigate", url=page.as_uri() + part)
         while not self.reported("Page.loadEventFired"):
             self.events.append(self._read())
 

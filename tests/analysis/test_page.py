@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from claimed import OWN, write_claims
 from hostile import COMMENT, IMAGE, SCRIPT, make_hostile
@@ -16,8 +17,9 @@ from measured_study import make_measured
 from test_verdicts import write_targets
 
 from tokencredit import files
-from tokencredit.analysis import tables
-from tokencredit.analysis.page import comparison, costs, exhibits, origins, viewer
+from tokencredit.analysis import style, tables
+from tokencredit.analysis.layout import Wide
+from tokencredit.analysis.page import comparison, costs, exhibits, origins, toggles, viewer
 from tokencredit.analysis.page.write import write
 from tokencredit.analysis.paper import claims, verdicts
 from tokencredit.analysis.store import Store
@@ -138,6 +140,24 @@ def test_a_chart_has_a_line_for_each_row_and_a_dot_for_each_seed(store: Store) -
             if mark.title != "Base model":
                 assert sum(mark.dots) / 2 == pytest.approx(mark.value, abs=0.02)
     assert {len(mark.dots) for mark in charts[0].marks} == {0, 2}
+
+
+def test_every_method_has_a_toggle_and_the_lines_of_tables_know_their_method(
+    store: Store, made: Path, page: Path
+) -> None:
+    names = [name for name in style.lines(store.study) if name in store.study.methods]
+    assert re.findall(r'data-toggle="([^"]*)"', page.read_text(encoding="utf-8")) == names
+    found = toggles.toggles(store.study, store.study)
+    assert len({each.mark for each in found}) == len({style.lines(store.study)[name].marker for name in names}) > 3
+    for table in ("table1", "diagnostics"):
+        shown = exhibits.table(store, table)
+        assert [name for name in shown.methods if name] == names
+        titles = {name: title for name, (title, _) in zip(shown.methods, shown.wide.rows, strict=True)}
+        assert all(titles[name].startswith(store.study.methods[name].title) for name in names)
+    assert exhibits.table(store, "table1").methods[0] == ""  # the base model
+    records = pd.DataFrame({"policy": ["base", "eapo"]})
+    wide = Wide([("States", "")], [("Base model: all states", []), ("EAPO: all states", [])], [])
+    assert toggles.methods_of_lines(store.study, records, wide) == ["", "eapo"]
 
 
 def test_what_a_reader_must_know_is_in_words(parsed: Parsed) -> None:

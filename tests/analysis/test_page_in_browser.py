@@ -5,11 +5,12 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from axe_core_python.base import AXE_SCRIPT
 from browser import Browser, started
-from hostile import SCRIPT, make_hostile
+from hostile import IMAGE, SCRIPT, make_hostile
 from measured_study import make_measured
 from shown_files import make_shown
 
@@ -39,6 +40,19 @@ CONTRASTS = """(() => {
     return (pair[0] + 0.05) / (pair[1] + 0.05);
   });
 })()"""
+# The methods that each panel shows: by the heading of the section, and those of the token viewer.
+SEEN = """(() => {
+  const found = {};
+  const there = (part) => part.getClientRects().length > 0;
+  document.querySelectorAll("main [data-method]").forEach((part) => {
+    const panel = part.closest("section").getAttribute("aria-labelledby");
+    found[panel] = (found[panel] || []).concat(there(part) ? part.dataset.method : []);
+  });
+  found.cards = [...document.querySelectorAll("#token-responses h3")].map((heading) => heading.textContent);
+  found.boxes = [...document.querySelectorAll("#token-methods label")].flatMap((label, index) => (label.hidden ? [] : DATA.names[index]));
+  return found;
+})()"""
+PRESSED = "[...document.querySelectorAll('[data-toggle][aria-pressed=true]')].map((toggle) => toggle.dataset.toggle)"
 FAULTS = """axe.run().then((found) => found.violations
   .filter((fault) => ["serious", "critical"].includes(fault.impact))
   .flatMap((fault) => fault.nodes.map((node) => `${fault.id}: ${node.html}`)))"""
@@ -235,6 +249,75 @@ def test_a_link_into_a_folded_part_opens_it(opened: Browser) -> None:
     assert opened.evaluate(state) is True
 
 
+def test_a_toggle_hides_a_method_in_every_panel(opened: Browser) -> None:
+    before = opened.evaluate(SEEN)
+    assert set(before) >= {"answer", "methods", "table-diagnostics", "cards", "boxes"}
+    assert all(("EAPO" if panel == "cards" else "eapo") in found for panel, found in before.items())
+    opened.evaluate(_toggled("eapo"))
+    after = opened.evaluate(SEEN)
+    assert after == {panel: [name for name in found if name.lower() != "eapo"] for panel, found in before.items()}
+    opened.evaluate(_toggled("eapo"))
+    assert opened.evaluate(SEEN) == before
+
+
+def test_differences_name_their_reference_and_models_that_are_not_trained_stay(opened: Browser) -> None:
+    rows = "[...document.querySelectorAll('#methods ~ .scroll tbody tr')].filter(row => !row.hidden).length"
+    marks, methods = opened.evaluate(SEEN)["answer"], opened.evaluate("METHODS.length")
+    others = opened.evaluate(rows) - methods
+    opened.evaluate(_toggled("dapo"))
+    assert opened.evaluate(SEEN)["answer"] == marks
+    assert "DAPO" in opened.evaluate("document.querySelector('#answer ~ h3').innerText")
+    opened.evaluate("document.getElementById('filter-none').click()")
+    assert opened.evaluate(rows) == others > 0
+    assert opened.evaluate("document.querySelectorAll('.card').length") == 0
+    opened.evaluate("document.getElementById('filter-all').click()")
+    assert opened.evaluate(rows) == others + methods
+
+
+def test_methods_and_place_go_into_the_address_and_come_back_from_it(
+    opened: Browser, page: Path, tmp_path: Path
+) -> None:
+    opened.evaluate("document.getElementById('filter-none').click()")
+    for name in ("eapo", "grpo"):
+        opened.evaluate(_toggled(name))
+    assert opened.evaluate("location.hash") == "#methods=grpo,eapo"
+    opened.evaluate("new Promise(done => { window.onhashchange = () => done(1); window.location.hash = 'mismatch'; })")
+    address, seen = opened.evaluate("location.hash"), opened.evaluate(SEEN)
+    assert address == "#methods=grpo,eapo&at=mismatch"
+    assert seen["boxes"] == ["grpo", "eapo"]
+    assert seen["cards"] == ["GRPO", "EAPO"]  # few are side by side without being asked for
+    shutil.copy(page, tmp_path / "sent.html")
+    opened.open(tmp_path / "sent.html", DESKTOP, part=address)
+    assert opened.evaluate(SEEN) == seen
+    assert opened.evaluate(PRESSED) == ["grpo", "eapo"]
+    assert opened.evaluate("document.getElementById('mismatch').closest('details').open") is True
+    opened.evaluate("document.getElementById('filter-all').click()")
+    assert opened.evaluate("location.hash") == "#mismatch"
+
+
+def test_an_address_with_an_unknown_name_shows_all_and_says_so(browser: Browser, page: Path, tmp_path: Path) -> None:
+    shutil.copy(page, tmp_path / "sent.html")
+    browser.open(tmp_path / "sent.html", DESKTOP, part=f"#methods=grpo,{quote(IMAGE)}")
+    said = browser.evaluate("document.getElementById('filter-said').textContent")
+    assert f"no method of this study: “{IMAGE}”. All are shown." in said
+    assert browser.evaluate(PRESSED) == browser.evaluate("METHODS")
+    assert browser.evaluate("document.querySelectorAll('[data-method][hidden]').length") == 0
+    assert browser.evaluate("window.injected") is None
+    assert browser.reported("Runtime.exceptionThrown") == []
+
+
+def test_toggles_work_by_keyboard(opened: Browser) -> None:
+    opened.evaluate("document.getElementById('filter-none').focus()")
+    opened.press("Tab")
+    first = opened.evaluate("document.activeElement.dataset.toggle")
+    assert first == opened.evaluate("METHODS[0]")
+    opened.press(" ")
+    assert opened.evaluate("document.activeElement.getAttribute('aria-pressed')") == "false"
+    assert first not in opened.evaluate(SEEN)["boxes"]
+    opened.press(" ")
+    assert opened.evaluate(PRESSED) == opened.evaluate("METHODS")
+
+
 @pytest.mark.parametrize("ground", GROUNDS)
 def test_every_text_on_colour_is_legible(browser: Browser, page: Path, ground: str) -> None:
     """A contrast of 4.5 or more (WCAG 2.2, level AA), in every way of colouring."""
@@ -252,9 +335,10 @@ def test_every_text_on_colour_is_legible(browser: Browser, page: Path, ground: s
 
 @pytest.mark.parametrize("ground", GROUNDS)
 def test_axe_finds_no_serious_fault(browser: Browser, page: Path, ground: str) -> None:
-    """The rules of axe-core on the whole page, its folded parts open."""
+    """The rules of axe-core on the whole page, its folded parts open and one method hidden."""
     browser.prefer(ground)
     browser.open(page, DESKTOP)
+    browser.evaluate(_toggled("grpo"))
     browser.evaluate("document.querySelectorAll('details').forEach((part) => { part.open = true; })")
     browser.evaluate(f"{AXE_SCRIPT}; undefined")
     assert browser.evaluate(FAULTS) == []
@@ -297,6 +381,14 @@ def test_the_page_of_a_study_that_runs_is_as_quiet_and_has_no_fault(
         assert browser.reported(event) == []
     browser.evaluate(f"{AXE_SCRIPT}; undefined")
     assert browser.evaluate(FAULTS) == []
+    assert set(browser.evaluate(SEEN)["so-far"]) == {"grpo", "eapo"}
+    browser.evaluate(_toggled("eapo"))
+    assert set(browser.evaluate(SEEN)["so-far"]) == {"grpo"}
+
+
+def _toggled(name: str) -> str:
+    """Press the toggle of a method."""
+    return f"document.querySelector('[data-toggle={name}]').click()"
 
 
 def _set(name: str, value: object, event: str = "change") -> str:

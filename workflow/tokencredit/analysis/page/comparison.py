@@ -42,7 +42,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Mark:
-    """A line of a chart, in the colour number ``line`` (``colours``).
+    """A line of a chart, in the colour number ``line`` (``colours``); ``method``: its name, "" of a model that is not trained here.
 
     ``value``, ``low``, ``high`` and ``dots`` are places from left to right in percent, 0 to 100. What lies outside the axis is at its end;
     a dot is left out, and so are all where the value is. ``beyond``: −1 or 1 where the value itself lies left or right of the axis.
@@ -50,6 +50,7 @@ class Mark:
     """
 
     title: str
+    method: str
     line: int
     value: float
     low: float
@@ -186,6 +187,7 @@ def _chart(
     marks = tuple(
         Mark(
             title=each.row.title,
+            method=each.row.method or "",
             line=lines.index(each.row.name),
             value=place(each.value),
             low=place(each.low),

@@ -1,5 +1,6 @@
 "use strict";
-// Details of single numbers, sorting of tables, which chart is shown, and folded parts that a link leads into. The token viewer follows.
+// Details of single numbers, sorting of tables, which chart is shown, and folded parts that a link leads into.
+// Which methods are shown, and the token viewer, follow.
 
 function element(name, text, attributes = {}) {
   const made = document.createElement(name);
@@ -70,11 +71,16 @@ document.querySelectorAll("[data-charts]").forEach((group) => {
   chosen();
 });
 
+// The part of the page that the address names, beside the methods that are shown.
+function place() {
+  return window.location.hash.replace(/^#(methods=[^&]*(&at=)?)?/, "");
+}
+
 function unfold() {
-  const target = document.getElementById(decodeURIComponent(window.location.hash.slice(1)));
+  const target = document.getElementById(decodeURIComponent(place()));
   for (let part = target; part; part = part.parentElement) if (part.tagName === "DETAILS") part.open = true;
   if (target) target.scrollIntoView();
 }
 
 window.addEventListener("hashchange", unfold);
-if (window.location.hash) unfold();
+window.addEventListener("load", unfold); // when everything has its height

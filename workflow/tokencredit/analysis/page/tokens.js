@@ -3,6 +3,7 @@
 const DATA = JSON.parse(document.getElementById("token-data").textContent);
 const [STEP, PROBLEM, SIDE, COLOUR] = ["step", "problem", "side", "colour"].map((name) => document.getElementById(`token-${name}`));
 const CHOICES = document.getElementById("token-methods");
+let picked = []; // boxes of methods that are to be side by side
 
 // The ground that colours are mixed with, and the colours themselves, so that a token's text can be read on each.
 const DARK = window.matchMedia("(prefers-color-scheme: dark)");
@@ -195,10 +196,24 @@ function legend(scale, ends, cards) {
   if (scale !== SCALES.mask && list.some((shown) => shown.kept)) box.append(element("span", "left out of the loss", { class: "token left-out" }));
 }
 
+// The boxes of methods that the page shows. Few methods are side by side without being asked for; of many, those that were chosen.
+function offer() {
+  const boxes = [...CHOICES.querySelectorAll("input")];
+  const there = boxes.filter((_, index) => isShown(DATA.names[index]));
+  const own = there.filter((box) => picked.includes(box));
+  const chosen = own.length && there.length > DATA.start.length ? own : there.slice(0, DATA.start.length);
+  boxes.forEach((box) => {
+    box.checked = chosen.includes(box);
+    box.parentElement.hidden = !there.includes(box);
+  });
+  show();
+}
+
 function show() {
   const view = DATA.views[PROBLEM.value];
   const right = SIDE.value === "right";
-  const chosen = [...CHOICES.querySelectorAll("input")].flatMap((box, index) => (box.checked ? [index] : []));
+  const boxes = [...CHOICES.querySelectorAll("input")];
+  const chosen = boxes.flatMap((box, index) => (box.checked ? [index] : []));
   const cards = chosen.map((index) => ({
     title: DATA.methods[index],
     shown: (view.shown[index] || []).find((shown) => responseOf(shown).right === right),
@@ -210,7 +225,7 @@ function show() {
     ? `${known.problem} (Answer: ${known.answer})`
     : `Problem ${view.problem}; its text is not among the stored data.`;
   document.getElementById("token-detail").textContent = "Point at a token, tap it, or go to it by keyboard, to read its values.";
-  document.getElementById("token-count").textContent = `${chosen.length} of ${DATA.methods.length}`;
+  document.getElementById("token-count").textContent = `${chosen.length} of ${boxes.filter((box) => !box.parentElement.hidden).length}`;
   legend(scale, ends, cards);
   document.getElementById("token-responses").replaceChildren(...cards.map((card) => shownCard(card, scale, ends, cards)));
 }
@@ -228,15 +243,20 @@ STEP.max = DATA.steps.length - 1;
 DATA.methods.forEach((title, index) => {
   const label = element("label", "");
   const box = element("input", "", { type: "checkbox" });
-  box.checked = DATA.start.includes(index);
+  if (DATA.start.includes(index)) picked.push(box);
   label.append(box, title);
   CHOICES.append(label);
 });
 Object.entries(SCALES).forEach(([name, scale]) => COLOUR.append(element("option", scale.title, { value: name })));
 COLOUR.value = "share";
 STEP.addEventListener("input", () => { listProblems(); show(); });
-[PROBLEM, SIDE, COLOUR, CHOICES].forEach((control) => control.addEventListener("change", show));
+[PROBLEM, SIDE, COLOUR].forEach((control) => control.addEventListener("change", show));
+CHOICES.addEventListener("change", () => {
+  picked = [...CHOICES.querySelectorAll("input:checked")];
+  show();
+});
 DARK.addEventListener("change", show);
+document.addEventListener("methods", offer);
 document.getElementById("token-form").hidden = false;
 listProblems();
-show();
+offer();

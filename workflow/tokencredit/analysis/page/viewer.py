@@ -59,6 +59,7 @@ def data(store: Store) -> dict[str, Any]:
     ]
     return {
         "methods": list(titles.values()),
+        "names": list(titles),
         "start": [list(titles).index(name) for name in first_shown(store)],
         "steps": sorted({step for step, _, _ in views}),
         "views": listed,

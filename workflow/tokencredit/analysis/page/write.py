@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tokencredit import files
 from tokencredit.analysis import summary
-from tokencredit.analysis.page import checks, comparison, costs, exhibits, origins, story, viewer
+from tokencredit.analysis.page import checks, comparison, costs, exhibits, origins, story, toggles, viewer
 from tokencredit.analysis.page.judged import TABLES as JUDGED
 from tokencredit.analysis.page.so_far import Available
 from tokencredit.analysis.page.template import filled, inlined
@@ -41,9 +41,10 @@ def _filled(available: Available) -> str:
     return filled(
         "page.html.j2",
         style=inlined("page.css") + comparison.colours(compared or store),
-        script=inlined("page.js", *(["tokens.js"] if trained else [])),
+        script=inlined("page.js", "methods.js", *(["tokens.js"] if trained else [])),
         study=study,
         so_far=so_far,
+        toggles=toggles.toggles(study, (compared or store).study),
         one_seed=len((compared or store).study.training.seeds) == 1,
         story=story.tell_so_far(study, compared, experiments, oracle)
         if so_far
