@@ -13,8 +13,6 @@ def check_shards(folder: Path, where: str) -> None:
 
     ``where`` says whose folder it is.
     """
-    from safetensors import SafetensorError, safe_open
-
     for index in sorted(folder.glob("*.safetensors.index.json")):
         if (whole := folder / index.name.removesuffix(".index.json")).is_file():
             raise UserError(
@@ -25,18 +23,27 @@ def check_shards(folder: Path, where: str) -> None:
         for name in names:
             if not (folder / name).is_file():
                 raise UserError(f"{where}: {index.name} names {name}, which is not there; the model is not whole.")
-        # Programs read all weights of these files, and of two by one name the one that they happen to read last.
-        file_of: dict[str, str] = {}
-        for name in names:
-            try:
-                with safe_open(folder / name, "np") as stored:
-                    weights = list(stored.keys())
-            except SafetensorError as error:
-                raise UserError(f"{where}: {name} cannot be read: {error}.") from error
-            for weight in weights:
-                if weight in file_of:
-                    raise UserError(
-                        f"{where}: holds {weight} twice, in {file_of[weight]} and in {name}, and which of the two counts differs between "
-                        f"programs; get the model's files again, or use another revision."
-                    )
-                file_of[weight] = name
+        _check_once(folder, names, where)
+
+
+def _check_once(folder: Path, names: list[str], where: str) -> None:
+    """No weight is in two of the files: programs read all of them, and of two by one name the one that they happen to read last."""
+    file_of: dict[str, str] = {}
+    for name in names:
+        for weight in _weights(folder / name, where):
+            if weight in file_of:
+                raise UserError(
+                    f"{where}: holds {weight} twice, in {file_of[weight]} and in {name}, and which of the two counts differs between "
+                    f"programs; get the model's files again, or use another revision."
+                )
+            file_of[weight] = name
+
+
+def _weights(file: Path, where: str) -> list[str]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(file, "np") as stored:
+            return list(stored.keys())
+    except SafetensorError as error:
+        raise UserError(f"{where}: {file.name} cannot be read: {error}.") from error

@@ -53,8 +53,7 @@ def read(path: Path) -> Submission:
         )
     if not registered:
         return Submission(path.stem, lambda measured: _of_table(path, function, measured))
-    method = registered[0]
-    return Submission(method.name, lambda measured: _of_signals(path, method, measured), method)
+    return _registered(path, registered[0])
 
 
 def _of_package(path: Path) -> Submission:
@@ -64,7 +63,11 @@ def _of_package(path: Path) -> Submission:
         raise UserError(
             f"{path}: holds {len(found) or 'no'} methods; one is allowed, under @method (docs/creditbench.md)."
         )
-    return Submission(found[0].name, lambda measured: _of_signals(path, found[0], measured), found[0])
+    return _registered(path, found[0])
+
+
+def _registered(path: Path, method: Method) -> Submission:
+    return Submission(method.name, lambda measured: _of_signals(path, method, measured), method)
 
 
 def _module(path: Path) -> ModuleType:

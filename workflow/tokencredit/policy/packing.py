@@ -146,12 +146,12 @@ class SharedPrompts(Layout):
 
     @classmethod
     def batches(cls, sequences: list[Sequence], budget: int) -> list[list[int]]:
-        """As ``Packed.cut``, of prompts with their responses; those that are above the budget together are cut into several."""
+        """As ``Packed``, of prompts with their responses; those that are above the budget together are cut into several."""
         parts = _parts_by_prompt(sequences, budget)
         lengths = [
             len(sequences[part[0]].prompt) + sum(len(sequences[index].response) for index in part) for part in parts
         ]
-        return [[index for part in batch for index in parts[part]] for batch in Packed.cut(lengths, budget)]
+        return [[index for part in batch for index in parts[part]] for batch in _cut(lengths, budget)]
 
 
 class Packed(Layout):
