@@ -157,10 +157,11 @@ clean: ## delete the results of the demo and the smoke studies, all embedded mod
 	$(subst $(BIN),.venv-verl/bin,$(PIP_INSTALL)) --no-deps --no-build-isolation --editable .
 	@touch $@
 
-# torch first, with its own dependencies: they differ between the CPU and the CUDA build.
+# torch first, with its own dependencies: they differ between the CPU and the CUDA build. Of this environment the tests alone use a part,
+# which Python compiles when it is imported: to compile all takes as long as the tests.
 .venv-vllm/development: envs/requirements-vllm.txt pyproject.toml
 	$(PYTHON) -m venv .venv-vllm
-	$(subst $(BIN),.venv-vllm/bin,$(PIP_INSTALL)) --constraint envs/requirements-vllm.txt torch
-	$(subst $(BIN),.venv-vllm/bin,$(PIP_INSTALL)) --no-deps -r envs/requirements-vllm.txt
+	$(subst $(BIN),.venv-vllm/bin,$(PIP_INSTALL)) --no-compile --constraint envs/requirements-vllm.txt torch
+	$(subst $(BIN),.venv-vllm/bin,$(PIP_INSTALL)) --no-compile --no-deps -r envs/requirements-vllm.txt
 	$(subst $(BIN),.venv-vllm/bin,$(PIP_INSTALL)) --no-deps --no-build-isolation --editable .
 	@touch $@

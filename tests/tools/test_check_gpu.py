@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -154,18 +155,13 @@ def test_what_cannot_be_tried_says_why(node: Node, monkeypatch: pytest.MonkeyPat
 
 def test_a_sharded_update_is_that_of_one_process(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "of 2 processes and of one" in runs.sharding(node)
-    end = runs._end
-
-    def averaged(running: Any) -> None:
-        """Gradients divided by the number of processes, as plain FSDP does."""
-        end(running)
-        found = torch.load(node.scratch / "sharded.pt", weights_only=False)
-        for each in found.values():
-            for name in each.gradient:
-                each.gradient[name] = each.gradient[name] / 2
-        torch.save(found, node.scratch / "sharded.pt")
-
-    monkeypatch.setattr(runs, "_end", averaged)
+    made = torch.load(node.scratch / "sharded.pt", weights_only=False)
+    for each in made.values():
+        # As plain FSDP does.
+        each.gradient.update({name: gradient / 2 for name, gradient in each.gradient.items()})
+    torch.save(made, node.scratch / "sharded.pt")
+    monkeypatch.setattr(runs, "_start", lambda *_, **__: None)
+    monkeypatch.setattr(runs, "_end", lambda _: None)
     assert "an update in 2 processes: gradient off by 0.5" in check("sharding", node)["told"]
 
 
@@ -233,22 +229,25 @@ def test_an_engine_that_is_no_copy_of_the_policy_is_found(
 
 
 def test_a_run_that_is_killed_is_resumed_to_the_byte(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
-    results, inputs = runs._results, runs._inputs(node)
-    monkeypatch.setattr(runs, "_inputs", lambda _: inputs)
+    """And not where the weights of its checkpoint moved while it was down: in a copy, as ``runs.resume`` leaves it."""
+    results, found = runs._results, {}
+
+    def also_damaged(made: Any, out: Path) -> dict[str, str]:
+        if out.name == "killed":
+            damaged = Path(shutil.copytree(out, out.with_name("damaged")))
+            for path in damaged.glob("work/*/checkpoints/*/trained.safetensors"):
+                save_file({name: weight + 1e-3 for name, weight in load_file(path).items()}, path)
+            found["damaged"] = results(made, damaged)
+        found[out.name] = results(made, out)
+        return found[out.name]
+
+    monkeypatch.setattr(runs, "_results", also_damaged)
     assert "files equal byte for byte" in runs.resume(node)
-    undisturbed = results(inputs, node.scratch / "undisturbed")
 
-    def damaged(made: Any, out: Path) -> dict[str, str]:
-        """Weights of the checkpoint that moved while the run was down."""
-        if out.name != "killed":
-            return undisturbed
-        for path in out.glob("work/*/checkpoints/*/trained.safetensors"):
-            save_file({name: weight + 1e-3 for name, weight in load_file(path).items()}, path)
-        return results(made, out)
-
-    monkeypatch.setattr(runs, "_results", damaged)
+    monkeypatch.setattr(runs, "_inputs", lambda _: SimpleNamespace(run=killed_at_once))
+    monkeypatch.setattr(runs, "_results", lambda _, out: found["damaged" if out.name == "killed" else "undisturbed"])
     with pytest.raises(UserError, match=r"differs from the same undisturbed: .*metrics\.jsonl"):
-        runs.resume(Node(node.config, node.scratch / "damaged", DEVICE))
+        runs.resume(Node(node.config, node.scratch / "again", DEVICE))
 
 
 def test_a_device_that_repeats_nothing_is_no_broken_resume(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:

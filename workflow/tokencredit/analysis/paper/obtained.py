@@ -144,10 +144,8 @@ def curve_right(store: Store, method: str) -> dict[int, np.ndarray]:
     """Right responses of every seed and question, [S, Q], to the curve's benchmark, by step of training."""
     table = store.tokens(RunFolder.evaluations, method, ["step", "problem_id", "outcome"])
     table["right"] = table["outcome"] == "right"
-    return {
-        step: part.pivot_table(index="seed", columns="problem_id", values="right", aggfunc="sum").to_numpy(int)
-        for step, part in table.groupby("step")
-    }
+    counted = table.pivot_table(index=["step", "seed"], columns="problem_id", values="right", aggfunc="sum")
+    return {step: part.dropna(axis=1, how="all").to_numpy(int) for step, part in counted.groupby(level="step")}
 
 
 def _measured(
