@@ -25,6 +25,8 @@ from tokencredit.tools.dry_run import dry_run
 from tokencredit.train.lock import Owner, owner_of
 
 SNAKEMAKE = Path(".snakemake")
+# Of a log without a line: Snakemake keeps the same records of a job that failed and of one that was touched.
+NO_WORD = "its log is empty: it was killed at once, or never ran and was touched (`snakemake --touch`)"
 # How the line of a log begins that says why its job failed.
 ERROR = re.compile(r"error: |[\w.]+(Error|Exception|Interrupt)\b")
 # Snakemake's reason where nothing has changed but what a job reads is to be made again. The files follow, then other reasons.
@@ -124,7 +126,7 @@ def last_word(log: Path) -> str:
     # A progress bar writes over its own line.
     lines = [line.strip() for line in re.split(r"[\r\n]+", _text(log, last=2**16)) if line.strip()]
     errors = [line for line in lines if ERROR.match(line)]
-    return next(reversed(errors or lines), "ended without a word")
+    return next(reversed(errors or lines), NO_WORD)
 
 
 def invalid(run: Path) -> str:
