@@ -6,7 +6,7 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 from tokencredit.config import Architecture, load_study
-from tokencredit.cost.architectures import declared_architecture
+from tokencredit.cost.architectures import declared_architecture, settings_of
 from tokencredit.errors import UserError
 
 # A GPU's passes are in bfloat16, as those of the studies that need one.
@@ -52,16 +52,8 @@ def random_model(
 ) -> PreTrainedModel:
     """A model of this shape, made on the device where it is to compute, whose token ``end``, if any, ends a response."""
     config = AutoConfig.for_model(
-        shape.family,
-        vocab_size=shape.vocabulary,
-        hidden_size=shape.hidden_size,
-        num_hidden_layers=shape.layers,
-        num_attention_heads=shape.heads,
-        num_key_value_heads=shape.kv_heads,
-        head_dim=shape.head_size,
-        intermediate_size=shape.intermediate_size,
+        **settings_of(shape),
         max_position_embeddings=longest,
-        tie_word_embeddings=shape.tied_head,
         eos_token_id=end,
         pad_token_id=end,
         bos_token_id=None,

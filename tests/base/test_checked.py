@@ -152,6 +152,53 @@ def rewrite(path: Path, **changes: object) -> None:
     path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | changes), encoding="utf-8")
 
 
+@pytest.mark.parametrize(
+    "outputs", [{"return_dict": False}, {"output_attentions": True}, {"output_hidden_states": True}]
+)
+def test_what_a_config_asks_passes_to_give_is_passed_over(
+    folder: Path, tmp_path: Path, outputs: dict[str, bool]
+) -> None:
+    """A policy of tuples cannot be scored, one that gives attention cannot be saved, and all hidden states are memory for nothing."""
+    rewrite(folder / "config.json", **outputs)
+    policy, _ = load_checked(folder, hub_model(), PROBLEMS, longest=100)
+    given = policy(torch.tensor([[5, 6, 7]]), use_cache=False)
+    assert set(given) == {"logits"}
+    policy.save_pretrained(tmp_path / "saved")
+
+
+@pytest.mark.parametrize(
+    ("setting", "why"),
+    [
+        ({"is_causal": False}, "is_causal = False: tokens would see those after them"),
+        (
+            {"use_bidirectional_attention": True},
+            "use_bidirectional_attention = True: tokens would see those after them",
+        ),
+        (
+            {"tie_word_embeddings": True},
+            "tie_word_embeddings = True: the head would be the embedding, and the folder holds another",
+        ),
+    ],
+)
+def test_a_setting_that_makes_another_model_is_named(folder: Path, setting: dict[str, bool], why: str) -> None:
+    rewrite(folder / "config.json", **setting)
+    with pytest.raises(UserError, match=rf"config\.json: {why}"):
+        load_checked(folder, hub_model(), PROBLEMS, longest=100)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    ["use_cache", "is_decoder", "add_cross_attention", "is_encoder_decoder", "torchscript", "output_router_logits"],
+)
+def test_a_setting_that_means_nothing_to_a_decoder_changes_nothing(folder: Path, setting: str) -> None:
+    scores = []
+    for changes in ({}, {setting: setting != "use_cache"}):
+        rewrite(folder / "config.json", **changes)
+        policy, _ = load_checked(folder, hub_model(), PROBLEMS, longest=100)
+        scores.append(Scorer(policy).score([Sequence((5, 6), (7, 8, 9))], 100)[0])
+    assert torch.equal(*scores)
+
+
 def test_the_mark_that_closes_the_turn_ends_a_response(folder: Path) -> None:
     policy, tokenizer = load_checked(folder, hub_model(), PROBLEMS, longest=100)
     ends = TransformersEngine(policy, tokenizer).end_tokens

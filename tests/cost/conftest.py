@@ -6,17 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import (
-    LlamaConfig,
-    LlamaForCausalLM,
-    PreTrainedModel,
-    Qwen2Config,
-    Qwen2ForCausalLM,
-    Qwen3Config,
-    Qwen3ForCausalLM,
-)
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 from tokencredit.config import Architecture, Config, Study, StudyFile
+from tokencredit.cost.architectures import settings_of
 
 ROOT = Path(__file__).parents[2]
 CONFIG = Config(ROOT / "config")
@@ -54,23 +47,7 @@ def shape(**changes: Any) -> Architecture:
 def model_of(architecture: Architecture, attention: str = "sdpa") -> PreTrainedModel:
     """A model of this shape, float32, with random weights."""
     torch.manual_seed(0)
-    kinds = {
-        "llama": (LlamaConfig, LlamaForCausalLM),
-        "qwen2": (Qwen2Config, Qwen2ForCausalLM),
-        "qwen3": (Qwen3Config, Qwen3ForCausalLM),
-    }
-    settings, kind = kinds[architecture.family]
-    return kind(
-        settings(
-            vocab_size=architecture.vocabulary,
-            hidden_size=architecture.hidden_size,
-            intermediate_size=architecture.intermediate_size,
-            num_hidden_layers=architecture.layers,
-            num_attention_heads=architecture.heads,
-            num_key_value_heads=architecture.kv_heads,
-            head_dim=architecture.head_size,
-            tie_word_embeddings=architecture.tied_head,
-            max_position_embeddings=4096,
-            attn_implementation=attention,
-        )
+    config = AutoConfig.for_model(
+        **settings_of(architecture), max_position_embeddings=4096, attn_implementation=attention
     )
+    return AutoModelForCausalLM.from_config(config)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,11 +12,12 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from tokencredit.config import HubModel, load_study
 from tokencredit.cost import Terms, estimate
-from tokencredit.cost.architectures import read_architecture
+from tokencredit.cost.architectures import read_architecture, settings_of
 from tokencredit.errors import UserError
 from tokencredit.files import write_json
 
 from ..config.conftest import spoil  # noqa: F401
+from .conftest import shape
 
 # Small layers, few of them, so that biases and norms are as few beside matrices as in released models.
 SMALL = {"vocab_size": 5000, "hidden_size": 256, "num_hidden_layers": 2, "num_attention_heads": 4}
@@ -54,6 +56,17 @@ def test_the_shape_of_a_family_has_its_weights(family: str) -> None:
         assert shape.active_matrices < shape.layer_matrices
     with pytest.raises(UserError, match="correct it, or write the `architecture` down"):
         read_architecture(settings, released(2 * weights))
+
+
+@pytest.mark.parametrize("more", [{}, {"family": "mixtral", "experts": 4, "active_experts": 2}])
+def test_a_shape_written_down_and_read_again_is_the_same(more: dict[str, Any]) -> None:
+    """Its settings are those that transformers makes the model of."""
+    written = shape(**more)
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(AutoConfig.for_model(**settings_of(written)))
+    assert model.num_parameters() == pytest.approx(written.parameters, rel=0.02)
+    for settings in (settings_of(written), json.loads(model.config.to_json_string(use_diff=False))):
+        assert read_architecture(settings, released(written.parameters)) == written
 
 
 def test_a_study_is_estimated_from_what_is_fetched(spoil, tmp_path: Path) -> None:  # noqa: F811

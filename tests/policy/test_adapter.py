@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 from transformers import AutoModelForCausalLM, PreTrainedModel, Qwen2Config, Qwen2ForCausalLM
 
+from tests.architectures import REFUSED, VERIFIED, tiny
 from tests.models import known_model, tiny_qwen3
 from tokencredit.engines.transformers_engine import TransformersEngine
 from tokencredit.errors import UserError
@@ -83,6 +86,57 @@ def test_it_sits_on_every_linear_layer_but_the_head_and_alone_is_trained(make) -
     sum(Scorer(model)(SEQUENCES)[0]).backward()
     assert {name for name, parameter in model.named_parameters() if parameter.grad is not None} == set(weights(model))
     assert all(weight.grad.abs().sum() > 0 for weight in weights(model, "lora_B").values())
+
+
+NO_LINEAR_LAYERS = re.compile(r"emb|wte|wpe|lm_head|bias$|router|mlp\.gate\.weight|conv")
+
+
+@pytest.mark.parametrize("name", [*VERIFIED, "jetmoe", "qwen3_next"])
+def test_no_linear_layer_and_no_expert_of_a_family_is_left_out(name: str) -> None:
+    """Fused projections, layers with passes of their own, the layers beside a mixture's experts: all move by a product of the rank."""
+    model = tiny(*(VERIFIED | REFUSED).get(name, (name, {}))[:2])
+    plain = {each: weight.detach().clone() for each, weight in model.named_parameters() if weight.ndim > 1}
+    ids = torch.tensor([SEQUENCES[0].prompt + SEQUENCES[0].response])
+    adapter = trained(model)
+    adapted = model(ids, use_cache=False).logits
+    merged = dict(adapter.merge().named_parameters())
+    for each in filter(lambda each: not NO_LINEAR_LAYERS.search(each), plain):
+        rank = torch.linalg.matrix_rank(merged[each] - plain[each], rtol=1e-3)
+        assert (rank == min(2, *plain[each].shape)).all(), each
+    torch.testing.assert_close(model(ids, use_cache=False).logits, adapted, atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("mamba", r"MambaForCausalLM: backbone\.layers\.0\.mixer is a state-space layer"),
+        ("falcon_mamba", r"FalconMambaForCausalLM: backbone\.layers\.0\.mixer is a state-space layer"),
+        ("recurrent_gemma", r"rg_lru\.input_gate_weight is no weight of a linear layer \(RecurrentGemmaRglru\)"),
+    ],
+)
+def test_a_model_with_layers_that_no_adapter_can_be_put_on_is_refused(name: str, why: str) -> None:
+    model = tiny(*REFUSED.get(name, (name, {}))[:2])
+    names = [each for each, _ in model.named_parameters()]
+    with pytest.raises(UserError, match=f"LoRA cannot be put on this .*{why}.*lora_rank: 0"):
+        add_lora(model, rank=2, alpha=4, seed=0)
+    assert [each for each, _ in model.named_parameters()] == names
+
+
+class Rounded(nn.Linear):
+    """More than a product."""
+
+    def forward(self, states: torch.Tensor) -> torch.Tensor:
+        return super().forward(states).round()
+
+
+def test_a_linear_layer_that_gives_more_than_a_product_is_refused() -> None:
+    """An adapter beside it would be merged into weights that do something else."""
+    model = tiny_qwen3()
+    model.model.layers[1].mlp.up_proj = Rounded(16, 32, bias=False).double()
+    with pytest.raises(
+        UserError, match=r"model\.layers\.1\.mlp\.up_proj\.weight is no weight of a linear layer \(Rounded\)"
+    ):
+        add_lora(model, rank=2, alpha=4, seed=0)
 
 
 def test_before_training_scores_and_samples_are_those_of_the_model() -> None:

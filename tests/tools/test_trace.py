@@ -28,13 +28,14 @@ TABLE = pd.DataFrame(
     }
 )
 HERE = Path("table1.csv")
+KEYS = select_rows.keys_of(TABLE)
 
 
 def test_words_choose_rows() -> None:
-    assert select_rows.choose(TABLE, ["eapo", "aime24"], HERE)["avg"].tolist() == ["12"]
-    assert select_rows.choose(TABLE, ["aime24", "mean", "grpo"], HERE)["avg"].tolist() == ["10", "11"]
-    assert select_rows.choose(TABLE, ["k=2", "grpo"], HERE)["avg"].tolist() == ["11"]
-    assert len(select_rows.choose(TABLE, [], HERE)) == 4
+    assert select_rows.choose(TABLE, ["eapo", "aime24"], HERE, KEYS)["avg"].tolist() == ["12"]
+    assert select_rows.choose(TABLE, ["aime24", "mean", "grpo"], HERE, KEYS)["avg"].tolist() == ["10", "11"]
+    assert select_rows.choose(TABLE, ["k=2", "grpo"], HERE, KEYS)["avg"].tolist() == ["11"]
+    assert len(select_rows.choose(TABLE, [], HERE, KEYS)) == 4
 
 
 def test_the_keys_of_an_entry_choose_rows_too(shown: Path) -> None:
@@ -59,7 +60,7 @@ def test_the_keys_of_an_entry_choose_rows_too(shown: Path) -> None:
 )
 def test_words_that_choose_nothing_are_refused(words: list[str], sentence: str) -> None:
     with pytest.raises(UserError, match=f"table1.csv: {sentence}"):
-        select_rows.choose(TABLE, words, HERE)
+        select_rows.choose(TABLE, words, HERE, KEYS)
 
 
 def test_cells_that_moved() -> None:
@@ -313,9 +314,16 @@ def test_columns_that_rest_on_other_rows_are_named(shown: Path) -> None:
 
 
 def test_a_table_is_named_from_its_own_folder(shown: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(shown.parent)
-    done, _ = traced(Path(shown.name))
+    """Its entry is found there too, and with it the keys by which a row is named."""
+    table = shown.with_name("experiments.csv")
+    files.write_text(table, "experiment,outcome\nuseful,supported\n")
+    origin = files.read_json(shown.with_suffix(".json")) | {"made": {table.name: files.sha256(table)}}
+    files.write_json(table.with_suffix(".json"), origin)
+    monkeypatch.chdir(table.parent)
+    config = Path(__file__).parents[2] / "config"
+    done = CliRunner().invoke(app, ["trace", table.name, "useful", "--config", str(config)])
     assert done.exit_code == 0, done.output
+    assert done.output.splitlines()[:2] == ["useful", "  outcome supported"]
 
 
 def test_a_file_without_an_origin_is_refused(shown: Path) -> None:

@@ -19,7 +19,8 @@ from tokencredit.cost import Options, Terms, estimate
 from tokencredit.cost.remaining import cost_of
 from tokencredit.cost.show import marked
 from tokencredit.study.jobs import RULES, Job, jobs_of
-from tokencredit.tools.status import State, last_word, standing
+from tokencredit.tools import archive
+from tokencredit.tools.status import REMADE, State, last_word, standing
 
 pytestmark = pytest.mark.workflow
 SMOKE = ("--config", "study=smoke")
@@ -239,6 +240,23 @@ def test_only_what_is_there_is_done(unit: Job) -> None:
     assert found(unit, None)[0] == State.STARTED
 
 
+def test_records_of_a_bundle_are_stored_and_not_outdated(unit: Job) -> None:
+    """Nothing is wrong with them, nor with what was made from them: their models are not here."""
+    run, model = write(unit.outputs[0], "{}"), "results/models/embedded-tiny/model.json"
+    assert found(unit, f"{REMADE}{model}") == (State.OUTDATED, "Input files updated by another job")
+    os.utime(run, (archive.TIME, archive.TIME))
+    assert found(unit, f"{REMADE}{model}") == (State.STORED, "")
+    assert found(unit, f"{REMADE}{model}; Code has changed since last execution")[0] == State.OUTDATED
+    assert found(unit, f"Updated input files: {model}")[0] == State.OUTDATED
+    assert found(unit, None)[0] == State.DONE
+
+    page = next(each for each in jobs_of(CONFIG.study("smoke")) if each.rule == "report")
+    write(page.outputs[0], "")
+    for reads, state in (([unit], State.STORED), ([unit, page], State.OUTDATED)):
+        reason = REMADE + ", ".join(each.outputs[0] for each in reads)
+        assert standing(CONFIG.study("smoke"), page, reason, stored=unit.outputs).state == state
+
+
 @pytest.mark.parametrize("path", ["rule_train/smoke_eapo_0/12.log", "group_checks/13.log", "group_checks/ab/13.log"])
 def test_a_slurm_job_that_died_before_its_stage_has_failed(unit: Job, path: str) -> None:
     write(f"results/logs/slurm/{path}", f"output: {unit.outputs[0]}\nslurmstepd: error: Exceeded memory\n", 9)
@@ -267,4 +285,5 @@ def test_a_training_that_saved_and_stopped_is_not_called_failed(unit: Job) -> No
     write(unit.log, "loading\nTraceback (most recent call last):\n  File x\nRuntimeError: no room\nbye\n")
     assert found(unit) == (State.FAILED, "RuntimeError: no room")
     write(unit.log, "")
-    assert found(unit) == (State.FAILED, "ended without a word")
+    state, note = found(unit)
+    assert (state, "or never ran and was touched (`snakemake --touch`)" in note) == (State.FAILED, True)

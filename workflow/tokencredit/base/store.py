@@ -17,6 +17,8 @@ MANIFEST = ModelFolder.manifest.name
 _ADAPTER = ("adapter_config.json", "adapter_model.safetensors")
 _PLAIN = {"F64", "F32", "F16", "BF16"}  # safetensors' names of the kinds of numbers that weights may have
 _ONLY_PLAIN = "only plain ones (float32, bfloat16, float16) are read"
+# What a pass gives is asked for pass by pass, whatever a config.json says; one that asks for attention can often not even be saved.
+_OUTPUTS = {"return_dict": True, "output_attentions": False, "output_hidden_states": False}
 
 
 def load_manifest(model_dir: str | Path) -> dict[str, Any]:
@@ -42,10 +44,11 @@ def load_policy(
     """The causal language model of a base (``results/models/<name>``) or of a run (its ``model/``), float32 unless ``dtype`` says else.
 
     Its weights are the folder's, all of them and nothing else; its generation settings are the ids of special tokens alone, for how is
-    sampled is the study's to say. ``longest``: the most tokens of a sequence, for a model whose positions depend on it (``settle_rope``).
+    sampled is the study's to say; what its passes give is what they are asked for. ``longest``: the most tokens of a sequence, for a model
+    whose positions depend on it (``settle_rope``).
 
     ``UserError`` where the folder lacks a weight, has one too many or one of another shape, holds an adapter beside the model or weights
-    that are quantised, or wants to bring code of its own.
+    that are quantised, wants to bring code of its own, or describes a model that sees later tokens or has another head than its weights.
     """
     import torch
     from huggingface_hub.errors import StrictDataclassError
@@ -74,11 +77,13 @@ def load_policy(
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # to be told of all of them
             use_safetensors=True,
+            **_OUTPUTS,
             **own_files,
         )
     except (OSError, SafetensorError, ImportError, *wrong) as error:
         raise UserError(f"{folder}: the model cannot be read: {_reason(error)}.") from error
     _check_weights(folder, type(model).__name__, found)
+    _check_settings(folder / "config.json", model)
     ids = model.generation_config
     _check_ends(folder, ids.eos_token_id)
     model.generation_config = GenerationConfig(
@@ -124,6 +129,21 @@ def _check_weights(folder: Path, name: str, found: dict[str, Any]) -> None:
             )
     if found.get("error_msgs"):
         raise UserError(f"{folder}: the model cannot be read: {' '.join(' '.join(found['error_msgs']).split())}.")
+
+
+def _check_settings(path: Path, model: PreTrainedModel) -> None:
+    """The model is causal, and its head the one of its settings: transformers goes by the weights there, other programs by the settings."""
+    config = model.config.get_text_config(decoder=True)
+    for key, value in (("is_causal", False), ("use_bidirectional_attention", True)):
+        if getattr(config, key, None) is value:
+            raise UserError(
+                f"{path}: {key} = {value}: tokens would see those after them; only a causal language model can be trained."
+            )
+    if config.tie_word_embeddings and model.get_output_embeddings().weight is not model.get_input_embeddings().weight:
+        raise UserError(
+            f"{path}: tie_word_embeddings = True: the head would be the embedding, and the folder holds another head. Write false, or take "
+            f"the head's weights away."
+        )
 
 
 def _check_ends(folder: Path, ends: Any) -> None:

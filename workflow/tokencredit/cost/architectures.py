@@ -16,7 +16,7 @@ from tokencredit.errors import UserError
 from tokencredit.files import read_json
 from tokencredit.study.paths import RESULTS, Shared
 
-# The names that families give to a number in their config.json.
+# The names that families give to a number in their config.json, the usual one first.
 _NAMES = {
     "hidden_size": ("hidden_size", "n_embd", "d_model", "dim"),
     "layers": ("num_hidden_layers", "n_layer", "n_layers", "num_layers"),
@@ -68,6 +68,14 @@ def declared_architecture(study: Study, name: str) -> Architecture | None:
         vocabulary=len(vocabulary(model.task)),
         tied_head=True,
     )
+
+
+def settings_of(shape: Architecture) -> dict[str, Any]:
+    """What a config.json of this shape holds, under the usual names."""
+    numbers = {
+        names[0]: getattr(shape, key) for key, names in _NAMES.items() if shape.experts > 1 or "experts" not in key
+    }
+    return {"model_type": shape.family, "tie_word_embeddings": shape.tied_head, **numbers}
 
 
 def read_architecture(settings: dict[str, Any], model: Released) -> Architecture:

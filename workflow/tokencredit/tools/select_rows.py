@@ -45,15 +45,15 @@ def keys_of(table: pd.DataFrame, own: Sequence[str] = ()) -> list[str]:
     return [name for name in dict.fromkeys((*KEYS, *own)) if name in table]
 
 
-def choose(table: pd.DataFrame, words: Sequence[str], where: Path, own: Sequence[str] = ()) -> pd.DataFrame:
-    """The rows that have all ``words`` among their keys (``keys_of``); of two words of one column, a row has one or the other.
+def choose(table: pd.DataFrame, words: Sequence[str], where: Path, keys: list[str]) -> pd.DataFrame:
+    """The rows that have all ``words`` among their ``keys`` (``keys_of``); of two words of one column, a row has one or the other.
 
     A word is a value of exactly one key column, or ``column=value``. Raises ``UserError`` for words that are no value or several
     columns', and for words that no row has together.
     """
     wanted: dict[str, set[str]] = {}
     for word in words:
-        column, value = _column(table, word, where, keys_of(table, own))
+        column, value = _column(table, word, where, keys)
         wanted.setdefault(column, set()).add(value)
     chosen = table
     for column, values in wanted.items():

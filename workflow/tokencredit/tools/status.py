@@ -11,6 +11,7 @@ import os
 import re
 from base64 import urlsafe_b64encode
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -19,12 +20,17 @@ from typing import Any
 from tokencredit import cli
 from tokencredit.config import Study, load_study
 from tokencredit.study.jobs import RULES, Job, jobs_of
+from tokencredit.tools import archive
 from tokencredit.tools.dry_run import dry_run
 from tokencredit.train.lock import Owner, owner_of
 
 SNAKEMAKE = Path(".snakemake")
+# Of a log without a line: Snakemake keeps the same records of a job that failed and of one that was touched.
+NO_WORD = "its log is empty: it was killed at once, or never ran and was touched (`snakemake --touch`)"
 # How the line of a log begins that says why its job failed.
 ERROR = re.compile(r"error: |[\w.]+(Error|Exception|Interrupt)\b")
+# Snakemake's reason where nothing has changed but what a job reads is to be made again. The files follow, then other reasons.
+REMADE = "Input files updated by another job: "
 
 
 class State(StrEnum):
@@ -35,6 +41,7 @@ class State(StrEnum):
     STARTED = "started"  # queued or at work, as far as Snakemake's marks say
     STOPPED = "stopped"  # with its workflow, or after a checkpoint: the same command goes on
     FAILED = "failed"
+    STORED = "stored"  # a record of a bundle, or made from such: finished, without the model behind it
     OUTDATED = "outdated"  # made, but of something that has changed since
     WAITING = "waiting"  # to be made, for the first time or again
 
@@ -57,7 +64,11 @@ def print_status(study: str) -> None:
     """Print the state of every rule, and of each job that started, runs, stopped or failed."""
     resolved = load_study("config", study)
     pending = {output: job.reason for job in dry_run(study) for output in job.outputs}
-    found = [standing(resolved, unit, pending.get(unit.outputs[0])) for unit in jobs_of(resolved)]
+    found: list[Standing] = []
+    stored: set[str] = set()
+    for unit in jobs_of(resolved):
+        found.append(standing(resolved, unit, pending.get(unit.outputs[0]), stored))
+        stored.update(unit.outputs if found[-1].state == State.STORED else ())
     print(_table(found))
     for state in (State.FAILED, State.STOPPED, State.RUNNING, State.STARTED):
         for each in found:
@@ -67,6 +78,11 @@ def print_status(study: str) -> None:
         print(
             "started: queued or at work; if its workflow was killed, `snakemake --unlock` lets the same command go on"
         )
+    if stored:
+        print(
+            "stored: records of a bundle, and what was made from them. They are finished; the models behind them are not here, so that "
+            "nothing can be trained or evaluated from them. `snakemake` would make the models, and these again."
+        )
     outdated = Counter((each.unit.rule, each.note) for each in found if each.state == State.OUTDATED)
     for (rule, note), count in outdated.items():
         print(f"outdated {rule}, {count}: {note}")
@@ -75,8 +91,11 @@ def print_status(study: str) -> None:
             print(f"done {each.unit}: {each.note}")
 
 
-def standing(study: Study, unit: Job, reason: str | None) -> Standing:
-    """What became of ``unit``; ``reason``: why Snakemake would run it, None where it would not."""
+def standing(study: Study, unit: Job, reason: str | None, stored: Collection[str] = ()) -> Standing:
+    """What became of ``unit``; ``reason``: why Snakemake would run it, None where it would not.
+
+    ``stored``: the files of a bundle, and what was made from them, among those that come before it.
+    """
     run, log = Path(unit.outputs[0]).parent, _log(unit)
     owner = owner_of(run) if unit.rule == "train" else None
     if owner:
@@ -91,6 +110,8 @@ def standing(study: Study, unit: Job, reason: str | None) -> Standing:
         # Made since Snakemake was asked.
         if reason is None or reason.startswith("Missing output files"):
             return Standing(unit, State.DONE, invalid(Path(unit.outputs[0])) if unit.rule == "train" else "")
+        if _is_stored(unit, reason, stored):
+            return Standing(unit, State.STORED)
         return Standing(unit, State.OUTDATED, reason.split(":")[0])
     # What a job took is written when it has ended well: it was made, and its files were deleted.
     if log is None or changed(Path(unit.usage)) >= changed(log):
@@ -105,7 +126,7 @@ def last_word(log: Path) -> str:
     # A progress bar writes over its own line.
     lines = [line.strip() for line in re.split(r"[\r\n]+", _text(log, last=2**16)) if line.strip()]
     errors = [line for line in lines if ERROR.match(line)]
-    return next(reversed(errors or lines), "ended without a word")
+    return next(reversed(errors or lines), NO_WORD)
 
 
 def invalid(run: Path) -> str:
@@ -178,6 +199,14 @@ def changed(path: Path) -> float:
 def _started(unit: Job) -> float:
     """When Snakemake marked the job as started and not ended; 0 where it did not."""
     return max(changed(_mark(output)) for output in unit.outputs)
+
+
+def _is_stored(unit: Job, reason: str, stored: Collection[str]) -> bool:
+    """Whether all that is wrong with a result is that what it was made from is not here: it is a bundle's, or all it reads is stored."""
+    if not reason.startswith(REMADE) or "; " in reason:
+        return False
+    unpacked = all(changed(Path(output)) == archive.TIME for output in unit.outputs)
+    return unpacked or set(reason.removeprefix(REMADE).split(", ")) <= set(stored)
 
 
 def _locked(unit: Job) -> bool:

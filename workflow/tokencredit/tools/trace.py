@@ -34,19 +34,19 @@ def print_trace(shown: Path, words: list[str], config: Path, as_json: bool) -> b
 
     Whether every file is there, and is the one that the numbers were made from.
     """
-    rows, source, others = trace(shown, words, config)
+    rows, keys, source, others = trace(shown, words, config)
     differences = list(dict.fromkeys(each.sentence for each in source.all() if each.sentence))
     if as_json:
         numbers = rows.to_dict("records")
         said = {"rows": numbers, "source": _plain(source), "differences": differences, "rest_on_more": others}
         print(json.dumps(said, indent=1))
     else:
-        _show(rows, select_rows.keys_of(rows, _keys(shown)), source, differences, others)
+        _show(rows, keys, source, differences, others)
     return not differences
 
 
-def trace(shown: Path, words: list[str], config: Path) -> tuple[pd.DataFrame, Source, list[str]]:
-    """The rows of a CSV that ``words`` choose, as text; the CSV with the files behind them; and the columns that rest on more files.
+def trace(shown: Path, words: list[str], config: Path) -> tuple[pd.DataFrame, list[str], Source, list[str]]:
+    """The rows of a CSV that ``words`` choose, as text; its keys; the CSV with the files behind them; the columns that rest on more files.
 
     Raises ``UserError`` for a file that is no table or figure of a study, and for words that choose nothing.
     """
@@ -56,7 +56,8 @@ def trace(shown: Path, words: list[str], config: Path) -> tuple[pd.DataFrame, So
     study = shown.parents[1].name
     if not isinstance(origin, dict) or origin.get("study") != study:
         raise UserError(f"{shown.with_suffix('.json')}: is not the origin of a table or figure of study {study}.")
-    rows = select_rows.choose(table, words, shown, _keys(shown))
+    keys = select_rows.keys_of(table, _keys(shown))
+    rows = select_rows.choose(table, words, shown, keys)
     configured = Config(config)
     datasets = {name: benchmark.dataset for name, benchmark in configured.benchmarks.items()}
     home = configured.study(study).home if study in configured.study_names else study
@@ -67,7 +68,7 @@ def trace(shown: Path, words: list[str], config: Path) -> tuple[pd.DataFrame, So
     names = _names(origin, rows, {datasets[name] for name in followed})
     whole = _names(origin, table, {datasets[name] for name in followed})
     others = [name for name in OF_OTHERS if name in rows and rows[name].any()] if set(names) < set(whole) else []
-    return rows, Lineage(shown.parents[2], datasets, home).shown(shown, origin, names, followed), others
+    return rows, keys, Lineage(shown.parents[2], datasets, home).shown(shown, origin, names, followed), others
 
 
 def _keys(shown: Path) -> tuple[str, ...]:
