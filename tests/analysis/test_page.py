@@ -187,7 +187,8 @@ def test_texts_that_are_markup_stay_texts(parsed: Parsed, hostile: Parsed) -> No
     """The same elements, attributes and comments as without them, and the texts are there to be read."""
     assert hostile.opened == parsed.opened
     assert hostile.handlers == hostile.comments == []
-    assert hostile.within["title"] == [f"Study {SCRIPT}"]
+    assert hostile.within["title"] == [f"Study {SCRIPT}", *parsed.within["title"][1:]]
+    assert {SCRIPT, IMAGE, COMMENT} <= set(hostile.within["li"])
     for text in (SCRIPT, IMAGE):
         assert any(text in found for tag in ("td", "figcaption", "h1") for found in hostile.within[tag])
     assert hostile.within["script"][1:] == parsed.within["script"][1:]
