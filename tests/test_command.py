@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[1]
 COMMANDS = (
     "status",
     "watch",
+    "note",
     "export",
     "push",
     "plan",
@@ -61,7 +62,8 @@ def test_help_lists_every_command_with_a_line_and_loads_nothing_that_it_does_not
     assert all(line.endswith(".") and not line.endswith("...") for _, line in listed)
     loaded = set(done.stderr.partition("loaded ")[2].split())
     assert {name for name in loaded if name.startswith("tokencredit")} == {
-        "tokencredit", "tokencredit.__main__", "tokencredit.cli", "tokencredit.errors"
+        "tokencredit", "tokencredit.__main__", "tokencredit.cli", "tokencredit.errors",
+        "tokencredit.tools", "tokencredit.tools.bundle_commands",
     }  # fmt: skip
     assert not {"pydantic", "numpy", "pandas", "torch", "rich"} & loaded
 
@@ -81,6 +83,7 @@ def test_every_command_says_what_it_takes(command: str) -> None:
         (["bundle", ""], ["pack", "check", "unpack", "crate"]),
         (["plan", "--study", "paper-"], [name for name in Config("config").study_names if name.startswith("paper-")]),
         (["status", "--"], ["--study", "--help"]),
+        (["note", "--s"], ["--study", "--seed", "--step"]),
     ],
 )
 def test_the_shell_completes_commands_options_and_studies(typed: list[str], completed: list[str]) -> None:

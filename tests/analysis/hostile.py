@@ -11,6 +11,7 @@ import pandas as pd
 from tokencredit import files
 from tokencredit.analysis.store import Store
 from tokencredit.config import load_study
+from tokencredit.study.paths import Paths
 
 SCRIPT = "</script><script>window.injected = true</script>"
 COMMENT = "<!--<script>"
@@ -30,7 +31,17 @@ def make_hostile(store: Store, folder: Path) -> Store:
     files.write_parquet(hostile.results / "data" / "toy-train" / "problems.parquet", pd.DataFrame([problem]))
     _spoil(hostile.paths.home.joinpath("audit", "toy-tier1.json"), "grader", IMAGE)
     _spoil(hostile.paths.own.joinpath("figures", "figure4.json"), "note", SCRIPT)
+    spoil_notes(hostile.paths)
     return hostile
+
+
+def spoil_notes(paths: Paths) -> None:
+    """Let the author of the first note, and the text of each, try to be markup."""
+    lines = files.read_jsonl(paths.notes)
+    for line, text in zip(lines, (IMAGE, SCRIPT, COMMENT), strict=True):
+        line["text"] = text
+    lines[0]["by"] = SCRIPT
+    files.write_text(paths.notes, "".join(json.dumps(line) + "\n" for line in lines))
 
 
 def _spoil_rollouts(run: Path) -> None:

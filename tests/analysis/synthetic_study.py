@@ -13,12 +13,21 @@ from synthetic_config import Sizes, write_config
 
 from tokencredit import files
 from tokencredit.config import Row, Study, load_study
+from tokencredit.study.notes import Note, append
+from tokencredit.study.paths import Paths
 
 METHODS = ["grpo", "dapo", "eapo", "hapo", "phr", "plr", "nhr", "nlr", "eapo-without-nhr"]
 GAIN = {"base": 0, "grpo": 1.6, "dapo": 1.7, "eapo": 2.0, "hapo": 1.8, "phr": 1.2, "plr": 0.3, "nhr": 1.4, "nlr": 0.5}
 END_ENTROPY = {"grpo": 0.12, "dapo": 0.2, "eapo": 0.5, "hapo": 0.4, "phr": 0.1, "plr": 0.08, "nhr": 0.33, "nlr": 0.36}
 TIERS = {"toy-tier1": 0.0, "toy-tier2": -1.0, "toy-tier3": -2.2}
 STEPS, SAMPLES, PROBLEMS, CURVE = 30, 8, 40, 10
+AT = "2026-12-01T09:30:00Z"
+# Two notes at one step, of which one is about a run, and one about a method.
+NOTES = [
+    Note(at=AT, by="A person", text="another node", step=12),
+    Note(at=AT, by="A person", text="odd", method="eapo", seed=1, step=12),
+    Note(at=AT, by="A person", text="see mail", method="grpo"),
+]
 MASS = ["mass_phr", "mass_plr", "mass_nhr", "mass_nlr"]
 CORRELATIONS = ["correlation_entropy", "correlation_position", "correlation_logprob"]
 WORDS = [
@@ -69,6 +78,8 @@ def make_study(folder: Path, methods: list[str] = METHODS, seeds: tuple[int, ...
         files.write_parquet(results / "synthetic" / "eval" / row.path / "scores.parquet", *_scores(study, row))
         if row.method:
             _write_run(results / "synthetic" / "runs" / row.path, row)
+    for note in NOTES:
+        append(Paths(study, results), note)
     return study
 
 

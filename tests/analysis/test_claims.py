@@ -125,7 +125,7 @@ def test_the_same_method_twice_is_not_resolved_and_says_what_it_takes(
     assert (contrasts["seeds_needed"] > 3).all()
     assert contrasts["samples_needed"][0] > SAMPLES
     shown = claims.wide(claims.records(store), store)
-    assert all("finds" in cells[0].notes[-1] and "takes" in cells[0].notes[-1] for _, cells in shown.rows[1:])
+    assert all("finds" in row.cells[0].notes[-1] and "takes" in row.cells[0].notes[-1] for row in shown.rows[1:])
 
 
 @pytest.mark.slow

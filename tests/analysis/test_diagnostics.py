@@ -55,7 +55,7 @@ def test_constant_weights_have_no_correlation_and_the_table_says_so(store: Store
     assert np.isnan(records.loc[("grpo", "correlation_entropy"), "value"])
     assert records.loc[("grpo", "correlation_entropy"), "steps"] == 0
     wide = diagnostics.wide(table, store)
-    cells = dict(wide.rows)["GRPO"]
+    cells = next(row.cells for row in wide.rows if row.title == "GRPO")
     assert [cell.value for cell in cells[:7]] == ["0.00", "1.00", "0.0", "100.0", "–", "–", "–"]
     assert any("constant weights" in note for note in wide.notes)
 
@@ -124,6 +124,6 @@ def test_latex_of_the_table_is_regular(store: Store, tmp_path: Path) -> None:
     assert {len(re.findall(r"(?<!\\)&", line)) for line in body} == {len(diagnostics.DIAGNOSTICS)}
     assert not set("−–π†✗|") & set(text)
     again = tables.read(tmp_path / "diagnostics.csv")
-    assert [title for title, _ in tables.wide("diagnostics", again, store).rows] == [
-        title for title, _ in diagnostics.wide(diagnostics.records(store), store).rows
+    assert [row.title for row in tables.wide("diagnostics", again, store).rows] == [
+        row.title for row in diagnostics.wide(diagnostics.records(store), store).rows
     ]

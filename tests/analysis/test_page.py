@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
 
-import pandas as pd
 import pytest
 from claimed import OWN, write_claims
 from hostile import COMMENT, IMAGE, SCRIPT, make_hostile
@@ -18,7 +17,6 @@ from test_verdicts import write_targets
 
 from tokencredit import files
 from tokencredit.analysis import style, tables
-from tokencredit.analysis.layout import Wide
 from tokencredit.analysis.page import comparison, costs, exhibits, origins, toggles, viewer
 from tokencredit.analysis.page.write import write
 from tokencredit.analysis.paper import claims, verdicts
@@ -151,13 +149,17 @@ def test_every_method_has_a_toggle_and_the_lines_of_tables_know_their_method(
     assert len({each.mark for each in found}) == len({style.lines(store.study)[name].marker for name in names}) > 3
     for table in ("table1", "diagnostics"):
         shown = exhibits.table(store, table)
-        assert [name for name in shown.methods if name] == names
-        titles = {name: title for name, (title, _) in zip(shown.methods, shown.wide.rows, strict=True)}
+        titles = {row.method: row.title for row in shown.wide.rows}
+        assert [name for name in titles if name in names] == names
         assert all(titles[name].startswith(store.study.methods[name].title) for name in names)
-    assert exhibits.table(store, "table1").methods[0] == ""  # the base model
-    records = pd.DataFrame({"policy": ["base", "eapo"]})
-    wide = Wide([("States", "")], [("Base model: all states", []), ("EAPO: all states", [])], [])
-    assert toggles.methods_of_lines(store.study, records, wide) == ["", "eapo"]
+
+
+@pytest.mark.parametrize("name", ["table1", "diagnostics"])
+def test_lines_of_two_methods_with_one_title_are_told_apart(store: Store, made: Path, name: str) -> None:
+    records = exhibits.stored(store, name)
+    records.loc[records["method"] == "eapo", "title"] = "DAPO"
+    found = [row.method for row in tables.wide(name, records, store).rows if row.title == "DAPO"]
+    assert found == ["dapo", "eapo"]
 
 
 def test_what_a_reader_must_know_is_in_words(parsed: Parsed) -> None:
@@ -185,7 +187,8 @@ def test_texts_that_are_markup_stay_texts(parsed: Parsed, hostile: Parsed) -> No
     """The same elements, attributes and comments as without them, and the texts are there to be read."""
     assert hostile.opened == parsed.opened
     assert hostile.handlers == hostile.comments == []
-    assert hostile.within["title"] == [f"Study {SCRIPT}"]
+    assert hostile.within["title"] == [f"Study {SCRIPT}", *parsed.within["title"][1:]]
+    assert {SCRIPT, IMAGE, COMMENT} <= set(hostile.within["li"])
     for text in (SCRIPT, IMAGE):
         assert any(text in found for tag in ("td", "figcaption", "h1") for found in hostile.within[tag])
     assert hostile.within["script"][1:] == parsed.within["script"][1:]

@@ -94,7 +94,7 @@ def test_of_a_run_at_work_it_shows_how_far_it_is(store: Store, results: Path) ->
     assert how_far in listed
     assert socket.gethostname() in words(parsed)
     assert f"{100 * json.loads(lines[11])['solve_rate']:.0f} %" in words(parsed)
-    assert parsed.opened.count("polyline") == 1
+    assert parsed.opened.count("polyline") == 2  # in the table of runs and among the curves
     assert "plr/seed0" in parsed.within["th"]
 
 

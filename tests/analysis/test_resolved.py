@@ -58,9 +58,7 @@ def test_a_planted_effect_is_resolved(table: pd.DataFrame) -> None:
 
 def test_what_is_not_resolved_says_what_it_takes(store: Store, table: pd.DataFrame) -> None:
     shown = tables.wide("table1", table.reset_index(), store)
-    notes = [
-        note for _, cells in shown.rows for cell in cells for note in cell.notes if note.startswith("not resolved")
-    ]
+    notes = [note for row in shown.rows for cell in row.cells for note in cell.notes if note.startswith("not resolved")]
     assert notes
     assert all("finds ±" in note and "takes " in note for note in notes)
 

@@ -310,7 +310,7 @@ def test_the_correlation_is_spearmans_with_a_p_that_holds_its_level() -> None:
 def test_the_table_is_written(weighed: Store, tmp_path: Path) -> None:
     tables.make(weighed, "scoreboard", tmp_path)
     wide = tables.wide("scoreboard", tables.read(tmp_path / "scoreboard.csv"), weighed)
-    titles = [title for title, _ in wide.rows]
+    titles = [row.title for row in wide.rows]
     assert titles[: len(scoreboard.PEERS)] == list(scoreboard.PEERS.values())
     assert titles.index("DAPO") < titles.index("PHR") < titles.index("GRPO") < titles.index("PLR")
     assert wide.notes[0].startswith("Does better credit give better learning? Not measured: 7 sound methods")

@@ -106,8 +106,8 @@ def test_the_shown_table_has_a_row_for_each_line_and_one_for_the_optimism(store:
     table = searches.records(store)
     wide = searches.wide(table, store)
     titles = list(data_recipes.titles(store.study).values())
-    assert [title for title, _ in wide.rows] == [*titles, "Selection optimism"]
-    assert all(len(cells) == len(wide.columns) for _, cells in wide.rows)
+    assert [row.title for row in wide.rows] == [*titles, "Selection optimism"]
+    assert all(len(row.cells) == len(wide.columns) for row in wide.rows)
     assert "300 tokens trained on and 30 sampled, 4 s" in " ".join(wide.notes)
     assert r"\begin{tabular}" in latex(wide)
     filled = [cell.value for cell in wide.rows[-1][1] if cell.value]

@@ -66,7 +66,7 @@ def test_the_same_results_give_the_same_bytes_and_no_model(finished: Project, pa
     names = archive.read(packed).keys()
     assert "smoke/eval/eapo/seed0/toy-tier1/generations.parquet" in names
     assert "data/toy-tier1/problems.parquet" in names
-    assert not [name for name in names if "/model" in name or name.startswith("models/")]
+    assert not [name for name in names if "/model" in name or name.startswith("models/") or "notes" in name]
 
 
 def test_a_crate_describes_every_record_and_is_the_same_bytes_each_time(
@@ -194,6 +194,23 @@ def test_results_that_differ_are_not_written_over(packed: Path, project: Project
         unpack(packed, project)
     assert files.read_json(path) == {"mine": True}
     assert list((project.folder / "results").rglob("*.parquet")) == []
+
+
+def test_notes_go_with_a_bundle_and_on_where_it_is_unpacked(done: Project, project: Project, tmp_path: Path) -> None:
+    """Without notes the archive is as ever; notes that were written since stay, other ones are not written over."""
+    noted = ("-m", "tokencredit", "note", "--study", "smoke", "--by")
+    assert done.python(*noted, "A person", "first").returncode == 0
+    path, name = tmp_path / "noted.tar.gz", "smoke/notes.jsonl"
+    members = archive.read(path) if pack(done, path) else {}
+    assert members[name] == (done.folder / "results" / name).read_bytes()
+    unpack(path, project)
+    own = project.folder / "results" / name
+    assert project.python(*noted, "Another", "second").returncode == 0
+    unpack(path, project)
+    assert [line["text"] for line in files.read_jsonl(own)] == ["first", "second"]
+    files.write_text(own, own.read_text(encoding="utf-8").replace("first", "other"))
+    with pytest.raises(UserError, match=r"smoke/notes\.jsonl: there already, with another content"):
+        unpack(path, project)
 
 
 @pytest.mark.parametrize(

@@ -100,6 +100,20 @@ def test_editing_a_figure_draws_it_again_and_trains_nothing(done: Project) -> No
     assert done.rerun(*SMOKE) == {"results/smoke/figures/figure4.pdf", "results/smoke/index.html"}
 
 
+def test_a_new_note_makes_the_page_again_and_nothing_else(done: Project) -> None:
+    """The first one, which was no input of the page before, one more, and none where all are gone."""
+    page = {"results/smoke/index.html"}
+    for text in ("first", "second"):
+        said = done.python("-m", "tokencredit", "note", "--study", "smoke", "--step", "2", "--by", "A person", text)
+        assert "the page shows it when it is made again: snakemake results/smoke/index.html" in said.stdout
+        assert done.rerun(*SMOKE) == page
+        done.make(*SMOKE)
+        assert text in (done.folder / "results/smoke/index.html").read_text(encoding="utf-8")
+        assert done.rerun(*SMOKE) == set()
+    (done.folder / "results/smoke/notes.jsonl").unlink()
+    assert done.rerun(*SMOKE) == page
+
+
 def test_editing_the_loss_trains_every_cell_again_from_the_same_base(done: Project) -> None:
     done.append("workflow/tokencredit/policy/loss.py", "\n_EDITED = len('')\n")
     jobs = done.jobs(*SMOKE)

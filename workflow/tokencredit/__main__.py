@@ -11,8 +11,17 @@ from typing import Annotated, Literal
 import typer
 
 from tokencredit import cli
-
-CONFIG, RESULTS = Path("config"), Path("results")
+from tokencredit.cli import (
+    CONFIG,
+    RESULTS,
+    BundleArgument,
+    ConfigOption,
+    JsonOption,
+    ResultsOption,
+    StudyOption,
+    exit_unless,
+)
+from tokencredit.tools import bundle_commands
 
 app = typer.Typer(
     help="What a person asks of a study.",
@@ -20,20 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # rich takes a quarter of a second to import
 )
-bundle_app = typer.Typer(no_args_is_help=True)
-app.add_typer(bundle_app, name="bundle", help="A study's records in one archive, or as an RO-Crate.")
-
-
-def _studies(incomplete: str) -> list[str]:
-    """The studies whose names begin so: what the shell completes."""
-    return sorted(path.stem for path in CONFIG.glob(f"studies/{incomplete}*.yaml"))
-
-
-StudyOption = Annotated[str, typer.Option(help="Name of the study, a file of config/studies.", autocompletion=_studies)]
-ConfigOption = Annotated[Path, typer.Option(help="Folder of the configuration.")]
-ResultsOption = Annotated[Path, typer.Option(help="Folder of the results.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
-BundleArgument = Annotated[Path, typer.Argument(help="A bundle: FILE.tar.gz.")]
+app.add_typer(bundle_commands.app, name="bundle", help="A study's records in one archive, or as an RO-Crate.")
 
 
 @app.command()
@@ -103,7 +99,7 @@ def check_gpu(
     """
     from tokencredit.tools.node.report import check_node
 
-    _exit_unless(check_node(config, out, minutes, not without_speed))
+    exit_unless(check_node(config, out, minutes, not without_speed))
 
 
 @app.command()
@@ -136,6 +132,31 @@ def watch(
         from tokencredit.tools.watch import watch
 
         watch(study, config, results, every or 5.0, once)
+
+
+@app.command()
+def note(
+    study: StudyOption,
+    text: Annotated[
+        str | None, typer.Argument(help="What is to be remembered; without it the notes that there are.")
+    ] = None,
+    method: Annotated[str | None, typer.Option(help="The method that it is about.")] = None,
+    seed: Annotated[int | None, typer.Option(help="The training seed.")] = None,
+    step: Annotated[int | None, typer.Option(help="The training step.")] = None,
+    by: Annotated[str | None, typer.Option(help="Who writes it; by default Git's user.name, or the login.")] = None,
+    config: ConfigOption = CONFIG,
+    results: ResultsOption = RESULTS,
+) -> None:
+    """Write a note that stays with a study, or list them.
+
+    With time and author; the page of the study shows it, at its step where it has one. No note is ever changed.
+    """
+    from tokencredit.tools import note as tool
+
+    if text is None:
+        tool.print_notes(study, config, results, [method, seed, step, by])
+    else:
+        tool.write(study, text, method, seed, step, by, config, results)
 
 
 @app.command()
@@ -187,7 +208,7 @@ def trace(
     """
     from tokencredit.tools.trace import print_trace
 
-    _exit_unless(print_trace(exhibit, words or [], config, as_json))
+    exit_unless(print_trace(exhibit, words or [], config, as_json))
 
 
 @app.command()
@@ -202,68 +223,7 @@ def compare(
     """
     from tokencredit.tools.compare import print_comparison
 
-    _exit_unless(print_comparison(first, second, as_json))
-
-
-@bundle_app.command()
-def pack(
-    study: StudyOption,
-    out: Annotated[Path, typer.Option(help="The archive to write, .tar.gz.")],
-    config: ConfigOption = CONFIG,
-    results: ResultsOption = RESULTS,
-    without_responses: Annotated[
-        bool, typer.Option("--without-responses", help="Leave out the responses of evaluations and their grades.")
-    ] = False,
-) -> None:
-    """Write the archive of a finished study whose records hold together."""
-    from tokencredit.tools import bundle
-
-    bundle.pack(study, out, config, results, without_responses)
-
-
-@bundle_app.command()
-def check(
-    bundle: BundleArgument,
-    results: Annotated[
-        Path | None, typer.Option(help="Compare the CSVs made there with those of the study when it was packed.")
-    ] = None,
-) -> None:
-    """Hold every file of a bundle against its checksum.
-
-    With --results also what was made from it again against what there was. Exit status 1 where that differs.
-    """
-    from tokencredit.tools import bundle as tool
-
-    _exit_unless(tool.check(bundle, results))
-
-
-@bundle_app.command()
-def unpack(bundle: BundleArgument, config: ConfigOption = CONFIG, results: ResultsOption = RESULTS) -> None:
-    """Put the records where the study's own would be.
-
-    For the same configuration only, and over nothing that differs.
-    """
-    from tokencredit.tools import bundle as tool
-
-    tool.unpack(bundle, config, results)
-
-
-@bundle_app.command()
-def crate(
-    bundle: BundleArgument,
-    out: Annotated[Path, typer.Option(help="Folder to make; it must not be there.")],
-    licence: Annotated[str, typer.Option(help="Licence of the records, an SPDX identifier: CC-BY-4.0.")],
-    published: Annotated[str, typer.Option(help="Day of publication, YYYY-MM-DD.")],
-    url: Annotated[str | None, typer.Option(help="Web address where people will find it.")] = None,
-    config: ConfigOption = CONFIG,
-) -> None:
-    """Make an RO-Crate of a bundle: records, workflow and their description.
-
-    A folder for a repository such as Zenodo or WorkflowHub, with ro-crate-metadata.json and croissant.json. The bundle stays as it is.
-    """
-    from tokencredit.tools.crate import crate
-
-    crate(bundle, out, licence, published, url, config)
+    exit_unless(print_comparison(first, second, as_json))
 
 
 @app.command()
@@ -280,7 +240,7 @@ def rebuild(
     """
     from tokencredit.tools import bundle as tool
 
-    _exit_unless(tool.rebuild(bundle, cores, part))
+    exit_unless(tool.rebuild(bundle, cores, part))
 
 
 @app.command()
@@ -380,14 +340,9 @@ def docs(
     if demo:
         tool.write_demo(demo)
     elif check:
-        _exit_unless(tool.check())
+        exit_unless(tool.check())
     else:
         tool.write()
-
-
-def _exit_unless(well: bool) -> None:
-    if not well:
-        raise typer.Exit(1)
 
 
 def main() -> None:

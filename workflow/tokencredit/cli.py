@@ -6,10 +6,26 @@ import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
 from tokencredit.errors import UserError
+
+CONFIG, RESULTS = Path("config"), Path("results")
+
+
+def _studies(incomplete: str) -> list[str]:
+    """The studies whose names begin so: what the shell completes."""
+    return sorted(path.stem for path in CONFIG.glob(f"studies/{incomplete}*.yaml"))
+
+
+# What several commands of `tokencredit` take.
+StudyOption = Annotated[str, typer.Option(help="Name of the study, a file of config/studies.", autocompletion=_studies)]
+ConfigOption = Annotated[Path, typer.Option(help="Folder of the configuration.")]
+ResultsOption = Annotated[Path, typer.Option(help="Folder of the results.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+BundleArgument = Annotated[Path, typer.Argument(help="A bundle: FILE.tar.gz.")]
 
 
 def new_app(help_text: str) -> typer.Typer:
@@ -26,6 +42,12 @@ def run(app: typer.Typer) -> None:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+
+
+def exit_unless(well: bool) -> None:
+    """End with status 1 where what was asked has the answer no."""
+    if not well:
+        raise typer.Exit(1)
 
 
 def made(paths: Iterable[str | Path]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from typing import NamedTuple
 
 MARKS = {
     "†": "reconstruction: the published formula was not available",
@@ -23,15 +24,23 @@ class Cell:
     notes: tuple[str, ...] = ()
 
 
+class WideLine(NamedTuple):
+    """A line of the wide table; ``method``: the name of the row of the study that it is about, "" where it is about none."""
+
+    title: str
+    cells: list[Cell]
+    method: str = ""
+
+
 @dataclass(frozen=True)
 class Wide:
-    """One line per method under two lines of headings: ``columns`` are (heading, heading below it), equal headings side by side.
+    """Lines under two lines of headings: ``columns`` are (heading, heading below it), equal headings side by side.
 
     ``long``: it may take several pages, and its titles and notes are sentences.
     """
 
     columns: list[tuple[str, str]]
-    rows: list[tuple[str, list[Cell]]]
+    rows: list[WideLine]
     notes: list[str]
     long: bool = False
 
@@ -107,7 +116,7 @@ def latex(table: Wide) -> str:
         rf" & {lower} \\",
         r"\midrule",
     ]
-    for title, cells in table.rows:
+    for title, cells, _ in table.rows:
         values = [escape_latex(cell.value + cell.marks) for cell in cells]
         lines.append(" & ".join([escape_latex(title), *values]) + r" \\")
         if any(cell.interval for cell in cells):

@@ -6,7 +6,7 @@ import math
 
 import pandas as pd
 
-from tokencredit.analysis.layout import Cell, Wide, marked, meanings, signed
+from tokencredit.analysis.layout import Cell, Wide, WideLine, marked, meanings, signed
 from tokencredit.analysis.scores import MEAN, NOT_RESOLVED
 from tokencredit.analysis.store import Store
 
@@ -23,7 +23,7 @@ def wide(table: pd.DataFrame, store: Store) -> Wide:
         head = f"{titles[name]} (n = {record['questions']}){', beside' if name in store.study.beside else ''}"
         columns += [(head, f"Avg@{record['samples']:.0f}"), (head, f"Pass@{record['pass_k']:.0f}")]
     rows = []
-    for _, records in table.groupby("method", sort=False):
+    for method, records in table.groupby("method", sort=False):
         first = records.iloc[0]
         title = marked(first["title"], first["reconstruction"], first["invalid"])
         cells: list[Cell] = []
@@ -31,7 +31,7 @@ def wide(table: pd.DataFrame, store: Store) -> Wide:
             cells.append(_average_cell(record))
             if record["benchmark"] != MEAN:
                 cells.append(_pass_cell(record))
-        rows.append((title, cells))
+        rows.append(WideLine(title, cells, method))
     return Wide(columns, rows, _notes(table, store))
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tokencredit.analysis.layout import Cell, Wide, number, signed
+from tokencredit.analysis.layout import Cell, Wide, WideLine, number, signed
 from tokencredit.analysis.store import SEARCH_COSTS, Store
 from tokencredit.config.data_recipe_keys import FULL
 from tokencredit.statistics import (
@@ -96,7 +96,7 @@ def wide(table: pd.DataFrame, store: Store) -> Wide:
         by = {(each.metric, each.benchmark): each for each in own.itertuples()}
         mean, difference = by.get(("avg", MEAN)), by.get(("difference", MEAN))
         rows.append(
-            (
+            WideLine(
                 own["title"].iloc[0],
                 [
                     *(_cell(by.get(("avg", name))) for name in (validation, *tests)),

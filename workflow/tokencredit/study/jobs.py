@@ -370,7 +370,7 @@ def _exhibits(paths: Paths, declared: set[str]) -> Iterator[Job]:
 
 
 def _page(paths: Paths, computed: list[Job], shown: list[Job]) -> Job:
-    """The page of a study; what was accepted of its results is among what it shows."""
+    """The page of a study; what was accepted of its results, and what people wrote of it, are among what it shows."""
     study = paths.study
     made = [Path(path) for job in shown for path in job.outputs]
     runs = [paths.run(row).record for row in study.rows if row.method]
@@ -378,13 +378,14 @@ def _page(paths: Paths, computed: list[Job], shown: list[Job]) -> Job:
     # The problems that the page quotes stand behind the runs; a bundle may not hold them.
     measured = list(reads.measured(paths, BASE))
     accepted = [record for job in computed for path in job.outputs if (record := record_of(path)).is_file()]
+    notes = [paths.notes] if paths.notes.is_file() else []
     return _job(
         paths,
         "report",
         study.name,
         study.name,
         [paths.page],
-        inputs={"records": [*made, *runs, *scores, *paths.audits, *paths.overlaps, *measured, *accepted]},
+        inputs={"records": [*made, *runs, *scores, *paths.audits, *paths.overlaps, *measured, *accepted, *notes]},
         config=partial(settings.page, study),
         code=partial(code.page, study),
     )

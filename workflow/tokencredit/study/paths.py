@@ -232,6 +232,11 @@ class Paths(Shared):
         return usage_of(self.log(rule, f"{self.study.home}/{row.path}/{benchmark}"))
 
     @property
+    def notes(self) -> Path:
+        """What people wrote about the runs; parts of one study share it as they share the runs."""
+        return self.home / "notes.jsonl"
+
+    @property
     def page(self) -> Path:
         return self.own / "index.html"
 

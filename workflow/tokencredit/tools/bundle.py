@@ -1,8 +1,8 @@
 """``tokencredit bundle``: the stored records of a study in one archive; tables, figures and page are made from them elsewhere.
 
 In it: responses and grades (both may be left out: tables and figures use them only through the scores), scores, everything that training
-wrote but models, audits, overlap reports, what jobs took, and the problems whose licence allows it; ``bundle.json``, which says for which
-configuration, what was left out and what was made of them; ``SHA256SUMS``.
+wrote but models, audits, overlap reports, what jobs took, what people noted, and the problems whose licence allows it; ``bundle.json``,
+which says for which configuration, what was left out and what was made of them; ``SHA256SUMS``.
 """
 
 from __future__ import annotations
@@ -152,12 +152,8 @@ def restore(bundle: Path, config: Path, results: Path, compared: bool = True) ->
     anew = {Path(path) for job in jobs_of(study, str(results)) if job.rule in EXHIBITS for path in job.outputs}
     if brought := sorted(anew & records.keys()):
         raise UserError(f"{bundle}: holds {listed(brought)}, which is made from the records; no bundle holds such.")
-    # What a job took is never the same twice, and studies share jobs: what stands there may stay.
-    in_the_way = [
-        path
-        for path, data in records.items()
-        if path.exists() and not path.name.endswith(".usage.jsonl") and not _has_digest(path, archive.sha256(data))
-    ]
+    notes = Paths(study, results).notes
+    in_the_way = [path for path, data in records.items() if path.exists() and not _may_stay(path, data, notes)]
     if in_the_way:
         raise UserError(
             f"{listed(in_the_way)}: there already, with another content. Move {results} away first, or unpack into another folder: "
@@ -201,13 +197,24 @@ def _records(study: Study, results: Path, without_responses: bool) -> tuple[list
             left_out["the rows that data recipes choose from"] = "texts of others"
             made = [path for path in made if path.suffix != ".parquet"]
         found += made
-    return found, left_out
+    notes = Paths(study, results).notes
+    return [*found, *([notes] if notes.is_file() else [])], left_out
 
 
 def _exhibits(study: Study) -> list[str]:
     """The CSVs of all tables and figures of a study, below the results folder."""
     paths = Paths(study)
     return [paths.relative(paths.origin(entry.kind, entry.name).with_suffix(".csv")) for entry in exhibits_of(study)]
+
+
+def _may_stay(path: Path, data: bytes, notes: Path) -> bool:
+    """Whether a file that stands where a bundle has ``data`` is the same, or as good.
+
+    What a job took is never the same twice, and studies share jobs. Notes may have been written since.
+    """
+    if path.name.endswith(".usage.jsonl"):
+        return True
+    return path.read_bytes().startswith(data) if path == notes else _has_digest(path, archive.sha256(data))
 
 
 def _has_digest(path: Path, digest: str | None) -> bool:

@@ -93,6 +93,7 @@ def _line(study: Study, run: Progress) -> RunLine:
         name=run.run,
         state=run.state,
         step=run.step,
+        learned=run.learned,
         curve=" ".join(f"{left:.1f},{down:.1f}" for left, down in points[::apart]),
         solve_rate=run.solve_rate,
         entropy=run.entropy,

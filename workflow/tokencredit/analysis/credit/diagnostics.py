@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from tokencredit.analysis.layout import Cell, Wide, marked, meanings
+from tokencredit.analysis.layout import Cell, Wide, WideLine, marked, meanings
 from tokencredit.analysis.store import Store
 from tokencredit.credit import QUADRANTS
 
@@ -92,7 +92,8 @@ def wide(table: pd.DataFrame, store: Store) -> Wide:
     """One line per method, one column per diagnostic."""
     shown = titles(table)
     rows = [
-        (title, [_cell(table, method, diagnostic) for diagnostic in DIAGNOSTICS]) for method, title in shown.items()
+        WideLine(title, [_cell(table, method, diagnostic) for diagnostic in DIAGNOSTICS], method)
+        for method, title in shown.items()
     ]
     return Wide([(diagnostic.head, diagnostic.title) for diagnostic in DIAGNOSTICS], rows, notes(table))
 

@@ -21,7 +21,7 @@ from tokencredit.analysis.credit.agreement import Credit, agreement
 from tokencredit.analysis.credit.learning import SCORE
 from tokencredit.analysis.credit.reference import PARTS, Yardstick, base_yardstick
 from tokencredit.analysis.credit.states import CONFIDENCE
-from tokencredit.analysis.layout import Cell, Wide, marked, meanings, number
+from tokencredit.analysis.layout import Cell, Wide, WideLine, marked, meanings, number
 from tokencredit.analysis.scores import lines_of
 from tokencredit.analysis.store import Store
 from tokencredit.errors import UserError
@@ -209,12 +209,14 @@ def wide(table: pd.DataFrame, store: Store) -> Wide:
     order += [(METHOD, name) for name in agreements.loc[agreements["part"] == METHOD, "method"]]
     found = {key: lines.set_index("metric") for key, lines in table.groupby(["part", "method"])}
     rows = []
-    for lines in (found[key] for key in order if key in found):
+    for part, name in (key for key in order if key in found):
+        lines = found[part, name]
         first = lines.iloc[0]
         title = marked(first["title"], bool(first["reconstruction"]), first["invalid"])
-        rows.append((title, [_cell(lines, measure, *shown) for measure, (*_, shown) in _COLUMNS.items()]))
+        cells = [_cell(lines, measure, *shown) for measure, (*_, shown) in _COLUMNS.items()]
+        rows.append(WideLine(title, cells, name if part == METHOD else ""))
     columns = [(head, below) for head, below, _ in _COLUMNS.values()]
-    return Wide(columns, rows, notes(table, store) + meanings("".join(title for title, _ in rows)))
+    return Wide(columns, rows, notes(table, store) + meanings("".join(row.title for row in rows)))
 
 
 def notes(table: pd.DataFrame, store: Store) -> list[str]:

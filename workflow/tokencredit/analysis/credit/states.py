@@ -12,7 +12,7 @@ import pandas as pd
 from scipy import stats
 from scipy.special import xlogy
 
-from tokencredit.analysis.layout import Cell, Wide
+from tokencredit.analysis.layout import Cell, Wide, WideLine
 from tokencredit.analysis.store import Store
 from tokencredit.config import EmbeddedModel, Row
 from tokencredit.credit import QUADRANTS
@@ -287,7 +287,7 @@ def wide(table: pd.DataFrame, store: Store) -> Wide:
         cells += [_cell(record, "information", 1000), _cell(record, "ratio", 100)]
         cells += [_cell(record, "decision_ratio", 100)] if merged else []
         cells += [_cell(record, f"share_{name}", 100) for name in (*SUMS, "less_null")]
-        rows.append((title, cells))
+        rows.append(WideLine(title, cells, record["policy"]))
     return Wide(columns, rows, _notes(table, store), long=True)
 
 

@@ -14,7 +14,6 @@ from tokencredit import files
 from tokencredit.analysis import tables
 from tokencredit.analysis.layout import Wide
 from tokencredit.analysis.page.judged import Judged, list_of, signs_of
-from tokencredit.analysis.page.toggles import methods_of_lines
 from tokencredit.analysis.store import Store
 from tokencredit.study.exhibits import Kind, exhibit
 
@@ -52,13 +51,9 @@ class Shown:
 
 @dataclass(frozen=True)
 class Table(Shown):
-    """A wide table, with the method that each line is about, "" where it is about none.
-
-    Of a table with outcomes: the class of each word, and the number of lines that end with it.
-    """
+    """A wide table. Of a table with outcomes: the class of each word, and the number of lines that end with it."""
 
     wide: Wide
-    methods: list[str]
     outcomes: dict[str, str]
     counts: dict[str, int]
 
@@ -92,7 +87,6 @@ def table(store: Store, name: str) -> Table:
     return Table(
         **named("table", name),
         wide=wide,
-        methods=methods_of_lines(store.study, records, wide),
         outcomes=outcomes,
         counts={word: found[word] for word in outcomes},
     )

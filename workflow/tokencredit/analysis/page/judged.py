@@ -54,7 +54,7 @@ def list_of(wide: Wide, signs: list[int]) -> list[Judged]:
     """
     found: list[tuple[str, Cell, list[Compared]]] = []
     left = iter(signs)
-    for title, (outcome, effect, test) in wide.rows:
+    for title, (outcome, effect, test), _ in wide.rows:
         if not title.startswith(_CONTRAST):
             found.append((title, outcome, []))
             continue

@@ -10,7 +10,7 @@ const isShown = (name) => visible.has(name) || !METHODS.includes(name);
 function showMethods(names, unknown = []) {
   visible = new Set(names);
   TOGGLES.forEach((toggle) => toggle.setAttribute("aria-pressed", isShown(toggle.dataset.toggle)));
-  document.querySelectorAll("[data-method]").forEach((part) => { part.hidden = !isShown(part.dataset.method); });
+  document.querySelectorAll("[data-method]").forEach((part) => { part.toggleAttribute("hidden", !isShown(part.dataset.method)); });
   const all = visible.size === METHODS.length;
   const said = all ? "All are shown." : `${visible.size} of ${METHODS.length} are shown. Pictures, claims and checks are about all.`;
   const strange = unknown.map((name) => `“${name}”`).join(", ");

@@ -6,7 +6,7 @@ methods and seeds whose runs are done, or are scored. What all runs decide toget
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations_with_replacement
@@ -31,7 +31,7 @@ _MAKERS = {"table": tables.make, "figure": figures.make}
 
 @dataclass(frozen=True)
 class RunLine:
-    """A training run that began. ``curve``: solve rate against step, as the points of a line in a box of 100 by 20.
+    """A training run that began. ``learned``: its solve rate by step; ``curve``: the same as the points of a line in a box of 100 by 20.
 
     ``solve_rate`` (a share), ``entropy`` (nats) and ``tokens_per_second`` of its last step, ``left`` (seconds): None where not known.
     """
@@ -39,6 +39,7 @@ class RunLine:
     name: str
     state: str
     step: int
+    learned: Mapping[int, float]
     curve: str
     solve_rate: float | None
     entropy: float | None

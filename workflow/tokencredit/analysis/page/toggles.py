@@ -1,15 +1,13 @@
-"""The methods that a reader may hide, and the method that each line of a table is about."""
+"""The methods that a reader may hide."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from matplotlib.markers import MarkerStyle
 
 from tokencredit.analysis import style
-from tokencredit.analysis.layout import Wide, marked
 from tokencredit.config import Study
 
 _LETTERS = {1: "M", 2: "L", 4: "C", 79: "Z"}  # of an SVG path, by matplotlib's code of a segment
@@ -38,19 +36,6 @@ def toggles(study: Study, drawn: Study) -> list[Toggle]:
         for name in style.lines(study)
         if name in study.methods
     ]
-
-
-def methods_of_lines(study: Study, records: pd.DataFrame, wide: Wide) -> list[str]:
-    """The method of each line of a table, "" where a line is about none: by its record, or where a line has many records by its title."""
-    column = next((name for name in ("method", "policy") if name in records), None)
-    if column and len(records) == len(wide.rows):
-        return [name if name in study.methods else "" for name in records[column]]
-    names = {
-        marked(method.title, method.reconstruction, invalid): name
-        for name, method in study.methods.items()
-        for invalid in ("", "invalid")
-    }
-    return [names.get(title, "") for title, _ in wide.rows]
 
 
 def _path(marker: str) -> str:

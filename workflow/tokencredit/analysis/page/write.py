@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tokencredit import files
 from tokencredit.analysis import summary
-from tokencredit.analysis.page import checks, comparison, costs, exhibits, origins, story, toggles, viewer
+from tokencredit.analysis.page import checks, comparison, costs, exhibits, learning, origins, story, toggles, viewer
 from tokencredit.analysis.page.judged import TABLES as JUDGED
 from tokencredit.analysis.page.so_far import Available
 from tokencredit.analysis.page.template import filled, inlined
@@ -38,13 +38,16 @@ def _filled(available: Available) -> str:
     scores = exhibits.stored(compared, "table1") if compared else None
     experiments, claims = (judged[name].entries if name in judged else [] for name in JUDGED)
     oracle = exhibits.stored(tables["oracle"], "oracle") if "oracle" in tables else None
+    toggled = toggles.toggles(study, (compared or store).study)
+    learned = learning.of_runs(study, so_far.runs) if so_far else learning.of_store(store)
     return filled(
         "page.html.j2",
         style=inlined("page.css") + comparison.colours(compared or store),
         script=inlined("page.js", "methods.js", *(["tokens.js"] if trained else [])),
         study=study,
         so_far=so_far,
-        toggles=toggles.toggles(study, (compared or store).study),
+        toggles=toggled,
+        learning=learning.learning(store, learned, toggled),
         one_seed=len((compared or store).study.training.seeds) == 1,
         story=story.tell_so_far(study, compared, experiments, oracle)
         if so_far

@@ -19,7 +19,7 @@ import pandas as pd
 
 from tokencredit import statistics
 from tokencredit.analysis import scores
-from tokencredit.analysis.layout import Cell, Wide
+from tokencredit.analysis.layout import Cell, Wide, WideLine
 from tokencredit.analysis.paper import contrasts, lines
 from tokencredit.analysis.paper.contrasts import NOT_TRAINED
 from tokencredit.analysis.paper.effect import Effect
@@ -197,7 +197,8 @@ def wide(table: pd.DataFrame, store: Store) -> Wide:
         is_claim = record["contrast"] == ""
         title = f"{record['claim'].upper()}. {record['statement']}" if is_claim else f"– {record['contrast']}"
         notes = tuple(filter(None, [record["reason"], lines.needed(record)]))
-        rows.append((title, [Cell(record["outcome"], notes=notes), lines.effect_cell(record), lines.test_cell(record)]))
+        cells = [Cell(record["outcome"], notes=notes), lines.effect_cell(record), lines.test_cell(record)]
+        rows.append(WideLine(title, cells))
     claims = table[table["contrast"] == ""]
     counts = claims["outcome"].value_counts()
     declared = store.study.config.claims

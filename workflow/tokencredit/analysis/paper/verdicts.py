@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from tokencredit import statistics
-from tokencredit.analysis.layout import Cell, Wide, marked
+from tokencredit.analysis.layout import Cell, Wide, WideLine, marked
 from tokencredit.analysis.paper import printed
 from tokencredit.analysis.paper.obtained import ONE_SEED, Measured, NotMeasuredError, measure
 from tokencredit.analysis.store import Store
@@ -223,7 +223,7 @@ def wide(table: pd.DataFrame, store: Store) -> Wide:
             Cell(_number(record, record["difference"], sign=True), interval),
             Cell(record["verdict"], notes=tuple(filter(None, [record["reason"], _needed(record)]))),
         ]
-        rows.append((f"{record['title']}: {name}, {_quantity(record, store)}", cells))
+        rows.append(WideLine(f"{record['title']}: {name}, {_quantity(record, store)}", cells, record["method"]))
     counts = table["verdict"].value_counts()
     said = ", ".join(f"{counts.get(name, 0)} {name}" for name in VERDICTS)
     confidence = store.study.config.targets.confidence

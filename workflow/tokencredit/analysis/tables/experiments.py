@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from tokencredit import statistics
-from tokencredit.analysis.layout import Cell, Wide
+from tokencredit.analysis.layout import Cell, Wide, WideLine
 from tokencredit.analysis.paper import contrasts, lines
 from tokencredit.analysis.paper.claims import CONTRADICTED, NOT_MEASURED, NOT_RESOLVED, OUTCOMES, SUPPORTED
 from tokencredit.analysis.paper.effect import Effect
@@ -61,15 +61,15 @@ def records(store: Store) -> pd.DataFrame:
 def wide(table: pd.DataFrame, store: Store) -> Wide:
     """Each experiment with its contrasts below it, outcome first."""
     columns = [("Outcome", ""), ("Effect", "interval"), ("Test", "p, what it rests on")]
-    rows: list[tuple[str, list[Cell]]] = []
+    rows: list[WideLine] = []
     for name, of_experiment in table.groupby("experiment", sort=False):
         counts = of_experiment["outcome"].value_counts()
         said = ", ".join(f"{counts[outcome]} {outcome}" for outcome in OUTCOMES if outcome in counts)
-        rows.append((f"{name.upper()}. {of_experiment['question'].iloc[0]}", [Cell(said), Cell(""), Cell("")]))
+        rows.append(WideLine(f"{name.upper()}. {of_experiment['question'].iloc[0]}", [Cell(said), Cell(""), Cell("")]))
         for record in of_experiment.to_dict("records"):
             notes = tuple(filter(None, [record["reason"], lines.finds(record)]))
             cells = [Cell(record["outcome"], notes=notes), lines.effect_cell(record), lines.test_cell(record)]
-            rows.append((f"– {record['contrast']}", cells))
+            rows.append(WideLine(f"– {record['contrast']}", cells))
     seeds = ", ".join(map(str, store.study.training.seeds))
     notes = [
         "supported: resolved as the study's file expects it; contradicted: resolved the other way; both after Holm's adjustment over the "
