@@ -38,6 +38,8 @@ class Reach:
 
     def __post_init__(self) -> None:
         self._module, self._path = cache(self._read), cache(self._source)
+        self._name = self.package.name
+        self._is_left_out = cache(self._told_to_leave_out)
         self._asked: set[str] = set()
         self._executed: set[str] = set()
         self._order: list[Node] = []
@@ -96,12 +98,12 @@ class Reach:
             return self._at(target, rest)
         if first in self._module(module).definitions:
             return self._number(Node(module, first))
-        return self._at((first, None), rest) if first == self.package.name and rest else None
+        return self._at((first, None), rest) if first == self._name and rest else None
 
     def _at(self, target: Target, rest: list[str]) -> int | str:
         """What an imported name stands for with the attributes ``rest``."""
         module, name = target
-        if module.partition(".")[0] != self.package.name:
+        if module.partition(".")[0] != self._name:
             return f"{module}.{name}" if name else module
         found = self._find(module, [*([name] if name else []), *rest])
         return "left out" if found is None else self._number(found)
@@ -116,7 +118,7 @@ class Reach:
         below, target = f"{module}.{first}", self._module(module).imports.get(first)
         if first in self._module(module).definitions:
             return Node(module, first)
-        if target and target != (module, first) and target[0].partition(".")[0] == self.package.name:
+        if target and target != (module, first) and target[0].partition(".")[0] == self._name:
             return self._find(target[0], [*([target[1]] if target[1] else []), *rest])
         return self._find(below, rest) if self._path(below) else Node(module, EVERYTHING)
 
@@ -144,7 +146,7 @@ class Reach:
         while pending:
             asked = pending.pop()
             parts = asked.split(".")
-            if asked in self._asked or parts[0] != self.package.name:
+            if asked in self._asked or parts[0] != self._name:
                 continue
             self._asked.add(asked)
             for each in (".".join(parts[:end]) for end in range(1, len(parts) + 1)):
@@ -153,7 +155,7 @@ class Reach:
                     pending += self._module(each).modules
 
     def _full(self, name: str) -> str:
-        return f"{self.package.name}.{name}"
+        return f"{self._name}.{name}"
 
     def _read(self, name: str) -> Module:
         path = self._path(name)
@@ -164,5 +166,5 @@ class Reach:
         base = self.package.joinpath(*name.split(".")[1:])
         return next((path for path in (base / "__init__.py", base.with_suffix(".py")) if path.is_file()), None)
 
-    def _is_left_out(self, name: str) -> bool:
-        return f"{name}.".startswith(tuple(f"{self._full(each)}." for each in self.left_out))
+    def _told_to_leave_out(self, name: str) -> bool:
+        return any(f"{name}.".startswith(f"{self._full(each)}.") for each in self.left_out)
