@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from tests.architectures import tiny
 from tests.base.gguf_cases import settings, write_gguf, write_wheel
-from tests.base.test_checked import PROBLEMS, byte_level, hub_model
+from tests.base.test_folders import PROBLEMS, byte_level, hub_model
 from tests.models import tiny_qwen3
 from tokencredit.base import folder, load_policy, load_tokenizer, package
 from tokencredit.base.checked import load_checked
