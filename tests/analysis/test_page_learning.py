@@ -9,6 +9,7 @@ import pytest
 
 from tokencredit.analysis.figures.figure2 import smoothed
 from tokencredit.analysis.page import learning, toggles
+from tokencredit.analysis.page.so_far import POINTS
 from tokencredit.analysis.store import Store
 from tokencredit.study.notes import Note, append
 
@@ -39,7 +40,7 @@ def test_a_long_run_is_drawn_with_fewer_points_and_to_its_end(store: Store) -> N
     rates = {step: 0.5 for step in range(1, 1234)}
     found = learning.learning(store, {row: rates}, toggles.toggles(store.study, store.study))
     places = [float(point.split(",")[0]) for point in found.curves[0].points.split()]
-    assert learning.POINTS / 2 < len(places) <= learning.POINTS
+    assert POINTS / 2 < len(places) <= POINTS
     assert places[-1] == pytest.approx(100 * 1233 / 30, abs=1)
 
 
@@ -61,7 +62,7 @@ def test_marks_keep_their_distance_and_the_numbers_of_the_file(store: Store, tmp
     assert found.rows == 3
     assert [note.number for note in found.notes] == [1, 2, 3, 4, 5, 6]
     assert found.marks[3].detail == "2026-12-01 10:00 UTC, Another, step 13: at 13"
-    assert [(note.about, note.method) for note in found.notes[1:3]] == [
+    assert [(each.about(own.study), each.note.method) for each in found.notes[1:3]] == [
         ("EAPO, seed 1, step 12", "eapo"),
         ("GRPO", "grpo"),
     ]

@@ -64,15 +64,14 @@ def _places(model: PreTrainedModel) -> tuple[list[str], list[str]]:
     """
     from transformers.pytorch_utils import Conv1D
 
-    layers, experts = [], []
-    without = {id(model.get_output_embeddings())}
+    layers, experts, head = [], [], model.get_output_embeddings()
     for name, module in model.named_modules():
         weights = dict(module.named_parameters(recurse=False))
         if weights.keys() >= _STATE_SPACE:
             raise UserError(
                 _unadapted(model, f"{name} is a state-space layer, whose kernels read its weights past an adapter")
             )
-        if id(module) in without or isinstance(module, (nn.Embedding, _ConvNd)):
+        if module is head or isinstance(module, (nn.Embedding, _ConvNd)):
             continue
         if isinstance(module, Conv1D) or (isinstance(module, nn.Linear) and _is_product(module)):
             layers.append(name)

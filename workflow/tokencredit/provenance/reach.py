@@ -39,7 +39,7 @@ class Reach:
     def __post_init__(self) -> None:
         self._module, self._path = cache(self._read), cache(self._source)
         self._name = self.package.name
-        self._is_left_out = cache(self._told_to_leave_out)
+        self._left_out = tuple(f"{self._full(each)}." for each in self.left_out)
         self._asked: set[str] = set()
         self._executed: set[str] = set()
         self._order: list[Node] = []
@@ -166,5 +166,5 @@ class Reach:
         base = self.package.joinpath(*name.split(".")[1:])
         return next((path for path in (base / "__init__.py", base.with_suffix(".py")) if path.is_file()), None)
 
-    def _told_to_leave_out(self, name: str) -> bool:
-        return any(f"{name}.".startswith(f"{self._full(each)}.") for each in self.left_out)
+    def _is_left_out(self, name: str) -> bool:
+        return f"{name}.".startswith(self._left_out)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tokencredit import cli, files
 from tokencredit.analysis.page import overview
-from tokencredit.analysis.page.so_far import RunLine, available, folder_of
+from tokencredit.analysis.page.so_far import RunLine, available, folder_of, some_points
 from tokencredit.analysis.page.write import write_so_far
 from tokencredit.config import Study, load_study
 from tokencredit.study.jobs import jobs_of
@@ -24,7 +24,6 @@ from tokencredit.study.paths import Paths
 from tokencredit.tools.status import State
 from tokencredit.tools.watch import Progress, runs_of
 
-POINTS = 100  # of the curve of a run, at most
 _SHOWN = ("table", "figure", "report")  # the rules whose files make a study finished
 # The states in which a sentence counts runs, and its words.
 _WORDS = {
@@ -87,14 +86,13 @@ def said(study: Study, runs: list[Progress]) -> str:
 
 
 def _line(study: Study, run: Progress) -> RunLine:
-    points = [(100 * step / study.training.steps, 20 * (1 - rate)) for step, rate in run.learned.items()]
-    apart = -(-len(points) // POINTS) or 1
+    last = study.training.steps
     return RunLine(
         name=run.run,
         state=run.state,
         step=run.step,
         learned=run.learned,
-        curve=" ".join(f"{left:.1f},{down:.1f}" for left, down in points[::apart]),
+        curve=" ".join(f"{100 * step / last:.1f},{20 * (1 - rate):.1f}" for step, rate in some_points(run.learned)),
         solve_rate=run.solve_rate,
         entropy=run.entropy,
         tokens_per_second=run.tokens_per_second,

@@ -9,13 +9,12 @@ import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
 from tokencredit.analysis.figures.figure2 import smoothed
-from tokencredit.analysis.page.so_far import RunLine
+from tokencredit.analysis.page.so_far import RunLine, some_points
 from tokencredit.analysis.page.toggles import Toggle
 from tokencredit.analysis.store import Store
 from tokencredit.config import Row, Study
 from tokencredit.study.notes import Numbered, notes_of
 
-POINTS = 100  # of a curve, at most
 APART = 8.0  # percent of a chart's width: marks that are nearer than that stand one above the other
 Learned = Mapping[Row, Mapping[int, float]]  # of a run its solve rate, a share, by step
 
@@ -42,19 +41,6 @@ class Mark:
 
 
 @dataclass(frozen=True)
-class Said:
-    """A note as the list has it; ``about``: what it is about, "" where that is the study."""
-
-    number: int
-    at: str
-    when: str
-    by: str
-    about: str
-    method: str
-    text: str
-
-
-@dataclass(frozen=True)
 class Learning:
     """``curves`` on axes of which ``steps`` and ``rates`` are places, in percent from left and from above, with labels."""
 
@@ -62,7 +48,7 @@ class Learning:
     steps: Sequence[tuple[float, str]]
     rates: Sequence[tuple[float, str]]
     marks: Sequence[Mark]
-    notes: Sequence[Said]
+    notes: Sequence[Numbered]
 
     @property
     def rows(self) -> int:
@@ -87,25 +73,16 @@ def learning(store: Store, learned: Learned, toggles: Sequence[Toggle]) -> Learn
                 title=f"{row.title}, seed {row.seed}",
                 method=row.name,
                 line=lines[row.name],
-                points=" ".join(f"{100 * step / last:.4g},{100 - 100 * rate / top:.4g}" for step, rate in _some(rates)),
+                points=" ".join(
+                    f"{100 * step / last:.4g},{100 - 100 * rate / top:.4g}" for step, rate in some_points(rates)
+                ),
             )
             for row, rates in curves.items()
         ],
         steps=[(round(100 * step / last, 2), f"{step:g}") for step in steps if step <= last],
         rates=[(round(100 - 100 * rate / top, 2), f"{100 * rate:g}\u00a0%") for rate in rates],
         marks=_marks(study, notes),
-        notes=[
-            Said(
-                number=each.number,
-                at=each.note.at,
-                when=each.when,
-                by=each.note.by,
-                about=each.about(study),
-                method=each.note.method or "",
-                text=each.note.text,
-            )
-            for each in notes
-        ],
+        notes=notes,
     )
 
 
@@ -128,13 +105,6 @@ def _smooth(rates: Mapping[int, float]) -> dict[int, float]:
     return dict(zip(rates, smoothed(table, "rate", 1)["value"], strict=True))
 
 
-def _some(rates: Mapping[int, float]) -> list[tuple[int, float]]:
-    """As many points as a line needs, the last among them."""
-    points = list(rates.items())
-    apart = -(-len(points) // POINTS)
-    return points[::-apart][::-1]
-
-
 def _marks(study: Study, notes: Sequence[Numbered]) -> list[Mark]:
     """A mark for each note that names a step, in the highest row where it meets no other."""
     ends: list[float] = []  # of each row: where its last mark stands
@@ -142,7 +112,7 @@ def _marks(study: Study, notes: Sequence[Numbered]) -> list[Mark]:
     for each in sorted((each for each in notes if each.note.step is not None), key=lambda each: each.note.step):
         place = round(100 * each.note.step / study.training.steps, 2)
         row = next((row for row, end in enumerate(ends) if place - end >= APART), len(ends))
-        ends[row:] = [place, *ends[row + 1 :]]
+        ends[row : row + 1] = [place]
         who = ", ".join(filter(None, [each.when, each.note.by, each.about(study)]))
         found.append(Mark(each.number, each.note.method or "", place, row, f"{who}: {each.note.text}"))
     return found

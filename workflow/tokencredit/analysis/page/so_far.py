@@ -26,6 +26,7 @@ from tokencredit.study.measurements import measured_rows
 from tokencredit.study.paths import Paths
 
 FOLDER = "so-far"  # below that of the study: the page, and the tables and figures that it is made of
+POINTS = 100  # of the curve of a run, at most
 _MAKERS = {"table": tables.make, "figure": figures.make}
 
 
@@ -46,6 +47,13 @@ class RunLine:
     tokens_per_second: float | None
     left: float | None
     note: str
+
+
+def some_points(rates: Mapping[int, float]) -> list[tuple[int, float]]:
+    """As many points of a curve as a line needs, the last among them."""
+    points = list(rates.items())
+    apart = -(-len(points) // POINTS) or 1
+    return points[::-apart][::-1]
 
 
 @dataclass(frozen=True)
