@@ -87,6 +87,7 @@ def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def moved(before: dict[str, str]) -> set[str]:
     code._digest.cache_clear()
+    provenance.sources_of.cache_clear()
     return {stage for stage, digest in STAGES.items() if digest() != before[stage]}
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tokencredit.provenance import LEFT_OUT, PACKAGE
-from tokencredit.provenance.reach import Reach
+from tokencredit.provenance.reach import Reach, Sources
 
 SOURCES = {
     "__init__.py": "",
@@ -56,7 +56,7 @@ def package(tmp_path: Path) -> Path:
 
 
 def digest(package: Path, *roots: str, left_out: tuple[str, ...] = ("config", "errors")) -> str:
-    return Reach(package, roots or ("stage.run.run",), left_out).digest
+    return Reach(Sources(package), roots or ("stage.run.run",), left_out).digest
 
 
 @pytest.mark.parametrize(
@@ -150,10 +150,10 @@ def test_a_decorator_that_may_register_counts_with_its_module(package: Path) -> 
 
 
 def test_a_module_as_root_is_all_of_it_and_a_package_what_it_offers(package: Path) -> None:
-    nodes = {(node.module, node.name) for node in Reach(package, ("stage",), ()).nodes}
+    nodes = {(node.module, node.name) for node in Reach(Sources(package), ("stage",), ()).nodes}
     assert ("tokencredit.stage.other", "far") in nodes
     assert ("tokencredit.stage.other", "farther") not in nodes
-    nodes = {(node.module, node.name) for node in Reach(package, ("stage.other",), ()).nodes}
+    nodes = {(node.module, node.name) for node in Reach(Sources(package), ("stage.other",), ()).nodes}
     assert ("tokencredit.stage.other", "farther") in nodes
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import platform
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
-from tokencredit.provenance.reach import Reach
+from tokencredit.provenance.reach import Reach, Sources
 
 PACKAGE = Path(__file__).parents[1]
 PEERS = (
@@ -48,7 +49,13 @@ def code_digest(*roots: str, without: tuple[str, ...] = ()) -> str:
 
 def reached(*roots: str, without: tuple[str, ...] = ()) -> Reach:
     """What such a digest is made of. Raises ``ModuleNotFoundError`` or ``AttributeError`` for a name that is not there."""
-    return Reach(PACKAGE, roots, (*LEFT_OUT, *without))
+    return Reach(sources_of(PACKAGE), roots, (*LEFT_OUT, *without))
+
+
+@cache
+def sources_of(package: Path) -> Sources:
+    """The sources of a package as a process finds them when it first asks."""
+    return Sources(package)
 
 
 def environment(device: str | None = None) -> dict[str, str]:

@@ -8,10 +8,28 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
+from tokencredit.provenance import kept
 from tokencredit.provenance.syntax import Module, Piece, Target
 
 # In place of a definition's name: all that a module offers, and what acts when it is imported.
 EVERYTHING, ACTS = "*", ""
+
+
+class Sources:
+    """The modules of a package by their dotted names, each read once: a file that changes later is as it was."""
+
+    def __init__(self, package: Path) -> None:
+        self.package = package
+        self.path, self.module = cache(self._path), cache(self._module)
+
+    def _path(self, name: str) -> Path | None:
+        base = self.package.joinpath(*name.split(".")[1:])
+        return next((path for path in (base / "__init__.py", base.with_suffix(".py")) if path.is_file()), None)
+
+    def _module(self, name: str) -> Module:
+        path = self.path(name)
+        assert path is not None, name
+        return kept.module(path)
 
 
 @dataclass(frozen=True)
@@ -24,28 +42,27 @@ class Node:
 
 @dataclass
 class Reach:
-    """All that is reached from ``roots`` (dotted names of modules or of definitions, without the package's), in the sources of ``package``.
+    """All that is reached from ``roots`` (dotted names of modules or of definitions, without the package's), in ``sources``.
 
     ``left_out``: modules that are not looked into, nor what lies below them. The types of a root's parameters are reached, for objects of
     theirs come in. Raises ``ModuleNotFoundError`` for a module that is not there, ``AttributeError`` for a definition.
     """
 
-    package: Path
+    sources: Sources
     roots: tuple[str, ...]
     left_out: tuple[str, ...] = ()
     nodes: dict[Node, int] = field(init=False, default_factory=dict)
     lines: list[str] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
-        self._module, self._path = cache(self._read), cache(self._source)
-        self._name = self.package.name
+        self._module, self._path, self._name = self.sources.module, self.sources.path, self.sources.package.name
         self._left_out = tuple(f"{self._full(each)}." for each in self.left_out)
         self._asked: set[str] = set()
         self._executed: set[str] = set()
         self._order: list[Node] = []
         for name in self.left_out:
             if self._path(self._full(name)) is None:
-                raise ModuleNotFoundError(f"{self._full(name)} has no source below {self.package}")
+                raise ModuleNotFoundError(f"{self._full(name)} has no source below {self.sources.package}")
         first = [self._root(name) for name in self.roots]
         self._entered = set(first)
         self.lines.append(json.dumps([self._number(node) for node in first]))
@@ -128,7 +145,7 @@ class Reach:
             return Node(full, EVERYTHING)
         module, _, definition = full.rpartition(".")
         if self._path(module) is None:
-            raise ModuleNotFoundError(f"{full} has no source below {self.package}")
+            raise ModuleNotFoundError(f"{full} has no source below {self.sources.package}")
         own = self._module(module)
         if definition not in own.definitions and definition not in own.imports:
             raise AttributeError(f"{module} defines no {definition}")
@@ -156,15 +173,6 @@ class Reach:
 
     def _full(self, name: str) -> str:
         return f"{self._name}.{name}"
-
-    def _read(self, name: str) -> Module:
-        path = self._path(name)
-        assert path is not None, name
-        return Module.read(path.read_text(encoding="utf-8"))
-
-    def _source(self, name: str) -> Path | None:
-        base = self.package.joinpath(*name.split(".")[1:])
-        return next((path for path in (base / "__init__.py", base.with_suffix(".py")) if path.is_file()), None)
 
     def _is_left_out(self, name: str) -> bool:
         return f"{name}.".startswith(self._left_out)

@@ -10,7 +10,6 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cache, cached_property
 from typing import Any
 
 # Decorators that do nothing but wrap: any other may enter what it decorates in a register, or read its annotations.
@@ -27,7 +26,24 @@ Target = tuple[str, str | None]
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
-@dataclass
+@dataclass(frozen=True)
+class Piece:
+    """Some of the statements at the top of a module.
+
+    ``text``: their syntax but for comments, layout, docstrings, imports, annotations of functions and variables, and what errors say; empty
+    where nothing is left. ``names``: what they read, dotted where attributes follow, sorted. ``types``: the same of the annotations of the
+    parameters of their functions. ``imports``: what their own import statements bind. ``modules``: what these import; some are names in a
+    module.
+    """
+
+    text: str
+    names: tuple[str, ...]
+    types: tuple[str, ...]
+    imports: dict[str, Target]
+    modules: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Module:
     """What the names of a module stand for, what it imports when it is imported, what it defines, and what acts on import."""
 
@@ -36,72 +52,40 @@ class Module:
     definitions: dict[str, Piece]
     acts: Piece
 
-    @staticmethod
-    @cache
-    def read(source: str) -> Module:
-        tree = [node for node in ast.parse(source).body if not _is_main(node)]
-        # Not of functions, which import for themselves; but also those under a condition.
-        outside = [node for node in tree if not isinstance(node, Function | ast.ClassDef)]
-        imports = _statements([node for node in outside if not _is_type_checking(node)])
-        stands_for = _bound(_statements(outside)) | _bound(imports)
-        errors = frozenset(name for name, (_, target) in stands_for.items() if target == "UserError")
-        definitions: dict[str, list[ast.stmt]] = {}
-        acts: list[ast.stmt] = []
-        for node in tree:
-            names = _defined(node)
-            for name in names:
-                definitions.setdefault(name, []).append(node)
-            if not names or _acts(node):
-                acts.append(node)
-        pieces = {name: Piece(nodes, errors) for name, nodes in definitions.items() if name != "__all__"}
-        return Module(stands_for, tuple(_imported(imports)), pieces, Piece(acts, errors))
+
+def parsed(source: str) -> Module:
+    """What the text of a module says."""
+    tree = [node for node in ast.parse(source).body if not _is_main(node)]
+    # Not of functions, which import for themselves; but also those under a condition.
+    outside = [node for node in tree if not isinstance(node, Function | ast.ClassDef)]
+    imports = _statements([node for node in outside if not _is_type_checking(node)])
+    stands_for = _bound(_statements(outside)) | _bound(imports)
+    errors = frozenset(name for name, (_, target) in stands_for.items() if target == "UserError")
+    definitions: dict[str, list[ast.stmt]] = {}
+    acts: list[ast.stmt] = []
+    for node in tree:
+        names = _defined(node)
+        for name in names:
+            definitions.setdefault(name, []).append(node)
+        if not names or _acts(node):
+            acts.append(node)
+    pieces = {name: _piece(nodes, errors) for name, nodes in definitions.items() if name != "__all__"}
+    return Module(stands_for, tuple(_imported(imports)), pieces, _piece(acts, errors))
 
 
-class Piece:
-    """Some of the statements at the top of a module."""
-
-    def __init__(self, statements: list[ast.stmt], errors: frozenset[str]) -> None:
-        """``errors``: what the module calls the exception that is a sentence to a person."""
-        self._given, self._errors = statements, errors
-
-    @cached_property
-    def text(self) -> str:
-        """Its syntax but for comments, layout, docstrings, imports, annotations of functions and variables, and what errors say.
-
-        Empty where nothing is left.
-        """
-        return json.dumps(_plain(self._stripped), ensure_ascii=False) if self._stripped else ""
-
-    @cached_property
-    def names(self) -> tuple[str, ...]:
-        """The names that it reads, dotted where attributes follow, sorted."""
-        return tuple(sorted({name for statement in self._stripped for name in _names(statement)}))
-
-    @cached_property
-    def types(self) -> tuple[str, ...]:
-        """The same of the annotations of its functions' parameters."""
-        functions = [node for node in self._statements if isinstance(node, Function)]
-        notes = [each.annotation for function in functions for each in _arguments(function) if each.annotation]
-        return tuple(sorted({name for note in notes for name in _names(note)}))
-
-    @cached_property
-    def imports(self) -> dict[str, Target]:
-        """What its own import statements bind."""
-        return _bound(self._statements)
-
-    @cached_property
-    def modules(self) -> tuple[str, ...]:
-        """What these import; some are names in a module."""
-        return tuple(_imported(self._statements))
-
-    @cached_property
-    def _statements(self) -> list[ast.stmt]:
-        return _statements(self._given)
-
-    @cached_property
-    def _stripped(self) -> list[ast.stmt]:
-        left = _Stripper(self._errors).block(self._given)
-        return [each for each in left if not isinstance(each, ast.Pass)]
+def _piece(given: list[ast.stmt], errors: frozenset[str]) -> Piece:
+    """``errors``: what the module calls the exception that is a sentence to a person."""
+    statements = _statements(given)
+    left = [each for each in _Stripper(errors).block(given) if not isinstance(each, ast.Pass)]
+    functions = [node for node in statements if isinstance(node, Function)]
+    notes = [each.annotation for function in functions for each in _arguments(function) if each.annotation]
+    return Piece(
+        text=json.dumps(_plain(left), ensure_ascii=False) if left else "",
+        names=tuple(sorted({name for statement in left for name in _names(statement)})),
+        types=tuple(sorted({name for note in notes for name in _names(note)})),
+        imports=_bound(statements),
+        modules=tuple(_imported(statements)),
+    )
 
 
 class _Stripper(ast.NodeTransformer):
