@@ -8,11 +8,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.workflow.forked import run_module
+from tests import forks
 from tokencredit.tools.dry_run import DryJob, jobs_in
 
 ROOT = Path(__file__).parents[2]
@@ -29,16 +29,15 @@ class Project:
         self, *arguments: str, cores: int = 2, environment: dict[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
         """``snakemake`` with the profile that it finds; its two streams come back as one text in ``stdout``."""
-        words = ("--cores", str(cores), *arguments)
-        return run_module("snakemake", words, self.folder, {**os.environ, **(environment or {})})
+        return self._said(["-m", "snakemake", "--cores", str(cores), *arguments], {**os.environ, **(environment or {})})
 
     def python(self, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
         """Python with this project's own package and these environment variables; both streams come back as one text in ``stdout``."""
-        environment = {**os.environ, "PYTHONPATH": str(self.folder / "workflow"), **settings}
-        if arguments[0] == "-m":
-            return run_module(arguments[1], arguments[2:], self.folder, environment)
-        command = [sys.executable, *arguments]
+        return self._said(arguments, {**os.environ, "PYTHONPATH": str(self.folder / "workflow"), **settings})
+
+    def _said(self, arguments: Sequence[str], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
         streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        command = [forks.python(), *arguments]
         return subprocess.run(command, cwd=self.folder, text=True, env=environment, check=False, **streams)
 
     def make(self, *arguments: str) -> None:
@@ -82,7 +81,7 @@ class Project:
 
     def copy(self, folder: Path) -> Project:
         """The same files and results elsewhere, times included, so that nothing is out of date there."""
-        passing = shutil.ignore_patterns("*.pyc.*")  # what another process is about to rename
+        passing = shutil.ignore_patterns("*.pyc.*", "*.json.*")  # what another process is about to rename
         shutil.copytree(self.folder, folder, symlinks=True, ignore=passing)
         return Project(folder)
 
@@ -95,7 +94,7 @@ def new_project(folder: Path) -> Project:
         if source.is_symlink():
             (folder / name).symlink_to(source.readlink())
         elif source.is_dir():
-            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("*.pyc.*", "*.egg-info"))
+            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("*.pyc.*", "*.json.*", "*.egg-info"))
         else:
             shutil.copy2(source, folder / name)
     return Project(folder)

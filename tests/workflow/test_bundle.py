@@ -7,8 +7,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
-import sys
 import tarfile
 from pathlib import Path
 
@@ -110,18 +108,15 @@ def test_tables_figures_and_page_are_rebuilt_without_torch(finished: Project, pa
     clone = new_project(tmp_path / "clone")
     (tmp_path / "blocked").mkdir()
     (tmp_path / "blocked/sitecustomize.py").write_text(WITHOUT_MODELS, encoding="utf-8")
-    path = os.pathsep.join([str(tmp_path / "blocked"), str(clone.folder / "workflow")])
-    blocked = {"env": os.environ | {"PYTHONPATH": path}, "cwd": clone.folder, "text": True, "check": False}
-    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    tried = subprocess.run([sys.executable, "-c", "import torch"], **blocked, **streams)
+    blocked = {"PYTHONPATH": os.pathsep.join([str(tmp_path / "blocked"), str(clone.folder / "workflow")])}
+    tried = clone.python("-c", "import torch", **blocked)
     assert "No module named 'torch'" in tried.stdout
 
     # Newer than the records that are unpacked: what they were made from, and a table that nobody made.
     shutil.copytree(finished.folder / "results/models", clone.folder / "results/models")
     shutil.copytree(finished.folder / "results/smoke/tables", clone.folder / "results/smoke/tables")
     clone.append("results/smoke/tables/table1.csv", "no number\n")
-    rebuild = ["-m", "tokencredit", "rebuild", str(packed), "--cores", "2"]
-    made = subprocess.run([sys.executable, *rebuild], **blocked, **streams)
+    made = clone.python("-m", "tokencredit", "rebuild", str(packed), "--cores", "2", **blocked)
     assert made.returncode == 0, made.stdout
     assert set(re.findall(r"\(Rule: (\w+)\)", made.stdout)) == {"table", "figure", "report"}
     shown = sorted(path.relative_to(finished.folder) for path in finished.folder.glob("results/smoke/*/*.csv"))
