@@ -76,13 +76,12 @@ test-page: .venv/development ## the page of a study in Chromium, which is instal
 	tests/analysis/chromium.sh
 	$(PYTEST) -m browser tests/analysis
 
-# In clones, for bundles of parts of one study may hold other runs of the same name.
-test-records: .venv-analysis/runtime ## the tables and figures of docs/results from their records, without torch, each bundle in a clone of this repository
-	@for records in docs/results/*.tar.gz; do \
-		clone=$$(mktemp --directory) && git clone --quiet . $$clone && \
-		(cd $$clone && PYTHONPATH=workflow $(CURDIR)/.venv-analysis/bin/python -m tokencredit rebuild $$records --cores 1) && \
-		rm -rf $$clone || exit 1; \
-	done
+# In a clone, and one bundle after the other, for bundles of parts of one study may hold other runs of the same name.
+test-records: .venv-analysis/runtime ## the tables and figures of docs/results from their records, without torch, in a clone of this repository
+	@clone=$$(mktemp --directory) && git clone --quiet . $$clone && for records in docs/results/*.tar.gz; do \
+		(cd $$clone && git clean --quiet -dffx results .snakemake && \
+		PYTHONPATH=workflow $(CURDIR)/.venv-analysis/bin/python -m tokencredit rebuild $$records --cores 1) || exit 1; \
+	done && rm -rf $$clone
 
 site: .venv/development ## the documentation as a static site in results/site, every link checked, with the pages of studies that are here
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --config-file workflow/site/mkdocs.yml
