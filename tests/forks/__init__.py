@@ -39,12 +39,25 @@ def python() -> str:
     settled = {name: os.environ.get(name) for name in SETTLED}
     (folder / "settled.json").write_text(json.dumps(settled), encoding="utf-8")
     client = shlex.join([sys.executable, "-IS", str(_HERE / "client.py"), sys.executable, str(folder)])
-    program = folder / "python"
-    program.write_text(f'#!/bin/sh\nexec {client} "$@"\n', encoding="utf-8")
-    program.chmod(0o755)
+    # A folder of programs as that of the environment, which Snakemake puts on its jobs' path.
+    programs = folder / "bin"
+    programs.mkdir()
+    for name in ("python", "python3"):
+        (programs / name).write_text(f'#!/bin/sh\nexec {client} "$@"\n', encoding="utf-8")
+        (programs / name).chmod(0o755)
+    for other in Path(sys.executable).parent.iterdir():
+        if not (programs / other.name).exists():
+            (programs / other.name).symlink_to(other)
     for name, modules in _IMPORTED.items():
-        command = [sys.executable, "-P", str(_HERE / "server.py"), str(folder / name), str(program), *modules]
+        command = [
+            sys.executable,
+            "-P",
+            str(_HERE / "server.py"),
+            str(folder / name),
+            str(programs / "python"),
+            *modules,
+        ]
         server = subprocess.Popen(command, stdin=subprocess.PIPE)
         assert server.stdin
         atexit.register(server.stdin.close)  # by which it ends
-    return str(program)
+    return str(programs / "python")
