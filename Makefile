@@ -80,7 +80,7 @@ test-page: .venv/development ## the page of a study in Chromium, which is instal
 test-records: .venv-analysis/runtime ## the tables and figures of docs/results from their records, without torch, in a clone of this repository
 	@clone=$$(mktemp --directory) && git clone --quiet . $$clone && for records in docs/results/*.tar.gz; do \
 		(cd $$clone && git clean --quiet -dffx results .snakemake && \
-		PYTHONPATH=workflow $(CURDIR)/.venv-analysis/bin/python -m tokencredit rebuild $$records --cores 1) || exit 1; \
+		PYTHONPATH=workflow $(CURDIR)/.venv-analysis/bin/python -m tests.forks -m tokencredit rebuild $$records --cores 1) || exit 1; \
 	done && rm -rf $$clone
 
 site: .venv/development ## the documentation as a static site in results/site, every link checked, with the pages of studies that are here
