@@ -19,7 +19,7 @@ _HERE = Path(__file__).parent
 # What each server imports when it is first asked. Nothing of this project: a command takes the package of the folder that it runs in.
 # Nothing of a model's libraries for tables, which have to be made without them.
 _IMPORTED = {
-    "tables": ("snakemake.cli", "pyarrow.parquet", "pydantic", "typer", "seaborn", "scipy.stats", "statsmodels.api"),
+    "tables": ("snakemake.cli", "pyarrow.parquet", "pydantic", "typer", "seaborn", "scipy.stats"),
     "models": (
         *("pyarrow.parquet", "pydantic", "typer", "torch", "transformers.modeling_utils"),
         *("transformers.models.auto.modeling_auto", "transformers.models.auto.tokenization_auto"),
