@@ -32,8 +32,10 @@ def python() -> str:
     """A program that stands for Python: ``sys.executable`` of Snakemake, whose jobs find it too.
 
     What a server knows runs as a process of its own as ever, with its own arguments, folder, environment, streams, signals and status.
-    Python itself runs everything else.
+    Python itself runs everything else, and all of it where this is not Linux: what was imported may not outlive a split there.
     """
+    if sys.platform != "linux":
+        return sys.executable
     folder = Path(tempfile.mkdtemp(prefix="tokencredit-forks-"))
     atexit.register(shutil.rmtree, folder)
     settled = {name: os.environ.get(name) for name in SETTLED}
