@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -76,14 +77,17 @@ def test_it_is_told_says_and_ends_as_python(end: str, module: str, folder: Path)
 def test_a_signal_comes_through(number: int, folder: Path) -> None:
     write(folder, WAITS)
     process = started(forks.python(), folder)
-    deadline = time.monotonic() + 60
-    while not (folder / "process").exists() or not (own := (folder / "process").read_text()):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    place = folder / "process"
+    until(lambda: place.exists() and place.read_text())
     process.send_signal(number)
     process.communicate()
     assert process.returncode == (7 if number == signal.SIGUSR1 else -number)
-    while Path("/proc", own).exists():
+    until(lambda: not Path("/proc", place.read_text()).exists())
+
+
+def until(holds: Callable[[], object], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.01)
 

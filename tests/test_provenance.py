@@ -81,6 +81,7 @@ def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A copy of the package, whose digests are taken; the code that runs is the real one."""
     folder = shutil.copytree(PACKAGE, tmp_path / PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(provenance, "PACKAGE", folder)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # nothing is kept of a copy
     yield folder
     code._digest.cache_clear()
 

@@ -14,11 +14,6 @@ from tokencredit.provenance import PACKAGE, kept, syntax
 ONE, OTHER = "def f(x: int):\n    return g(x) + 1\n", "def f(x: int):\n    return g(x) + 2\n"
 
 
-@pytest.fixture(autouse=True)
-def _as_in_a_new_process() -> None:
-    kept._read.clear()
-
-
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
     path = tmp_path / "one.py"
@@ -35,11 +30,6 @@ def parsings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return texts
 
 
-def of_a_new_process(path: Path) -> syntax.Module:
-    kept._read.clear()
-    return kept.module(path)
-
-
 def place_of(source: Path) -> Path:
     (place,) = (source.parent / "__pycache__").iterdir()
     return place
@@ -50,16 +40,16 @@ def test_what_is_kept_is_what_the_text_says(path: Path, tmp_path: Path, parsings
     copy = tmp_path / path.name
     copy.write_bytes(path.read_bytes())
     said = syntax.parsed(path.read_text(encoding="utf-8"))
-    assert [of_a_new_process(copy), of_a_new_process(copy)] == [said, said]
+    assert [kept.module(copy), kept.module(copy)] == [said, said]
     assert len(parsings) == 2
 
 
 def test_another_text_of_the_same_size_and_time_is_parsed(source: Path, parsings: list[str]) -> None:
-    of_a_new_process(source)
+    kept.module(source)
     times = source.stat()
     source.write_text(OTHER)
     os.utime(source, ns=(times.st_atime_ns, times.st_mtime_ns))
-    assert of_a_new_process(source) == syntax.parsed(OTHER)
+    assert kept.module(source) == syntax.parsed(OTHER)
     assert parsings == [ONE, OTHER, OTHER]
 
 
@@ -76,22 +66,22 @@ def test_another_text_of_the_same_size_and_time_is_parsed(source: Path, parsings
 def test_what_is_damaged_is_parsed_and_kept_anew(
     damage: Callable[[bytes], bytes], source: Path, parsings: list[str]
 ) -> None:
-    of_a_new_process(source)
+    kept.module(source)
     place = place_of(source)
     content = place.read_bytes()
     place.write_bytes(damage(content))
-    assert of_a_new_process(source) == syntax.parsed(ONE)
+    assert kept.module(source) == syntax.parsed(ONE)
     assert place_of(source).read_bytes() == content
 
 
 def test_what_another_reader_kept_is_not_taken(
     source: Path, parsings: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    of_a_new_process(source)
+    kept.module(source)
     monkeypatch.setattr(kept, "_reader", lambda: "another text of syntax.py")
-    of_a_new_process(source)
+    kept.module(source)
     monkeypatch.setattr(sys, "version", "another Python")
-    of_a_new_process(source)
+    kept.module(source)
     assert parsings == [ONE] * 3
 
 
@@ -100,9 +90,9 @@ def test_where_nothing_can_be_or_is_to_be_written_it_is_parsed(
 ) -> None:
     """Python that writes no compiled files writes none of these; a file in the folder's place stands for one without a right to write."""
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    said = of_a_new_process(source)
+    said = kept.module(source)
     assert [path.name for path in source.parent.iterdir()] == [source.name]
     monkeypatch.setattr(sys, "dont_write_bytecode", False)
     (source.parent / "__pycache__").write_text("")
-    assert of_a_new_process(source) == said
+    assert kept.module(source) == said
     assert parsings == [ONE] * 2

@@ -42,24 +42,17 @@ def python() -> str:
     (folder / "settled.json").write_text(json.dumps(settled), encoding="utf-8")
     client = shlex.join([sys.executable, "-IS", str(_HERE / "client.py"), sys.executable, str(folder)])
     # A folder of programs as that of the environment, which Snakemake puts on its jobs' path.
-    programs = folder / "bin"
-    programs.mkdir()
-    for name in ("python", "python3"):
-        (programs / name).write_text(f'#!/bin/sh\nexec {client} "$@"\n', encoding="utf-8")
-        (programs / name).chmod(0o755)
+    program = folder / "bin/python"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec {client} "$@"\n', encoding="utf-8")
+    program.chmod(0o755)
+    (program.parent / "python3").symlink_to(program)
     for other in Path(sys.executable).parent.iterdir():
-        if not (programs / other.name).exists():
-            (programs / other.name).symlink_to(other)
+        if not (program.parent / other.name).exists():
+            (program.parent / other.name).symlink_to(other)
     for name, modules in _IMPORTED.items():
-        command = [
-            sys.executable,
-            "-P",
-            str(_HERE / "server.py"),
-            str(folder / name),
-            str(programs / "python"),
-            *modules,
-        ]
+        command = [*map(str, (sys.executable, "-P", _HERE / "server.py", folder / name, program)), *modules]
         server = subprocess.Popen(command, stdin=subprocess.PIPE)
         assert server.stdin
         atexit.register(server.stdin.close)  # by which it ends
-    return str(programs / "python")
+    return str(program)

@@ -53,10 +53,9 @@ def ask(server: str, arguments: list[str]) -> int:
             signal.signal(number, lambda number, _: connection.send(bytes([number])))
         socket.send_fds(connection, [len(request).to_bytes(4, "big")], [0, 1, 2])
         connection.sendall(request)
-        try:
+        answer = b""
+        with contextlib.suppress(ConnectionResetError):
             answer = connection.recv(2)
-        except ConnectionResetError:
-            answer = b""
     if not answer:
         sys.exit("the server of this command is no more: what it said stands above, or in what pytest captured")
     return int.from_bytes(answer, "big", signed=True)

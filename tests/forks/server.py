@@ -44,14 +44,15 @@ def next_command(place: str, modules: list[str]) -> Command:
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(place)
         listening.listen(64)
-        imported = False
         while True:
             if sys.stdin in select.select([listening, sys.stdin], [], [])[0]:
                 sys.exit()
             connection = listening.accept()[0]
-            if not imported:
-                imported = bool([importlib.import_module(name) for name in modules])
+            if modules:
+                for name in modules:
+                    importlib.import_module(name)
                 gc.freeze()  # so that the memory of what was imported stays shared
+                modules = []
             with contextlib.suppress(ChildProcessError):
                 while os.waitpid(-1, os.WNOHANG)[0]:
                     pass
@@ -80,9 +81,9 @@ def attend(child: int, connection: socket.socket) -> None:
         told = connection.recv(1)
         os.kill(child, told[0] if told else signal.SIGKILL)
         if not told:
-            os._exit(0)
+            break
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    with contextlib.suppress(BrokenPipeError):
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
         connection.send(status.to_bytes(2, "big", signed=True))
     os._exit(0)
 
@@ -106,8 +107,7 @@ def become(command: Command, executable: str) -> None:
     sys.argv = list(command.arguments)
     if command.arguments[0] in STARTING:
         sys.executable = executable
-    if "numpy" in sys.modules:
-        sys.modules["numpy"].random.seed()
+    sys.modules["numpy"].random.seed()
     if "torch" in sys.modules and (threads := command.environment.get("OMP_NUM_THREADS")):
         sys.modules["torch"].set_num_threads(int(threads))
 

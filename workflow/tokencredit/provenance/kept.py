@@ -5,18 +5,17 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import sys
-import tempfile
 from functools import cache
 from pathlib import Path
 
 from pydantic import TypeAdapter
 
+from tokencredit import files
+from tokencredit.errors import UserError
 from tokencredit.provenance import syntax
 from tokencredit.provenance.syntax import Module
 
 _KEPT = TypeAdapter(tuple[str, Module])
-# In this process, by text.
-_read: dict[str, Module] = {}
 
 
 def module(path: Path) -> Module:
@@ -24,13 +23,7 @@ def module(path: Path) -> Module:
 
     What was kept counts only for the very text of that file, read by the very code that reads it now, under the same version of Python.
     """
-    source = path.read_text(encoding="utf-8")
-    if source not in _read:
-        _read[source] = _module(source, path.parent / "__pycache__" / f"{path.stem}.syntax.json")
-    return _read[source]
-
-
-def _module(source: str, place: Path) -> Module:
+    source, place = path.read_text(encoding="utf-8"), path.parent / "__pycache__" / f"{path.stem}.syntax.json"
     key = hashlib.sha256("\0".join([sys.version, _reader(), source]).encode()).hexdigest()
     with contextlib.suppress(OSError, ValueError):
         of, kept = _KEPT.validate_json(place.read_bytes())
@@ -38,19 +31,11 @@ def _module(source: str, place: Path) -> Module:
             return kept
     parsed = syntax.parsed(source)
     if not sys.dont_write_bytecode:
-        _keep(place, _KEPT.dump_json((key, parsed)))
+        with contextlib.suppress(UserError):  # where the package cannot be written to, as in a container
+            files.write_text(place, _KEPT.dump_json((key, parsed)).decode())
     return parsed
 
 
 @cache
 def _reader() -> str:
     return Path(syntax.__file__).read_text(encoding="utf-8")
-
-
-def _keep(place: Path, content: bytes) -> None:
-    """Whole or not at all; not where the package cannot be written to, as in a container."""
-    with contextlib.suppress(OSError):
-        place.parent.mkdir(exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=place.parent, prefix=f"{place.name}.", delete=False) as file:
-            file.write(content)
-        Path(file.name).replace(place)

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 # Decorators that do nothing but wrap: any other may enter what it decorates in a register, or read its annotations.
@@ -53,6 +54,7 @@ class Module:
     acts: Piece
 
 
+@cache
 def parsed(source: str) -> Module:
     """What the text of a module says."""
     tree = [node for node in ast.parse(source).body if not _is_main(node)]
